@@ -1,0 +1,4 @@
+// Command chunkfill rewrites large tables inside a live SQLite database.
+package main
+
+func main() {}
