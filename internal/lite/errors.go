@@ -1,0 +1,75 @@
+package lite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Class tells what an error asks for.
+type Class int
+
+const (
+	// Other is an error this package knows nothing of: stop.
+	Other Class = iota
+	// Busy: another connection holds the lock. Back off and try again.
+	Busy
+	// Row: one of the rows is at fault. Find it, set it aside, go on.
+	Row
+	// Storage: the disk is full, failing or corrupt. Stop; what is committed is safe.
+	Storage
+	// Schema: the statement no longer fits the table. Stop.
+	Schema
+)
+
+// ErrRolledBack is returned when something ended the transaction from within,
+// such as a trigger that raises ROLLBACK: the rows of the batch are gone, and a
+// checkpoint written after it would be committed alone.
+var ErrRolledBack = errors.New("the transaction was rolled back from within")
+
+// Classify tells what err asks for. A plain SQLITE_ERROR is ambiguous: a wrong
+// statement and a function that failed on a row both return it, so the caller
+// compiles the statement again to know (see Statement.Check).
+func Classify(err error) Class {
+	if errors.Is(err, ErrRolledBack) {
+		return Row
+	}
+	switch primaryCode(err) {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return Busy
+	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_ERROR:
+		return Row
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB,
+		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM:
+		return Storage
+	case sqlite3.SQLITE_SCHEMA:
+		return Schema
+	}
+	return Other
+}
+
+func primaryCode(err error) int {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return -1
+	}
+	return e.Code() & 0xff // extended codes keep the primary one in the low byte
+}
+
+// Guarded runs apply inside a savepoint and reports ErrRolledBack if the
+// transaction did not survive it, before anything else can be written.
+func Guarded(ctx context.Context, q Querier, apply func() error) error {
+	if err := exec(ctx, q, "SAVEPOINT chunkfill_batch"); err != nil {
+		return err
+	}
+	if err := apply(); err != nil {
+		return err
+	}
+	if err := exec(ctx, q, "RELEASE chunkfill_batch"); err != nil {
+		return fmt.Errorf("%w: %w", ErrRolledBack, err)
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package lite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// Errors of a database that cannot be worked on.
+var (
+	ErrNotWAL   = errors.New("the database is not in WAL mode")
+	ErrReadOnly = errors.New("the database is read-only")
+)
+
+// File is the main database behind a connection.
+type File struct {
+	Path     string // absolute; "" in memory
+	PageSize int
+}
+
+// Inspect looks at the database behind db and refuses one that a rewrite would
+// block or cannot write.
+func Inspect(ctx context.Context, db *sql.DB) (File, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return File{}, fmt.Errorf("open the database: %w", err)
+	}
+	defer conn.Close()
+	var f File
+	var mode string
+	var queryOnly bool
+	err = conn.QueryRowContext(ctx, `SELECT file, page_size, journal_mode, query_only
+		FROM pragma_database_list, pragma_page_size, pragma_journal_mode, pragma_query_only WHERE name = 'main'`).
+		Scan(&f.Path, &f.PageSize, &mode, &queryOnly)
+	if err != nil {
+		return File{}, fmt.Errorf("open the database: %w", err)
+	}
+	if f.Path, err = absolute(f.Path); err != nil {
+		return f, err
+	}
+	if queryOnly || readOnly(conn) {
+		return f, fmt.Errorf("%w: %s; open it without mode=ro, immutable or query_only, and check the file's permissions", ErrReadOnly, f.Path)
+	}
+	if mode != "wal" && mode != "memory" {
+		return f, fmt.Errorf("%w but %s: there every batch would block all readers; "+
+			"set it once with PRAGMA journal_mode=WAL (it persists): %s", ErrNotWAL, mode, f.Path)
+	}
+	return f, nil
+}
+
+func readOnly(conn *sql.Conn) (yes bool) {
+	_ = conn.Raw(func(c any) error {
+		if db, ok := c.(interface{ IsReadOnly(string) (bool, error) }); ok {
+			yes, _ = db.IsReadOnly("main")
+		}
+		return nil
+	})
+	return yes
+}
+
+func absolute(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("locate the database file: %w", err)
+	}
+	return path, nil
+}
+
+// OpenReader opens a second, read-only connection pool on the file with the
+// driver of db, for what should not hold the writer. It returns nil and no error
+// where there can be none: in memory, or when the host locks exclusively.
+func OpenReader(ctx context.Context, db *sql.DB, path string) (*sql.DB, error) {
+	if path == "" {
+		return nil, nil
+	}
+	reader := sql.OpenDB(connector{db.Driver(), ReadOnlyDSN(path)})
+	reader.SetMaxOpenConns(1)
+	var n int
+	err := reader.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n)
+	if err == nil {
+		return reader, nil
+	}
+	reader.Close()
+	if Classify(err) == Busy {
+		return nil, nil // locking_mode=EXCLUSIVE
+	}
+	return nil, fmt.Errorf("open a read-only connection: %w", err)
+}
+
+// ReadOnlyDSN names the file so that opening it cannot write: without the
+// "file:" prefix the driver ignores mode=ro.
+func ReadOnlyDSN(path string) string {
+	escaped := strings.ReplaceAll((&url.URL{Path: path}).EscapedPath(), "?", "%3f")
+	return "file:" + escaped + "?mode=ro&_pragma=busy_timeout(1000)"
+}
+
+type connector struct {
+	driver driver.Driver
+	dsn    string
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c connector) Driver() driver.Driver                        { return c.driver }

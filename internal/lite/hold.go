@@ -1,0 +1,167 @@
+package lite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chunkfill/chunkfill/internal/failpoint"
+)
+
+// Timing tells what a hold cost: the wait for the connection, which is the
+// host's own traffic, and the time it was ours.
+type Timing struct {
+	Wait, Held time.Duration
+}
+
+// Hold takes the writer for the time of fn: the connection, BEGIN IMMEDIATE, fn,
+// COMMIT, and the connection given back as it was. An error of fn rolls back. It
+// never waits for another process inside SQLite, where it would keep every live
+// write of this process out: a busy database is an error of class Busy at once.
+//
+// ctx ends the wait for the connection only. Once it is ours nothing cancels:
+// database/sql throws a connection away whose statement was cancelled, and with
+// MaxOpenConns(1) that is the only one.
+func Hold(ctx context.Context, db *sql.DB, fn func(context.Context, *sql.Conn) error) (Timing, error) {
+	return withConn(ctx, db, func(ctx context.Context, c *sql.Conn) error {
+		return inTransaction(ctx, c, fn)
+	})
+}
+
+// Borrow takes the connection without a transaction, under the same rules.
+func Borrow(ctx context.Context, db *sql.DB, fn func(context.Context, *sql.Conn) error) (Timing, error) {
+	return withConn(ctx, db, fn)
+}
+
+func withConn(ctx context.Context, db *sql.DB, fn func(context.Context, *sql.Conn) error) (t Timing, err error) {
+	asked := time.Now()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return Timing{Wait: time.Since(asked)}, fmt.Errorf("wait for the connection: %w", err)
+	}
+	taken := time.Now()
+	t.Wait = taken.Sub(asked)
+	clean := false
+	defer func() { // also when fn panics
+		if !clean {
+			discard(conn)
+		}
+		closeErr := conn.Close()
+		t.Held = time.Since(taken)
+		if err == nil && closeErr != nil && clean {
+			err = fmt.Errorf("give the connection back: %w", closeErr)
+		}
+	}()
+	ctx = context.WithoutCancel(ctx)
+	host, err := borrowPragmas(ctx, conn)
+	if err != nil {
+		return t, err
+	}
+	err = fn(ctx, conn)
+	restoreErr := host.restore(ctx, conn)
+	clean = restoreErr == nil && !errors.Is(err, errDirty)
+	return t, errors.Join(err, restoreErr)
+}
+
+// errDirty marks a connection on which a transaction may remain.
+var errDirty = errors.New("the transaction could not be rolled back")
+
+func inTransaction(ctx context.Context, c *sql.Conn, fn func(context.Context, *sql.Conn) error) (err error) {
+	if err := exec(ctx, c, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	committed := false
+	defer func() { // also when fn panics; withConn then discards the connection
+		if !committed {
+			err = errors.Join(err, rollback(ctx, c))
+		}
+	}()
+	if err := fn(ctx, c); err != nil {
+		return err
+	}
+	if err := exec(ctx, c, "COMMIT"); err != nil {
+		return err
+	}
+	committed = true
+	return nil
+}
+
+// rollback ends the transaction whatever state it is in. Where SQLite has ended
+// it already, ROLLBACK fails with "no transaction is active"; a BEGIN that works
+// and is rolled back again tells that case from a transaction that remains.
+func rollback(ctx context.Context, c *sql.Conn) error {
+	if exec(ctx, c, "ROLLBACK") == nil {
+		return nil
+	}
+	if exec(ctx, c, "BEGIN") == nil && exec(ctx, c, "ROLLBACK") == nil {
+		return nil
+	}
+	return errDirty
+}
+
+// discard makes database/sql close the connection instead of reusing it: one
+// given back inside a transaction would swallow the live writes that follow.
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+}
+
+func exec(ctx context.Context, q Querier, statement string) error {
+	failpoint.Hit("before " + statement)
+	if _, err := q.ExecContext(ctx, statement); err != nil {
+		return fmt.Errorf("%s: %w", statement, err)
+	}
+	failpoint.Hit("after " + statement)
+	return nil
+}
+
+// pragmas are the settings of the host that a hold changes.
+type pragmas struct {
+	busyTimeout    int
+	tempStore      int
+	autoCheckpoint int
+	tempObjects    bool
+}
+
+const memory = 2 // PRAGMA temp_store
+
+// borrowPragmas sets what a hold needs and remembers what was there.
+func borrowPragmas(ctx context.Context, c *sql.Conn) (pragmas, error) {
+	var p pragmas
+	err := c.QueryRowContext(ctx, `SELECT timeout, temp_store, EXISTS (SELECT 1 FROM sqlite_temp_schema)
+		FROM pragma_busy_timeout, pragma_temp_store`).Scan(&p.busyTimeout, &p.tempStore, &p.tempObjects)
+	if err != nil {
+		return p, fmt.Errorf("read the connection's settings: %w", err)
+	}
+	if err := c.QueryRowContext(ctx, "PRAGMA wal_autocheckpoint").Scan(&p.autoCheckpoint); err != nil {
+		return p, fmt.Errorf("read the connection's settings: %w", err)
+	}
+	// No waiting inside SQLite. No automatic WAL checkpoint inside our COMMIT
+	// either: upkeep does it in a hold of its own.
+	return p, p.set(ctx, c, 0, memory, 0)
+}
+
+func (p pragmas) restore(ctx context.Context, c *sql.Conn) error {
+	return p.set(ctx, c, p.busyTimeout, p.tempStore, p.autoCheckpoint)
+}
+
+func (p pragmas) set(ctx context.Context, c *sql.Conn, busyTimeout, tempStore, autoCheckpoint int) error {
+	if p.tempObjects {
+		tempStore = p.tempStore // changing it would drop the host's TEMP tables
+	}
+	statements := []string{
+		fmt.Sprintf("PRAGMA busy_timeout = %d", busyTimeout),
+		fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", autoCheckpoint),
+	}
+	if tempStore != p.tempStore || p.tempStore != memory {
+		statements = append(statements, fmt.Sprintf("PRAGMA temp_store = %d", tempStore))
+	}
+	for _, s := range statements {
+		if _, err := c.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return nil
+}

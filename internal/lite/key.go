@@ -1,0 +1,375 @@
+package lite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// KeyColumn is one column of the key, as its index orders it.
+type KeyColumn struct {
+	Name      string
+	Collation string // "" for the rowid
+	Desc      bool
+}
+
+// Key is what a table is walked by: unique, indexed, without NULLs.
+type Key struct {
+	Table   string
+	Rowid   bool   // an INTEGER PRIMARY KEY
+	Index   string // the index to walk otherwise
+	Columns []KeyColumn
+	legs    bool // a row value cannot express the walk; see after
+}
+
+// Pos is a place in the key's order: one SQL literal a column, written by
+// SQLite and read only by SQLite. Key values never become Go values: a DATE
+// column would come back as another text, an empty blob as NULL, a text with a
+// NUL byte cut off. nil is the place before the first row.
+type Pos []string
+
+// String shows the place as a person would write it.
+func (p Pos) String() string { return strings.Join(p, ", ") }
+
+// Encode returns the form kept in a checkpoint: a JSON array, "" for nil.
+func (p Pos) Encode() string {
+	if p == nil {
+		return ""
+	}
+	text, _ := json.Marshal([]string(p)) // strings always encode
+	return string(text)
+}
+
+// ErrBadPos is returned for a stored place that is not one.
+var ErrBadPos = errors.New("not a place in the key")
+
+var literal = regexp.MustCompile(`^(?:NULL|-?[0-9]+|-?[0-9.]+(?:e[+-]?[0-9]+)?|(?s:'(?:[^']|'')*')|X'[0-9A-Fa-f]*'|CAST\(X'[0-9A-F]*' AS TEXT\))$`)
+
+// DecodePos reads what Encode wrote. What is not a list of as many literals as
+// the key has columns is refused, since it would become part of a statement.
+func (k Key) DecodePos(text string) (Pos, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var p Pos
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return nil, fmt.Errorf("%w: %q", ErrBadPos, text)
+	}
+	if len(p) != len(k.Columns) {
+		return nil, fmt.Errorf("%w: %q has %d values, the key of %s has %d columns", ErrBadPos, text, len(p), k.Table, len(k.Columns))
+	}
+	for _, value := range p {
+		if !literal.MatchString(value) {
+			return nil, fmt.Errorf("%w: %q", ErrBadPos, text)
+		}
+	}
+	return p, nil
+}
+
+// Names lists the key's columns.
+func (k Key) Names() []string {
+	names := make([]string, len(k.Columns))
+	for i, c := range k.Columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
+// from names the table so that the planner can use nothing but the key: with
+// statistics it might prefer an index on the job's own condition, and then every
+// batch would cost as much as the whole table.
+func (k Key) from() string {
+	if k.Rowid {
+		return Ident(k.Table) + " NOT INDEXED"
+	}
+	return Ident(k.Table) + " INDEXED BY " + Ident(k.Index)
+}
+
+// From is the table as it stands in an UPDATE, DELETE or SELECT of a range.
+func (k Key) From() string { return k.from() }
+
+// expr is a key column as its index compares it. In a row value it stands bare.
+func (k Key) expr(c KeyColumn) string {
+	if c.Collation == "" || len(k.Columns) > 1 && !k.legs {
+		return Ident(c.Name)
+	}
+	return Ident(c.Name) + " COLLATE " + Ident(c.Collation)
+}
+
+// needsLegs tells whether a comparison of row values cannot walk the index: it
+// runs up in one column and down in another, or orders a column by another
+// collation than the column's own, which only an explicit COLLATE expresses and
+// the planner then does not see through. The plan tells.
+func (k Key) needsLegs(ctx context.Context, q Querier) (bool, error) {
+	if len(k.Columns) == 1 {
+		return false, nil
+	}
+	for _, c := range k.Columns {
+		if c.Desc != k.Columns[0].Desc {
+			return true, nil
+		}
+	}
+	zero := make(Pos, len(k.Columns))
+	for i := range zero {
+		zero[i] = "0"
+	}
+	plan, err := Plan(ctx, q, fmt.Sprintf("SELECT 1 FROM %s WHERE %s ORDER BY %s", k.from(), k.after(zero)[0], k.order(false)), nil)
+	if err != nil {
+		return false, fmt.Errorf("plan the walk of %s: %w", k.Table, err)
+	}
+	whole := "((" + strings.Join(k.Names(), ",") + ")>"
+	return len(plan) > 1 || !strings.Contains(plan[0], whole), nil
+}
+
+// order is the ORDER BY of the walk, or of its reverse. Without legs a key whose
+// columns all run down is walked upwards, which its index serves as well.
+func (k Key) order(reverse bool) string {
+	terms := make([]string, len(k.Columns))
+	for i, c := range k.Columns {
+		terms[i] = k.expr(c)
+		if (k.legs && c.Desc) != reverse {
+			terms[i] += " DESC"
+		}
+	}
+	return strings.Join(terms, ", ")
+}
+
+func (k Key) tuple() string {
+	exprs := make([]string, len(k.Columns))
+	for i, c := range k.Columns {
+		exprs[i] = k.expr(c)
+	}
+	return row(exprs)
+}
+
+func row(exprs []string) string {
+	if len(exprs) == 1 {
+		return exprs[0]
+	}
+	return "(" + strings.Join(exprs, ", ") + ")"
+}
+
+// after returns the conditions that together cover everything beyond p, in the
+// order of the walk. There is one, unless the key needs legs: then the rows that
+// share p's first columns come first, those that share fewer later, and each leg
+// is one range of the index.
+func (k Key) after(p Pos) []string {
+	if p == nil {
+		return []string{"1"}
+	}
+	if !k.legs {
+		return []string{k.tuple() + " > " + row(p)}
+	}
+	legs := make([]string, 0, len(k.Columns))
+	for shared := len(k.Columns) - 1; shared >= 0; shared-- {
+		var terms []string
+		for i := range shared {
+			terms = append(terms, k.expr(k.Columns[i])+" = "+p[i])
+		}
+		terms = append(terms, k.expr(k.Columns[shared])+k.Columns[shared].beyond()+p[shared])
+		legs = append(legs, strings.Join(terms, " AND "))
+	}
+	return legs
+}
+
+func (c KeyColumn) beyond() string {
+	if c.Desc {
+		return " < "
+	}
+	return " > "
+}
+
+// upto is the condition "not beyond p".
+func (k Key) upto(p Pos) string {
+	if !k.legs {
+		return k.tuple() + " <= " + row(p)
+	}
+	// The first term repeats what follows from the second, as a range that the
+	// index can use.
+	before := map[bool]string{true: " > ", false: " < "}
+	cond := "1"
+	for i := len(k.Columns) - 1; i >= 0; i-- {
+		c := k.Columns[i]
+		cond = fmt.Sprintf("(%s%s%s OR (%s = %s AND %s))", k.expr(c), before[c.Desc], p[i], k.expr(c), p[i], cond)
+	}
+	first := k.Columns[0]
+	return k.expr(first) + strings.TrimRight(before[first.Desc], " ") + "= " + p[0] + " AND " + cond
+}
+
+// At is the condition "exactly this row".
+func (k Key) At(p Pos) string {
+	terms := make([]string, len(k.Columns))
+	for i, c := range k.Columns {
+		terms[i] = k.expr(c) + " = " + p[i]
+	}
+	return "(" + strings.Join(terms, " AND ") + ")"
+}
+
+// NotAt is the condition "none of these rows", "1" for none.
+func (k Key) NotAt(places []Pos) string {
+	if len(places) == 0 {
+		return "1"
+	}
+	terms := make([]string, len(places))
+	for i, p := range places {
+		terms[i] = k.At(p)
+	}
+	return "NOT (" + strings.Join(terms, " OR ") + ")"
+}
+
+// literals selects the key of a row as SQL literals. quote() stops at a NUL
+// byte and lets bytes through that are not UTF-8, which JSON would replace, so a
+// text of anything but printable ASCII travels as hex.
+func (k Key) literals() string {
+	exprs := make([]string, len(k.Columns))
+	for i, c := range k.Columns {
+		name := Ident(c.Name)
+		if k.Rowid {
+			exprs[i] = name
+			continue
+		}
+		exprs[i] = fmt.Sprintf("CASE WHEN typeof(%[1]s) = 'text' AND (instr(%[1]s, char(0)) > 0 OR %[1]s GLOB '*[^ -~]*') "+
+			"THEN 'CAST(X''' || hex(%[1]s) || ''' AS TEXT)' ELSE quote(%[1]s) END", name)
+	}
+	return strings.Join(exprs, ", ")
+}
+
+// place runs a query that selects literals; nil if it has no row.
+func (k Key) place(ctx context.Context, q Querier, query string) (Pos, error) {
+	p := make(Pos, len(k.Columns))
+	dest := make([]any, len(p))
+	for i := range p {
+		dest[i] = &p[i]
+	}
+	var id int64
+	if k.Rowid {
+		dest[0] = &id // an exact integer by definition; spares a function call a batch
+	}
+	switch err := q.QueryRowContext(ctx, query).Scan(dest...); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	if k.Rowid {
+		p[0] = strconv.FormatInt(id, 10)
+	}
+	return p, nil
+}
+
+// Bounds returns the first and the last place of the table, nil when it is empty.
+func (k Key) Bounds(ctx context.Context, q Querier) (first, last Pos, err error) {
+	const query = "SELECT %s FROM %s ORDER BY %s LIMIT 1"
+	first, err = k.place(ctx, q, fmt.Sprintf(query, k.literals(), k.from(), k.order(false)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("find the first key of %s: %w", k.Table, err)
+	}
+	last, err = k.place(ctx, q, fmt.Sprintf(query, k.literals(), k.from(), k.order(true)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("find the last key of %s: %w", k.Table, err)
+	}
+	return first, last, nil
+}
+
+// Range is one stretch of the key: the rows that a batch covers.
+type Range struct {
+	Where string // the condition that selects it
+	End   Pos    // its last place; the cursor once it is done
+	Rows  int    // how many rows it has
+}
+
+// Next returns the range of the next n rows beyond the cursor and not beyond
+// upper, and false when none is left. It counts rows, not numbers, so gaps and
+// negative or sparse ids cost nothing. Its cost is O(n) wherever it stands.
+func (k Key) Next(ctx context.Context, q Querier, cursor, upper Pos, n int) (Range, bool, error) {
+	for _, leg := range k.after(cursor) {
+		within := leg + " AND " + k.upto(upper)
+		r, ok, err := k.nextIn(ctx, q, leg, within, upper, n)
+		if err != nil {
+			return Range{}, false, fmt.Errorf("find the end of the next batch in %s: %w", k.Table, err)
+		}
+		if ok {
+			return r, true, nil
+		}
+	}
+	return Range{}, false, nil
+}
+
+func (k Key) nextIn(ctx context.Context, q Querier, leg, within string, upper Pos, n int) (Range, bool, error) {
+	end, err := k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1 OFFSET %d",
+		k.literals(), k.from(), within, k.order(false), n-1))
+	if err != nil {
+		return Range{}, false, err
+	}
+	if end != nil {
+		if err := k.verify(ctx, q, end); err != nil {
+			return Range{}, false, err
+		}
+		return Range{Where: leg + " AND " + k.upto(end), End: end, Rows: n}, true, nil
+	}
+	var rest int
+	err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", k.from(), within)).Scan(&rest)
+	if err != nil || rest == 0 {
+		return Range{}, false, err
+	}
+	if end, err = k.lastIn(ctx, q, within, upper); err != nil {
+		return Range{}, false, err
+	}
+	return Range{Where: within, End: end, Rows: rest}, true, nil
+}
+
+// lastIn is where a stretch with fewer than n rows ends: at the fixed bound, or,
+// in a leg, at its own last row.
+func (k Key) lastIn(ctx context.Context, q Querier, within string, upper Pos) (Pos, error) {
+	if !k.legs {
+		return upper, nil
+	}
+	return k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1",
+		k.literals(), k.from(), within, k.order(true)))
+}
+
+// verify refuses a key whose literal does not lead back to its row, before a
+// cursor that skips or repeats rows can be stored.
+func (k Key) verify(ctx context.Context, q Querier, p Pos) error {
+	if k.Rowid {
+		return nil
+	}
+	var found bool
+	err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s)", k.from(), k.At(p))).Scan(&found)
+	if err == nil && !found {
+		err = fmt.Errorf("the key %s of %s cannot be written as a literal that finds its row again", p, k.Table)
+	}
+	return err
+}
+
+// Fraction tells how far p is between first and last, from 0 to 1, and false
+// where the key has no arithmetic.
+func (k Key) Fraction(first, p, last Pos) (float64, bool) {
+	if !k.Rowid || first == nil || last == nil {
+		return 0, false
+	}
+	if p == nil {
+		return 0, true
+	}
+	lo, at, hi := float(first[0]), float(p[0]), float(last[0])
+	if hi <= lo {
+		return 1, true
+	}
+	return min(1, max(0, (at-lo)/(hi-lo))), true
+}
+
+func float(integer string) float64 {
+	f, _ := strconv.ParseFloat(integer, 64) // an integer literal by construction
+	return f
+}
+
+// Has tells whether a column is part of the key.
+func (k Key) Has(column string) bool {
+	return slices.ContainsFunc(k.Columns, func(c KeyColumn) bool { return strings.EqualFold(c.Name, column) })
+}

@@ -1,0 +1,440 @@
+package lite_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chunkfill/chunkfill/internal/lite"
+	_ "modernc.org/sqlite"
+)
+
+// open returns a database as the hosts have it: one connection, WAL.
+func open(t *testing.T, statements ...string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+
+		"?_pragma=journal_mode(wal)&_pragma=busy_timeout(5000)&_pragma=synchronous(normal)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() { db.Close() })
+	for _, s := range statements {
+		mustExec(t, db, s)
+	}
+	return db
+}
+
+func mustExec(t *testing.T, q lite.Querier, statement string, args ...any) {
+	t.Helper()
+	if _, err := q.ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// column reads one column of a query as text.
+func column(t *testing.T, q lite.Querier, query string) []string {
+	t.Helper()
+	rows, err := q.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	var values []string
+	for rows.Next() {
+		var v string
+		if err := rows.Scan(&v); err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, v)
+	}
+	if rows.Err() != nil {
+		t.Fatal(rows.Err())
+	}
+	return values
+}
+
+// keyShapes are the tables that a walk must cover row by row. Values are what a
+// key of that shape can hold at its worst.
+var keyShapes = []struct {
+	name, create string
+	values       []string // for the key columns, as SQL
+}{
+	{"rowid", "CREATE TABLE t (k INTEGER PRIMARY KEY, n INT DEFAULT 0)",
+		[]string{"-9223372036854775808", "-5", "-1", "0", "1", "7", "1000000", "9223372036854775807"}},
+	{"text", "CREATE TABLE t (k TEXT PRIMARY KEY, n INT DEFAULT 0)",
+		[]string{"''", "'a'", "'A'", "'it''s'", "'ü'", "CAST(x'610062' AS TEXT)", "CAST(x'6100' AS TEXT)", "CAST(x'00' AS TEXT)", "'\n'", "CAST(x'ff61' AS TEXT)", "'12'", "'1.0'"}},
+	{"blob", "CREATE TABLE t (k BLOB PRIMARY KEY, n INT DEFAULT 0)",
+		[]string{"x''", "x'00'", "x'0001'", "x'ff'", "'text'", "3"}},
+	{"nocase", "CREATE TABLE t (k TEXT PRIMARY KEY COLLATE NOCASE, n INT DEFAULT 0)",
+		[]string{"'a'", "'B'", "'c'", "'_'", "'Z'"}},
+	{"timestamp", "CREATE TABLE t (k TIMESTAMP PRIMARY KEY, n INT DEFAULT 0)",
+		[]string{"'2026-01-02 03:04:05'", "'2026-01-02T03:04:05Z'", "'2026-01-02 03:04:05.5+02:00'", "17", "'never'"}},
+	{"date in a composite", "CREATE TABLE t (d DATE, k, n INT DEFAULT 0, PRIMARY KEY (d, k))",
+		[]string{"'2026-01-02', 1", "'2026-01-02', x''", "'2026-01-03', 'x'", "'2026-01-03', 2.5"}},
+	{"typeless", "CREATE TABLE t (k PRIMARY KEY, n INT DEFAULT 0)",
+		[]string{"1", "2.5", "'1'", "x'31'", "''", "x''", "9e999", "-9e999", "1e-320", "0.1"}},
+	{"real", "CREATE TABLE t (k REAL PRIMARY KEY, n INT DEFAULT 0)",
+		[]string{"0.1", "0.30000000000000004", "-1.5", "1e300", "1e15", "123456789012345678"}},
+	{"composite", "CREATE TABLE t (a TEXT, b INT, n INT DEFAULT 0, PRIMARY KEY (a, b))",
+		[]string{"'x', 1", "'x', 2", "'x', -3", "'y', 1", "'', 9", "'z', 0"}},
+	{"descending", "CREATE TABLE t (k INT PRIMARY KEY DESC, n INT DEFAULT 0)", []string{"1", "2", "3", "-4", "50"}},
+	{"integer primary key desc", "CREATE TABLE t (k INTEGER PRIMARY KEY DESC, n INT DEFAULT 0)", []string{"1", "2", "3", "-4", "50"}},
+	{"all descending", "CREATE TABLE t (a INT, b INT, n INT DEFAULT 0, PRIMARY KEY (a DESC, b DESC))",
+		[]string{"1, 1", "1, 2", "2, 1", "2, 2", "3, 7"}},
+	{"mixed directions", "CREATE TABLE t (a INT, b TEXT, c INT, n INT DEFAULT 0, PRIMARY KEY (a DESC, b, c DESC))",
+		[]string{"1, 'a', 1", "1, 'a', 2", "1, 'b', 1", "2, 'a', 1", "2, 'a', 2", "2, 'a', 3", "2, 'c', 1", "3, 'a', 1", "-1, 'z', 0"}},
+	{"without rowid", "CREATE TABLE t (k TEXT PRIMARY KEY, n INT DEFAULT 0) WITHOUT ROWID", []string{"'a'", "'b'", "'c'", "''"}},
+	{"without rowid, mixed", "CREATE TABLE t (a TEXT COLLATE NOCASE, b INT, n INT DEFAULT 0, PRIMARY KEY (a, b DESC)) WITHOUT ROWID",
+		[]string{"'x', 1", "'X', 2", "'y', 1", "'y', 5", "'y', -5", "'Z', 1"}},
+	{"unique index", "CREATE TABLE t (k INT NOT NULL UNIQUE, n INT DEFAULT 0)", []string{"3", "1", "2"}},
+	{"other collation in the key", "CREATE TABLE t (k TEXT COLLATE NOCASE, n INT DEFAULT 0, PRIMARY KEY (k COLLATE BINARY))",
+		[]string{"'a'", "'A'", "'b'", "'B'"}},
+	{"other collation in a composite", "CREATE TABLE t (k TEXT COLLATE NOCASE, b INT, n INT DEFAULT 0, PRIMARY KEY (k COLLATE BINARY, b))",
+		[]string{"'a', 1", "'A', 1", "'a', 2", "'b', 1", "'B', 1"}},
+	{"column named rowid", "CREATE TABLE t (rowid TEXT, \"a\"\"b\" INTEGER PRIMARY KEY, n INT DEFAULT 0)", []string{"'x', 1", "'x', 2", "'y', 3"}},
+}
+
+// TestWalkCoversEachRowOnce increments a counter in every row, with every batch
+// size, on every shape of key. Planted and caught: >= for > in after, < for <= in
+// upto, quote() without the NUL case, the legs of a mixed key in the wrong order.
+func TestWalkCoversEachRowOnce(t *testing.T) {
+	for _, shape := range keyShapes {
+		for size := 1; size <= len(shape.values)+1; size++ {
+			t.Run(fmt.Sprintf("%s/%d", shape.name, size), func(t *testing.T) {
+				db := open(t, shape.create)
+				insertKeys(t, db, shape.create, shape.values)
+				scanned := walk(t, db, size)
+				if scanned != len(shape.values) {
+					t.Errorf("scanned %d rows, want %d", scanned, len(shape.values))
+				}
+				for _, n := range column(t, db, "SELECT n FROM t") {
+					if n != "1" {
+						t.Fatalf("a row was rewritten %s times, want once", n)
+					}
+				}
+			})
+		}
+	}
+}
+
+func insertKeys(t *testing.T, db *sql.DB, create string, values []string) {
+	t.Helper()
+	columns := column(t, db, "SELECT '\"' || replace(name, '\"', '\"\"') || '\"' FROM pragma_table_info('t') WHERE name <> 'n'")
+	for _, v := range values {
+		mustExec(t, db, fmt.Sprintf("INSERT INTO t (%s) VALUES (%s)", strings.Join(columns, ", "), v))
+	}
+}
+
+// walk increments n over the whole table in batches, carrying the cursor through
+// its stored form, and returns how many rows it was told of.
+func walk(t *testing.T, db *sql.DB, size int) (scanned int) {
+	t.Helper()
+	ctx := t.Context()
+	table, err := lite.LoadTable(ctx, db, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := table.Key
+	update := key.UpdateStatement([]lite.Assign{{Column: "n", Expr: "n + 1"}}, "", nil)
+	if err := update.Compile(ctx, db, key); err != nil {
+		t.Fatal(err)
+	}
+	_, upper, err := key.Bounds(ctx, db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cursor lite.Pos
+	for {
+		if cursor, err = key.DecodePos(cursor.Encode()); err != nil {
+			t.Fatal(err)
+		}
+		r, ok, err := key.Next(ctx, db, cursor, upper, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return scanned
+		}
+		changed, err := update.Run(ctx, db, r.Where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed != r.Rows {
+			t.Fatalf("the range %s changed %d rows, said %d", r.Where, changed, r.Rows)
+		}
+		scanned += r.Rows
+		cursor = r.End
+	}
+}
+
+// TestRealKeysSurvive walks random doubles, whose literals must find their row.
+func TestRealKeysSurvive(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	db := open(t, "CREATE TABLE t (k REAL PRIMARY KEY, n INT DEFAULT 0)")
+	for range 2000 {
+		f := math.Float64frombits(rng.Uint64())
+		if !math.IsNaN(f) {
+			mustExec(t, db, "INSERT OR IGNORE INTO t (k) VALUES (?)", f)
+		}
+	}
+	walk(t, db, 7)
+	if n := column(t, db, "SELECT count(*) FROM t WHERE n <> 1"); n[0] != "0" {
+		t.Errorf("%s rows were not rewritten exactly once", n[0])
+	}
+}
+
+func TestUTF16Keys(t *testing.T) {
+	db := open(t)
+	path := filepath.Join(t.TempDir(), "utf16.db")
+	wide, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wide.Close()
+	wide.SetMaxOpenConns(1)
+	for _, s := range []string{"PRAGMA encoding = 'UTF-16le'", "PRAGMA journal_mode = wal", "CREATE TABLE t (k TEXT PRIMARY KEY, n INT DEFAULT 0)",
+		"INSERT INTO t (k) VALUES ('a'), ('ü'), ('a' || char(0) || 'b'), ('')"} {
+		mustExec(t, wide, s)
+	}
+	if got := walk(t, wide, 1); got != 4 {
+		t.Errorf("scanned %d rows, want 4", got)
+	}
+	_ = db
+}
+
+// TestStatisticsDoNotLeadAway has a condition with a tempting index and
+// statistics that recommend it; a batch must still search the key.
+func TestStatisticsDoNotLeadAway(t *testing.T) {
+	db := open(t, "CREATE TABLE t (k INTEGER PRIMARY KEY, v, n INT DEFAULT 0)", "CREATE INDEX tv ON t (v)",
+		"INSERT INTO t (v) WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 500) SELECT i FROM c", "ANALYZE")
+	table, err := lite.LoadTable(t.Context(), db, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := table.Key.UpdateStatement([]lite.Assign{{Column: "n", Expr: "1"}}, "v = 3 OR v IS NULL", nil)
+	if err := s.Compile(t.Context(), db, table.Key); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLoadTableRefuses(t *testing.T) {
+	db := open(t, "CREATE TABLE nokey (a, b)", "CREATE INDEX i ON nokey (a)",
+		"CREATE TABLE nullable (a UNIQUE, b)", "CREATE TABLE partial (a NOT NULL, b)",
+		"CREATE UNIQUE INDEX p ON partial (a) WHERE b", "CREATE TABLE expr (a NOT NULL)",
+		"CREATE UNIQUE INDEX e ON expr (abs(a))", "CREATE VIEW v AS SELECT 1")
+	for table, want := range map[string]error{
+		"missing": lite.ErrNoTable, "v": lite.ErrNoTable, "nokey": lite.ErrNoKey, "nullable": lite.ErrNoKey,
+		"partial": lite.ErrNoKey, "expr": lite.ErrNoKey,
+	} {
+		if _, err := lite.LoadTable(t.Context(), db, table); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", table, err, want)
+		} else if !strings.Contains(err.Error(), table) {
+			t.Errorf("%s: the message does not name it: %v", table, err)
+		}
+	}
+}
+
+func TestCheckNulls(t *testing.T) {
+	db := open(t, "CREATE TABLE t (a TEXT, b INT, PRIMARY KEY (a, b))", "INSERT INTO t VALUES ('x', NULL)")
+	table, err := lite.LoadTable(t.Context(), db, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := table.CheckNulls(t.Context(), db); !errors.Is(err, lite.ErrNullKey) || !strings.Contains(err.Error(), "t.b") {
+		t.Errorf("CheckNulls = %v, want ErrNullKey naming t.b", err)
+	}
+}
+
+func TestCheckFragment(t *testing.T) {
+	db := open(t, "CREATE TABLE t (a, b)")
+	for _, ok := range []string{"a", "a + b", "(SELECT max(b) FROM t)", "a IS NULL OR b = 'x)'", "a -- why\n", "?", "CASE WHEN a THEN 1 END"} {
+		if err := lite.CheckFragment(t.Context(), db, "t", "where", ok); err != nil {
+			t.Errorf("%q refused: %v", ok, err)
+		}
+	}
+	for _, bad := range []string{"", " ", "1) OR (1", "1 --", "1; DROP TABLE t", "1; DROP TABLE t --", "a, b", "nope", "1 /*",
+		"a FROM t WHERE 1 --", "1 FROM t; --", ")", "1 OR"} {
+		if err := lite.CheckFragment(t.Context(), db, "t", "where", bad); bad != "1 --" && !errors.Is(err, lite.ErrFragment) {
+			t.Errorf("%q accepted: %v", bad, err)
+		}
+	}
+	mustExec(t, db, "SELECT * FROM t") // nothing was run
+}
+
+func TestDecodePosRefusesWhatIsNoLiteral(t *testing.T) {
+	key := lite.Key{Table: "t", Columns: []lite.KeyColumn{{Name: "a"}}}
+	for _, bad := range []string{"x", "[]", `["1","2"]`, `["1 OR 1"]`, `["'a' OR 1"]`, `["(SELECT 1)"]`, `["'a"]`, `["''a'"]`, `["1--"]`} {
+		if _, err := key.DecodePos(bad); !errors.Is(err, lite.ErrBadPos) {
+			t.Errorf("%s accepted", bad)
+		}
+	}
+}
+
+func TestHoldRestoresTheConnection(t *testing.T) {
+	db := open(t, "PRAGMA wal_autocheckpoint = 123", "PRAGMA busy_timeout = 4321", "CREATE TABLE t (a)")
+	settings := func() []string {
+		return slices.Concat(column(t, db, "PRAGMA busy_timeout"), column(t, db, "PRAGMA wal_autocheckpoint"), column(t, db, "PRAGMA temp_store"))
+	}
+	before := settings()
+	for name, fn := range map[string]func(context.Context, *sql.Conn) error{
+		"ok":    func(ctx context.Context, c *sql.Conn) error { mustExec(t, c, "INSERT INTO t VALUES (1)"); return nil },
+		"error": func(context.Context, *sql.Conn) error { return errors.New("no") },
+		"rolled back underneath": func(ctx context.Context, c *sql.Conn) error {
+			mustExec(t, c, "ROLLBACK")
+			return errors.New("no")
+		},
+	} {
+		_, err := lite.Hold(t.Context(), db, fn)
+		if (err == nil) != (name == "ok") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := settings(); !slices.Equal(got, before) {
+			t.Errorf("%s: settings %v, were %v", name, got, before)
+		}
+	}
+	if n := column(t, db, "SELECT count(*) FROM t"); n[0] != "1" {
+		t.Errorf("%s rows, want 1", n[0])
+	}
+}
+
+// TestHoldKeepsTempTables: changing temp_store drops the TEMP tables of a connection.
+func TestHoldKeepsTempTables(t *testing.T) {
+	db := open(t, "CREATE TEMP TABLE mine AS SELECT 7 AS a")
+	if _, err := lite.Hold(t.Context(), db, func(context.Context, *sql.Conn) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := column(t, db, "SELECT a FROM temp.mine"); got[0] != "7" {
+		t.Errorf("the TEMP table holds %v", got)
+	}
+}
+
+// TestHoldAfterPanic: a connection must not return to the pool inside a transaction.
+func TestHoldAfterPanic(t *testing.T) {
+	db := open(t, "CREATE TABLE t (a)")
+	func() {
+		defer func() { recover() }()
+		lite.Hold(t.Context(), db, func(ctx context.Context, c *sql.Conn) error {
+			mustExec(t, c, "INSERT INTO t VALUES (1)")
+			panic("transform")
+		})
+	}()
+	mustExec(t, db, "BEGIN IMMEDIATE") // fails inside a transaction
+	mustExec(t, db, "COMMIT")
+	if n := column(t, db, "SELECT count(*) FROM t"); n[0] != "0" {
+		t.Errorf("%s rows survived the panic", n[0])
+	}
+}
+
+func TestHoldIsBusyAtOnce(t *testing.T) {
+	db := open(t, "CREATE TABLE t (a)")
+	other, err := sql.Open("sqlite", column(t, db, "SELECT file FROM pragma_database_list")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetMaxOpenConns(1)
+	mustExec(t, other, "BEGIN IMMEDIATE")
+	timing, err := lite.Hold(t.Context(), db, func(context.Context, *sql.Conn) error { return nil })
+	if lite.Classify(err) != lite.Busy {
+		t.Errorf("%v, want busy", err)
+	}
+	if timing.Held > 2*time.Second {
+		t.Errorf("waited %v inside SQLite", timing.Held)
+	}
+	mustExec(t, other, "ROLLBACK")
+}
+
+// TestGuarded: a trigger that rolls back must not let a checkpoint through, even
+// when its error is swallowed. Planted and caught: Guarded without its RELEASE.
+func TestGuarded(t *testing.T) {
+	db := open(t, "CREATE TABLE t (a)", "CREATE TABLE cp (n)",
+		"CREATE TRIGGER r BEFORE INSERT ON t WHEN new.a = 13 BEGIN SELECT RAISE(ROLLBACK, 'unlucky'); END")
+	_, err := lite.Hold(t.Context(), db, func(ctx context.Context, c *sql.Conn) error {
+		err := lite.Guarded(ctx, c, func() error {
+			c.ExecContext(ctx, "INSERT INTO t VALUES (13)") // the error is ignored: the planted bug
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		mustExec(t, c, "INSERT INTO cp VALUES (1)")
+		return nil
+	})
+	if !errors.Is(err, lite.ErrRolledBack) {
+		t.Errorf("%v, want ErrRolledBack", err)
+	}
+	if n := column(t, db, "SELECT count(*) FROM cp"); n[0] != "0" {
+		t.Error("the checkpoint was committed without its rows")
+	}
+}
+
+func TestInspect(t *testing.T) {
+	db := open(t, "CREATE TABLE t (a)")
+	f, err := lite.Inspect(t.Context(), db)
+	if err != nil || !filepath.IsAbs(f.Path) || f.PageSize != 4096 {
+		t.Errorf("Inspect = %+v, %v", f, err)
+	}
+	reader, err := lite.OpenReader(t.Context(), db, f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if _, err := lite.Inspect(t.Context(), reader); !errors.Is(err, lite.ErrReadOnly) {
+		t.Errorf("read-only: %v", err)
+	}
+	if _, err := reader.Exec("CREATE TABLE x (a)"); err == nil {
+		t.Error("the reader can write")
+	}
+	rollback := open(t)
+	mustExec(t, rollback, "PRAGMA journal_mode = delete")
+	if _, err := lite.Inspect(t.Context(), rollback); !errors.Is(err, lite.ErrNotWAL) {
+		t.Errorf("rollback journal: %v", err)
+	}
+}
+
+func TestReadOnlyDSNEscapes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "odd name%20?#&.db")
+	db, err := sql.Open("sqlite", "file:"+strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)+"?_pragma=journal_mode(wal)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	mustExec(t, db, "CREATE TABLE t (a)")
+	f, err := lite.Inspect(t.Context(), db)
+	if err != nil || f.Path != path {
+		t.Fatalf("Inspect = %q, %v", f.Path, err)
+	}
+	reader, err := lite.OpenReader(t.Context(), db, f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if got := column(t, reader, "SELECT name FROM sqlite_schema"); len(got) != 1 {
+		t.Errorf("the reader sees %v", got)
+	}
+}
+
+func TestWALUpkeep(t *testing.T) {
+	db := open(t, "PRAGMA wal_autocheckpoint = 0", "CREATE TABLE t (a)", "INSERT INTO t VALUES (randomblob(100000))")
+	pending, err := lite.Pending(t.Context(), db)
+	if err != nil || pending < 20 {
+		t.Errorf("Pending = %d, %v", pending, err)
+	}
+	if remaining, err := lite.CheckpointWAL(t.Context(), db); err != nil || remaining != 0 {
+		t.Errorf("CheckpointWAL = %d, %v", remaining, err)
+	}
+	if pending, _ := lite.Pending(t.Context(), db); pending != 0 {
+		t.Errorf("%d frames pending after a checkpoint", pending)
+	}
+}

@@ -1,0 +1,136 @@
+package lite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Errors of a statement that cannot be used.
+var (
+	// ErrFragment: an expression or condition does not compile, or is not one.
+	ErrFragment = errors.New("not a usable SQL expression")
+	// ErrScan: SQLite would not walk the key for it.
+	ErrScan = errors.New("the key cannot be walked")
+)
+
+// CheckFragment accepts an expression or condition over a table's columns only
+// if SQLite compiles it both bare and in parentheses with a newline after it:
+// "1) OR (1" fails the first, "1 --" and "1; DROP TABLE t" the second. Nothing
+// is run.
+func CheckFragment(ctx context.Context, q Querier, table, what, fragment string) error {
+	if strings.TrimSpace(fragment) == "" {
+		return fmt.Errorf("%w: %s is empty", ErrFragment, what)
+	}
+	for _, form := range []string{"SELECT %s FROM %s", "SELECT (%s\n) FROM %s"} {
+		statement, err := q.PrepareContext(ctx, fmt.Sprintf(form, fragment, Ident(table)))
+		if err != nil {
+			return fmt.Errorf("%w: %s %q on table %s: %w", ErrFragment, what, fragment, table, err)
+		}
+		statement.Close()
+	}
+	return nil
+}
+
+// Assign is one column and the expression it is set to.
+type Assign struct {
+	Column, Expr string
+}
+
+// Statement rewrites the rows of a range.
+type Statement struct {
+	head string // up to the condition
+	cond string // the job's own condition, "" for all rows
+	Args []any  // of head, then of cond
+}
+
+// UpdateStatement builds UPDATE … SET … over the key's ranges.
+func (k Key) UpdateStatement(set []Assign, cond string, args []any) Statement {
+	terms := make([]string, len(set))
+	for i, a := range set {
+		terms[i] = Ident(a.Column) + " = (" + a.Expr + "\n)"
+	}
+	return Statement{head: "UPDATE " + k.from() + " SET " + strings.Join(terms, ", "), cond: cond, Args: args}
+}
+
+// DeleteStatement builds DELETE over the key's ranges.
+func (k Key) DeleteStatement(cond string, args []any) Statement {
+	return Statement{head: "DELETE FROM " + k.from(), cond: cond, Args: args}
+}
+
+// SelectStatement builds SELECT over the key's ranges.
+func (k Key) SelectStatement(columns, cond string, args []any) Statement {
+	return Statement{head: "SELECT " + columns + " FROM " + k.from(), cond: cond, Args: args}
+}
+
+// SQL is the statement for one range. The newline ends a comment in cond.
+func (s Statement) SQL(where string) string {
+	if s.cond == "" {
+		return s.head + " WHERE " + where
+	}
+	return s.head + " WHERE " + where + " AND (" + s.cond + "\n)"
+}
+
+// Run executes the statement for one range and returns how many rows it matched.
+// (SQLite counts rows it rewrote with the same values, too.)
+func (s Statement) Run(ctx context.Context, q Querier, where string) (int, error) {
+	result, err := q.ExecContext(ctx, s.SQL(where), s.Args...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+// Compile asks SQLite for its plan of the statement over a middle range, and
+// refuses a plan that is not one search of the key: each batch would then cost
+// as much as the whole table.
+func (s Statement) Compile(ctx context.Context, q Querier, k Key) error {
+	sample := make(Pos, len(k.Columns))
+	for i := range sample {
+		sample[i] = "0"
+	}
+	for _, leg := range k.after(sample) {
+		if err := s.compile(ctx, q, k, leg+" AND "+k.upto(sample)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s Statement) compile(ctx context.Context, q Querier, k Key, where string) error {
+	plan, err := Plan(ctx, q, s.SQL(where), s.Args)
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(plan[0], "SEARCH") {
+		return fmt.Errorf("%w: SQLite plans %q for the key %s of %s", ErrScan, plan[0], Idents(k.Names()), k.Table)
+	}
+	return nil
+}
+
+// Plan is EXPLAIN QUERY PLAN: a line a step.
+func Plan(ctx context.Context, q Querier, statement string, args []any) ([]string, error) {
+	rows, err := q.QueryContext(ctx, "EXPLAIN QUERY PLAN "+statement, args...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFragment, err)
+	}
+	defer rows.Close()
+	var steps []string
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			return nil, err
+		}
+		steps = append(steps, detail)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if len(steps) == 0 {
+		return nil, fmt.Errorf("%w: SQLite gives no plan for %q", ErrFragment, statement)
+	}
+	return steps, nil
+}
