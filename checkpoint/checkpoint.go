@@ -1,0 +1,284 @@
+// Package checkpoint owns the record of where a chunked job stands: its row in
+// _async_migration_checkpoints, its audit trail, its quarantined rows and a ring
+// of samples, all in the application's own database beside the ledger.
+//
+// What it stores for others (cursor, bounds, fingerprint) is opaque to it. It
+// holds no connection and begins no transaction: a caller passes in what it has,
+// and what must be atomic with the rows of a batch is written by SaveTx inside
+// the caller's transaction.
+//
+// These checkpoints are not SQLite's WAL checkpoints.
+package checkpoint
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Phase is where a job stands. The phase is the truth; the ledger's three
+// statuses are its summary.
+type Phase string
+
+const (
+	Registered  Phase = "registered"  // known, nothing done yet
+	Running     Phase = "running"     // walking
+	Verifying   Phase = "verifying"   // counting what is left
+	Paused      Phase = "paused"      // somebody asked; left by Resume, survives restarts
+	Waiting     Phase = "waiting"     // for its window or a guard; goes on by itself
+	Interrupted Phase = "interrupted" // ended in good order before the end; the next Start goes on
+	Cancelled   Phase = "cancelled"   // somebody asked; left by Retry only
+	Failed      Phase = "failed"      // an error; the next Start goes on from the last good batch
+	Done        Phase = "done"        // for good
+)
+
+// Control is what somebody asks of a running job.
+type Control string
+
+const (
+	NoControl Control = ""
+	Pause     Control = "pause"
+	Cancel    Control = "cancel"
+)
+
+// Errors of this package.
+var (
+	// ErrUnknown is returned for a job that has no checkpoint.
+	ErrUnknown = errors.New("no such job")
+	// ErrLostOwner is returned by SaveTx when another run has taken the job over.
+	// Stop and write nothing.
+	ErrLostOwner = errors.New("another run has taken this job over")
+	// ErrNewer is returned for tables that a newer version of chunkfill wrote.
+	ErrNewer = errors.New("the checkpoint tables are from a newer version of chunkfill")
+	// ErrUnreadable is returned for a checkpoint that cannot be understood, as
+	// opposed to one that could not be read just now. Nothing may start from zero
+	// because of it without an explicit choice.
+	ErrUnreadable = errors.New("unreadable checkpoint")
+)
+
+// Querier is the part of *sql.DB, *sql.Conn and *sql.Tx this package needs.
+type Querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Owner is who runs a job.
+type Owner struct {
+	PID   int       `json:"pid"`
+	Host  string    `json:"host"`
+	Since time.Time `json:"since"`
+}
+
+func (o Owner) String() string {
+	return fmt.Sprintf("pid %d on %s since %s", o.PID, o.Host, o.Since.UTC().Format(time.RFC3339))
+}
+
+// Request is what the outside asks of a job: control and tuned values.
+type Request struct {
+	Control Control `json:"control,omitempty"`
+	By      string  `json:"by,omitempty"`     // who asked
+	Reason  string  `json:"reason,omitempty"` // why
+	Tuning
+}
+
+// Tuning holds the values that may change while a job runs. Zero keeps what the
+// engine was configured with.
+type Tuning struct {
+	TargetHold time.Duration `json:"target_hold_ns,omitempty"` // the writer is held about this long while live writes wait
+	MaxRate    float64       `json:"max_rate,omitempty"`       // rows a second; negative lifts a configured limit
+}
+
+// Checkpoint is one job's row.
+type Checkpoint struct {
+	Name        string `json:"name"`
+	RunID       string `json:"run_id"`      // of the run that owns the row
+	Fingerprint string `json:"fingerprint"` // of the job's definition
+	Definition  string `json:"definition"`  // the same for people
+	Table       string `json:"table"`
+	Owner       Owner  `json:"owner"`
+
+	Phase  Phase  `json:"phase"`
+	Reason string `json:"reason,omitempty"` // why it waits or runs as it does
+	Error  string `json:"error,omitempty"`
+
+	Lower  string `json:"lower,omitempty"` // first key when the job began
+	Upper  string `json:"upper,omitempty"` // last key then: the end of the walk
+	Cursor string `json:"cursor,omitempty"`
+	Pass   int    `json:"pass"`  // 1, or 2 over what verification found left
+	Total  int64  `json:"total"` // rows when the job began; 0 where counting was not needed
+
+	Rows        int64 `json:"rows_scanned"`
+	Changed     int64 `json:"rows_changed"`
+	Quarantined int64 `json:"rows_quarantined"`
+	Left        int64 `json:"rows_left"` // found by verification; -1 before, or if the job cannot tell
+	Batches     int64 `json:"batches"`
+	BatchRows   int   `json:"batch_rows"` // current size
+
+	Working   time.Duration `json:"working_ns"`   // holding the writer
+	Throttled time.Duration `json:"throttled_ns"` // giving way
+	PausedFor time.Duration `json:"paused_ns"`    // paused or waiting
+
+	Request   Request   `json:"request"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+const columns = `name, run_id, fingerprint, definition, table_name, owner_pid, owner_host, owner_since,
+	phase, reason, error, lower_bound, upper_bound, cursor, pass, total_rows,
+	rows_scanned, rows_changed, rows_quarantined, rows_left, batches, batch_rows,
+	working_us, throttled_us, paused_us,
+	control, control_by, control_reason, target_hold_us, max_rate, created_at, updated_at`
+
+// Load reads one job's checkpoint; ErrUnknown if there is none, also when the
+// tables do not exist.
+func Load(ctx context.Context, q Querier, name string) (Checkpoint, error) {
+	found, err := list(ctx, q, "WHERE name = ?", name)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if len(found) == 0 {
+		return Checkpoint{}, fmt.Errorf("%w: %s", ErrUnknown, name)
+	}
+	return found[0], nil
+}
+
+// List reads all checkpoints, ordered by name.
+func List(ctx context.Context, q Querier) ([]Checkpoint, error) {
+	return list(ctx, q, "ORDER BY name")
+}
+
+func list(ctx context.Context, q Querier, tail string, args ...any) ([]Checkpoint, error) {
+	if version, err := Version(ctx, q); err != nil || version == 0 {
+		return nil, err
+	}
+	rows, err := q.QueryContext(ctx, "SELECT "+columns+" FROM _async_migration_checkpoints "+tail, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoints: %w", err)
+	}
+	defer rows.Close()
+	var all []Checkpoint
+	for rows.Next() {
+		c, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read checkpoints: %w", err)
+	}
+	return all, nil
+}
+
+func scan(rows *sql.Rows) (Checkpoint, error) {
+	var c Checkpoint
+	var since, created, updated string
+	var working, throttled, paused, hold int64
+	err := rows.Scan(&c.Name, &c.RunID, &c.Fingerprint, &c.Definition, &c.Table, &c.Owner.PID, &c.Owner.Host, &since,
+		&c.Phase, &c.Reason, &c.Error, &c.Lower, &c.Upper, &c.Cursor, &c.Pass, &c.Total,
+		&c.Rows, &c.Changed, &c.Quarantined, &c.Left, &c.Batches, &c.BatchRows,
+		&working, &throttled, &paused,
+		&c.Request.Control, &c.Request.By, &c.Request.Reason, &hold, &c.Request.MaxRate, &created, &updated)
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	c.Working, c.Throttled, c.PausedFor = micros(working), micros(throttled), micros(paused)
+	c.Request.TargetHold = micros(hold)
+	for _, t := range []struct {
+		to   *time.Time
+		text string
+	}{{&c.Owner.Since, since}, {&c.CreatedAt, created}, {&c.UpdatedAt, updated}} {
+		if *t.to, err = time.Parse(timeFormat, t.text); err != nil {
+			return c, fmt.Errorf("%w: %s: %w", ErrUnreadable, c.Name, err)
+		}
+	}
+	return c, nil
+}
+
+// timeFormat is UTC to the millisecond, which sorts as text.
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+func stamp(t time.Time) string { return t.UTC().Format(timeFormat) }
+
+func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
+
+// Take writes c as the job's row, new or not, and with it makes c.RunID its
+// owner: the run before, if it still lives, finds out at its next SaveTx. What
+// others have asked of the job is left as it is.
+func Take(ctx context.Context, q Querier, c Checkpoint, now time.Time) error {
+	_, err := q.ExecContext(ctx, `INSERT INTO _async_migration_checkpoints (name, run_id, fingerprint, definition, table_name,
+			owner_pid, owner_host, owner_since, phase, lower_bound, upper_bound, cursor, pass, total_rows, created_at, updated_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15)
+		ON CONFLICT (name) DO UPDATE SET run_id = ?2, fingerprint = ?3, definition = ?4, table_name = ?5,
+			owner_pid = ?6, owner_host = ?7, owner_since = ?8, phase = ?9, error = '', reason = '',
+			lower_bound = ?10, upper_bound = ?11, cursor = ?12, pass = ?13, total_rows = ?14, updated_at = ?15`,
+		c.Name, c.RunID, c.Fingerprint, c.Definition, c.Table, c.Owner.PID, c.Owner.Host, stamp(c.Owner.Since),
+		c.Phase, c.Lower, c.Upper, c.Cursor, c.Pass, c.Total, stamp(now))
+	if err != nil {
+		return fmt.Errorf("take over the checkpoint of %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// SaveTx writes where the job stands and returns what is asked of it. Called
+// inside the transaction of a batch it is atomic with the batch: a rollback undoes
+// both. It returns ErrLostOwner, having written nothing, if c.RunID no longer
+// owns the row.
+func SaveTx(ctx context.Context, q Querier, c Checkpoint, now time.Time) (Request, error) {
+	var r Request
+	var hold int64
+	err := q.QueryRowContext(ctx, `UPDATE _async_migration_checkpoints SET
+			phase = ?, reason = ?, error = ?, cursor = ?, pass = ?,
+			rows_scanned = ?, rows_changed = ?, rows_quarantined = ?, rows_left = ?, batches = ?, batch_rows = ?,
+			working_us = ?, throttled_us = ?, paused_us = ?, updated_at = ?
+		WHERE name = ? AND run_id = ?
+		RETURNING control, control_by, control_reason, target_hold_us, max_rate`,
+		c.Phase, c.Reason, c.Error, c.Cursor, c.Pass,
+		c.Rows, c.Changed, c.Quarantined, c.Left, c.Batches, c.BatchRows,
+		c.Working.Microseconds(), c.Throttled.Microseconds(), c.PausedFor.Microseconds(), stamp(now),
+		c.Name, c.RunID).Scan(&r.Control, &r.By, &r.Reason, &hold, &r.MaxRate)
+	r.TargetHold = micros(hold)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return r, fmt.Errorf("%w: %s", ErrLostOwner, c.Name)
+	case err != nil:
+		return r, fmt.Errorf("save the checkpoint of %s: %w", c.Name, err)
+	}
+	return r, nil
+}
+
+// Ask leaves a request for whoever runs the job, now or later. Pause, cancel and
+// NoControl (resume) replace one another; the tuned values stay.
+func Ask(ctx context.Context, q Querier, name string, control Control, by, reason string) error {
+	return change(ctx, q, name, `control = ?, control_by = ?, control_reason = ?`, control, by, reason)
+}
+
+// Tune leaves tuned values for whoever runs the job, now or later.
+func Tune(ctx context.Context, q Querier, name string, t Tuning) error {
+	return change(ctx, q, name, `target_hold_us = ?, max_rate = ?`, t.TargetHold.Microseconds(), t.MaxRate)
+}
+
+// SetPhase changes the phase of a job that nobody runs.
+func SetPhase(ctx context.Context, q Querier, name string, phase Phase) error {
+	return change(ctx, q, name, `phase = ?`, phase)
+}
+
+// change updates a row whoever owns it. A database without the tables has no job.
+func change(ctx context.Context, q Querier, name, set string, args ...any) error {
+	if version, err := Version(ctx, q); err != nil {
+		return err
+	} else if version == 0 {
+		return fmt.Errorf("%w: %s", ErrUnknown, name)
+	}
+	result, err := q.ExecContext(ctx, "UPDATE _async_migration_checkpoints SET "+set+" WHERE name = ?", append(args, name)...)
+	if err != nil {
+		return fmt.Errorf("change the checkpoint of %s: %w", name, err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, fmt.Errorf("%w: %s", ErrUnknown, name))
+	}
+	return nil
+}

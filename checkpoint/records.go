@@ -1,0 +1,165 @@
+package checkpoint
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// MaxEvents is how many events are kept a job; older ones make room. A job that
+// is paused and resumed every minute fills it in three hours, and what matters in
+// an incident is the last of them.
+const MaxEvents = 400
+
+// Event is one line of a job's audit trail.
+type Event struct {
+	At     time.Time `json:"at"`
+	Event  string    `json:"event"` // started, resumed, paused, tuned, quarantined, verified, ended, …
+	By     string    `json:"by,omitempty"`
+	Detail string    `json:"detail,omitempty"`
+}
+
+// AddEvent appends to the audit trail, within the caller's transaction if there
+// is one.
+func AddEvent(ctx context.Context, q Querier, name string, e Event) error {
+	if _, err := q.ExecContext(ctx, `INSERT INTO _async_migration_events (name, at, event, by, detail) VALUES (?, ?, ?, ?, ?)`,
+		name, stamp(e.At), e.Event, e.By, e.Detail); err != nil {
+		return fmt.Errorf("record that %s was %s: %w", name, e.Event, err)
+	}
+	if _, err := q.ExecContext(ctx, `DELETE FROM _async_migration_events WHERE name = ?1 AND id <=
+		(SELECT id FROM _async_migration_events WHERE name = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)`, name, MaxEvents); err != nil {
+		return fmt.Errorf("shorten the events of %s: %w", name, err)
+	}
+	return nil
+}
+
+// Events reads a job's audit trail, the latest n, oldest first.
+func Events(ctx context.Context, q Querier, name string, n int) ([]Event, error) {
+	rows, err := q.QueryContext(ctx, `SELECT at, event, by, detail FROM (SELECT * FROM _async_migration_events
+		WHERE name = ? ORDER BY id DESC LIMIT ?) ORDER BY id`, name, n)
+	if err != nil {
+		return nil, fmt.Errorf("read the events of %s: %w", name, err)
+	}
+	defer rows.Close()
+	var all []Event
+	for rows.Next() {
+		var e Event
+		var at string
+		if err := rows.Scan(&at, &e.Event, &e.By, &e.Detail); err != nil {
+			return nil, fmt.Errorf("read the events of %s: %w", name, err)
+		}
+		if e.At, err = time.Parse(timeFormat, at); err != nil {
+			return nil, fmt.Errorf("%w: an event of %s: %w", ErrUnreadable, name, err)
+		}
+		all = append(all, e)
+	}
+	return all, rows.Err()
+}
+
+// BadRow is a row set aside because the job failed on it.
+type BadRow struct {
+	Key      string    `json:"key"` // opaque, see Checkpoint.Cursor
+	Error    string    `json:"error"`
+	Attempts int       `json:"attempts"`
+	At       time.Time `json:"at"`
+}
+
+// QuarantineTx sets a row aside, or counts one more attempt at one that is.
+func QuarantineTx(ctx context.Context, q Querier, name, key, reason string, now time.Time) error {
+	_, err := q.ExecContext(ctx, `INSERT INTO _async_migration_quarantine (name, key, error, at) VALUES (?1, ?2, ?3, ?4)
+		ON CONFLICT (name, key) DO UPDATE SET error = ?3, at = ?4, attempts = attempts + 1`, name, key, reason, stamp(now))
+	if err != nil {
+		return fmt.Errorf("quarantine %s of %s: %w", key, name, err)
+	}
+	return nil
+}
+
+// ReleaseTx takes a row out of quarantine.
+func ReleaseTx(ctx context.Context, q Querier, name, key string) error {
+	if _, err := q.ExecContext(ctx, `DELETE FROM _async_migration_quarantine WHERE name = ? AND key = ?`, name, key); err != nil {
+		return fmt.Errorf("release %s of %s from quarantine: %w", key, name, err)
+	}
+	return nil
+}
+
+// Quarantine lists the rows that a job has set aside.
+func Quarantine(ctx context.Context, q Querier, name string) ([]BadRow, error) {
+	rows, err := q.QueryContext(ctx, `SELECT key, error, attempts, at FROM _async_migration_quarantine WHERE name = ? ORDER BY at, key`, name)
+	if err != nil {
+		return nil, fmt.Errorf("read the quarantine of %s: %w", name, err)
+	}
+	defer rows.Close()
+	var all []BadRow
+	for rows.Next() {
+		var r BadRow
+		var at string
+		if err := rows.Scan(&r.Key, &r.Error, &r.Attempts, &at); err != nil {
+			return nil, fmt.Errorf("read the quarantine of %s: %w", name, err)
+		}
+		if r.At, err = time.Parse(timeFormat, at); err != nil {
+			return nil, fmt.Errorf("%w: the quarantine of %s: %w", ErrUnreadable, name, err)
+		}
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+// MaxSamples is the length of the ring: ten minutes at a sample a second.
+const MaxSamples = 600
+
+// Sample is how a job was doing at one moment.
+type Sample struct {
+	At        time.Time     `json:"at"`
+	Rows      int64         `json:"rows_scanned"`
+	BatchRows int           `json:"batch_rows"`
+	Hold      time.Duration `json:"hold_ns"`
+	Wait      time.Duration `json:"wait_ns"`
+	WALBytes  int64         `json:"wal_bytes"`
+}
+
+// AddSample puts a sample into the ring; its slot follows from the time, so the
+// ring needs no counter and a restart goes on where it was.
+func AddSample(ctx context.Context, q Querier, name string, s Sample) error {
+	_, err := q.ExecContext(ctx, `INSERT OR REPLACE INTO _async_migration_samples VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		name, s.At.Unix()%MaxSamples, stamp(s.At), s.Rows, s.BatchRows, s.Hold.Microseconds(), s.Wait.Microseconds(), s.WALBytes)
+	if err != nil {
+		return fmt.Errorf("sample %s: %w", name, err)
+	}
+	return nil
+}
+
+// Samples reads the ring, oldest first.
+func Samples(ctx context.Context, q Querier, name string) ([]Sample, error) {
+	rows, err := q.QueryContext(ctx, `SELECT at, rows_scanned, batch_rows, hold_us, wait_us, wal_bytes
+		FROM _async_migration_samples WHERE name = ? ORDER BY at`, name)
+	if err != nil {
+		return nil, fmt.Errorf("read the samples of %s: %w", name, err)
+	}
+	defer rows.Close()
+	var all []Sample
+	for rows.Next() {
+		var s Sample
+		var at string
+		var hold, wait int64
+		if err := rows.Scan(&at, &s.Rows, &s.BatchRows, &hold, &wait, &s.WALBytes); err != nil {
+			return nil, fmt.Errorf("read the samples of %s: %w", name, err)
+		}
+		if s.At, err = time.Parse(timeFormat, at); err != nil {
+			return nil, fmt.Errorf("%w: a sample of %s: %w", ErrUnreadable, name, err)
+		}
+		s.Hold, s.Wait = micros(hold), micros(wait)
+		all = append(all, s)
+	}
+	return all, rows.Err()
+}
+
+// ForgetTx removes all that is known of a job: the explicit choice to start it
+// from zero. The caller must own the job.
+func ForgetTx(ctx context.Context, q Querier, name string) error {
+	for _, table := range []string{"checkpoints", "events", "quarantine", "samples"} {
+		if _, err := q.ExecContext(ctx, `DELETE FROM _async_migration_`+table+` WHERE name = ?`, name); err != nil {
+			return fmt.Errorf("forget %s: %w", name, err)
+		}
+	}
+	return nil
+}

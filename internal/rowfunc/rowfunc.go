@@ -1,0 +1,236 @@
+// Package rowfunc lets an UPDATE call a Go function of one job: SQL functions,
+// registered with the driver once, find the job by a handle and its result by
+// the row's values.
+//
+// Results may be computed beforehand, outside the writer (see Chunk). They are
+// looked up by the values the function was given, so a row that has changed since
+// is not found and computed anew in its place: nothing is ever overwritten with a
+// result of old values, and no key has to pass through Go.
+package rowfunc
+
+import (
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"modernc.org/sqlite"
+)
+
+// Func maps the values a row was read with to the values to write. It must
+// depend on nothing else. Values are nil, int64, float64, string or []byte.
+type Func func(read []any) (write []any, err error)
+
+// ErrSkip is returned by a Func to leave its row as it is.
+var ErrSkip = errors.New("leave this row as it is")
+
+// The SQL functions. Their first argument is the handle.
+const (
+	sqlChanges = "chunkfill_changes" // (handle, read…): whether the row is to be written
+	sqlValue   = "chunkfill_value"   // (handle, i, read…): the i-th value to write
+	sqlCollect = "chunkfill_collect" // (handle, read…): hand the values to the open chunk
+)
+
+func init() {
+	for name, scalar := range map[string]func(*Calls, []driver.Value) (driver.Value, error){
+		sqlChanges: (*Calls).changes,
+		sqlValue:   (*Calls).value,
+		sqlCollect: (*Calls).collect,
+	} {
+		sqlite.MustRegisterFunction(name, &sqlite.FunctionImpl{NArgs: -1, VolatileArgs: true,
+			Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+				calls, err := find(name, args)
+				if err != nil {
+					return nil, err
+				}
+				return scalar(calls, args[1:])
+			}})
+	}
+}
+
+var (
+	registry   sync.Map // handle int64 -> *Calls
+	lastHandle atomic.Int64
+)
+
+func find(name string, args []driver.Value) (*Calls, error) {
+	if len(args) > 0 {
+		if handle, ok := args[0].(int64); ok {
+			if calls, ok := registry.Load(handle); ok {
+				return calls.(*Calls), nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("%s is for chunkfill's own statements", name)
+}
+
+// Calls is one job's function, open for the time of a run. The SQL functions
+// may be called from several connections at once.
+type Calls struct {
+	fn      Func
+	outputs int
+	handle  int64
+	chunks  atomic.Pointer[[]*Chunk] // results computed beforehand, oldest first
+
+	mu      sync.Mutex // guards what follows
+	last    []byte     // the values of the row at hand
+	result  result     // and what came out: each written column asks in turn
+	pending *Chunk     // what collect fills
+	buf     []byte
+}
+
+type result struct {
+	write []driver.Value
+	err   error
+}
+
+// Open makes fn callable. outputs is how many values it returns.
+func Open(fn Func, outputs int) *Calls {
+	c := &Calls{fn: fn, outputs: outputs, handle: lastHandle.Add(1)}
+	c.chunks.Store(&[]*Chunk{})
+	registry.Store(c.handle, c)
+	return c
+}
+
+// Close makes fn uncallable again.
+func (c *Calls) Close() { registry.Delete(c.handle) }
+
+// Changes is the SQL condition under which a row is to be written; read lists
+// the quoted columns.
+func (c *Calls) Changes(read string) string {
+	return fmt.Sprintf("%s(%d, %s)", sqlChanges, c.handle, read)
+}
+
+// Value is the SQL expression of the i-th value to write.
+func (c *Calls) Value(i int, read string) string {
+	return fmt.Sprintf("%s(%d, %d, %s)", sqlValue, c.handle, i, read)
+}
+
+// Collect is the SQL expression that hands a row's values to the chunk of
+// Gather.
+func (c *Calls) Collect(read string) string {
+	return fmt.Sprintf("%s(%d, %s)", sqlCollect, c.handle, read)
+}
+
+func (c *Calls) changes(args []driver.Value) (driver.Value, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.lookup(args)
+	if errors.Is(r.err, ErrSkip) {
+		return int64(0), nil
+	}
+	return int64(1), r.err
+}
+
+func (c *Calls) value(args []driver.Value) (driver.Value, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i, ok := args[0].(int64)
+	if !ok || i < 0 || int(i) >= c.outputs {
+		return nil, fmt.Errorf("%s has no value %v", sqlValue, args[0])
+	}
+	r := c.lookup(args[1:])
+	if r.err != nil {
+		return nil, r.err
+	}
+	return r.write[i], nil
+}
+
+// lookup finds the result for these values: the row at hand, one computed
+// beforehand, or computed now.
+func (c *Calls) lookup(args []driver.Value) result {
+	c.buf = encode(c.buf[:0], args)
+	if c.last != nil && string(c.buf) == string(c.last) {
+		return c.result
+	}
+	c.result = c.find(args)
+	c.last, c.buf = c.buf, c.last
+	return c.result
+}
+
+func (c *Calls) find(args []driver.Value) result {
+	for _, chunk := range *c.chunks.Load() {
+		if r, ok := chunk.results[string(c.buf)]; ok {
+			return r
+		}
+	}
+	return c.call(clone(args))
+}
+
+// call runs the function on values of its own. A panic is an error of the row.
+func (c *Calls) call(read []any) (r result) {
+	defer func() {
+		if p := recover(); p != nil {
+			r = result{err: fmt.Errorf("panic: %v", p)}
+		}
+	}()
+	write, err := c.fn(read)
+	if err != nil {
+		return result{err: err}
+	}
+	return c.check(write)
+}
+
+func (c *Calls) check(write []any) result {
+	if len(write) != c.outputs {
+		return result{err: fmt.Errorf("the row function returned %d values for %d columns", len(write), c.outputs)}
+	}
+	values := make([]driver.Value, len(write))
+	for i, w := range write {
+		v, err := driver.DefaultParameterConverter.ConvertValue(w)
+		if err != nil {
+			return result{err: fmt.Errorf("value %d of the row function: %w", i, err)}
+		}
+		switch v := v.(type) {
+		case nil, int64, float64, string, []byte:
+			values[i] = v
+		case bool:
+			values[i] = map[bool]int64{true: 1}[v]
+		default:
+			return result{err: fmt.Errorf("value %d of the row function is a %T; SQLite stores nil, integers, floats, strings and []byte", i, w)}
+		}
+	}
+	return result{write: values}
+}
+
+// clone copies arguments out of SQLite's memory, which the next row reuses.
+func clone(args []driver.Value) []any {
+	copied := make([]any, len(args))
+	for i, a := range args {
+		switch a := a.(type) {
+		case string:
+			copied[i] = strings.Clone(a)
+		case []byte:
+			copied[i] = append([]byte{}, a...)
+		default:
+			copied[i] = a
+		}
+	}
+	return copied
+}
+
+// encode appends an injective form of the values: a tag, and a length where it
+// varies.
+func encode(buf []byte, args []driver.Value) []byte {
+	for _, a := range args {
+		switch a := a.(type) {
+		case nil:
+			buf = append(buf, 'n')
+		case int64:
+			buf = binary.LittleEndian.AppendUint64(append(buf, 'i'), uint64(a))
+		case float64:
+			buf = binary.LittleEndian.AppendUint64(append(buf, 'f'), math.Float64bits(a))
+		case string:
+			buf = append(binary.AppendUvarint(append(buf, 's'), uint64(len(a))), a...)
+		case []byte:
+			buf = append(binary.AppendUvarint(append(buf, 'b'), uint64(len(a))), a...)
+		default:
+			buf = fmt.Appendf(append(buf, '?'), "%T %[1]v", a)
+		}
+	}
+	return buf
+}

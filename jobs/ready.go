@@ -1,0 +1,60 @@
+package jobs
+
+// Update rewrites columns with SQL expressions, a range of rows at a time: the
+// fastest shape. An expression may call any SQL function, also a Go function
+// registered with the driver before the database was opened.
+//
+// Columns and table are quoted by chunkfill. Expressions and conditions are SQL
+// as written: do not build them from untrusted text, pass values in Args.
+type Update struct {
+	Name, Table string
+	Set         []Assign
+	Where       string // "" for every row
+	Args        []any  // of the ? in Set, then in Where
+	Todo        string // see Spec.Todo
+	Version     string // see Spec.Version
+}
+
+// Spec implements Job.
+func (u Update) Spec() Spec {
+	return Spec{Kind: KindUpdate, Name: u.Name, Table: u.Table, Set: u.Set, Where: u.Where, Args: u.Args, Todo: u.Todo, Version: u.Version}
+}
+
+// Transform passes rows through a Go function. Rows are read and computed ahead
+// of the writer, on a read-only connection and as many goroutines as there are
+// processors; the writer is held only to write. A row whose Read columns have
+// changed in between is computed again from what it holds then.
+//
+// It needs the modernc.org/sqlite driver. Where no second connection can be had
+// (in memory, exclusive locking) rows are computed while the writer is held.
+type Transform struct {
+	Name, Table string
+	Read, Write []string
+	Where       string // "" for every row
+	Args        []any  // of the ? in Where
+	Row         RowFunc
+	Todo        string // see Spec.Todo
+	Version     string // change it when Row changes its results
+}
+
+// Spec implements Job.
+func (t Transform) Spec() Spec {
+	return Spec{Kind: KindTransform, Name: t.Name, Table: t.Table, Read: t.Read, Write: t.Write, Row: t.Row,
+		Where: t.Where, Args: t.Args, Todo: t.Todo, Version: t.Version}
+}
+
+// Delete removes the rows for which Where holds. Its Todo is Where itself.
+type Delete struct {
+	Name, Table string
+	Where       string // "" for every row there is when the job begins
+	Args        []any  // of the ? in Where
+}
+
+// Spec implements Job.
+func (d Delete) Spec() Spec {
+	s := Spec{Kind: KindDelete, Name: d.Name, Table: d.Table, Where: d.Where, Args: d.Args}
+	if len(d.Args) == 0 {
+		s.Todo = d.Where
+	}
+	return s
+}
