@@ -1,0 +1,221 @@
+package throttle
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Batch is what one batch turned out to be.
+type Batch struct {
+	Asked   int           // rows the batch was planned with
+	Rows    int           // rows scanned, at most Asked
+	Changed int           // rows rewritten, at most Rows
+	Hold    time.Duration // how long the writer was held; the wait for it excluded
+	Waited  bool          // a live write queued or was waiting during the hold
+}
+
+// Size is how many rows the next batch should have.
+type Size struct {
+	Rows   int           // at least 1
+	Target time.Duration // the hold that was aimed at
+	Reason Reason
+}
+
+// SizerConfig holds the targets of a [Sizer]. Zero fields take their defaults.
+type SizerConfig struct {
+	// ContendedHold is the target while live writes wait, and until a second of
+	// quiet has been seen. Default 2ms: less than a live write usually costs.
+	ContendedHold time.Duration
+
+	// QuietHold is the target after a second in which nobody waited. Default
+	// 20ms, or ContendedHold if that is longer: a live write that arrives in the
+	// middle of it is still served in time. At least ContendedHold.
+	QuietHold time.Duration
+
+	// MaxRows bounds a batch however cheap its rows are, and with it what a crash
+	// can make the job repeat. Default 100,000.
+	MaxRows int
+}
+
+// Validate names the first field that has no sensible meaning.
+func (c SizerConfig) Validate() error {
+	d := c.withDefaults()
+	switch {
+	case d.ContendedHold < 0:
+		return fmt.Errorf("throttle: ContendedHold is %v, must not be negative", c.ContendedHold)
+	case d.QuietHold < d.ContendedHold:
+		return fmt.Errorf("throttle: QuietHold is %v, must be at least ContendedHold, %v", d.QuietHold, d.ContendedHold)
+	case d.MaxRows < 0:
+		return fmt.Errorf("throttle: MaxRows is %d, must not be negative", c.MaxRows)
+	}
+	return nil
+}
+
+func (c SizerConfig) withDefaults() SizerConfig {
+	if c.ContendedHold == 0 {
+		c.ContendedHold = 2 * time.Millisecond
+	}
+	if c.QuietHold == 0 {
+		c.QuietHold = max(20*time.Millisecond, c.ContendedHold)
+	}
+	if c.MaxRows == 0 {
+		c.MaxRows = 100_000
+	}
+	return c
+}
+
+const (
+	// quietAfter is how long nobody may have waited before a hold gets longer.
+	// Shorter, and an ingest with a pause in its rhythm would meet a long hold
+	// each time it comes back.
+	quietAfter = time.Second
+
+	// Below half of the target a step may be tenfold, since even a tenfold batch
+	// is then judged by what the last one held; nearer to it, growth is gentle,
+	// because a table whose rows get dearer is met on the way up.
+	fastGrowth = 10
+	slowGrowth = 1.5
+
+	// heavyFactor times the target is no noise any more: rows got dearer or the
+	// disk stalled. Which of the two, a batch a tenth as large finds out cheaply.
+	heavyFactor = 5
+	heavyCut    = 10
+)
+
+// Sizer chooses rows per batch from the measured hold, never from queue wait,
+// which says how busy others are and not how dear rows are.
+//
+// What a batch costs is close to linear in its rows, so the size is the target
+// divided by the smoothed cost of a row (an exponentially weighted moving
+// average), bounded by how far the last batch may be outgrown. Two better known
+// controllers were considered. Additive increase, multiplicative decrease (Chiu
+// and Jain, 1989) needs thousands of steps from one row to the usual size and
+// keeps probing past the target, which here is a stall that users feel. A PID
+// controller needs gains that suit rows of 0.1 µs as well as of 10 ms; dividing
+// by the measured cost is the gain, measured.
+//
+// A Sizer is not safe for concurrent use.
+type Sizer struct {
+	cfg    SizerConfig
+	cost   cost
+	busyAt time.Time // when a live write last waited; the first batch counts as one
+	waited bool      // whether one ever did
+
+	// The last batch at the size in force, from which growth is measured. With
+	// hold 0 there is no such evidence and rows is a bound, for the reason why.
+	rows int
+	hold time.Duration
+	why  Reason
+}
+
+// NewSizer returns a Sizer that starts at one row. cfg must be valid.
+func NewSizer(cfg SizerConfig) *Sizer {
+	return &Sizer{cfg: cfg.withDefaults(), cost: newCost(), rows: 1, why: ReasonStart}
+}
+
+// Resume seeds a fresh Sizer with the size that an earlier run had reached. It
+// begins at a tenth of that: the rows ahead, the disk or the load may be others.
+func (s *Sizer) Resume(rows int) {
+	s.rows, s.hold, s.why = max(1, rows/10), 0, ReasonResume
+}
+
+// SetTargets replaces both target holds from the next batch on. Zero means the
+// default, as in [SizerConfig], whose Validate says which values are sensible.
+func (s *Sizer) SetTargets(contended, quiet time.Duration) {
+	s.cfg.ContendedHold, s.cfg.QuietHold = contended, quiet
+	s.cfg = s.cfg.withDefaults()
+}
+
+// Next answers how many rows a batch planned now should have. It changes nothing.
+func (s *Sizer) Next(now time.Time) Size {
+	target := s.target(now)
+	rows, reason := s.plan(target)
+	if reason == ReasonTarget && s.waited && s.contended(now) {
+		reason = ReasonLive
+	}
+	return Size{Rows: rows, Target: target, Reason: reason}
+}
+
+// Observe learns from a batch that committed at now. A batch of no rows tells
+// only whether somebody waited.
+func (s *Sizer) Observe(now time.Time, b Batch) {
+	// The batch was planned for the target of then: a first live write that waits
+	// during a quiet hold of 20 ms does not make it a heavy one.
+	target := s.target(now.Add(-b.Hold))
+	inForce := s.inForce(b.Asked)
+	s.noteWaiting(now, b.Waited)
+	if b.Rows <= 0 {
+		return
+	}
+	b.Hold = max(b.Hold, 1) // a coarse clock measures 0
+	b.Changed = min(b.Changed, b.Rows)
+	if b.Rows > 1 && s.cost.beyondFirst(b.Hold) > heavyFactor*float64(target) {
+		s.cut(b, target)
+		return
+	}
+	s.cost.learn(b)
+	if inForce {
+		s.rows, s.hold = b.Rows, b.Hold
+	}
+}
+
+func (s *Sizer) noteWaiting(now time.Time, waited bool) {
+	if waited || s.busyAt.IsZero() {
+		s.busyAt = now
+	}
+	s.waited = s.waited || waited
+}
+
+// cut does not let a late report of an older, larger size raise the bound.
+func (s *Sizer) cut(b Batch, target time.Duration) {
+	bound := min(float64(b.Rows/heavyCut), s.reach(target))
+	s.rows, s.hold, s.why = max(1, int(bound)), 0, ReasonHeavy
+	s.cost.distrust(b)
+}
+
+func (s *Sizer) contended(now time.Time) bool {
+	return s.busyAt.IsZero() || now.Sub(s.busyAt) < quietAfter
+}
+
+func (s *Sizer) target(now time.Time) time.Duration {
+	if s.contended(now) {
+		return s.cfg.ContendedHold
+	}
+	return s.cfg.QuietHold
+}
+
+// inForce reports whether a batch was planned with a size that this Sizer would
+// still give. One that was not (an older size, or one the caller made smaller)
+// is evidence of cost, but of nothing to grow from.
+func (s *Sizer) inForce(asked int) bool {
+	contended, _ := s.plan(s.cfg.ContendedHold)
+	quiet, _ := s.plan(s.cfg.QuietHold)
+	return asked == contended || asked == quiet
+}
+
+// plan is the least of what the cost allows, what growth allows and MaxRows.
+func (s *Sizer) plan(target time.Duration) (int, Reason) {
+	fits, reach, most := s.cost.fit(target), s.reach(target), float64(s.cfg.MaxRows)
+	switch {
+	case most <= fits && most <= reach:
+		return max(1, s.cfg.MaxRows), ReasonMaxRows
+	case reach < fits && s.hold == 0:
+		return int(reach), s.why
+	case reach < fits:
+		return int(reach), ReasonGrow
+	case fits < 2 && s.cost.first >= float64(target)/2:
+		return 1, ReasonOneRow
+	}
+	return max(1, int(fits)), ReasonTarget
+}
+
+// reach is the size that the last batch allows to grow to.
+func (s *Sizer) reach(target time.Duration) float64 {
+	if s.hold == 0 {
+		return float64(s.rows)
+	}
+	toHalf := float64(target) / 2 / float64(s.hold)
+	growth := max(slowGrowth, min(fastGrowth, toHalf))
+	return math.Ceil(float64(s.rows) * growth)
+}
