@@ -74,12 +74,13 @@ func QuarantineTx(ctx context.Context, q Querier, name, key, reason string, now 
 	return nil
 }
 
-// ReleaseTx takes a row out of quarantine.
-func ReleaseTx(ctx context.Context, q Querier, name, key string) error {
+// ReleaseTx takes a row out of quarantine after the job has changed it (changed
+// rows, 0 or 1), and counts that in the job's checkpoint.
+func ReleaseTx(ctx context.Context, q Querier, name, key string, changed int) error {
 	if _, err := q.ExecContext(ctx, `DELETE FROM _async_migration_quarantine WHERE name = ? AND key = ?`, name, key); err != nil {
 		return fmt.Errorf("release %s of %s from quarantine: %w", key, name, err)
 	}
-	return nil
+	return change(ctx, q, name, `rows_quarantined = rows_quarantined - 1, rows_changed = rows_changed + ?`, changed)
 }
 
 // Quarantine lists the rows that a job has set aside.

@@ -15,6 +15,7 @@ import (
 // host's own traffic, and the time it was ours.
 type Timing struct {
 	Wait, Held time.Duration
+	Pending    int // frames of the write-ahead log to be checkpointed, after the commit
 }
 
 // Hold takes the writer for the time of fn: the connection, BEGIN IMMEDIATE, fn,
@@ -26,9 +27,22 @@ type Timing struct {
 // database/sql throws a connection away whose statement was cancelled, and with
 // MaxOpenConns(1) that is the only one.
 func Hold(ctx context.Context, db *sql.DB, fn func(context.Context, *sql.Conn) error) (Timing, error) {
-	return withConn(ctx, db, func(ctx context.Context, c *sql.Conn) error {
-		return inTransaction(ctx, c, fn)
+	committed, pending := false, 0
+	t, err := withConn(ctx, db, func(ctx context.Context, c *sql.Conn) error {
+		if err := inTransaction(ctx, c, fn); err != nil {
+			return err
+		}
+		committed = true
+		pending, _ = Pending(ctx, c)
+		return nil
 	})
+	t.Pending = pending
+	if committed {
+		// What failed after the commit cost the connection, which is discarded, but
+		// not the transaction: an error here would have the batch done twice.
+		return t, nil
+	}
+	return t, err
 }
 
 // Borrow takes the connection without a transaction, under the same rules.

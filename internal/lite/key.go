@@ -373,3 +373,12 @@ func float(integer string) float64 {
 func (k Key) Has(column string) bool {
 	return slices.ContainsFunc(k.Columns, func(c KeyColumn) bool { return strings.EqualFold(c.Name, column) })
 }
+
+// Sample is the condition of some range, to plan a statement with and to show.
+func (k Key) Sample() string {
+	zero := make(Pos, len(k.Columns))
+	for i := range zero {
+		zero[i] = "0"
+	}
+	return k.after(zero)[0] + " AND " + k.upto(zero)
+}

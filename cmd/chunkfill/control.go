@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/engine"
+)
+
+// controlCommands ask something of a job, whoever runs it.
+func controlCommands() []*cobra.Command {
+	return []*cobra.Command{
+		askCommand("pause", "Ask a job to stop working until it is resumed", (*engine.Engine).Pause),
+		askCommand("resume", "Take a pause back", (*engine.Engine).Resume),
+		askCommand("cancel", "End a job for good; only a run with --retry begins it again", (*engine.Engine).Cancel),
+		tuneCommand(),
+	}
+}
+
+func askCommand(verb, short string, ask func(*engine.Engine, context.Context, string, string) error) *cobra.Command {
+	var path, reason string
+	cmd := &cobra.Command{
+		Use:   verb + " --db FILE NAME",
+		Short: short,
+		Args:  exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withEngine(cmd.Context(), path, func(eng *engine.Engine) error {
+				if err := ask(eng, cmd.Context(), args[0], reason); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s asked\n", args[0], verb)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&path, "db", "", "database file")
+	cmd.Flags().StringVar(&reason, "reason", "from the command line", "why, for the audit trail")
+	return cmd
+}
+
+func tuneCommand() *cobra.Command {
+	var path string
+	var hold time.Duration
+	var rate float64
+	cmd := &cobra.Command{
+		Use:   "tune --db FILE NAME [--target-hold 1ms] [--max-rate 5000]",
+		Short: "Change the pace of a job while it runs",
+		Long: `Changes the pace of a job while it runs. What is not given goes back to what its
+process was started with; a negative --max-rate lifts a cap.`,
+		Args: exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withEngine(cmd.Context(), path, func(eng *engine.Engine) error {
+				err := eng.Tune(cmd.Context(), args[0], checkpoint.Tuning{TargetHold: hold, MaxRate: rate})
+				if err == nil {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: tuned\n", args[0])
+				}
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&path, "db", "", "database file")
+	cmd.Flags().DurationVar(&hold, "target-hold", 0, "hold the write lock about this long at a time")
+	cmd.Flags().Float64Var(&rate, "max-rate", 0, "at most this many rows a second")
+	return cmd
+}
+
+func withEngine(ctx context.Context, path string, fn func(*engine.Engine) error) error {
+	db, err := openDB(ctx, path, "rw")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	eng, err := engine.New(db, engine.Config{})
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	return fn(eng)
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	_ "modernc.org/sqlite"
+)
+
+// openDB opens an existing database as a service would: one connection, WAL kept
+// as it is. It never creates a file.
+func openDB(ctx context.Context, path, mode string) (*sql.DB, error) {
+	if path == "" {
+		return nil, usagef("--db FILE is missing: name the database file")
+	}
+	if err := checkFile(path); err != nil {
+		return nil, err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("locate %s: %w", path, err)
+	}
+	dsn := "file:" + strings.ReplaceAll((&url.URL{Path: abs}).EscapedPath(), "?", "%3f") +
+		"?mode=" + mode + "&_pragma=busy_timeout(5000)&_pragma=synchronous(normal)"
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(ctx, "SELECT 1 FROM sqlite_schema LIMIT 1"); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return db, nil
+}
+
+const magic = "SQLite format 3\x00"
+
+// checkFile tells a missing file and one that is no database apart from a
+// database that cannot be opened. It reads before SQLite has the file open:
+// closing it later would drop SQLite's locks.
+func checkFile(path string) error {
+	f, err := os.Open(path)
+	if os.IsNotExist(err) {
+		return usagef("there is no file %s; chunkfill works on databases that exist", path)
+	}
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer f.Close()
+	head := make([]byte, len(magic))
+	n, err := io.ReadFull(f, head)
+	if n == 0 && err == io.EOF {
+		return usagef("%s is empty: not a database yet", path)
+	}
+	if string(head[:n]) != magic {
+		return usagef("%s is not a SQLite database (or an encrypted one)", path)
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/chunkfill/chunkfill/engine"
+)
+
+// progress draws one line over and over on a terminal, and plain lines, less
+// often, elsewhere. Log lines pass through it so that the two do not mix.
+type progress struct {
+	out      io.Writer
+	terminal bool
+
+	mu   sync.Mutex
+	line string // what stands on the terminal now
+}
+
+func newProgress(out io.Writer) *progress {
+	f, ok := out.(*os.File)
+	return &progress{out: out, terminal: ok && term.IsTerminal(int(f.Fd()))}
+}
+
+// logger logs through the progress display: everything elsewhere, only what is
+// out of the ordinary on a terminal, where the line tells the rest.
+func (p *progress) logger() *slog.Logger {
+	level := slog.LevelInfo
+	if p.terminal {
+		level = slog.LevelWarn
+	}
+	return slog.New(slog.NewTextHandler(p, &slog.HandlerOptions{Level: level}))
+}
+
+// Write writes a log line above the progress line.
+func (p *progress) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	n, err := p.out.Write(b)
+	p.draw(p.line)
+	return n, err
+}
+
+func (p *progress) erase() {
+	if p.terminal && p.line != "" {
+		fmt.Fprintf(p.out, "\r%s\r", strings.Repeat(" ", len(p.line)))
+	}
+}
+
+func (p *progress) draw(line string) {
+	if p.terminal && line != "" {
+		fmt.Fprint(p.out, "\r"+line)
+	}
+}
+
+// follow shows what snapshot returns until the returned function is called.
+func (p *progress) follow(snapshot func() (line string, ok bool)) (stop func()) {
+	every := 5 * time.Second
+	if p.terminal {
+		every = 200 * time.Millisecond
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				if line, ok := snapshot(); ok {
+					p.show(line)
+				}
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+		p.clear()
+	}
+}
+
+func (p *progress) show(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.terminal {
+		fmt.Fprintln(p.out, line)
+		return
+	}
+	p.erase()
+	p.line = line
+	p.draw(line)
+}
+
+func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	p.line = ""
+}
+
+// progressLine is a job at a glance; extra adds what the caller measures.
+func progressLine(eng *engine.Engine, name string, extra func() string) (string, bool) {
+	s, running := eng.Live(name)
+	if !running {
+		return "", false
+	}
+	var b strings.Builder
+	if s.Fraction >= 0 {
+		fmt.Fprintf(&b, "%5.1f%%  ", 100*s.Fraction)
+	}
+	fmt.Fprintf(&b, "%d rows  %.0f/s  ", s.Rows, s.Rate)
+	if s.ETA >= 0 {
+		fmt.Fprintf(&b, "ETA %v  ", s.ETA.Round(time.Second))
+	}
+	fmt.Fprintf(&b, "batch %d", s.BatchRows)
+	if extra != nil {
+		b.WriteString("  " + extra())
+	}
+	if s.Quarantined > 0 {
+		fmt.Fprintf(&b, "  %d set aside", s.Quarantined)
+	}
+	if s.Phase != "running" {
+		fmt.Fprintf(&b, "  %s", s.Phase)
+	}
+	if s.Reason != "" {
+		fmt.Fprintf(&b, "  (%s)", s.Reason)
+	}
+	return b.String(), true
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
+}
+
+// round shortens a duration to what a person reads.
+func round(d time.Duration) time.Duration {
+	switch {
+	case d > 10*time.Second:
+		return d.Round(100 * time.Millisecond)
+	case d > 10*time.Millisecond:
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(time.Microsecond)
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chunkfill/chunkfill/asyncmig"
+	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill/jobs"
+)
+
+// Exit statuses. README lists them.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 3
+	exitOwned       = 5
+)
+
+// run is the whole program: tests call it as main does.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var status exitStatus
+	if errors.As(err, &status) {
+		return int(status) // the command has said it all
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "chunkfill:", err)
+	}
+	return exitCode(err)
+}
+
+// exitStatus is returned by a command that has printed its own findings.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// usageError marks what is wrong with the command line.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage), is(err, jobs.ErrSpec, engine.ErrConfig, engine.ErrFragment, engine.ErrNoTable, engine.ErrNoColumn):
+		return exitUsage
+	case errors.Is(err, asyncmig.ErrOwned):
+		return exitOwned
+	case errors.Is(err, engine.ErrInterrupted):
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+func is(err error, targets ...error) bool {
+	for _, t := range targets {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "chunkfill",
+		Short: "Rewrite large tables inside a live SQLite database",
+		Long: `chunkfill rewrites large tables inside a live SQLite database, a small
+primary-key range at a time, while the application keeps writing.
+
+Exit status: 0 done, 1 failed, 2 wrong usage (nothing was changed),
+3 interrupted (the same command goes on where it stopped), 5 another process
+runs the job.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q; `chunkfill --help` lists them", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w; see `%s --help`", err, cmd.CommandPath())
+	})
+	root.AddCommand(runCommand(), statusCommand())
+	root.AddCommand(controlCommands()...)
+	return root
+}
+
+// exactArgs is cobra.ExactArgs with a message that says which.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != len(names) {
+			return usagef("%s takes %v, not %d arguments; see `%s --help`", cmd.Name(), names, len(args), cmd.CommandPath())
+		}
+		return nil
+	}
+}

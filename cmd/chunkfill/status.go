@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chunkfill/chunkfill/engine"
+)
+
+func statusCommand() *cobra.Command {
+	var path string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status --db FILE [NAME…]",
+		Short: "Show where jobs stand",
+		Long: `Reads where the jobs of a database stand, on a read-only connection: it never
+waits for the writer and never holds it. Without NAME it shows all jobs.`,
+		Example: "  chunkfill status --db app.db\n  chunkfill status --db app.db users_lower_v1 --json",
+		RunE: func(cmd *cobra.Command, names []string) error {
+			db, err := openDB(cmd.Context(), path, "ro")
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			statuses, err := readStatuses(cmd.Context(), func(ctx context.Context) ([]engine.Status, error) {
+				return engine.ReadStatuses(ctx, db)
+			}, names)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), statuses)
+			}
+			return writeStatuses(cmd.OutOrStdout(), statuses)
+		},
+	}
+	cmd.Flags().StringVar(&path, "db", "", "database file")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// readStatuses reads all jobs, or those named, in that order.
+func readStatuses(ctx context.Context, list func(context.Context) ([]engine.Status, error), names []string) ([]engine.Status, error) {
+	all, err := list(ctx)
+	if err != nil || len(names) == 0 {
+		if all == nil {
+			all = []engine.Status{}
+		}
+		return all, err
+	}
+	byName := map[string]engine.Status{}
+	for _, s := range all {
+		byName[s.Name] = s
+	}
+	var picked []engine.Status
+	for _, name := range names {
+		s, ok := byName[name]
+		if !ok {
+			return nil, fmt.Errorf("%w: %s; `chunkfill status --db FILE` lists those there are", engine.ErrUnknownJob, name)
+		}
+		picked = append(picked, s)
+	}
+	return picked, nil
+}
+
+func writeStatuses(out io.Writer, statuses []engine.Status) error {
+	if len(statuses) == 0 {
+		fmt.Fprintln(out, "no job has run on this database")
+		return nil
+	}
+	for i, s := range statuses {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		writeStatus(out, s)
+	}
+	return nil
+}
+
+func writeStatus(out io.Writer, s engine.Status) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(label, format string, args ...any) { fmt.Fprintf(w, label+"\t"+format+"\n", args...) }
+	line("job", "%s", s.Name)
+	line("does", "%s", s.Definition)
+	line("phase", "%s%s (ledger: %s)", s.Phase, parens(s.Reason), s.Ledger)
+	if s.Error != "" {
+		line("error", "%s", s.Error)
+	}
+	if s.Request.Control != "" {
+		line("asked", "%s by %s: %s", s.Request.Control, s.Request.By, s.Request.Reason)
+	}
+	if s.Fraction >= 0 {
+		line("progress", "%.1f%%, cursor %s of %s", 100*s.Fraction, s.Cursor, s.Upper)
+	}
+	line("rows", "%d scanned, %d changed, %d set aside%s", s.Rows, s.Changed, s.Quarantined, left(s.Checkpoint))
+	line("speed", "%.0f rows/s, batches of %d, writer held %v, gave way %v, paused %v",
+		s.Rate, s.BatchRows, round(s.Working), round(s.Throttled), round(s.PausedFor))
+	line("owner", "%s", s.Owner)
+	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
+	w.Flush()
+	writeQuarantine(out, s)
+}
+
+func parens(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " (" + text + ")"
+}

@@ -1,0 +1,168 @@
+package engine
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/rowfunc"
+)
+
+// ahead computes the rows of a transform before the writer needs them: one
+// goroutine reads chunks on the read-only connection, in short transactions, and
+// has the row function run on every processor. A batch never reaches beyond what
+// has been computed, so the writer is held for writing alone. A row that changes
+// in between is computed again by the statement itself.
+type ahead struct {
+	r      *runner
+	done   chan struct{} // closed when the goroutine has ended
+	cancel context.CancelFunc
+	rows   atomic.Int64 // of the next chunk
+
+	mu     sync.Mutex
+	queue  []computed
+	ended  bool          // nothing more will come
+	change chan struct{} // closed and replaced when the above changes
+}
+
+// computed is a chunk whose results are ready, and where it ends.
+type computed struct {
+	chunk *rowfunc.Chunk
+	end   lite.Pos
+}
+
+const (
+	// How many chunks may wait for the writer: one it works on, one to go on with.
+	maxChunks = 2
+	// A chunk is twice a batch, so that few batches are cut short at its end, within
+	// bounds: many rows for the processors to share, few for memory.
+	minChunkRows = 64
+	maxChunkRows = 8192
+)
+
+// startAhead begins to compute ahead, if the job is a transform and there is a
+// connection to read on.
+func (r *runner) startAhead(ctx context.Context) {
+	if r.calls == nil || r.e.reader == nil || r.upper == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	a := &ahead{r: r, done: make(chan struct{}), cancel: cancel, change: make(chan struct{})}
+	a.rows.Store(minChunkRows)
+	r.ahead = a
+	go a.run(ctx, r.cursor, r.where)
+}
+
+func (r *runner) stopAhead() {
+	if r.ahead == nil {
+		return
+	}
+	r.ahead.cancel()
+	<-r.ahead.done
+	for r.ahead.pop() {
+	}
+	r.ahead = nil
+}
+
+// run computes chunk after chunk from the cursor to the bound. If reading fails,
+// the rest is computed while the writer is held, which is slower and as right.
+func (a *ahead) run(ctx context.Context, cursor lite.Pos, where string) {
+	defer close(a.done)
+	key, read := a.r.table.Key, lite.Idents(a.r.spec.Read)
+	gather := key.SelectStatement("count("+a.r.calls.Collect(read)+")", where, a.r.spec.Args)
+	for a.room(ctx) {
+		stretch, ok, err := key.Next(ctx, a.r.e.reader, cursor, a.r.upper, int(a.rows.Load()))
+		if err == nil && ok {
+			var chunk *rowfunc.Chunk
+			chunk, err = a.r.calls.Gather(func() error {
+				var n int
+				return a.r.e.reader.QueryRowContext(ctx, gather.SQL(stretch.Where), gather.Args...).Scan(&n)
+			})
+			if err == nil {
+				chunk.Compute(ctx, runtime.GOMAXPROCS(0))
+				a.push(computed{chunk, stretch.End})
+				cursor = stretch.End
+				continue
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			a.r.log.Warn("chunkfill: rows can no longer be computed ahead of the writer", "error", err)
+		}
+		break
+	}
+	a.signal(func() { a.ended = true })
+}
+
+// room waits until the writer needs another chunk.
+func (a *ahead) room(ctx context.Context) bool {
+	return a.wait(ctx, func() bool { return len(a.queue) < maxChunks }) == nil
+}
+
+// bound waits for a chunk and returns where it ends; the end of the walk when
+// none will come.
+func (a *ahead) bound(ctx context.Context) (lite.Pos, error) {
+	bound := a.r.upper
+	err := a.wait(ctx, func() bool {
+		if len(a.queue) > 0 {
+			bound = a.queue[0].end
+		}
+		return len(a.queue) > 0 || a.ended
+	})
+	return bound, err
+}
+
+// reached tells that all rows up to end are written; rows is the current size of
+// a batch.
+func (a *ahead) reached(end lite.Pos, rows int) {
+	a.rows.Store(int64(min(maxChunkRows, max(minChunkRows, 2*rows))))
+	a.mu.Lock()
+	atEnd := len(a.queue) > 0 && slices.Equal(a.queue[0].end, end)
+	a.mu.Unlock()
+	if atEnd {
+		a.pop()
+	}
+}
+
+// pop forgets the first chunk and tells whether there was one.
+func (a *ahead) pop() (ok bool) {
+	a.signal(func() {
+		if ok = len(a.queue) > 0; ok {
+			a.queue[0].chunk.Drop()
+			a.queue = slices.Delete(a.queue, 0, 1)
+		}
+	})
+	return ok
+}
+
+func (a *ahead) push(c computed) {
+	a.signal(func() { a.queue = append(a.queue, c) })
+}
+
+// signal changes the shared state and wakes those who wait for it.
+func (a *ahead) signal(change func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change()
+	close(a.change)
+	a.change = make(chan struct{})
+}
+
+// wait returns when cond, called under the lock, holds or ctx ends.
+func (a *ahead) wait(ctx context.Context, cond func() bool) error {
+	for {
+		a.mu.Lock()
+		ok, change := cond(), a.change
+		a.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-change:
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/failpoint"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/throttle"
+)
+
+// outcome is what one batch turned out to be.
+type outcome struct {
+	throttle.Batch
+	timing  lite.Timing
+	none    bool // nothing was left up to the bound
+	request checkpoint.Request
+	end     lite.Pos
+}
+
+// walk runs batches until the bound is reached.
+func (r *runner) walk(ctx context.Context) error {
+	for r.upper != nil {
+		if err := r.gate(ctx); err != nil {
+			return err
+		}
+		bound, err := r.bound(ctx)
+		if err != nil {
+			return err
+		}
+		n, size := r.size()
+		out, err := r.batch(ctx, bound, n)
+		if err != nil {
+			if err = r.failed(ctx, out, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if out.none {
+			if r.ahead == nil || !r.ahead.pop() {
+				return nil
+			}
+			continue
+		}
+		r.succeeded(out, size)
+		if err := r.pace(ctx, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bound is how far the next batch may reach: to the end of the walk, or, for a
+// transform, of what has been computed ahead.
+func (r *runner) bound(ctx context.Context) (lite.Pos, error) {
+	if r.ahead == nil {
+		return r.upper, nil
+	}
+	bound, err := r.ahead.bound(ctx)
+	return bound, interrupted(err)
+}
+
+// size decides how many rows the next batch has.
+func (r *runner) size() (int, throttle.Size) {
+	size := r.sizer.Next(time.Now())
+	return max(1, min(r.bisect.size(size.Rows), r.limiter.MaxRows())), size
+}
+
+// batch rewrites the next n rows: boundary, rows and checkpoint in one
+// transaction, all or nothing.
+func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, error) {
+	out := outcome{Batch: throttle.Batch{Asked: n}}
+	var cp checkpoint.Checkpoint
+	var waiters int64
+	timing, err := lite.Hold(ctx, r.e.db, func(ctx context.Context, c *sql.Conn) (err error) {
+		waiters = r.e.db.Stats().WaitCount // those that queue from here on wait for us
+		stretch, ok, err := r.table.Key.Next(ctx, c, r.cursor, bound, n)
+		if err != nil || !ok {
+			out.none = err == nil
+			return err
+		}
+		out.Rows, out.end = stretch.Rows, stretch.End
+		if err := lite.Guarded(ctx, c, func() error { return r.apply(ctx, c, stretch, &out) }); err != nil {
+			return &rowError{err}
+		}
+		cp = r.advanced(out)
+		out.request, err = checkpoint.SaveTx(ctx, c, cp, time.Now())
+		if err != nil {
+			return err
+		}
+		return r.sample(ctx, c, cp)
+	})
+	out.timing, out.Hold = timing, timing.Held
+	out.Waited = r.e.db.Stats().WaitCount > waiters || r.live() > 0
+	if !out.none {
+		r.report(HoldBatch, out.Rows, out.Changed, timing)
+	}
+	if err != nil || out.none {
+		return out, err
+	}
+	r.cp, r.cursor, r.request = cp, out.end, out.request
+	r.cp.Working += timing.Held
+	return out, nil
+}
+
+func (r *runner) apply(ctx context.Context, c *sql.Conn, stretch lite.Range, out *outcome) (err error) {
+	failpoint.Hit("before apply")
+	out.Changed, err = r.stmt.Run(ctx, c, stretch.Where)
+	failpoint.Hit("after apply")
+	return err
+}
+
+// advanced is the checkpoint after a batch.
+func (r *runner) advanced(out outcome) checkpoint.Checkpoint {
+	cp := r.cp
+	cp.Cursor = out.end.Encode()
+	cp.Rows += int64(out.Rows)
+	cp.Changed += int64(out.Changed)
+	cp.Batches++
+	cp.BatchRows = out.Asked
+	return cp
+}
+
+// succeeded feeds the outcome back.
+func (r *runner) succeeded(out outcome, size throttle.Size) {
+	r.busy = 0
+	r.cp.Reason = string(size.Reason)
+	if r.ahead != nil {
+		r.ahead.reached(out.end, size.Rows)
+	}
+	if r.bisect.active() {
+		r.bisect.passed(out.Rows)
+	} else {
+		r.sizer.Observe(time.Now(), out.Batch)
+	}
+	r.publish()
+}
+
+// failed decides what an error of a batch asks for: patience, a search for the
+// bad row, or the end. The batch has been rolled back.
+func (r *runner) failed(ctx context.Context, out outcome, err error) error {
+	switch {
+	case errors.Is(err, ErrLostOwner):
+		return err
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return interrupted(err)
+	case lite.Classify(err) == lite.Busy:
+		return r.backOff(ctx)
+	case lite.Classify(err) == lite.Row:
+		return r.searchBadRow(ctx, out, err)
+	}
+	return fmt.Errorf("batch after key (%s): %w", r.cursor, err)
+}
+
+// backOff waits for another process to finish its transaction.
+func (r *runner) backOff(ctx context.Context) error {
+	r.busy++
+	if r.busy == 20 { // some two seconds: it lasts
+		r.log.Info("chunkfill: another process holds the write lock; waiting for it")
+	}
+	p := r.pacer.Busy(time.Now(), r.busy)
+	r.cp.Reason = string(p.Reason)
+	r.publish()
+	return r.throttled(ctx, p.Fixed)
+}
+
+// searchBadRow narrows the batch down to the row at fault, one hold a step, and
+// sets that row aside.
+func (r *runner) searchBadRow(ctx context.Context, out outcome, err error) error {
+	if compileErr := r.recompile(ctx); compileErr != nil {
+		return fmt.Errorf("%w: %w (when %w)", ErrTableChanged, compileErr, err)
+	}
+	if out.Rows == 0 { // it failed before it knew its rows
+		return fmt.Errorf("batch after key (%s): %w", r.cursor, err)
+	}
+	if out.Rows > 1 {
+		r.bisect.failed(out.Rows)
+		return nil
+	}
+	r.bisect = bisection{}
+	return r.quarantine(ctx, out, err)
+}
+
+// recompile tells an error of the statement from one of a row: SQLite returns the
+// same code for both.
+func (r *runner) recompile(ctx context.Context) error {
+	_, err := lite.Borrow(ctx, r.e.db, func(ctx context.Context, c *sql.Conn) error {
+		table, err := lite.LoadTable(ctx, c, r.spec.Table)
+		if err != nil {
+			return err
+		}
+		return r.stmt.Compile(ctx, c, table.Key)
+	})
+	if err != nil && ctx.Err() != nil {
+		return nil // the caller sees ctx next time round
+	}
+	return err
+}
+
+// quarantine sets the one row of the batch aside and moves past it.
+func (r *runner) quarantine(ctx context.Context, out outcome, cause error) error {
+	var row *rowError
+	if errors.As(cause, &row) {
+		cause = row.err
+	}
+	limit := max(0, r.e.cfg.QuarantineLimit)
+	if r.cp.Quarantined >= int64(limit) {
+		return fmt.Errorf("%w: %d are set aside already (QuarantineLimit %d) and row (%s) failed too: %w",
+			ErrTooManyBadRows, r.cp.Quarantined, limit, out.end, cause)
+	}
+	out.Changed = 0
+	cp := r.advanced(out)
+	cp.Quarantined++
+	cp.BatchRows = r.cp.BatchRows
+	now := time.Now()
+	err := r.persist(ctx, func(ctx context.Context, c *sql.Conn) error {
+		if err := checkpoint.QuarantineTx(ctx, c, r.spec.Name, out.end.Encode(), cause.Error(), now); err != nil {
+			return err
+		}
+		if err := checkpoint.AddEvent(ctx, c, r.spec.Name, checkpoint.Event{At: now, Event: "quarantined",
+			By: r.e.cfg.By, Detail: fmt.Sprintf("row (%s): %v", out.end, cause)}); err != nil {
+			return err
+		}
+		_, err := checkpoint.SaveTx(ctx, c, cp, now)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.cp, r.cursor = cp, out.end
+	if r.ahead != nil {
+		r.ahead.reached(out.end, 1)
+	}
+	r.log.Warn("chunkfill: row set aside", "key", out.end.String(), "error", cause)
+	r.publish()
+	return nil
+}
+
+// bisection narrows a failing batch down: window is how many of the next rows
+// are known to hold a bad one, 0 outside a search.
+type bisection struct{ window int }
+
+func (b *bisection) active() bool { return b.window > 0 }
+
+// size is how many rows to try next: half of the window, or all where there is
+// no search.
+func (b *bisection) size(all int) int {
+	if b.window == 0 {
+		return all
+	}
+	return max(1, b.window/2)
+}
+
+func (b *bisection) failed(rows int) { b.window = rows }
+func (b *bisection) passed(rows int) { b.window = max(0, b.window-rows) }

@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/chunkfill/chunkfill/asyncmig"
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/jobs"
+	"github.com/chunkfill/chunkfill/throttle"
+)
+
+// Pause asks whoever runs the job, in this process or another, now or after a
+// restart, to stop working until Resume. It returns once the request is stored;
+// the job heeds it before its next batch.
+func (e *Engine) Pause(ctx context.Context, name, why string) error {
+	return e.ask(ctx, name, checkpoint.Pause, why)
+}
+
+// Resume takes a pause back.
+func (e *Engine) Resume(ctx context.Context, name, why string) error {
+	return e.ask(ctx, name, checkpoint.NoControl, why)
+}
+
+// Cancel ends the job for good: only Retry runs it again. Rows already rewritten
+// stay so. If nobody runs the job it is cancelled at once, otherwise before its
+// next batch.
+func (e *Engine) Cancel(ctx context.Context, name, why string) error {
+	if err := e.ask(ctx, name, checkpoint.Cancel, why); err != nil {
+		return err
+	}
+	err := e.store.Fail(ctx, name, fmt.Sprintf("%v: by %s: %s", ErrCancelled, e.cfg.By, why))
+	if errors.Is(err, asyncmig.ErrOwned) {
+		return nil // its owner heeds the request
+	}
+	if err != nil {
+		return err
+	}
+	return e.write(ctx, func(ctx context.Context, c *sql.Conn) error {
+		return checkpoint.SetPhase(ctx, c, name, checkpoint.Cancelled)
+	})
+}
+
+// Tune changes values of a job while it runs. Zero goes back to what its engine
+// was configured with; a negative MaxRate lifts a configured limit.
+func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) error {
+	if t.TargetHold != 0 && (t.TargetHold < 100*time.Microsecond || t.TargetHold > time.Second) {
+		return fmt.Errorf("%w: TargetHold %v is not within 100µs and 1s", ErrConfig, t.TargetHold)
+	}
+	return e.write(ctx, func(ctx context.Context, c *sql.Conn) error {
+		if err := checkpoint.Tune(ctx, c, name, t); err != nil {
+			return err
+		}
+		return e.note(ctx, c, name, "tuned", fmt.Sprintf("target hold %v, max rate %v", t.TargetHold, t.MaxRate))
+	})
+}
+
+func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, why string) error {
+	asked := map[checkpoint.Control]string{checkpoint.Pause: "pause asked", checkpoint.Cancel: "cancel asked", checkpoint.NoControl: "resume asked"}
+	return e.write(ctx, func(ctx context.Context, c *sql.Conn) error {
+		cp, err := checkpoint.Load(ctx, c, name)
+		if err != nil {
+			return err
+		}
+		if cp.Phase == checkpoint.Done || cp.Phase == checkpoint.Cancelled {
+			return fmt.Errorf("job %s is %s already", name, cp.Phase)
+		}
+		if err := checkpoint.Ask(ctx, c, name, control, e.cfg.By, why); err != nil {
+			return err
+		}
+		return e.note(ctx, c, name, asked[control], why)
+	})
+}
+
+func (e *Engine) note(ctx context.Context, q checkpoint.Querier, name, what, detail string) error {
+	return checkpoint.AddEvent(ctx, q, name, checkpoint.Event{At: time.Now(), Event: what, By: e.cfg.By, Detail: detail})
+}
+
+// write writes a request next to a job that may be running in another process:
+// it knocks first, so that the job leaves a gap.
+func (e *Engine) write(ctx context.Context, fn func(context.Context, *sql.Conn) error) error {
+	pacer := throttle.NewPacer(throttle.PacerConfig{})
+	for attempt := 1; ; attempt++ {
+		_, err := lite.Hold(ctx, e.db, fn)
+		if lite.Classify(err) != lite.Busy {
+			return err
+		}
+		if err := e.knock(); err != nil {
+			return err
+		}
+		if err := sleep(ctx, pacer.Busy(time.Now(), attempt).Fixed); err != nil {
+			return fmt.Errorf("wait for the write lock: %w", err)
+		}
+	}
+}
+
+func (e *Engine) knock() error {
+	if e.file.Path == "" {
+		return nil
+	}
+	path := e.file.Path + knockSuffix
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		return fmt.Errorf("knock: %w", err)
+	}
+	now := time.Now()
+	return os.Chtimes(path, now, now)
+}
+
+// Retry gives the job another chance: it applies it to each row set aside, takes
+// those that are mended out of quarantine, and, if the job had failed or been
+// cancelled, goes on from its last good batch to the end. It waits and returns
+// what Run returns.
+func (e *Engine) Retry(ctx context.Context, job jobs.Job) (Result, error) {
+	name := job.Spec().Name
+	if err := e.reopen(ctx, name); err != nil {
+		return Result{}, err
+	}
+	p, err := e.prepare(ctx, job)
+	if err != nil {
+		return Result{}, err
+	}
+	err = e.store.Exclusive(ctx, name, func(ctx context.Context) error { return e.retryQuarantined(ctx, p) })
+	if err != nil {
+		return Result{}, err
+	}
+	return e.Run(ctx, job)
+}
+
+// reopen makes a cancelled job one that can run.
+func (e *Engine) reopen(ctx context.Context, name string) error {
+	return e.write(ctx, func(ctx context.Context, c *sql.Conn) error {
+		cp, err := checkpoint.Load(ctx, c, name)
+		if err != nil || cp.Phase != checkpoint.Cancelled {
+			return err
+		}
+		if err := checkpoint.SetPhase(ctx, c, name, checkpoint.Registered); err != nil {
+			return err
+		}
+		return checkpoint.Ask(ctx, c, name, checkpoint.NoControl, e.cfg.By, "retry")
+	})
+}
+
+// retryQuarantined applies the job to the rows set aside, one hold each.
+func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
+	calls := p.open()
+	defer closeCalls(calls)
+	statement := p.statement(calls, p.spec.Where)
+	aside, err := e.aside(ctx, p)
+	if err != nil {
+		return err
+	}
+	for _, place := range aside {
+		if err := e.retryRow(ctx, p, statement, place); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement, place lite.Pos) error {
+	name, key := p.spec.Name, place.Encode()
+	err := e.write(ctx, func(ctx context.Context, c *sql.Conn) error {
+		changed := 0
+		err := lite.Guarded(ctx, c, func() (err error) {
+			changed, err = statement.Run(ctx, c, p.table.Key.At(place))
+			return err
+		})
+		if err != nil {
+			return &rowError{err}
+		}
+		if err := checkpoint.ReleaseTx(ctx, c, name, key, changed); err != nil {
+			return err
+		}
+		return e.note(ctx, c, name, "released", fmt.Sprintf("row (%s) is mended", place))
+	})
+	var row *rowError
+	if !errors.As(err, &row) || lite.Classify(err) != lite.Row {
+		return err
+	}
+	return e.write(ctx, func(ctx context.Context, c *sql.Conn) error {
+		return checkpoint.QuarantineTx(ctx, c, name, key, row.err.Error(), time.Now())
+	})
+}

@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/jobs"
+)
+
+// Rehearsal is what a job would do.
+type Rehearsal struct {
+	Table     string
+	Key       string           // the columns it is walked by
+	Rows      int64            // in the table
+	Matching  int64            // for which Where holds; -1 if it takes arguments
+	Statement string           // of one batch
+	Plan      []string         // SQLite's plan for it
+	Begun     checkpoint.Phase // "" if no job of this name has run
+}
+
+// DryRun checks a job as Start does and tells what it would do. It changes
+// nothing and reads on the read-only connection.
+func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (Rehearsal, error) {
+	p, err := e.prepare(ctx, job)
+	if err != nil {
+		return Rehearsal{}, err
+	}
+	q, key := e.readQuerier(), p.table.Key
+	if err := p.table.CheckNulls(ctx, q); err != nil {
+		return Rehearsal{}, err
+	}
+	d := Rehearsal{Table: p.table.Name, Key: strings.Join(key.Names(), ", "), Matching: -1}
+	if err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Ident(p.table.Name)).Scan(&d.Rows); err != nil {
+		return d, fmt.Errorf("count the rows of %s: %w", p.table.Name, err)
+	}
+	if len(p.spec.Args) == 0 {
+		matching := key.SelectStatement("count(*)", p.spec.Where, nil)
+		if err := q.QueryRowContext(ctx, matching.SQL("1")).Scan(&d.Matching); err != nil {
+			return d, fmt.Errorf("count the rows that match: %w", err)
+		}
+	}
+	if err := d.plan(ctx, q, p); err != nil {
+		return d, err
+	}
+	begun, err := checkpoint.Load(ctx, q, p.spec.Name)
+	if err == nil {
+		d.Begun = begun.Phase
+	} else if !errors.Is(err, checkpoint.ErrUnknown) {
+		return d, err
+	}
+	return d, nil
+}
+
+func (d *Rehearsal) plan(ctx context.Context, q lite.Querier, p plan) (err error) {
+	calls := p.open()
+	defer closeCalls(calls)
+	statement := p.statement(calls, p.spec.Where)
+	d.Statement = statement.SQL(p.table.Key.Sample())
+	d.Plan, err = lite.Plan(ctx, q, d.Statement, statement.Args)
+	return err
+}

@@ -1,0 +1,295 @@
+// Package engine runs chunked jobs: it walks a table a small key range at a
+// time, holds the writer for a few milliseconds, commits rows and checkpoint
+// together, and gives way to the application's own writes in between.
+//
+// The engine owns the loop and nothing else: what a job is belongs to package
+// jobs, where it stands to checkpoint, how much and how soon to throttle, whether
+// it is done to the ledger of asyncmig, and what SQLite wants to an internal
+// package. The application owns the database: its pool, its PRAGMAs and its
+// schema.
+//
+// # Durability
+//
+// The rows of a batch and the checkpoint commit in one transaction. A process
+// that dies at any instant loses at most the batch at hand, which is rolled back
+// and done again: each row is rewritten exactly once. After a power failure the
+// same holds for synchronous=FULL; with synchronous=NORMAL the last batches may
+// be gone, rows and checkpoint together.
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/chunkfill/chunkfill/asyncmig"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/jobs"
+	"github.com/chunkfill/chunkfill/throttle"
+)
+
+// Config tells an Engine how to behave. The zero value is right for a service
+// that owns one SQLite file and opens it with SetMaxOpenConns(1), except that it
+// should set SoleProcess.
+type Config struct {
+	// Logger receives the start, end and every lasting change of a job. nil is silent.
+	Logger *slog.Logger
+
+	// SoleProcess says that no other process writes to this file (chunkfill's own
+	// commands excepted, which knock). Default false: after each hold the engine
+	// then pauses as long as it held, since other processes poll for the lock and
+	// would otherwise find it taken; a job takes about twice as long. It only has
+	// an effect with SetMaxOpenConns(1).
+	SoleProcess bool
+
+	// LiveWriters, if set, returns how many of the host's own writes are under way
+	// or waiting right now. Without it the engine watches the pool, which does not
+	// see how many queue behind one another. Called from one goroutine a job, often.
+	LiveWriters func() int
+
+	// TargetHold is how long the writer is held at most, about, while live writes
+	// wait. Default 2ms, 100µs to 1s.
+	TargetHold time.Duration
+	// QuietHold is the same for times when nobody has waited for a second. Default
+	// 20ms, or 5ms where another process may write; TargetHold to 1s.
+	QuietHold time.Duration
+	// MaxRate caps rows a second. Default 0: no cap.
+	MaxRate float64
+	// Window, such as "Mon-Fri 01:00-05:00 Europe/Berlin", is when jobs may work.
+	// Default "": always.
+	Window string
+
+	// WALBudget is how large the write-ahead log may grow between two WAL
+	// checkpoints where checkpoints are costly (rows scattered over an index).
+	// Default 64 MiB, at least 1 MiB.
+	WALBudget int64
+	// WALCap: beyond this size of the log file the job waits, since a reader pins
+	// it. Default 4 x WALBudget.
+	WALCap int64
+	// MinFree is the free disk space below which the job waits. Default 64 MiB,
+	// negative for none.
+	MinFree int64
+
+	// QuarantineLimit is how many rows may fail before the job does. Default 100,
+	// negative for none at all.
+	QuarantineLimit int
+
+	// By names whoever acts through this engine in the audit trail. Default
+	// "pid N on HOST".
+	By string
+
+	// OnHold, if set, is told of every hold of the writer, after it, from the
+	// job's goroutine. It must be quick.
+	OnHold func(Hold)
+}
+
+// Hold is one stretch of time in which the engine had the connection.
+type Hold struct {
+	At      time.Time // its end
+	Kind    HoldKind
+	Rows    int           // scanned
+	Changed int           // rewritten
+	Waited  time.Duration // for the connection
+	Held    time.Duration
+}
+
+// HoldKind is what a hold was for.
+type HoldKind string
+
+const (
+	HoldBatch      HoldKind = "batch"
+	HoldCheckpoint HoldKind = "wal checkpoint"
+	HoldRecord     HoldKind = "record" // phases, events, quarantine
+)
+
+const (
+	defaultTargetHold      = 2 * time.Millisecond
+	defaultQuietHold       = 20 * time.Millisecond
+	defaultPollingHold     = 5 * time.Millisecond // with another process: 5/5 gave it p95 9 ms, 20/20 60 ms
+	defaultWALBudget       = 64 << 20
+	defaultMinFree         = 64 << 20
+	defaultQuarantineLimit = 100
+)
+
+// ErrConfig is returned by New for a Config that cannot be meant; the message
+// names the field.
+var ErrConfig = errors.New("invalid engine config")
+
+func (c Config) withDefaults(soleProcess bool) Config {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.SoleProcess = soleProcess
+	setDefault(&c.TargetHold, defaultTargetHold)
+	quiet := defaultQuietHold
+	if !soleProcess {
+		quiet = defaultPollingHold
+	}
+	setDefault(&c.QuietHold, max(quiet, c.TargetHold))
+	setDefault(&c.WALBudget, defaultWALBudget)
+	setDefault(&c.WALCap, 4*c.WALBudget)
+	setDefault(&c.MinFree, defaultMinFree)
+	setDefault(&c.QuarantineLimit, defaultQuarantineLimit)
+	setDefault(&c.By, defaultBy())
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func defaultBy() string {
+	host, _ := os.Hostname()
+	return fmt.Sprintf("pid %d on %s", os.Getpid(), host)
+}
+
+func (c Config) validate() error {
+	if c.TargetHold < 100*time.Microsecond || c.TargetHold > time.Second {
+		return fmt.Errorf("%w: TargetHold %v is not within 100µs and 1s", ErrConfig, c.TargetHold)
+	}
+	if c.QuietHold < c.TargetHold || c.QuietHold > time.Second {
+		return fmt.Errorf("%w: QuietHold %v is not within TargetHold (%v) and 1s", ErrConfig, c.QuietHold, c.TargetHold)
+	}
+	if c.WALBudget < 1<<20 || c.WALCap < c.WALBudget {
+		return fmt.Errorf("%w: WALBudget %d must be at least 1 MiB and at most WALCap %d", ErrConfig, c.WALBudget, c.WALCap)
+	}
+	if _, err := throttle.NewLimiter(c.MaxRate); err != nil {
+		return fmt.Errorf("%w: MaxRate: %w", ErrConfig, err)
+	}
+	if _, err := parseWindow(c.Window); err != nil {
+		return fmt.Errorf("%w: Window: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+// Engine runs jobs on one database. It is safe for concurrent use.
+type Engine struct {
+	db     *sql.DB
+	cfg    Config
+	log    *slog.Logger
+	store  *asyncmig.Store
+	file   lite.File
+	reader *sql.DB // read-only, for what should not hold the writer; nil if there can be none
+
+	stop context.CancelFunc // of the context that Close ends
+	life context.Context
+
+	mu      sync.Mutex
+	running map[string]*runner
+}
+
+// New returns an engine for db. It reads the database's settings and refuses one
+// that is read-only or not in WAL mode; it writes nothing. The engine does not own
+// db: close the engine first, then db.
+func New(db *sql.DB, cfg Config) (*Engine, error) {
+	if db == nil {
+		return nil, fmt.Errorf("%w: no database", ErrConfig)
+	}
+	ctx := context.Background()
+	file, err := lite.Inspect(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	// Only a pool of one shows who waits.
+	cfg = cfg.withDefaults((cfg.SoleProcess || file.Path == "") && db.Stats().MaxOpenConnections == 1)
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	reader, err := lite.OpenReader(ctx, db, file.Path)
+	if err != nil {
+		return nil, err
+	}
+	life, stop := context.WithCancel(ctx)
+	return &Engine{
+		db: db, cfg: cfg, log: cfg.Logger, file: file, reader: reader,
+		store: asyncmig.NewStore(db, asyncmig.Config{Logger: cfg.Logger}),
+		life:  life, stop: stop, running: map[string]*runner{},
+	}, nil
+}
+
+// Close interrupts the running jobs in good order, waits for them and lets go of
+// what the engine opened. Interrupted jobs go on with the next Start.
+func (e *Engine) Close() error {
+	e.stop()
+	e.Wait()
+	if e.reader == nil {
+		return nil
+	}
+	return e.reader.Close()
+}
+
+// Wait waits for the jobs that Start began. Tests and shutdown use it; boot never
+// does.
+func (e *Engine) Wait() { e.store.WaitForAsyncMigrations() }
+
+// Start registers a job and runs it in the background. It returns as soon as the
+// ledger says pending_async, without waiting for any row: safe at boot. A job that
+// is done is not run again; one that was interrupted, failed or left behind by a
+// dead process goes on from its last good batch. If another process runs it, this
+// one stands by and takes over should that process die.
+//
+// An invalid job, a job that has changed since it began (ErrJobChanged) and one
+// that was cancelled (ErrCancelled) are refused at once.
+func (e *Engine) Start(ctx context.Context, job jobs.Job) error {
+	p, err := e.prepare(ctx, job)
+	if err != nil {
+		return err
+	}
+	return e.store.RunAsyncMigration(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
+		_, err := e.work(ctx, p)
+		return ledger(err)
+	})
+}
+
+// Run runs a job and waits for its end. It returns what was done in any case,
+// also with an error: ErrInterrupted when ctx ended, *asyncmig.OwnedError when
+// another run has the job (it says who), or why the job failed.
+func (e *Engine) Run(ctx context.Context, job jobs.Job) (Result, error) {
+	p, err := e.prepare(ctx, job)
+	if err != nil {
+		return Result{}, err
+	}
+	var result Result
+	var workErr error
+	err = e.store.Run(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
+		result, workErr = e.work(ctx, p)
+		return ledger(workErr)
+	})
+	switch {
+	case errors.Is(err, asyncmig.ErrDone):
+		return e.result(ctx, p.spec.Name)
+	case workErr != nil:
+		return result, workErr
+	}
+	return result, err
+}
+
+// Func returns the job as a function to hand to RunAsyncMigration, which is how
+// an existing async migration becomes a chunked one. The migration and the job
+// must have one name, and the store and the engine one database. While the job is
+// paused or interrupted the ledger keeps saying pending_async.
+func (e *Engine) Func(job jobs.Job) func(context.Context, *sql.DB) error {
+	return func(ctx context.Context, db *sql.DB) error {
+		if db != e.db {
+			return fmt.Errorf("%w: the migration and the engine have different databases", ErrConfig)
+		}
+		_, err := e.Run(ctx, job)
+		return ledger(err)
+	}
+}
+
+// ledger translates how a job ended into what the ledger should say.
+func ledger(err error) error {
+	if errors.Is(err, ErrInterrupted) || errors.Is(err, ErrLostOwner) {
+		return fmt.Errorf("%w: %w", asyncmig.ErrKeepPending, err)
+	}
+	return err
+}

@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
+
+// How a job can end other than done. Its state is kept in every case.
+var (
+	// ErrInterrupted: its context ended, or the engine was closed. Start it again
+	// and it goes on where it stopped.
+	ErrInterrupted = errors.New("interrupted; it goes on where it stopped when it is started again")
+	// ErrCancelled: somebody cancelled it. Only Retry runs it again.
+	ErrCancelled = errors.New("cancelled; only a retry runs it again")
+	// ErrJobChanged: a job of this name was begun with another definition. Give the
+	// new job a new name, or restore the old definition.
+	ErrJobChanged = errors.New("the job has changed since it began")
+	// ErrTableChanged: the table no longer fits the job.
+	ErrTableChanged = errors.New("the table has changed since the job began")
+	// ErrTooManyBadRows: more rows failed than QuarantineLimit allows.
+	ErrTooManyBadRows = errors.New("too many rows fail")
+	// ErrLeft: the job walked the whole table, twice, and its Todo still holds for
+	// some rows.
+	ErrLeft = errors.New("rows are left to do")
+	// ErrLostOwner: another run has taken the job over, which can only happen if
+	// this one was stopped so long that its lock was lost. It has written nothing
+	// since.
+	ErrLostOwner = checkpoint.ErrLostOwner
+	// ErrUnknownJob: no job of this name has ever run on this database.
+	ErrUnknownJob = checkpoint.ErrUnknown
+)
+
+// rowError is an error of applying the job to rows, as opposed to one of walking
+// or recording: only such an error is a reason to look for a bad row.
+type rowError struct{ err error }
+
+func (e *rowError) Error() string { return fmt.Sprintf("rewrite rows: %v", e.err) }
+func (e *rowError) Unwrap() error { return e.err }
+
+// What is wrong with a job or a database that cannot be used at all. Nothing has
+// been changed when one of these is returned.
+var (
+	ErrNoTable  = lite.ErrNoTable
+	ErrNoColumn = lite.ErrNoColumn
+	ErrNoKey    = lite.ErrNoKey
+	ErrNullKey  = lite.ErrNullKey
+	ErrFragment = lite.ErrFragment // an expression or condition that is none
+	ErrReadOnly = lite.ErrReadOnly
+	ErrNotWAL   = lite.ErrNotWAL
+)

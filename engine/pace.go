@@ -1,0 +1,261 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/throttle"
+)
+
+// How often what lasts is looked at again: a pause, a closed window, a full disk.
+const poll = 250 * time.Millisecond
+
+// gate lets the next batch pass when nothing speaks against it: the context, what
+// somebody asked, the window, the guards, a knock.
+func (r *runner) gate(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return interrupted(err)
+	}
+	if err := r.obey(ctx); err != nil {
+		return err
+	}
+	if err := r.waitOut(ctx, r.obstacle); err != nil {
+		return err
+	}
+	return r.answerKnock(ctx)
+}
+
+// obey does what was asked of the job.
+func (r *runner) obey(ctx context.Context) error {
+	r.tune(r.request.Tuning)
+	switch r.request.Control {
+	case checkpoint.Cancel:
+		return fmt.Errorf("%w: by %s: %s", ErrCancelled, r.request.By, r.request.Reason)
+	case checkpoint.Pause:
+		return r.paused(ctx)
+	}
+	return nil
+}
+
+// tune applies tuned values over the configured ones.
+func (r *runner) tune(t checkpoint.Tuning) {
+	target, quiet, rate := r.e.cfg.TargetHold, r.e.cfg.QuietHold, r.e.cfg.MaxRate
+	if t.TargetHold > 0 {
+		target, quiet = t.TargetHold, max(t.TargetHold, min(quiet, 10*t.TargetHold))
+	}
+	switch {
+	case t.MaxRate > 0:
+		rate = t.MaxRate
+	case t.MaxRate < 0:
+		rate = 0
+	}
+	r.sizer.SetTargets(target, quiet)
+	_ = r.limiter.SetRate(rate) // checked by whoever tuned it
+}
+
+// paused waits until somebody resumes or cancels the job.
+func (r *runner) paused(ctx context.Context) error {
+	asked := r.request
+	err := r.enterPhase(ctx, checkpoint.Paused, "paused by "+asked.By+": "+asked.Reason,
+		event{name: "paused", by: asked.By, detail: asked.Reason})
+	if err != nil {
+		return err
+	}
+	for r.request.Control == checkpoint.Pause {
+		if err := r.rest(ctx, poll); err != nil {
+			return err
+		}
+		cp, err := checkpoint.Load(ctx, r.e.readQuerier(), r.spec.Name)
+		if err != nil && lite.Classify(err) != lite.Busy {
+			return err
+		} else if err == nil {
+			r.request = cp.Request
+		}
+	}
+	if r.request.Control == checkpoint.Cancel {
+		return r.obey(ctx)
+	}
+	return r.enterPhase(ctx, checkpoint.Running, "", event{name: "resumed", by: r.request.By, detail: r.request.Reason})
+}
+
+// waitOut waits for as long as an obstacle stands. Its reason is recorded when it
+// begins and when it ends, not each time round.
+func (r *runner) waitOut(ctx context.Context, obstacle func(held bool) throttle.Reason) error {
+	reason := obstacle(false)
+	if reason == "" {
+		return nil
+	}
+	before := r.cp.Phase
+	if err := r.enterPhase(ctx, checkpoint.Waiting, string(reason), event{name: "waiting", detail: string(reason)}); err != nil {
+		return err
+	}
+	for obstacle(true) != "" {
+		if err := r.rest(ctx, poll); err != nil {
+			return err
+		}
+		if err := r.upkeepNow(ctx); err != nil {
+			return err
+		}
+		cp, err := checkpoint.Load(ctx, r.e.readQuerier(), r.spec.Name)
+		if err == nil && cp.Request.Control != checkpoint.NoControl {
+			r.request = cp.Request
+			return r.obey(ctx)
+		}
+	}
+	return r.enterPhase(ctx, before, "", event{name: "resumed", detail: "no longer: " + string(reason)})
+}
+
+// obstacle names what keeps the job from working now, "" for nothing.
+func (r *runner) obstacle(held bool) throttle.Reason {
+	if r.window != nil {
+		if open, _ := r.window.Open(time.Now()); !open {
+			return throttle.ReasonWindow
+		}
+	}
+	if r.e.file.Path == "" {
+		return ""
+	}
+	wal := lite.WALBytes(r.e.file.Path)
+	free := int64(plenty)
+	if r.guard.MinFree > 0 {
+		free = freeBytes(r.e.file.Path)
+	}
+	if _, reason := r.guard.Check(wal, free, held); reason != "" {
+		return reason
+	}
+	return ""
+}
+
+// answerKnock gives way to a chunkfill command of another process that wants to
+// write. Other processes poll for the lock, and next to a job that leaves no gap
+// they may poll for long.
+func (r *runner) answerKnock(ctx context.Context) error {
+	if r.e.file.Path == "" {
+		return nil
+	}
+	info, err := os.Stat(r.e.file.Path + knockSuffix)
+	if err != nil || !info.ModTime().After(r.knocked) {
+		return nil
+	}
+	r.knocked = info.ModTime()
+	if time.Since(r.knocked) > time.Minute {
+		return nil // left by a command that died
+	}
+	return r.throttled(ctx, knockPause)
+}
+
+const (
+	knockSuffix = "-chunkfill.knock"
+	// Long enough for SQLite's busy handler, which looks again after 1, 2, 5, 10,
+	// 15, 20, 25, 25, 25, 50, 50 and then every 100 ms.
+	knockPause = 250 * time.Millisecond
+)
+
+// pace is what happens between two holds.
+func (r *runner) pace(ctx context.Context, out outcome) error {
+	began := time.Now()
+	p := r.pacer.After(began, out.Batch)
+	if err := r.yield(ctx, p); err != nil {
+		return err
+	}
+	if err := r.maintainWAL(ctx, out); err != nil {
+		return err
+	}
+	delay := r.limiter.Delay(time.Now(), out.Rows)
+	if delay > 0 {
+		p.Reason = throttle.ReasonRate
+	}
+	if p.Reason != "" {
+		r.cp.Reason = string(p.Reason)
+	}
+	err := r.throttled(ctx, delay)
+	r.cp.Throttled += time.Since(began) - delay
+	return err
+}
+
+// How long nobody must use the connection before the waiters count as through. A
+// serial ingester that is behind comes back within microseconds.
+const quiet = 100 * time.Microsecond
+
+// yield gives way to the live writes that wait, for as long as p says.
+func (r *runner) yield(ctx context.Context, p throttle.Pause) error {
+	began := time.Now()
+	if p.Fixed > 0 {
+		if err := sleep(ctx, p.Fixed); err != nil {
+			return interrupted(err)
+		}
+	}
+	if !p.UntilQuiet {
+		return nil
+	}
+	idleSince := time.Now()
+	for {
+		now := time.Now()
+		if r.live() > 0 {
+			idleSince = now
+		}
+		if now.Sub(idleSince) >= quiet || now.Sub(began) >= p.AtMost {
+			return nil
+		}
+		if now.Sub(began) < 5*time.Millisecond {
+			runtime.Gosched() // a timer would sleep for a millisecond and more
+		} else if err := sleep(ctx, 200*time.Microsecond); err != nil {
+			return interrupted(err)
+		}
+	}
+}
+
+// live is how many live writes are under way or waiting, as far as can be seen.
+func (r *runner) live() int {
+	if r.e.cfg.LiveWriters != nil {
+		return r.e.cfg.LiveWriters()
+	}
+	stats := r.e.db.Stats()
+	if stats.MaxOpenConnections != 1 {
+		return 0 // the pool does not show them
+	}
+	return stats.InUse
+}
+
+// rest sleeps while the job is paused or waiting.
+func (r *runner) rest(ctx context.Context, d time.Duration) error {
+	began := time.Now()
+	err := sleep(ctx, d)
+	r.cp.PausedFor += time.Since(began)
+	return interrupted(err)
+}
+
+// throttled sleeps between two batches.
+func (r *runner) throttled(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	began := time.Now()
+	err := sleep(ctx, d)
+	r.cp.Throttled += time.Since(began)
+	return interrupted(err)
+}
+
+// interrupted wraps the end of a context; nil stays nil.
+func interrupted(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w (%w)", ErrInterrupted, err)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
+
+var (
+	pid         = os.Getpid()
+	hostname, _ = os.Hostname()
+)
+
+// event is a line for the audit trail, written with a change of phase.
+type event struct {
+	name, by, detail string
+}
+
+// persist writes something in a hold of its own, however long the database is
+// busy: it is for what must be recorded.
+func (r *runner) persist(ctx context.Context, write func(context.Context, *sql.Conn) error) error {
+	for attempt := 1; ; attempt++ {
+		timing, err := lite.Hold(ctx, r.e.db, write)
+		r.report(HoldRecord, 0, 0, timing)
+		if lite.Classify(err) != lite.Busy || errors.Is(err, sql.ErrConnDone) {
+			return err
+		}
+		if err := sleep(ctx, r.pacer.Busy(time.Now(), attempt).Fixed); err != nil {
+			return interrupted(err)
+		}
+	}
+}
+
+// enterPhase records a change of phase, with its reason and event, and shows it.
+func (r *runner) enterPhase(ctx context.Context, phase checkpoint.Phase, reason string, e event) error {
+	cp := r.cp
+	cp.Phase, cp.Reason = phase, reason
+	by := e.by
+	if by == "" {
+		by = r.e.cfg.By
+	}
+	var request checkpoint.Request
+	err := r.persist(ctx, func(ctx context.Context, c *sql.Conn) (err error) {
+		now := time.Now()
+		if request, err = checkpoint.SaveTx(ctx, c, cp, now); err != nil {
+			return err
+		}
+		return checkpoint.AddEvent(ctx, c, r.spec.Name, checkpoint.Event{At: now, Event: e.name, By: by, Detail: e.detail})
+	})
+	if err != nil {
+		return err
+	}
+	r.cp, r.request = cp, request
+	r.log.Info("chunkfill: "+e.name, "phase", string(phase), "reason", reason, "by", by, "detail", e.detail,
+		"rows", cp.Rows, "changed", cp.Changed, "quarantined", cp.Quarantined)
+	r.publish()
+	return nil
+}
+
+// sample adds to the ring of samples, about once a second, with a batch.
+func (r *runner) sample(ctx context.Context, q checkpoint.Querier, cp checkpoint.Checkpoint) error {
+	now := time.Now()
+	if now.Sub(r.sampled) < time.Second {
+		return nil
+	}
+	r.sampled = now
+	last := r.upkeep.last
+	return checkpoint.AddSample(ctx, q, cp.Name, checkpoint.Sample{At: now, Rows: cp.Rows, BatchRows: cp.BatchRows,
+		Hold: last.Held, Wait: last.Wait, WALBytes: lite.WALBytes(r.e.file.Path)})
+}
+
+func (r *runner) report(kind HoldKind, rows, changed int, t lite.Timing) {
+	if kind == HoldBatch {
+		r.upkeep.last = t
+	}
+	if r.e.cfg.OnHold != nil {
+		r.e.cfg.OnHold(Hold{At: time.Now(), Kind: kind, Rows: rows, Changed: changed, Waited: t.Wait, Held: t.Held})
+	}
+}

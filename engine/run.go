@@ -1,0 +1,297 @@
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/rowfunc"
+	"github.com/chunkfill/chunkfill/throttle"
+)
+
+// runner is one run of one job, from taking it over to its end. It belongs to one
+// goroutine; others see only what publish shows.
+type runner struct {
+	plan
+	e   *Engine
+	log *slog.Logger
+
+	cp      checkpoint.Checkpoint // as of the last commit
+	lower   lite.Pos
+	upper   lite.Pos
+	cursor  lite.Pos
+	request checkpoint.Request // as of the last commit
+
+	stmt  lite.Statement
+	where string // of stmt, without the range
+	calls *rowfunc.Calls
+	ahead *ahead // a transform's rows, computed before they are needed; or nil
+
+	sizer   *throttle.Sizer
+	pacer   *throttle.Pacer
+	limiter *throttle.Limiter
+	window  *throttle.Window // nil: always open
+	guard   throttle.Guard
+	upkeep  upkeep
+	bisect  bisection
+	busy    int // attempts in a row that found the database busy
+	knocked time.Time
+	sampled time.Time
+
+	shown atomic.Pointer[Status]
+}
+
+// work runs a job that this process owns to its end.
+func (e *Engine) work(ctx context.Context, p plan) (Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.life, cancel)()
+	r, err := e.newRunner(p)
+	if err != nil {
+		return Result{}, err
+	}
+	defer closeCalls(r.calls)
+	if err := r.take(ctx); err != nil {
+		return Result{}, err
+	}
+	e.enter(r)
+	defer e.leave(r)
+	if r.cp.Phase != checkpoint.Done {
+		err = r.end(ctx, r.run(ctx))
+	}
+	result, readErr := e.result(context.WithoutCancel(ctx), p.spec.Name)
+	return result, errors.Join(err, readErr)
+}
+
+func (e *Engine) newRunner(p plan) (*runner, error) {
+	limiter, err := throttle.NewLimiter(e.cfg.MaxRate)
+	if err != nil {
+		return nil, err
+	}
+	window, err := parseWindow(e.cfg.Window)
+	if err != nil {
+		return nil, err
+	}
+	r := &runner{
+		plan: p, e: e, log: e.log.With("migration", p.spec.Name, "table", p.spec.Table),
+		calls: p.open(), limiter: limiter, window: window,
+		sizer:  throttle.NewSizer(throttle.SizerConfig{ContendedHold: e.cfg.TargetHold, QuietHold: e.cfg.QuietHold}),
+		pacer:  throttle.NewPacer(throttle.PacerConfig{SoleProcess: e.cfg.SoleProcess}),
+		guard:  throttle.Guard{WALCap: e.cfg.WALCap, MinFree: max(0, e.cfg.MinFree)},
+		upkeep: newUpkeep(e.cfg, e.file.PageSize),
+	}
+	r.setPass(1, nil)
+	return r, nil
+}
+
+func parseWindow(text string) (*throttle.Window, error) {
+	if text == "" {
+		return nil, nil
+	}
+	w, err := throttle.ParseWindow(text)
+	return &w, err
+}
+
+// setPass chooses what a batch does: on the first pass the job as it is, on the
+// second only what verification found left, without the rows set aside.
+func (r *runner) setPass(pass int, aside []lite.Pos) {
+	where := r.spec.Where
+	if pass == 2 {
+		where = and(where, r.spec.Todo, r.table.Key.NotAt(aside))
+	}
+	r.where, r.stmt = where, r.statement(r.calls, where)
+	r.cp.Pass = pass
+}
+
+// run walks the table, and once more over what is left where the job can tell.
+func (r *runner) run(ctx context.Context) error {
+	for {
+		r.startAhead(ctx)
+		err := r.walk(ctx)
+		r.stopAhead()
+		if err != nil {
+			return err
+		}
+		if r.spec.Todo == "" {
+			return nil
+		}
+		left, err := r.verify(ctx)
+		if err != nil || left == 0 {
+			return err
+		}
+		if r.cp.Pass == 2 {
+			return fmt.Errorf("%w: %d of table %s after two passes: does the job make its todo false (%s)?",
+				ErrLeft, left, r.spec.Table, r.spec.Todo)
+		}
+		if err := r.again(ctx, left); err != nil {
+			return err
+		}
+	}
+}
+
+// again begins the second pass.
+func (r *runner) again(ctx context.Context, left int64) error {
+	aside, err := r.aside(ctx, r.e.db)
+	if err != nil {
+		return err
+	}
+	r.setPass(2, aside)
+	r.cursor, r.cp.Cursor = nil, ""
+	return r.enterPhase(ctx, checkpoint.Running, "", event{name: "second pass",
+		detail: fmt.Sprintf("%d rows are left, written behind the cursor", left)})
+}
+
+// take makes this run the owner of the job, new or left by another.
+func (r *runner) take(ctx context.Context) error {
+	fresh, err := r.survey(ctx)
+	if err != nil {
+		return err
+	}
+	return r.persist(ctx, func(ctx context.Context, c *sql.Conn) error { return r.takeTx(ctx, c, fresh) })
+}
+
+// survey looks at what only a new job needs and what takes long on a large
+// table, on the reader where there is one.
+func (r *runner) survey(ctx context.Context) (total int64, err error) {
+	q := r.e.readQuerier()
+	if _, err := checkpoint.Load(ctx, q, r.spec.Name); !errors.Is(err, checkpoint.ErrUnknown) {
+		return 0, err
+	}
+	if err := r.table.CheckNulls(ctx, q); err != nil || r.table.Key.Rowid {
+		return 0, err
+	}
+	// A key without arithmetic: progress is told by counting.
+	err = q.QueryRowContext(ctx, "SELECT count(*) FROM "+r.table.Key.From()).Scan(&total)
+	if err != nil {
+		return 0, fmt.Errorf("count the rows of %s: %w", r.spec.Table, err)
+	}
+	return total, nil
+}
+
+// readQuerier is where long reads go.
+func (e *Engine) readQuerier() *sql.DB {
+	if e.reader != nil {
+		return e.reader
+	}
+	return e.db
+}
+
+func (r *runner) takeTx(ctx context.Context, c *sql.Conn, total int64) error {
+	if err := checkpoint.UpgradeTx(ctx, c); err != nil {
+		return err
+	}
+	cp, err := checkpoint.Load(ctx, c, r.spec.Name)
+	known := err == nil
+	switch {
+	case errors.Is(err, checkpoint.ErrUnknown):
+		cp, err = r.begin(ctx, c, total)
+	case err == nil:
+		err = r.compatible(cp)
+	}
+	if err != nil {
+		return err
+	}
+	if cp.Phase != checkpoint.Done {
+		cp.Phase = checkpoint.Running
+	}
+	now := time.Now()
+	cp.RunID, cp.Owner = uuid.NewString(), r.e.owner(now)
+	if err := r.adopt(ctx, c, cp); err != nil || cp.Phase == checkpoint.Done {
+		return err
+	}
+	if err := checkpoint.Take(ctx, c, cp, now); err != nil {
+		return err
+	}
+	name := map[bool]string{false: "started", true: "resumed"}[known]
+	return checkpoint.AddEvent(ctx, c, r.spec.Name, checkpoint.Event{At: now, Event: name, By: r.e.cfg.By, Detail: r.spec.String()})
+}
+
+// begin is the checkpoint of a job that has not run before: its bounds are those
+// of the table as it is now.
+func (r *runner) begin(ctx context.Context, q lite.Querier, total int64) (checkpoint.Checkpoint, error) {
+	lower, upper, err := r.table.Key.Bounds(ctx, q)
+	return checkpoint.Checkpoint{
+		Name: r.spec.Name, Fingerprint: r.fingerprint, Definition: r.spec.String(), Table: r.spec.Table,
+		Lower: lower.Encode(), Upper: upper.Encode(), Pass: 1, Total: total, Left: -1,
+	}, err
+}
+
+// adopt continues from a checkpoint.
+func (r *runner) adopt(ctx context.Context, q checkpoint.Querier, cp checkpoint.Checkpoint) (err error) {
+	r.cp, r.request = cp, cp.Request
+	for _, place := range []struct {
+		to   *lite.Pos
+		text string
+	}{{&r.lower, cp.Lower}, {&r.upper, cp.Upper}, {&r.cursor, cp.Cursor}} {
+		if *place.to, err = r.table.Key.DecodePos(place.text); err != nil {
+			return fmt.Errorf("%w of %s: %w", checkpoint.ErrUnreadable, cp.Name, err)
+		}
+	}
+	if cp.BatchRows > 0 {
+		r.sizer.Resume(cp.BatchRows)
+	}
+	if cp.Pass == 2 {
+		aside, err := r.aside(ctx, q)
+		if err != nil {
+			return err
+		}
+		r.setPass(2, aside)
+	}
+	return nil
+}
+
+func (e *Engine) owner(now time.Time) checkpoint.Owner {
+	return checkpoint.Owner{PID: pid, Host: hostname, Since: now}
+}
+
+func (e *Engine) enter(r *runner) {
+	r.publish()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.running[r.spec.Name] = r
+}
+
+func (e *Engine) leave(r *runner) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.running, r.spec.Name)
+}
+
+// end records how the run ended, and returns err. What cannot be recorded is
+// logged: the checkpoint of the last good batch stands, and the next start goes on
+// from it.
+func (r *runner) end(ctx context.Context, err error) error {
+	phase, name := checkpoint.Done, "ended"
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrLostOwner):
+		r.log.Warn("chunkfill: another run has taken the job over", "error", err)
+		return err
+	case errors.Is(err, ErrInterrupted):
+		phase, name = checkpoint.Interrupted, "interrupted"
+	case errors.Is(err, ErrCancelled):
+		phase, name = checkpoint.Cancelled, "cancelled"
+	default:
+		phase, name = checkpoint.Failed, "failed"
+	}
+	e := event{name: name, by: r.request.By}
+	if err != nil {
+		e.detail = err.Error()
+	}
+	if phase == checkpoint.Failed {
+		r.cp.Error = err.Error()
+	}
+	if saveErr := r.enterPhase(context.WithoutCancel(ctx), phase, "", e); saveErr != nil {
+		r.log.Error("chunkfill: the end of the job could not be recorded; its last batch is", "error", saveErr)
+		return errors.Join(err, saveErr)
+	}
+	return err
+}

@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/chunkfill/chunkfill/asyncmig"
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
+
+// Status is how a job stands: its checkpoint and what follows from it.
+type Status struct {
+	checkpoint.Checkpoint
+	Ledger     string              `json:"ledger"`          // pending_async, done or failed
+	Fraction   float64             `json:"fraction"`        // of the walk, 0 to 1; -1 where it cannot be told
+	Rate       float64             `json:"rows_per_second"` // scanned, over the time not paused
+	ETA        time.Duration       `json:"eta_ns"`          // -1 where it cannot be told
+	Quarantine []checkpoint.BadRow `json:"quarantine,omitempty"`
+}
+
+// Result is what a run of a job has done, over all its runs so far.
+type Result = Status
+
+// Status returns how a job stands; ErrUnknownJob if it has never run. A job that
+// runs in this engine is told from memory, without touching the database.
+func (e *Engine) Status(ctx context.Context, name string) (Status, error) {
+	if s, ok := e.Live(name); ok {
+		return s, nil
+	}
+	return ReadStatus(ctx, e.readQuerier(), name)
+}
+
+// List returns all jobs that this database knows, ordered by name.
+func (e *Engine) List(ctx context.Context) ([]Status, error) {
+	return ReadStatuses(ctx, e.readQuerier())
+}
+
+func (e *Engine) result(ctx context.Context, name string) (Result, error) {
+	return ReadStatus(ctx, e.db, name)
+}
+
+// ReadStatus reads how a job stands from any connection to its database, also a
+// read-only one.
+func ReadStatus(ctx context.Context, db *sql.DB, name string) (Status, error) {
+	cp, err := checkpoint.Load(ctx, db, name)
+	if err != nil {
+		return Status{}, err
+	}
+	return read(ctx, db, cp)
+}
+
+// ReadStatuses reads all jobs, ordered by name.
+func ReadStatuses(ctx context.Context, db *sql.DB) ([]Status, error) {
+	all, err := checkpoint.List(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	statuses := make([]Status, len(all))
+	for i, cp := range all {
+		if statuses[i], err = read(ctx, db, cp); err != nil {
+			return nil, err
+		}
+	}
+	return statuses, nil
+}
+
+func read(ctx context.Context, db *sql.DB, cp checkpoint.Checkpoint) (Status, error) {
+	s := derive(cp, nil)
+	var err error
+	s.Ledger, err = asyncmig.NewStore(db, asyncmig.Config{}).AsyncMigrationStatus(cp.Name)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return s, err
+	}
+	s.Quarantine, err = checkpoint.Quarantine(ctx, db, cp.Name)
+	return s, err
+}
+
+// publish shows the run as it stands.
+func (r *runner) publish() {
+	s := derive(r.cp, &r.table.Key)
+	s.Ledger, s.Request = asyncmig.StatusPendingAsync, r.request
+	r.shown.Store(&s)
+}
+
+// derive adds what follows from a checkpoint. A stored one does not say what kind
+// of key it has; its bounds tell.
+func derive(cp checkpoint.Checkpoint, key *lite.Key) Status {
+	s := Status{Checkpoint: cp, Fraction: -1, ETA: -1}
+	if key == nil {
+		key = &lite.Key{Rowid: cp.Total == 0, Columns: make([]lite.KeyColumn, 1)}
+	}
+	s.Fraction = fraction(cp, *key)
+	if active := cp.Working + cp.Throttled; active > 0 {
+		s.Rate = float64(cp.Rows) / active.Seconds()
+		if s.Fraction > 0 && cp.Pass == 1 {
+			s.ETA = time.Duration(float64(active) * (1 - s.Fraction) / s.Fraction)
+		}
+	}
+	return s
+}
+
+func fraction(cp checkpoint.Checkpoint, key lite.Key) float64 {
+	switch {
+	case cp.Phase == checkpoint.Done || cp.Upper == "":
+		return 1
+	case cp.Total > 0:
+		return min(1, float64(cp.Rows)/float64(cp.Total))
+	}
+	var places [3]lite.Pos
+	for i, text := range []string{cp.Lower, cp.Cursor, cp.Upper} {
+		p, err := key.DecodePos(text)
+		if err != nil {
+			return -1
+		}
+		places[i] = p
+	}
+	if f, ok := key.Fraction(places[0], places[1], places[2]); ok {
+		return f
+	}
+	return -1
+}
+
+// Live returns how a job that runs in this engine stands, and false for any
+// other. It does not touch the database: made for a progress display.
+func (e *Engine) Live(name string) (Status, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.running[name]
+	if r == nil {
+		return Status{}, false
+	}
+	return *r.shown.Load(), true
+}

@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/jobs"
+)
+
+// A stretch that verification counts at once. On the reader it only pins the
+// write-ahead log; on the host's own connection it keeps live writes waiting.
+const (
+	countOnReader = 20_000
+	countOnHost   = 500
+)
+
+// verify counts the rows that are left to do, without those set aside.
+func (r *runner) verify(ctx context.Context) (int64, error) {
+	if err := r.enterPhase(ctx, checkpoint.Verifying, "counting what is left", event{name: "verifying"}); err != nil {
+		return 0, err
+	}
+	aside, err := r.e.aside(ctx, r.plan)
+	if err != nil {
+		return 0, err
+	}
+	left, err := r.e.left(ctx, r.plan, r.upper, aside)
+	if ctx.Err() != nil {
+		return 0, interrupted(ctx.Err())
+	}
+	if err != nil {
+		return 0, err
+	}
+	r.cp.Left = left
+	return left, r.enterPhase(ctx, checkpoint.Verifying, "", event{name: "verified", detail: fmt.Sprintf("%d rows are left", left)})
+}
+
+// left counts the rows up to upper for which the job's Todo holds, in short
+// reads, and leaves out those set aside.
+func (e *Engine) left(ctx context.Context, p plan, upper lite.Pos, aside []lite.Pos) (int64, error) {
+	q, n := lite.Querier(e.db), countOnHost
+	if e.reader != nil {
+		q, n = e.reader, countOnReader
+	}
+	var left int64
+	var cursor lite.Pos
+	for upper != nil {
+		stretch, ok, err := p.table.Key.Next(ctx, q, cursor, upper, n)
+		if err != nil {
+			return 0, err
+		}
+		if !ok {
+			break
+		}
+		found, err := p.todoIn(ctx, q, stretch.Where)
+		if err != nil {
+			return 0, err
+		}
+		left += found
+		cursor = stretch.End
+	}
+	for _, place := range aside {
+		found, err := p.todoIn(ctx, q, p.table.Key.At(place))
+		if err != nil {
+			return 0, err
+		}
+		left -= found
+	}
+	return left, nil
+}
+
+func (p plan) todoIn(ctx context.Context, q lite.Querier, where string) (n int64, err error) {
+	if err := q.QueryRowContext(ctx, p.count().SQL(where)).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count what is left of %s: %w", p.spec.Table, err)
+	}
+	return n, nil
+}
+
+// Verify counts the rows of the whole table for which the job's Todo holds now,
+// without those set aside. It changes nothing and does not hold the writer. A job
+// without Todo cannot be verified.
+func (e *Engine) Verify(ctx context.Context, job jobs.Job) (int64, error) {
+	p, err := e.prepare(ctx, job)
+	if err != nil {
+		return 0, err
+	}
+	if p.spec.Todo == "" {
+		return 0, fmt.Errorf("%w %s: it declares no Todo, so nothing tells what is left", jobs.ErrSpec, p.spec.Name)
+	}
+	_, upper, err := p.table.Key.Bounds(ctx, e.readQuerier())
+	if err != nil {
+		return 0, err
+	}
+	aside, err := e.aside(ctx, p)
+	if err != nil {
+		return 0, err
+	}
+	return e.left(ctx, p, upper, aside)
+}
+
+// aside lists the keys of a job's quarantine.
+func (e *Engine) aside(ctx context.Context, p plan) ([]lite.Pos, error) {
+	version, err := checkpoint.Version(ctx, e.db)
+	if err != nil || version == 0 {
+		return nil, err
+	}
+	return p.aside(ctx, e.db)
+}
+
+func (p plan) aside(ctx context.Context, q checkpoint.Querier) ([]lite.Pos, error) {
+	rows, err := checkpoint.Quarantine(ctx, q, p.spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	places := make([]lite.Pos, len(rows))
+	for i, row := range rows {
+		if places[i], err = p.table.Key.DecodePos(row.Key); err != nil {
+			return nil, fmt.Errorf("%w: quarantine of %s: %w", checkpoint.ErrUnreadable, p.spec.Name, err)
+		}
+	}
+	return places, nil
+}
