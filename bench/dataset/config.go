@@ -1,0 +1,128 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Shape says how index keys lie relative to the primary key.
+type Shape string
+
+const (
+	// Clustered: transmission_id rises with id, as it does when a table is filled
+	// over time; neighbouring rows share index pages. The default.
+	Clustered Shape = "clustered"
+	// Scattered: transmission_id is random, so that every row dirties another
+	// index page.
+	Scattered Shape = "scattered"
+)
+
+// Sizes of the table that the project's numbers are about.
+const (
+	DefaultRows          = 1_900_000
+	DefaultTransmissions = 86_000
+	defaultCollisions    = 36
+	leastCollisions      = 5 // so that small tables show a quarantine too
+)
+
+// Config describes a table. Two equal ones describe the same rows.
+type Config struct {
+	// Rows of observations; 0 means DefaultRows (about 480 MB).
+	Rows int `json:"rows"`
+	// Transmissions heard; 0 means as many a row as DefaultTransmissions are to
+	// DefaultRows. At most Rows.
+	Transmissions int `json:"transmissions"`
+	// Collisions is the number of rows whose new path_json breaks the UNIQUE
+	// index; 0 means 36 at DefaultRows, in proportion and at least 5 otherwise;
+	// negative means none. Each takes a transmission with two observations.
+	Collisions int `json:"collisions"`
+	// Seed of everything random. 0 is a seed like any other.
+	Seed uint64 `json:"seed"`
+	// Shape of the data; "" means Clustered.
+	Shape Shape `json:"shape"`
+	// Progress, when set, is called from Generate's goroutine with the work done
+	// so far and all of it, in rows; building an index counts as some rows.
+	Progress func(done, total int) `json:"-"`
+}
+
+// Validate names the first field that makes no sense.
+func (c Config) Validate() error {
+	switch {
+	case c.Rows < 0:
+		return fmt.Errorf("dataset.Config.Rows: %d is negative", c.Rows)
+	case c.Transmissions < 0:
+		return fmt.Errorf("dataset.Config.Transmissions: %d is negative", c.Transmissions)
+	case c.Shape != "" && c.Shape != Clustered && c.Shape != Scattered:
+		return fmt.Errorf("dataset.Config.Shape: %q is neither %q nor %q", c.Shape, Clustered, Scattered)
+	}
+	switch d := c.withDefaults(); {
+	case d.Transmissions > d.Rows:
+		return fmt.Errorf("dataset.Config.Transmissions: %d for %d rows", d.Transmissions, d.Rows)
+	case d.Collisions > d.mostCollisions():
+		return fmt.Errorf("dataset.Config.Collisions: %d do not fit, at most %d do", d.Collisions, d.mostCollisions())
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Rows == 0 {
+		c.Rows = DefaultRows
+	}
+	if c.Transmissions == 0 {
+		c.Transmissions = max(1, c.Rows*DefaultTransmissions/DefaultRows)
+	}
+	if c.Collisions == 0 {
+		c.Collisions = max(leastCollisions, c.Rows*defaultCollisions/DefaultRows)
+		c.Collisions = min(c.Collisions, c.mostCollisions())
+	}
+	c.Collisions = max(c.Collisions, 0)
+	if c.Shape == "" {
+		c.Shape = Clustered
+	}
+	return c
+}
+
+// mostCollisions is the number of transmissions that surely have two rows.
+func (c Config) mostCollisions() int {
+	if c.Rows < 2*c.Transmissions {
+		return 0
+	}
+	return c.Transmissions
+}
+
+// Summary says what a generated table holds.
+type Summary struct {
+	Config
+	Work      int   `json:"work"`      // rows that need path_json, Collisions included
+	Filled    int   `json:"filled"`    // rows that have it
+	Trace     int   `json:"trace"`     // TRACE rows, to be left alone
+	NoPacket  int   `json:"no_packet"` // rows without raw_hex
+	Malformed int   `json:"malformed"` // rows whose packet is damaged, part of Work
+	Bytes     int64 `json:"bytes"`     // size of the file
+}
+
+// String is one line for people.
+func (s Summary) String() string {
+	return fmt.Sprintf("%d rows (%s, seed %d, %d MB): %d to fill, of them %d malformed and %d colliding; %d filled, %d TRACE, %d without packet",
+		s.Rows, s.Shape, s.Seed, s.Bytes/1_000_000, s.Work, s.Malformed, s.Collisions, s.Filled, s.Trace, s.NoPacket)
+}
+
+func (s *Summary) count(row Row) {
+	switch row.Kind {
+	case Unfilled, Colliding:
+		s.Work++
+	case Filled:
+		s.Filled++
+	case Trace:
+		s.Trace++
+	case NoPacket:
+		s.NoPacket++
+	}
+	if row.Malformed {
+		s.Malformed++
+	}
+}
+
+// ErrExists is returned by Generate when there is a file at the path already:
+// it never writes over one.
+var ErrExists = errors.New("file exists")
