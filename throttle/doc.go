@@ -12,7 +12,7 @@
 // The package owns decisions, nothing else. It is told the time and what the
 // last batch turned out to be, and it answers; it has no clock, no database, no
 // goroutine, and it never sleeps. The caller measures, sleeps and gives way.
-// Every answer carries a [Reason].
+// Every size and every wait carries a [Reason].
 //
 // A Sizer, Pacer or Limiter belongs to the loop that runs one job and is not
 // safe for concurrent use: values that are tuned from elsewhere reach it through

@@ -18,9 +18,8 @@ const (
 // ReasonLive is why a batch is small as well as why a pause gives way.
 const ReasonLive Reason = "live writes are waiting"
 
-// Why a job waits, or does not.
+// Why a job waits. What does not wait has no reason to give: it is "".
 const (
-	ReasonQuiet        Reason = "nobody is waiting"
 	ReasonOtherProcess Reason = "another process may be waiting"
 	ReasonBusy         Reason = "another process holds the write lock"
 	ReasonMinimumShare Reason = "minimum share: going on although live writes wait"
