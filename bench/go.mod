@@ -2,7 +2,10 @@ module github.com/chunkfill/chunkfill/bench
 
 go 1.26.0
 
-require modernc.org/sqlite v1.61.1
+require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
+	modernc.org/sqlite v1.61.1
+)
 
 require (
 	github.com/dustin/go-humanize v1.1.0 // indirect
