@@ -14,7 +14,17 @@ require (
 	modernc.org/sqlite v1.61.1
 )
 
+require (
+	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
+	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
+	golang.org/x/mod v0.42.0 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+	honnef.co/go/tools v0.8.2 // indirect
+)
+
 replace (
 	github.com/chunkfill/chunkfill => ../
 	github.com/chunkfill/chunkfill/bench => ../bench
 )
+
+tool honnef.co/go/tools/cmd/staticcheck
