@@ -73,11 +73,10 @@ func (c *cost) learn(b Batch) {
 	}
 }
 
-// learnOne follows the hold of one-row batches. The first batch of all often
-// finds a cold cache or a cold disk, so one that is much shorter is believed.
+// learnOne follows the hold of one-row batches.
 func (c *cost) learnOne(b Batch) {
 	hold := float64(b.Hold)
-	if c.first == 0 || hold < c.first/2 {
+	if c.first == 0 {
 		c.first = hold
 	}
 	c.first += (hold - c.first) / 4
@@ -89,7 +88,7 @@ func (c *cost) learnOne(b Batch) {
 
 func (c *cost) learnMany(b Batch) {
 	hold, changed := float64(b.Hold), float64(b.Changed)
-	if hold < c.first/2 { // more rows in half the time: first is out of date
+	if hold < c.first/2 { // more rows in half the time: the disk or the cache was cold
 		c.first = hold
 	}
 	work := hold - c.first
@@ -100,17 +99,6 @@ func (c *cost) learnMany(b Batch) {
 		// What is believed of them stays, but for this bound, or the batch after a
 		// stretch of unchanged rows would be a stall.
 		c.changed.cost = min(c.changed.cost, hold/changed) // x/0 is +Inf
-	}
-}
-
-// distrust takes rows for much dearer after a heavy batch, until the next one
-// tells, which then counts alone: after a stall everything is soon as it was, and
-// where rows have become dearer for good, nothing is left of the old cost. A few
-// changed rows among many are not to blame, and nothing might clear them for long.
-func (c *cost) distrust(b Batch) {
-	c.scanned.distrust()
-	if dense(b) {
-		c.changed.distrust()
 	}
 }
 
@@ -138,14 +126,9 @@ func (m *mean) learn(hold, work, n float64) {
 	if n == 0 {
 		return
 	}
-	m.weight = min(max(m.weight, 1), memory*n)
+	m.weight = min(m.weight, memory*n)
 	m.cost = max(0, (m.cost*m.weight+work)/(m.weight+n))
 	m.weight += n
-}
-
-func (m *mean) distrust() {
-	m.cost *= heavyCut
-	m.weight = 0
 }
 
 // fade takes in a batch of one row, see doubt.

@@ -13,7 +13,7 @@ func Example() {
 	sizer := throttle.NewSizer(throttle.SizerConfig{})
 	pacer := throttle.NewPacer(throttle.PacerConfig{SoleProcess: true})
 	now := time.Date(2024, 5, 6, 12, 0, 0, 0, time.UTC)
-	for range 6 {
+	for range 7 {
 		size := sizer.Next(now)
 		batch := throttle.Batch{
 			Asked: size.Rows, Rows: size.Rows, Changed: size.Rows,
@@ -33,7 +33,8 @@ func Example() {
 	//  50 rows (growing towards the target hold) held 600µs, then at most 5.4ms (live writes are waiting)
 	//  84 rows (growing towards the target hold) held 940µs, then at most 8.46ms (live writes are waiting)
 	// 126 rows (growing towards the target hold) held 1.36ms, then at most 12.24ms (live writes are waiting)
-	// 188 rows (live writes are waiting) held 1.98ms, then at most 17.82ms (live writes are waiting)
+	// 189 rows (growing towards the target hold) held 1.99ms, then at most 17.91ms (live writes are waiting)
+	// 190 rows (live writes are waiting) held 2ms, then at most 18ms (live writes are waiting)
 }
 
 func ExampleParseWindow() {

@@ -92,7 +92,7 @@ func TestPacerBusyBacksOff(t *testing.T) {
 // Live writes that never stop waiting, and a connection that takes a while to get
 // back: the job keeps its share of each second, and live writes pass after every
 // hold. Planted bugs: a pause that lasts until it is quiet (the job gets nothing);
-// a share that forgets the wait for the connection (6 % with 10 ms of it); no
+// a share that forgets the wait for the connection (7 % with 10 ms of it); no
 // least pause (live writes do not pass).
 func TestPacerSaturatedIngestStarvesNobody(t *testing.T) {
 	rng := newRand(t)
@@ -135,8 +135,8 @@ func TestPacerMinimumShareHasAReason(t *testing.T) {
 }
 
 // Another process waits as SQLite does: it polls after 1, 2, 5 … ms and gives up
-// after 5 s. Planted bug: no pause after a batch that changed nothing; 37 of 100
-// writers then gave up.
+// after 5 s. Planted bug: no pause after a batch that changed nothing; in a stretch
+// of them every writer gave up.
 func TestPacerOtherProcessGetsIn(t *testing.T) {
 	rng := newRand(t)
 	for _, hold := range []time.Duration{2 * time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond} {

@@ -71,9 +71,9 @@ const (
 	// each time it comes back.
 	quietAfter = time.Second
 
-	// Below half of the target a step may be tenfold, since even a tenfold batch
-	// is then judged by what the last one held; nearer to it, growth is gentle,
-	// because a table whose rows get dearer is met on the way up.
+	// As long as it stays below half of the target, by all that the last batch
+	// held, a step may be tenfold: rows ahead that are ten times as dear then hold 5x
+	// the target at most. Nearer to it growth is gentle, and meets them on the way up.
 	fastGrowth = 10
 	slowGrowth = 1.5
 
@@ -150,12 +150,12 @@ func (s *Sizer) Observe(now time.Time, b Batch) {
 	}
 	b.Hold = max(b.Hold, 1) // a coarse clock measures 0
 	b.Changed = min(b.Changed, b.Rows)
-	if b.Rows > 1 && s.cost.beyondFirst(b.Hold) > heavyFactor*float64(target) {
-		s.cut(b, target)
-		return
-	}
+	heavy := b.Rows > 1 && s.cost.beyondFirst(b.Hold) > heavyFactor*float64(target)
 	s.cost.learn(b)
-	if inForce {
+	switch {
+	case heavy:
+		s.cut(b.Rows, target)
+	case inForce:
 		s.rows, s.hold = b.Rows, b.Hold
 	}
 }
@@ -168,10 +168,9 @@ func (s *Sizer) noteWaiting(now time.Time, waited bool) {
 }
 
 // cut does not let a late report of an older, larger size raise the bound.
-func (s *Sizer) cut(b Batch, target time.Duration) {
-	bound := min(float64(b.Rows/heavyCut), s.reach(target))
+func (s *Sizer) cut(rows int, target time.Duration) {
+	bound := min(float64(rows/heavyCut), s.reach(target))
 	s.rows, s.hold, s.why = max(1, int(bound)), 0, ReasonHeavy
-	s.cost.distrust(b)
 }
 
 func (s *Sizer) contended(now time.Time) bool {

@@ -86,9 +86,8 @@ func (r *run) settle(n int) throttle.Size {
 	return r.sizer.Next(r.now)
 }
 
-// Planted bugs that this test caught: learning the cost of a row without taking
-// the fixed cost off; fastGrowth not bounded by half of the target; the wrong
-// target (quiet for contended); a mean without smoothing (memory 0).
+// Planted bugs: learning the cost of a row without taking the fixed cost off; the
+// quiet target for the contended one.
 func TestSizerReachesAndKeepsTheTargetHold(t *testing.T) {
 	rng := newRand(t)
 	for range 3000 {
