@@ -91,7 +91,6 @@ type generator struct {
 	db      *sql.DB
 	model   *model
 	summary Summary
-	done    int
 }
 
 // write fills the file without a journal: a failed run is thrown away whole. The
