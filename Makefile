@@ -1,0 +1,29 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test race lint bench fuzz ci
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## rewrite 1.9 million rows while a live load goes on
+	go run ./cmd/chunkfill demo
+
+test: ## all tests of all modules
+	.ci/run test
+
+race: ## the same with the race detector
+	.ci/run race
+
+lint: ## gofmt, go mod tidy, go vet, staticcheck
+	.ci/run format tidy lint
+
+bench: ## every benchmark; BENCHTIME=1x for a quick look
+	go test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),1s) work
+
+fuzz: ## every fuzz target for a minute; FUZZTIME=10m for longer
+	FUZZTIME=$(or $(FUZZTIME),1m) .ci/run fuzz
+
+ci: ## all that must hold before a change is merged
+	.ci/run
+
+# crash, faults and soak.
+-include internal/torture/torture.mk
