@@ -1,0 +1,230 @@
+package engine_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/chunkfill/chunkfill/asyncmig"
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill/jobs"
+)
+
+// README shows serve and wrap line for line.
+
+func serve(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(wal)&_pragma=busy_timeout(5000)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+
+	eng, err := engine.New(db, engine.Config{SoleProcess: true})
+	if err != nil {
+		return err
+	}
+	defer eng.Close() // interrupts the job in good order; the next start goes on
+
+	err = eng.Start(ctx, jobs.Update{ // returns at once: boot waits for no row
+		Name:  "users_email_lower_v1",
+		Table: "users",
+		Set:   []jobs.Assign{{Column: "email", Expr: "lower(email)"}},
+		Where: "email <> lower(email)",
+		Todo:  "email <> lower(email)", // what is left at the end is counted, and done
+	})
+	if err != nil {
+		return err
+	}
+	return listen(ctx, db, eng) // the application, as ever
+}
+
+// Start a job at boot. The application serves while the job runs beside it.
+func Example() {
+	path := exampleFile(`CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT)`,
+		`INSERT INTO users (email) VALUES ('Ada@Example.org'), ('grace@example.org'), ('EDSGER@example.org')`)
+	defer os.RemoveAll(filepath.Dir(path))
+	if err := serve(context.Background(), path); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// users_email_lower_v1: done, 3 rows scanned, 2 changed, 0 left
+	// [ada@example.org grace@example.org edsger@example.org]
+}
+
+// listen stands for the application. It waits for the job, which an application
+// would not do.
+func listen(ctx context.Context, db *sql.DB, eng *engine.Engine) error {
+	eng.Wait()
+	s, err := eng.Status(ctx, "users_email_lower_v1")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: %s, %d rows scanned, %d changed, %d left\n", s.Name, s.Phase, s.Rows, s.Changed, s.Left)
+	fmt.Println(texts(db, "SELECT email FROM users ORDER BY id"))
+	return nil
+}
+
+func wrap(ctx context.Context, store *asyncmig.Store, eng *engine.Engine) error {
+	job := jobs.PathJSON("obs_path_json_v1", "observations")
+	return store.RunAsyncMigration(ctx, job.Name, eng.Func(job))
+}
+
+// Turn an existing async migration into a chunked one: the name and the ledger
+// stay, the function is the job's.
+func ExampleEngine_Func() {
+	ctx := context.Background()
+	db, remove := exampleDB(`CREATE TABLE observations (id INTEGER PRIMARY KEY, raw_hex TEXT, path_json TEXT)`,
+		`INSERT INTO observations (raw_hex) VALUES ('05027D1D'), ('not hex')`)
+	defer remove()
+	eng, err := engine.New(db, engine.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer eng.Close()
+	store := asyncmig.NewStore(db, asyncmig.Config{})
+
+	if err := wrap(ctx, store, eng); err != nil {
+		log.Fatal(err)
+	}
+	store.WaitForAsyncMigrations()
+	status, err := store.AsyncMigrationStatus("obs_path_json_v1")
+	fmt.Println(status, err)
+	fmt.Println(texts(db, "SELECT path_json FROM observations ORDER BY id"))
+	// Output:
+	// done <nil>
+	// [["7D","1D"] []]
+}
+
+// Pass rows through a Go function. It runs beside the writer, on all processors;
+// a row that it fails on is set aside.
+func ExampleEngine_Run_transform() {
+	ctx := context.Background()
+	db, remove := exampleDB(`CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, initials TEXT)`,
+		`INSERT INTO people (name) VALUES ('Ada Lovelace'), (''), ('Grace Brewster Hopper')`)
+	defer remove()
+	eng, err := engine.New(db, engine.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer eng.Close()
+
+	result, err := eng.Run(ctx, jobs.Transform{
+		Name:  "people_initials_v1",
+		Table: "people",
+		Read:  []string{"name"},
+		Write: []string{"initials"},
+		Row: func(read []any) ([]any, error) {
+			name, _ := read[0].(string)
+			if name == "" {
+				return nil, errors.New("no name")
+			}
+			var initials strings.Builder
+			for word := range strings.FieldsSeq(name) {
+				initials.WriteByte(word[0])
+			}
+			return []any{initials.String()}, nil
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(result.Phase, result.Changed, "changed,", result.Quarantined, "set aside")
+	fmt.Println(texts(db, "SELECT coalesce(initials, '?') FROM people ORDER BY id"))
+	// Output:
+	// done 2 changed, 1 set aside
+	// [AL ? GBH]
+}
+
+// Pause, look at, speed up and resume a job that runs.
+func ExampleEngine_Pause() {
+	ctx := context.Background()
+	db, remove := exampleDB(`CREATE TABLE t (id INTEGER PRIMARY KEY, n INT DEFAULT 0)`,
+		`WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000) INSERT INTO t (id) SELECT i FROM c`)
+	defer remove()
+	working := make(chan struct{}, 1)
+	eng, err := engine.New(db, engine.Config{MaxRate: 100, By: "ops", OnHold: func(engine.Hold) {
+		select {
+		case working <- struct{}{}:
+		default:
+		}
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer eng.Close()
+	job := jobs.Update{Name: "t_n_v1", Table: "t", Set: []jobs.Assign{{Column: "n", Expr: "n + 1"}}}
+	must(eng.Start(ctx, job))
+	<-working
+
+	must(eng.Pause(ctx, "t_n_v1", "release day"))
+	s, err := eng.Status(ctx, "t_n_v1")
+	for err == nil && s.Phase != checkpoint.Paused { // after the batch at hand
+		runtime.Gosched()
+		s, err = eng.Status(ctx, "t_n_v1")
+	}
+	fmt.Println(s.Phase, "-", s.Reason)
+
+	must(eng.Tune(ctx, "t_n_v1", checkpoint.Tuning{MaxRate: -1})) // no cap any more
+	must(eng.Resume(ctx, "t_n_v1", "released"))
+	eng.Wait()
+	s, err = eng.Status(ctx, "t_n_v1")
+	fmt.Println(s.Phase, s.Changed, err)
+	// Output:
+	// paused - paused by ops: release day
+	// done 5000 <nil>
+}
+
+func exampleFile(statements ...string) string {
+	dir, err := os.MkdirTemp("", "chunkfill-example")
+	must(err)
+	path := filepath.Join(dir, "app.db")
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(wal)")
+	must(err)
+	for _, s := range statements {
+		_, err := db.Exec(s)
+		must(err)
+	}
+	must(db.Close())
+	return path
+}
+
+func exampleDB(statements ...string) (db *sql.DB, remove func()) {
+	path := exampleFile(statements...)
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	must(err)
+	db.SetMaxOpenConns(1)
+	return db, func() {
+		must(db.Close())
+		must(os.RemoveAll(filepath.Dir(path)))
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// texts reads a column.
+func texts(db *sql.DB, query string) (all []string) {
+	rows, err := db.Query(query)
+	must(err)
+	defer rows.Close()
+	for rows.Next() {
+		var s string
+		must(rows.Scan(&s))
+		all = append(all, s)
+	}
+	must(rows.Err())
+	return all
+}
