@@ -76,7 +76,7 @@ func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, err
 	out := outcome{Batch: throttle.Batch{Asked: n}}
 	var cp checkpoint.Checkpoint
 	var waiters int64
-	timing, err := lite.Hold(ctx, r.e.db, func(ctx context.Context, c *sql.Conn) (err error) {
+	timing, err := r.writer.Hold(ctx, func(ctx context.Context, c *sql.Conn) (err error) {
 		waiters = r.e.db.Stats().WaitCount // those that queue from here on wait for us
 		stretch, ok, err := r.table.Key.Next(ctx, c, r.cursor, bound, n)
 		if err != nil || !ok {
@@ -188,7 +188,7 @@ func (r *runner) searchBadRow(ctx context.Context, out outcome, err error) error
 // recompile tells an error of the statement from one of a row: SQLite returns the
 // same code for both.
 func (r *runner) recompile(ctx context.Context) error {
-	_, err := lite.Borrow(ctx, r.e.db, func(ctx context.Context, c *sql.Conn) error {
+	_, err := r.writer.Borrow(ctx, func(ctx context.Context, c *sql.Conn) error {
 		table, err := lite.LoadTable(ctx, c, r.spec.Table)
 		if err != nil {
 			return err

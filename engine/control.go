@@ -84,9 +84,10 @@ func (e *Engine) note(ctx context.Context, q checkpoint.Querier, name, what, det
 // write writes a request next to a job that may be running in another process:
 // it knocks first, so that the job leaves a gap.
 func (e *Engine) write(ctx context.Context, fn func(context.Context, *sql.Conn) error) error {
+	writer := lite.Writer{DB: e.db}
 	pacer := throttle.NewPacer(throttle.PacerConfig{})
 	for attempt := 1; ; attempt++ {
-		_, err := lite.Hold(ctx, e.db, fn)
+		_, err := writer.Hold(ctx, fn)
 		if lite.Classify(err) != lite.Busy {
 			return err
 		}

@@ -68,8 +68,8 @@ type Config struct {
 	// checkpoints where checkpoints are costly (rows scattered over an index).
 	// Default 64 MiB, at least 1 MiB.
 	WALBudget int64
-	// WALCap: beyond this size of the log file the job waits, since a reader pins
-	// it. Default 4 x WALBudget.
+	// WALCap: when more than this of the log cannot be checkpointed, since a reader
+	// pins it, the job waits. Default 4 x WALBudget.
 	WALCap int64
 	// MinFree is the free disk space below which the job waits. Default 64 MiB,
 	// negative for none.
@@ -103,8 +103,9 @@ type HoldKind string
 
 const (
 	HoldBatch      HoldKind = "batch"
-	HoldCheckpoint HoldKind = "wal checkpoint"
-	HoldRecord     HoldKind = "record" // phases, events, quarantine
+	HoldCheckpoint HoldKind = "wal checkpoint" // the short end of one
+	HoldKeeper     HoldKind = "keeper"         // a WAL checkpoint on a connection of its own: live writes go on
+	HoldRecord     HoldKind = "record"         // phases, events, quarantine
 )
 
 const (
@@ -178,6 +179,7 @@ type Engine struct {
 	store  *asyncmig.Store
 	file   lite.File
 	reader *sql.DB // read-only, for what should not hold the writer; nil if there can be none
+	keeper *sql.DB // for WAL checkpoints, so that no live write waits for one; nil likewise
 
 	stop context.CancelFunc // of the context that Close ends
 	life context.Context
@@ -207,9 +209,13 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	keeper, err := lite.OpenKeeper(ctx, db, file.Path)
+	if err != nil {
+		return nil, err
+	}
 	life, stop := context.WithCancel(ctx)
 	return &Engine{
-		db: db, cfg: cfg, log: cfg.Logger, file: file, reader: reader,
+		db: db, cfg: cfg, log: cfg.Logger, file: file, reader: reader, keeper: keeper,
 		store: asyncmig.NewStore(db, asyncmig.Config{Logger: cfg.Logger}),
 		life:  life, stop: stop, running: map[string]*runner{},
 	}, nil
@@ -220,10 +226,13 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 func (e *Engine) Close() error {
 	e.stop()
 	e.Wait()
-	if e.reader == nil {
-		return nil
+	var err error
+	for _, second := range []*sql.DB{e.reader, e.keeper} {
+		if second != nil {
+			err = errors.Join(err, second.Close())
+		}
 	}
-	return e.reader.Close()
+	return err
 }
 
 // Wait waits for the jobs that Start began. Tests and shutdown use it; boot never
@@ -244,8 +253,7 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) error {
 		return err
 	}
 	return e.store.RunAsyncMigration(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
-		_, err := e.work(ctx, p)
-		return ledger(err)
+		return ledger(e.work(ctx, p))
 	})
 }
 
@@ -257,19 +265,24 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	var result Result
 	var workErr error
 	err = e.store.Run(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
-		result, workErr = e.work(ctx, p)
+		workErr = e.work(ctx, p)
 		return ledger(workErr)
 	})
 	switch {
+	case errors.Is(err, asyncmig.ErrOwned):
+		return Result{}, err
 	case errors.Is(err, asyncmig.ErrDone):
-		return e.result(ctx, p.spec.Name)
+		err = nil
 	case workErr != nil:
-		return result, workErr
+		err = workErr // not what the ledger was told
 	}
-	return result, err
+	result, readErr := ReadStatus(context.WithoutCancel(ctx), e.db, p.spec.Name)
+	if errors.Is(readErr, ErrUnknownJob) { // it failed before it began, or ran without the engine
+		readErr = nil
+	}
+	return result, errors.Join(err, readErr)
 }
 
 // Func returns the job as a function to hand to RunAsyncMigration, which is how

@@ -32,7 +32,9 @@ func (r *runner) gate(ctx context.Context) error {
 
 // obey does what was asked of the job.
 func (r *runner) obey(ctx context.Context) error {
-	r.tune(r.request.Tuning)
+	if r.request.Tuning != r.tuned {
+		r.tune(r.request.Tuning)
+	}
 	switch r.request.Control {
 	case checkpoint.Cancel:
 		return fmt.Errorf("%w: by %s: %s", ErrCancelled, r.request.By, r.request.Reason)
@@ -42,8 +44,10 @@ func (r *runner) obey(ctx context.Context) error {
 	return nil
 }
 
-// tune applies tuned values over the configured ones.
+// tune applies tuned values over the configured ones. It is not for every batch:
+// a new rate starts with a full bucket.
 func (r *runner) tune(t checkpoint.Tuning) {
+	r.tuned = t
 	target, quiet, rate := r.e.cfg.TargetHold, r.e.cfg.QuietHold, r.e.cfg.MaxRate
 	if t.TargetHold > 0 {
 		target, quiet = t.TargetHold, max(t.TargetHold, min(quiet, 10*t.TargetHold))
@@ -98,7 +102,7 @@ func (r *runner) waitOut(ctx context.Context, obstacle func(held bool) throttle.
 		if err := r.rest(ctx, poll); err != nil {
 			return err
 		}
-		if err := r.upkeepNow(ctx); err != nil {
+		if err := r.checkpointWAL(ctx); err != nil {
 			return err
 		}
 		cp, err := checkpoint.Load(ctx, r.e.readQuerier(), r.spec.Name)
@@ -120,7 +124,7 @@ func (r *runner) obstacle(held bool) throttle.Reason {
 	if r.e.file.Path == "" {
 		return ""
 	}
-	wal := lite.WALBytes(r.e.file.Path)
+	wal := int64(r.last.Log.Pending) * int64(r.e.file.PageSize) // the file itself never shrinks
 	free := int64(plenty)
 	if r.guard.MinFree > 0 {
 		free = freeBytes(r.e.file.Path)

@@ -25,7 +25,7 @@ type event struct {
 // busy: it is for what must be recorded.
 func (r *runner) persist(ctx context.Context, write func(context.Context, *sql.Conn) error) error {
 	for attempt := 1; ; attempt++ {
-		timing, err := lite.Hold(ctx, r.e.db, write)
+		timing, err := r.writer.Hold(ctx, write)
 		r.report(HoldRecord, 0, 0, timing)
 		if lite.Classify(err) != lite.Busy || errors.Is(err, sql.ErrConnDone) {
 			return err
@@ -69,14 +69,13 @@ func (r *runner) sample(ctx context.Context, q checkpoint.Querier, cp checkpoint
 		return nil
 	}
 	r.sampled = now
-	last := r.upkeep.last
 	return checkpoint.AddSample(ctx, q, cp.Name, checkpoint.Sample{At: now, Rows: cp.Rows, BatchRows: cp.BatchRows,
-		Hold: last.Held, Wait: last.Wait, WALBytes: lite.WALBytes(r.e.file.Path)})
+		Hold: r.last.Held, Wait: r.last.Wait, WALBytes: lite.WALBytes(r.e.file.Path)})
 }
 
 func (r *runner) report(kind HoldKind, rows, changed int, t lite.Timing) {
 	if kind == HoldBatch {
-		r.upkeep.last = t
+		r.last = t
 	}
 	if r.e.cfg.OnHold != nil {
 		r.e.cfg.OnHold(Hold{At: time.Now(), Kind: kind, Rows: rows, Changed: changed, Waited: t.Wait, Held: t.Held})

@@ -29,11 +29,13 @@ type runner struct {
 	upper   lite.Pos
 	cursor  lite.Pos
 	request checkpoint.Request // as of the last commit
+	tuned   checkpoint.Tuning  // what the throttle has been told of it
 
-	stmt  lite.Statement
-	where string // of stmt, without the range
-	calls *rowfunc.Calls
-	ahead *ahead // a transform's rows, computed before they are needed; or nil
+	writer lite.Writer
+	stmt   lite.Statement
+	where  string // of stmt, without the range
+	calls  *rowfunc.Calls
+	ahead  *ahead // a transform's rows, computed before they are needed; or nil
 
 	sizer   *throttle.Sizer
 	pacer   *throttle.Pacer
@@ -45,30 +47,30 @@ type runner struct {
 	busy    int // attempts in a row that found the database busy
 	knocked time.Time
 	sampled time.Time
+	last    lite.Timing // of the latest batch
 
 	shown atomic.Pointer[Status]
 }
 
 // work runs a job that this process owns to its end.
-func (e *Engine) work(ctx context.Context, p plan) (Result, error) {
+func (e *Engine) work(ctx context.Context, p plan) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(e.life, cancel)()
 	r, err := e.newRunner(p)
 	if err != nil {
-		return Result{}, err
+		return err
 	}
 	defer closeCalls(r.calls)
 	if err := r.take(ctx); err != nil {
-		return Result{}, err
+		return err
 	}
 	e.enter(r)
 	defer e.leave(r)
 	if r.cp.Phase != checkpoint.Done {
 		err = r.end(ctx, r.run(ctx))
 	}
-	result, readErr := e.result(context.WithoutCancel(ctx), p.spec.Name)
-	return result, errors.Join(err, readErr)
+	return errors.Join(err, r.writer.Restore(context.WithoutCancel(ctx)))
 }
 
 func (e *Engine) newRunner(p plan) (*runner, error) {
@@ -81,7 +83,7 @@ func (e *Engine) newRunner(p plan) (*runner, error) {
 		return nil, err
 	}
 	r := &runner{
-		plan: p, e: e, log: e.log.With("migration", p.spec.Name, "table", p.spec.Table),
+		plan: p, e: e, writer: lite.Writer{DB: e.db, Lift: 4 * ownLimit}, log: e.log.With("migration", p.spec.Name, "table", p.spec.Table),
 		calls: p.open(), limiter: limiter, window: window,
 		sizer:  throttle.NewSizer(throttle.SizerConfig{ContendedHold: e.cfg.TargetHold, QuietHold: e.cfg.QuietHold}),
 		pacer:  throttle.NewPacer(throttle.PacerConfig{SoleProcess: e.cfg.SoleProcess}),

@@ -38,10 +38,6 @@ func (e *Engine) List(ctx context.Context) ([]Status, error) {
 	return ReadStatuses(ctx, e.readQuerier())
 }
 
-func (e *Engine) result(ctx context.Context, name string) (Result, error) {
-	return ReadStatus(ctx, e.db, name)
-}
-
 // ReadStatus reads how a job stands from any connection to its database, also a
 // read-only one.
 func ReadStatus(ctx context.Context, db *sql.DB, name string) (Status, error) {

@@ -46,19 +46,15 @@ func (e *Engine) left(ctx context.Context, p plan, upper lite.Pos, aside []lite.
 	var left int64
 	var cursor lite.Pos
 	for upper != nil {
-		stretch, ok, err := p.table.Key.Next(ctx, q, cursor, upper, n)
+		found, end, err := p.table.Key.Count(ctx, q, cursor, upper, n, p.spec.Todo)
 		if err != nil {
-			return 0, err
+			return 0, fmt.Errorf("count what is left of %s: %w", p.spec.Table, err)
 		}
-		if !ok {
+		if end == nil {
 			break
 		}
-		found, err := p.todoIn(ctx, q, stretch.Where)
-		if err != nil {
-			return 0, err
-		}
 		left += found
-		cursor = stretch.End
+		cursor = end
 	}
 	for _, place := range aside {
 		found, err := p.todoIn(ctx, q, p.table.Key.At(place))

@@ -78,28 +78,42 @@ func absolute(path string) (string, error) {
 // driver of db, for what should not hold the writer. It returns nil and no error
 // where there can be none: in memory, or when the host locks exclusively.
 func OpenReader(ctx context.Context, db *sql.DB, path string) (*sql.DB, error) {
+	return openSecond(ctx, db, path, "mode=ro&_pragma=busy_timeout(1000)")
+}
+
+// OpenKeeper opens a second connection pool that may write, for WAL checkpoints
+// alone: run there, no live write waits for one. It syncs as the host's
+// connection does. nil and no error where there can be none.
+func OpenKeeper(ctx context.Context, db *sql.DB, path string) (*sql.DB, error) {
+	var synchronous int
+	if err := db.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
+		return nil, fmt.Errorf("read the connection's settings: %w", err)
+	}
+	return openSecond(ctx, db, path, fmt.Sprintf("mode=rw&_pragma=busy_timeout(0)&_pragma=synchronous(%d)", synchronous))
+}
+
+func openSecond(ctx context.Context, db *sql.DB, path, settings string) (*sql.DB, error) {
 	if path == "" {
 		return nil, nil
 	}
-	reader := sql.OpenDB(connector{db.Driver(), ReadOnlyDSN(path)})
-	reader.SetMaxOpenConns(1)
+	second := sql.OpenDB(connector{db.Driver(), DSN(path) + "?" + settings})
+	second.SetMaxOpenConns(1)
 	var n int
-	err := reader.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n)
+	err := second.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n)
 	if err == nil {
-		return reader, nil
+		return second, nil
 	}
-	reader.Close()
+	second.Close()
 	if Classify(err) == Busy {
 		return nil, nil // locking_mode=EXCLUSIVE
 	}
-	return nil, fmt.Errorf("open a read-only connection: %w", err)
+	return nil, fmt.Errorf("open a second connection: %w", err)
 }
 
-// ReadOnlyDSN names the file so that opening it cannot write: without the
-// "file:" prefix the driver ignores mode=ro.
-func ReadOnlyDSN(path string) string {
-	escaped := strings.ReplaceAll((&url.URL{Path: path}).EscapedPath(), "?", "%3f")
-	return "file:" + escaped + "?mode=ro&_pragma=busy_timeout(1000)"
+// DSN names the file as a URI; without the "file:" prefix the driver would ignore
+// mode=ro and open it for writing.
+func DSN(path string) string {
+	return "file:" + strings.ReplaceAll((&url.URL{Path: path}).EscapedPath(), "?", "%3f")
 }
 
 type connector struct {

@@ -15,7 +15,31 @@ import (
 // host's own traffic, and the time it was ours.
 type Timing struct {
 	Wait, Held time.Duration
-	Pending    int // frames of the write-ahead log to be checkpointed, after the commit
+	Log        Log // the write-ahead log, after the commit
+}
+
+// Writer is the host's connection pool, as a run of a job uses it.
+type Writer struct {
+	DB *sql.DB
+
+	// While the write-ahead log may grow beyond what SQLite lets it (1000 frames),
+	// every commit of the host would checkpoint all of it. Lift raises that limit
+	// between our holds to so many frames, 0 leaves it; Restore brings the host's
+	// back.
+	Lift int
+
+	host   int // the host's wal_autocheckpoint
+	lifted bool
+}
+
+// Restore gives the connection back the host's setting, after the last hold.
+func (w *Writer) Restore(ctx context.Context) error {
+	w.Lift = 0
+	if !w.lifted {
+		return nil
+	}
+	_, err := w.Borrow(ctx, func(context.Context, *sql.Conn) error { return nil })
+	return err
 }
 
 // Hold takes the writer for the time of fn: the connection, BEGIN IMMEDIATE, fn,
@@ -26,17 +50,17 @@ type Timing struct {
 // ctx ends the wait for the connection only. Once it is ours nothing cancels:
 // database/sql throws a connection away whose statement was cancelled, and with
 // MaxOpenConns(1) that is the only one.
-func Hold(ctx context.Context, db *sql.DB, fn func(context.Context, *sql.Conn) error) (Timing, error) {
-	committed, pending := false, 0
-	t, err := withConn(ctx, db, func(ctx context.Context, c *sql.Conn) error {
+func (w *Writer) Hold(ctx context.Context, fn func(context.Context, *sql.Conn) error) (Timing, error) {
+	committed, log := false, Log{}
+	t, err := w.withConn(ctx, func(ctx context.Context, c *sql.Conn) error {
 		if err := inTransaction(ctx, c, fn); err != nil {
 			return err
 		}
 		committed = true
-		pending, _ = Pending(ctx, c)
+		log, _ = ReadLog(ctx, c)
 		return nil
 	})
-	t.Pending = pending
+	t.Log = log
 	if committed {
 		// What failed after the commit cost the connection, which is discarded, but
 		// not the transaction: an error here would have the batch done twice.
@@ -46,13 +70,13 @@ func Hold(ctx context.Context, db *sql.DB, fn func(context.Context, *sql.Conn) e
 }
 
 // Borrow takes the connection without a transaction, under the same rules.
-func Borrow(ctx context.Context, db *sql.DB, fn func(context.Context, *sql.Conn) error) (Timing, error) {
-	return withConn(ctx, db, fn)
+func (w *Writer) Borrow(ctx context.Context, fn func(context.Context, *sql.Conn) error) (Timing, error) {
+	return w.withConn(ctx, fn)
 }
 
-func withConn(ctx context.Context, db *sql.DB, fn func(context.Context, *sql.Conn) error) (t Timing, err error) {
+func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Conn) error) (t Timing, err error) {
 	asked := time.Now()
-	conn, err := db.Conn(ctx)
+	conn, err := w.DB.Conn(ctx)
 	if err != nil {
 		return Timing{Wait: time.Since(asked)}, fmt.Errorf("wait for the connection: %w", err)
 	}
@@ -75,9 +99,24 @@ func withConn(ctx context.Context, db *sql.DB, fn func(context.Context, *sql.Con
 		return t, err
 	}
 	err = fn(ctx, conn)
+	w.lift(&host)
 	restoreErr := host.restore(ctx, conn)
 	clean = restoreErr == nil && !errors.Is(err, errDirty)
 	return t, errors.Join(err, restoreErr)
+}
+
+// lift chooses the wal_autocheckpoint that the connection is given back with. A
+// host that has turned it off (0) does its own upkeep and is left alone.
+func (w *Writer) lift(host *pragmas) {
+	if !w.lifted {
+		w.host = host.autoCheckpoint
+	}
+	switch {
+	case w.Lift > w.host && w.host > 0:
+		host.autoCheckpoint, w.lifted = w.Lift, true
+	case w.lifted:
+		host.autoCheckpoint, w.lifted = w.host, false
+	}
 }
 
 // errDirty marks a connection on which a transaction may remain.

@@ -334,6 +334,35 @@ func (k Key) lastIn(ctx context.Context, q Querier, within string, upper Pos) (P
 		k.literals(), k.from(), within, k.order(true)))
 }
 
+// Count counts the rows among the next n beyond the cursor, and not beyond upper,
+// for which cond holds. It returns where they end, nil when none is left.
+func (k Key) Count(ctx context.Context, q Querier, cursor, upper Pos, n int, cond string) (int64, Pos, error) {
+	if k.Rowid {
+		return k.countByRowid(ctx, q, cursor, upper, n, cond)
+	}
+	stretch, ok, err := k.Next(ctx, q, cursor, upper, n)
+	if err != nil || !ok {
+		return 0, nil, err
+	}
+	var found int64
+	err = q.QueryRowContext(ctx, k.SelectStatement("count(*)", cond, nil).SQL(stretch.Where)).Scan(&found)
+	return found, stretch.End, err
+}
+
+// countByRowid reads each row once: the largest rowid tells where the rows end.
+func (k Key) countByRowid(ctx context.Context, q Querier, cursor, upper Pos, n int, cond string) (int64, Pos, error) {
+	id := Ident(k.Columns[0].Name)
+	var found int64
+	var end sql.NullInt64
+	err := q.QueryRowContext(ctx, fmt.Sprintf(
+		"SELECT count(*) FILTER (WHERE %s\n), max(%s) FROM (SELECT * FROM %s WHERE %s AND %s ORDER BY %s LIMIT %d) AS %s",
+		cond, id, k.from(), k.after(cursor)[0], k.upto(upper), id, n, Ident(k.Table))).Scan(&found, &end)
+	if err != nil || !end.Valid {
+		return 0, nil, err
+	}
+	return found, Pos{strconv.FormatInt(end.Int64, 10)}, nil
+}
+
 // verify refuses a key whose literal does not lead back to its row, before a
 // cursor that skips or repeats rows can be stored.
 func (k Key) verify(ctx context.Context, q Querier, p Pos) error {

@@ -62,6 +62,11 @@ func column(t *testing.T, q lite.Querier, query string) []string {
 	return values
 }
 
+func hold(t *testing.T, db *sql.DB, fn func(context.Context, *sql.Conn) error) (lite.Timing, error) {
+	w := lite.Writer{DB: db}
+	return w.Hold(t.Context(), fn)
+}
+
 // keyShapes are the tables that a walk must cover row by row. Values are what a
 // key of that shape can hold at its worst.
 var keyShapes = []struct {
@@ -295,7 +300,7 @@ func TestHoldRestoresTheConnection(t *testing.T) {
 			return errors.New("no")
 		},
 	} {
-		_, err := lite.Hold(t.Context(), db, fn)
+		_, err := hold(t, db, fn)
 		if (err == nil) != (name == "ok") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -311,7 +316,7 @@ func TestHoldRestoresTheConnection(t *testing.T) {
 // TestHoldKeepsTempTables: changing temp_store drops the TEMP tables of a connection.
 func TestHoldKeepsTempTables(t *testing.T) {
 	db := open(t, "CREATE TEMP TABLE mine AS SELECT 7 AS a")
-	if _, err := lite.Hold(t.Context(), db, func(context.Context, *sql.Conn) error { return nil }); err != nil {
+	if _, err := hold(t, db, func(context.Context, *sql.Conn) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if got := column(t, db, "SELECT a FROM temp.mine"); got[0] != "7" {
@@ -324,7 +329,7 @@ func TestHoldAfterPanic(t *testing.T) {
 	db := open(t, "CREATE TABLE t (a)")
 	func() {
 		defer func() { recover() }()
-		lite.Hold(t.Context(), db, func(ctx context.Context, c *sql.Conn) error {
+		hold(t, db, func(ctx context.Context, c *sql.Conn) error {
 			mustExec(t, c, "INSERT INTO t VALUES (1)")
 			panic("transform")
 		})
@@ -345,7 +350,7 @@ func TestHoldIsBusyAtOnce(t *testing.T) {
 	defer other.Close()
 	other.SetMaxOpenConns(1)
 	mustExec(t, other, "BEGIN IMMEDIATE")
-	timing, err := lite.Hold(t.Context(), db, func(context.Context, *sql.Conn) error { return nil })
+	timing, err := hold(t, db, func(context.Context, *sql.Conn) error { return nil })
 	if lite.Classify(err) != lite.Busy {
 		t.Errorf("%v, want busy", err)
 	}
@@ -360,7 +365,7 @@ func TestHoldIsBusyAtOnce(t *testing.T) {
 func TestGuarded(t *testing.T) {
 	db := open(t, "CREATE TABLE t (a)", "CREATE TABLE cp (n)",
 		"CREATE TRIGGER r BEFORE INSERT ON t WHEN new.a = 13 BEGIN SELECT RAISE(ROLLBACK, 'unlucky'); END")
-	_, err := lite.Hold(t.Context(), db, func(ctx context.Context, c *sql.Conn) error {
+	_, err := hold(t, db, func(ctx context.Context, c *sql.Conn) error {
 		err := lite.Guarded(ctx, c, func() error {
 			c.ExecContext(ctx, "INSERT INTO t VALUES (13)") // the error is ignored: the planted bug
 			return nil
@@ -427,14 +432,37 @@ func TestReadOnlyDSNEscapes(t *testing.T) {
 
 func TestWALUpkeep(t *testing.T) {
 	db := open(t, "PRAGMA wal_autocheckpoint = 0", "CREATE TABLE t (a)", "INSERT INTO t VALUES (randomblob(100000))")
-	pending, err := lite.Pending(t.Context(), db)
-	if err != nil || pending < 20 {
-		t.Errorf("Pending = %d, %v", pending, err)
+	before, err := lite.ReadLog(t.Context(), db)
+	if err != nil || before.Pending < 20 || before.Frames != before.Pending {
+		t.Errorf("ReadLog = %+v, %v", before, err)
 	}
-	if remaining, err := lite.CheckpointWAL(t.Context(), db); err != nil || remaining != 0 {
-		t.Errorf("CheckpointWAL = %d, %v", remaining, err)
+	want := lite.Log{Frames: before.Frames}
+	if after, err := lite.CheckpointWAL(t.Context(), db); err != nil || after != want {
+		t.Errorf("CheckpointWAL = %+v, %v", after, err)
 	}
-	if pending, _ := lite.Pending(t.Context(), db); pending != 0 {
-		t.Errorf("%d frames pending after a checkpoint", pending)
+	if after, _ := lite.ReadLog(t.Context(), db); after != want {
+		t.Errorf("%+v after a checkpoint", after)
+	}
+}
+
+// TestLift: between holds the host's commits must not checkpoint a log that is
+// meant to be long, and after the last one the host's own setting is back.
+func TestLift(t *testing.T) {
+	db := open(t, "PRAGMA wal_autocheckpoint = 123")
+	w := lite.Writer{DB: db, Lift: 5000}
+	nothing := func(context.Context, *sql.Conn) error { return nil }
+	setting := func() string { return column(t, db, "PRAGMA wal_autocheckpoint")[0] }
+	for range 2 {
+		if _, err := w.Hold(t.Context(), nothing); err != nil || setting() != "5000" {
+			t.Errorf("lifted to %s, %v", setting(), err)
+		}
+	}
+	if err := w.Restore(t.Context()); err != nil || setting() != "123" {
+		t.Errorf("restored to %s, %v", setting(), err)
+	}
+	mustExec(t, db, "PRAGMA wal_autocheckpoint = 0")
+	off := lite.Writer{DB: db, Lift: 5000}
+	if _, err := off.Hold(t.Context(), nothing); err != nil || setting() != "0" {
+		t.Errorf("a host that keeps its log itself got %s, %v", setting(), err)
 	}
 }

@@ -8,30 +8,36 @@ import (
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 )
 
-// Pending returns how many frames of the write-ahead log are not in the
-// database file yet. It reads shared memory only and takes microseconds. The
-// size of the file tells nothing: it never shrinks.
-func Pending(ctx context.Context, q Querier) (int, error) {
-	_, log, done, err := checkpoint(ctx, q, "NOOP")
-	return max(0, log-done), err
+// Log is the state of the write-ahead log, in frames (pages). The size of its
+// file tells neither: it never shrinks.
+type Log struct {
+	Frames  int // since it last began anew
+	Pending int // of these, not in the database file yet
 }
+
+// ReadLog reads the state from shared memory; it takes microseconds.
+func ReadLog(ctx context.Context, q Querier) (Log, error) { return checkpoint(ctx, q, "NOOP") }
 
 // CheckpointWAL copies what it can of the write-ahead log into the database
-// file without waiting for anyone (PASSIVE), and returns how many frames remain
-// because a reader still needs them.
-func CheckpointWAL(ctx context.Context, q Querier) (remaining int, err error) {
+// file without waiting for anyone (PASSIVE), and returns the state after it. Once
+// nothing is pending the next write begins the log anew. What remains pending
+// was appended meanwhile or is needed by a reader.
+func CheckpointWAL(ctx context.Context, q Querier) (Log, error) {
 	failpoint.Hit("before wal_checkpoint")
-	_, log, done, err := checkpoint(ctx, q, "PASSIVE")
+	if _, err := checkpoint(ctx, q, "PASSIVE"); err != nil {
+		return Log{}, err
+	}
 	failpoint.Hit("after wal_checkpoint")
-	return max(0, log-done), err
+	return ReadLog(ctx, q) // the checkpoint itself does not tell what was appended meanwhile
 }
 
-func checkpoint(ctx context.Context, q Querier, mode string) (busy, log, done int, err error) {
-	err = q.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &log, &done)
+func checkpoint(ctx context.Context, q Querier, mode string) (Log, error) {
+	var busy, frames, done int
+	err := q.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &done)
 	if err != nil {
-		err = fmt.Errorf("checkpoint the write-ahead log: %w", err)
+		return Log{}, fmt.Errorf("checkpoint the write-ahead log: %w", err)
 	}
-	return busy, log, done, err
+	return Log{Frames: max(0, frames), Pending: max(0, frames-done)}, nil
 }
 
 // WALBytes is the size of the log file of the database at path, 0 when there is
