@@ -19,7 +19,7 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// README shows serve and wrap line for line.
+// README shows serve and wrap line for line, MIGRATIONS.md buildObserverIndex.
 
 func serve(ctx context.Context, path string) error {
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(wal)&_pragma=busy_timeout(5000)")
@@ -103,6 +103,39 @@ func ExampleEngine_Func() {
 	// Output:
 	// done <nil>
 	// [["7D","1D"] []]
+}
+
+func buildObserverIndex(ctx context.Context, db *sql.DB) error {
+	var built bool // at boot, by an earlier release
+	err := db.QueryRowContext(ctx,
+		`SELECT EXISTS (SELECT 1 FROM _migrations WHERE name = 'obs_observer_ts_idx_v1')`).Scan(&built)
+	if err != nil || built {
+		return err
+	}
+	// PREFLIGHT: async=true reason="runs inside RunAsyncMigration; stalls live writes once, for the time declared"
+	_, err = db.ExecContext(ctx,
+		`CREATE INDEX IF NOT EXISTS obs_observer_ts ON observations (observer_idx, timestamp)`)
+	return err
+}
+
+// Convert a migration that ran at boot and was marked in _migrations: databases
+// that have its index are left alone, others get it after boot.
+func Example_convertedIndexBuild() {
+	ctx := context.Background()
+	for _, marked := range []string{"SELECT 1", "INSERT INTO _migrations VALUES ('obs_observer_ts_idx_v1')"} {
+		db, remove := exampleDB(`CREATE TABLE _migrations (name TEXT PRIMARY KEY)`, marked,
+			`CREATE TABLE observations (id INTEGER PRIMARY KEY, observer_idx INTEGER, timestamp INTEGER)`)
+		store := asyncmig.NewStore(db, asyncmig.Config{})
+		err := store.RunAsyncMigration(ctx, "obs_observer_ts_idx_v1", buildObserverIndex)
+		must(err)
+		store.WaitForAsyncMigrations()
+		status, err := store.AsyncMigrationStatus("obs_observer_ts_idx_v1")
+		fmt.Println(status, err, texts(db, "SELECT name FROM sqlite_schema WHERE name = 'obs_observer_ts'"))
+		remove()
+	}
+	// Output:
+	// done <nil> [obs_observer_ts]
+	// done <nil> []
 }
 
 // Pass rows through a Go function. It runs beside the writer, on all processors;

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"database/sql"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	_ "modernc.org/sqlite"
+)
+
+// TestReadmeCommands runs what README shows in its console block, one command
+// after another on one database, and compares what they print. "…" in README
+// stands for anything. Planted and caught: another count of changed rows, a flag
+// that run does not have.
+func TestReadmeCommands(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(readme), "\n```console\n")
+	block, _, closed := strings.Cut(rest, "\n```")
+	if !ok || !closed {
+		t.Fatal("README has no console block")
+	}
+	t.Chdir(t.TempDir())
+	readmeDatabase(t)
+	for shown := range strings.SplitSeq(strings.TrimPrefix(block, "$ "), "\n$ ") {
+		command, want, _ := strings.Cut(shown+"\n", "\n")
+		t.Run(command, func(t *testing.T) {
+			args := splitArgs(t, command)
+			if args[0] != "chunkfill" {
+				t.Fatalf("README shows %q; only chunkfill commands are tested", command)
+			}
+			var stdout, stderr bytes.Buffer
+			if code := run(t.Context(), args[1:], &stdout, &stderr); code != exitOK {
+				t.Fatalf("exit status %d\n%s%s", code, &stdout, &stderr)
+			}
+			pattern := "^" + strings.ReplaceAll(regexp.QuoteMeta(want), "…", "(?s:.*)") + "$"
+			if !regexp.MustCompile(pattern).Match(stdout.Bytes()) {
+				t.Errorf("README shows\n%s\nbut it prints\n%s", want, &stdout)
+			}
+		})
+	}
+}
+
+// readmeDatabase is the app.db of README: 10,000 users, a quarter of them in
+// capitals, and one whose address in small letters is taken.
+func readmeDatabase(t *testing.T) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:app.db?_pragma=journal_mode(wal)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range []string{
+		`CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT UNIQUE)`,
+		`WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 10000)
+			INSERT INTO users SELECT i, CASE i % 4 WHEN 0 THEN 'User' ELSE 'user' END || i || '@example.org' FROM c`,
+		`INSERT INTO users VALUES (10001, 'USER1@example.org')`,
+	} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// splitArgs splits a command line at spaces outside single quotes, which is all
+// of the shell that README uses.
+func splitArgs(t *testing.T, command string) (args []string) {
+	t.Helper()
+	for i, part := range strings.Split(command, "'") {
+		if i%2 == 1 {
+			args = append(args, part)
+		} else {
+			args = append(args, strings.Fields(part)...)
+		}
+	}
+	return args
+}
