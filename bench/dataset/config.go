@@ -64,6 +64,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// withDefaults may be applied again: a Summary holds the completed Config, and
+// must describe the same rows.
 func (c Config) withDefaults() Config {
 	if c.Rows == 0 {
 		c.Rows = DefaultRows
@@ -75,7 +77,6 @@ func (c Config) withDefaults() Config {
 		c.Collisions = max(leastCollisions, c.Rows*defaultCollisions/DefaultRows)
 		c.Collisions = min(c.Collisions, c.mostCollisions())
 	}
-	c.Collisions = max(c.Collisions, 0)
 	if c.Shape == "" {
 		c.Shape = Clustered
 	}
@@ -93,7 +94,8 @@ func (c Config) mostCollisions() int {
 // Summary says what a generated table holds.
 type Summary struct {
 	Config
-	Work      int   `json:"work"`      // rows that need path_json, Collisions included
+	Work      int   `json:"work"`      // rows that need path_json, Colliding included
+	Colliding int   `json:"colliding"` // rows that a rewrite cannot fill
 	Filled    int   `json:"filled"`    // rows that have it
 	Trace     int   `json:"trace"`     // TRACE rows, to be left alone
 	NoPacket  int   `json:"no_packet"` // rows without raw_hex
@@ -104,13 +106,16 @@ type Summary struct {
 // String is one line for people.
 func (s Summary) String() string {
 	return fmt.Sprintf("%d rows (%s, seed %d, %d MB): %d to fill, of them %d malformed and %d colliding; %d filled, %d TRACE, %d without packet",
-		s.Rows, s.Shape, s.Seed, s.Bytes/1_000_000, s.Work, s.Malformed, s.Collisions, s.Filled, s.Trace, s.NoPacket)
+		s.Rows, s.Shape, s.Seed, s.Bytes/1_000_000, s.Work, s.Malformed, s.Colliding, s.Filled, s.Trace, s.NoPacket)
 }
 
 func (s *Summary) count(row Row) {
 	switch row.Kind {
-	case Unfilled, Colliding:
+	case Unfilled:
 		s.Work++
+	case Colliding:
+		s.Work++
+		s.Colliding++
 	case Filled:
 		s.Filled++
 	case Trace:

@@ -104,7 +104,7 @@ func TestSummaryIsWhatTheTableHolds(t *testing.T) {
 				{"pairs unfilled twice", `SELECT count(*) FROM (SELECT 1 FROM observations WHERE COALESCE(path_json, '') = ''
 					GROUP BY transmission_id, observer_idx HAVING count(*) > 1)`, 0},
 				{"pairs that will collide", `SELECT count(*) FROM (SELECT 1 FROM observations
-					GROUP BY transmission_id, observer_idx HAVING count(*) > 1)`, summary.Collisions},
+					GROUP BY transmission_id, observer_idx HAVING count(*) > 1)`, summary.Colliding},
 			} {
 				if got := count(t, db, c.query); got != c.want {
 					t.Errorf("%s: %d, want %d", c.what, got, c.want)
@@ -116,8 +116,8 @@ func TestSummaryIsWhatTheTableHolds(t *testing.T) {
 					t.Errorf("no %s rows", what)
 				}
 			}
-			if summary.Collisions != leastCollisions {
-				t.Errorf("%d collisions, want %d", summary.Collisions, leastCollisions)
+			if summary.Colliding != leastCollisions {
+				t.Errorf("%d collisions, want %d", summary.Colliding, leastCollisions)
 			}
 		})
 	}
@@ -143,14 +143,27 @@ func TestModelMatchesTheUniqueIndex(t *testing.T) {
 			cfg := Config{Rows: smallRows, Seed: 3, Shape: shape}
 			db, summary := small(t, cfg)
 			refused := fillFromModel(t, db, cfg)
-			if refused != summary.Collisions {
-				t.Errorf("%d rows refused, want %d", refused, summary.Collisions)
+			if refused != summary.Colliding {
+				t.Errorf("%d rows refused, want %d", refused, summary.Colliding)
 			}
 			verdict, err := Check(t.Context(), db, cfg)
 			if err != nil || !verdict.Complete() || verdict.Right != cfg.Rows {
 				t.Errorf("verdict %+v, %v", verdict, err)
 			}
 		})
+	}
+}
+
+// Without collisions one UPDATE can do the whole work. A Summary's own Config must
+// describe the same table.
+// Planted: -1 completed to 0, which the next reader took for the default.
+func TestNegativeCollisionsAreNone(t *testing.T) {
+	db, summary := small(t, Config{Rows: smallRows, Collisions: -1})
+	if refused := fillFromModel(t, db, summary.Config); refused != 0 || summary.Colliding != 0 {
+		t.Errorf("%d rows refused, %d said to collide; want none", refused, summary.Colliding)
+	}
+	if verdict, err := Check(t.Context(), db, summary.Config); err != nil || !verdict.Complete() {
+		t.Errorf("verdict %+v, %v", verdict, err)
 	}
 }
 
@@ -199,7 +212,7 @@ func TestCheckTellsPendingWrongAndMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Verdict{Pending: summary.Work - summary.Collisions}
+	want := Verdict{Pending: summary.Work - summary.Colliding}
 	want.Right = cfg.Rows - want.Pending
 	if verdict != want {
 		t.Errorf("fresh table: %+v, want %+v", verdict, want)

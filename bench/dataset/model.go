@@ -80,7 +80,7 @@ func newModel(cfg Config) *model {
 	m := &model{
 		cfg:       cfg,
 		observers: max(observers, perTransmission),
-		colliding: make(map[int]bool, cfg.Collisions),
+		colliding: make(map[int]bool),
 		order:     newShuffle(cfg.Rows, cfg.Seed),
 		sent:      -1,
 	}

@@ -1,0 +1,160 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"text/tabwriter"
+
+	"github.com/chunkfill/chunkfill/bench/stats"
+)
+
+// When Compare speaks of a difference: enough rounds for chance to be told apart
+// (with six of each, two that do not overlap are 2 of 924 ways, p = 0.002), and
+// one that matters.
+const (
+	CompareRounds   = 6
+	compareLevel    = 0.01
+	compareRelative = 0.05
+)
+
+// Finding is what Compare has to say of a metric.
+type Finding string
+
+const (
+	Same    Finding = "~"
+	Slower  Finding = "slower" // or larger: all metrics are better small
+	Faster  Finding = "faster"
+	TooFew  Finding = "too few rounds"
+	Missing Finding = "in one run only"
+)
+
+// Difference is one metric of one case in two runs.
+type Difference struct {
+	Case     Case
+	Metric   string
+	Unit     string // "x update" where it is the ratio to one UPDATE of the same round
+	Old, New stats.Summary
+	P        float64 // that chance alone does it
+	Finding  Finding
+}
+
+// Change is how much the median has moved, relatively.
+func (d Difference) Change() float64 { return d.New.Median/d.Old.Median - 1 }
+
+// Comparison of two runs.
+type Comparison struct {
+	Differences []Difference
+}
+
+// Compare compares two runs, case by case. Times are taken relative to one UPDATE
+// of the same round, so that a machine that is slower today is not mistaken for
+// slower code; the UPDATE itself tells how much it is.
+func Compare(old, new Results) Comparison {
+	var c Comparison
+	for _, one := range union(old.Cases(), new.Cases()) {
+		for _, m := range []Metric{TotalTime, LiveP99} {
+			if d, ok := difference(old, new, one, m); ok {
+				c.Differences = append(c.Differences, d)
+			}
+		}
+	}
+	return c
+}
+
+func difference(old, new Results, c Case, m Metric) (d Difference, ok bool) {
+	base, unit := c.yardstick(), m.Unit
+	relative := m.Name == TotalTime.Name && c != base && len(old.Of(base)) > 0 && len(new.Of(base)) > 0
+	if relative {
+		unit = "x " + Update
+	}
+	before, after := old.comparable(c, m, relative), new.comparable(c, m, relative)
+	return compare(c, m.Name, unit, before, after), len(before)+len(after) > 0
+}
+
+func union(a, b []Case) []Case {
+	seen := make(map[Case]bool)
+	var all []Case
+	for _, cases := range [][]Case{a, b} {
+		for _, c := range cases {
+			if !seen[c] {
+				seen[c] = true
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
+
+// yardstick is the case that others of the same shape and size are measured by.
+func (c Case) yardstick() Case {
+	c.Load, c.Contender = NoLoad, Update
+	return c
+}
+
+// comparable returns the values of a metric to be compared, relative to the
+// yardstick of each round or as they are.
+func (r Results) comparable(c Case, m Metric, relative bool) []float64 {
+	if relative {
+		return r.Ratios(c, c.yardstick(), m)
+	}
+	return r.Values(c, m)
+}
+
+func compare(c Case, metric, unit string, before, after []float64) Difference {
+	d := Difference{Case: c, Metric: metric, Unit: unit, Old: stats.Summarize(before), New: stats.Summarize(after),
+		P: stats.MannWhitney(before, after), Finding: Same}
+	switch {
+	case len(before) == 0 || len(after) == 0:
+		d.Finding = Missing
+	case min(len(before), len(after)) < CompareRounds:
+		d.Finding = TooFew
+	case d.P >= compareLevel || math.Abs(d.Change()) <= compareRelative:
+	case d.Change() > 0:
+		d.Finding = Slower
+	default:
+		d.Finding = Faster
+	}
+	return d
+}
+
+// Slower returns the differences for the worse.
+func (c Comparison) Slower() []Difference {
+	var slower []Difference
+	for _, d := range c.Differences {
+		if d.Finding == Slower {
+			slower = append(slower, d)
+		}
+	}
+	return slower
+}
+
+// WriteText writes a table for people, a line for each metric.
+func (c Comparison) WriteText(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "case\tmetric\told\tnew\tchange\tp\t")
+	for _, d := range c.Differences {
+		fmt.Fprintf(table, "%v\t%s\t%s\t%s\t%s\t%.4f\t%s\n", d.Case, d.Metric,
+			spread(d.Old, d.Unit), spread(d.New, d.Unit), percent(d.Change()), d.P, d.Finding)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nA difference: at least %d rounds of each, p < %v (Mann-Whitney U, exact) and more than %.0f %%.\n",
+		CompareRounds, compareLevel, 100*compareRelative)
+	return err
+}
+
+func spread(s stats.Summary, unit string) string {
+	if s.N == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.3g %s (%.3g–%.3g, n=%d)", s.Median, unit, s.Min, s.Max, s.N)
+}
+
+func percent(x float64) string {
+	if math.IsNaN(x) {
+		return "–"
+	}
+	return fmt.Sprintf("%+.1f %%", 100*x)
+}

@@ -1,0 +1,92 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/chunkfill/chunkfill/bench/dataset"
+	"github.com/chunkfill/chunkfill/bench/load"
+	"github.com/chunkfill/chunkfill/bench/sysmon"
+)
+
+// master generates the table of a configuration, or finds it from an earlier run.
+// Its name says all that it depends on.
+func master(ctx context.Context, dir string, cfg dataset.Config) (path string, err error) {
+	path = filepath.Join(dir, fmt.Sprintf("chunkfill-bench-v1-%s-%d-%d.db", cfg.Shape, cfg.Rows, cfg.Seed))
+	switch finished, err := isFinished(ctx, path); {
+	case err != nil:
+		return "", err
+	case finished:
+		return path, nil
+	}
+	remove(path)
+	_, err = dataset.Generate(ctx, path, cfg)
+	return path, err
+}
+
+// isFinished reports whether the file was generated to its end: WAL mode is the
+// last thing that is set.
+func isFinished(ctx context.Context, path string) (bool, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	db, err := load.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer db.Close()
+	var mode string
+	err = db.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode)
+	return err == nil && mode == "wal", ctx.Err()
+}
+
+// copyFile makes a fresh copy, by reference where the file system can. It is
+// synced, so that writing it back is not charged to the trial that follows. No
+// connection to either may be open in this process.
+func copyFile(from, to string) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("copy %s: %w", from, err)
+		}
+	}()
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	if free := sysmon.FreeBytes(to); free >= 0 && free < room(info.Size()) {
+		return fmt.Errorf("%d MB are free, %d needed: %w", free>>20, room(info.Size())>>20, ErrNoRoom)
+	}
+	remove(to)
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Sync(), out.Close())
+}
+
+// ErrNoRoom: the disk has no room for the copies. Nothing was written.
+var ErrNoRoom = errors.New("not enough free space")
+
+// room is what a trial may need: the copy, and a write-ahead log in which one
+// UPDATE writes about every page once.
+func room(size int64) int64 { return 2*size + 256<<20 }
+
+// remove removes a database and all that lies beside it.
+func remove(path string) {
+	os.Remove(path)
+	beside, _ := filepath.Glob(path + "-*") // the pattern is ours
+	for _, name := range beside {
+		os.Remove(name)
+	}
+}
