@@ -78,8 +78,8 @@ func (a *ahead) run(ctx context.Context, cursor lite.Pos, where string) {
 		if err == nil && ok {
 			var chunk *rowfunc.Chunk
 			chunk, err = a.r.calls.Gather(func() error {
-				var n int
-				return a.r.e.reader.QueryRowContext(ctx, gather.SQL(stretch.Where), gather.Args...).Scan(&n)
+				_, err := gather.Int(ctx, a.r.e.reader, stretch)
+				return err
 			})
 			if err == nil {
 				chunk.Compute(ctx, runtime.GOMAXPROCS(0))

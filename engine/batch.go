@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -76,7 +75,7 @@ func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, err
 	out := outcome{Batch: throttle.Batch{Asked: n}}
 	var cp checkpoint.Checkpoint
 	var waiters int64
-	timing, err := r.writer.Hold(ctx, func(ctx context.Context, c *sql.Conn) (err error) {
+	timing, err := r.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) (err error) {
 		waiters = r.e.db.Stats().WaitCount // those that queue from here on wait for us
 		stretch, ok, err := r.table.Key.Next(ctx, c, r.cursor, bound, n)
 		if err != nil || !ok {
@@ -107,9 +106,9 @@ func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, err
 	return out, nil
 }
 
-func (r *runner) apply(ctx context.Context, c *sql.Conn, stretch lite.Range, out *outcome) (err error) {
+func (r *runner) apply(ctx context.Context, c lite.Querier, stretch lite.Range, out *outcome) (err error) {
 	failpoint.Hit("before apply")
-	out.Changed, err = r.stmt.Run(ctx, c, stretch.Where)
+	out.Changed, err = r.stmt.Run(ctx, c, stretch)
 	failpoint.Hit("after apply")
 	return err
 }
@@ -188,7 +187,7 @@ func (r *runner) searchBadRow(ctx context.Context, out outcome, err error) error
 // recompile tells an error of the statement from one of a row: SQLite returns the
 // same code for both.
 func (r *runner) recompile(ctx context.Context) error {
-	_, err := r.writer.Borrow(ctx, func(ctx context.Context, c *sql.Conn) error {
+	_, err := r.writer.Borrow(ctx, func(ctx context.Context, c lite.Querier) error {
 		table, err := lite.LoadTable(ctx, c, r.spec.Table)
 		if err != nil {
 			return err
@@ -217,7 +216,7 @@ func (r *runner) quarantine(ctx context.Context, out outcome, cause error) error
 	cp.Quarantined++
 	cp.BatchRows = r.cp.BatchRows
 	now := time.Now()
-	err := r.persist(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err := r.persist(ctx, func(ctx context.Context, c lite.Querier) error {
 		if err := checkpoint.QuarantineTx(ctx, c, r.spec.Name, out.end.Encode(), cause.Error(), now); err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -41,7 +40,7 @@ func (e *Engine) Cancel(ctx context.Context, name, why string) error {
 	if err != nil {
 		return err
 	}
-	return e.write(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
 		return checkpoint.SetPhase(ctx, c, name, checkpoint.Cancelled)
 	})
 }
@@ -52,7 +51,7 @@ func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) err
 	if t.TargetHold != 0 && (t.TargetHold < 100*time.Microsecond || t.TargetHold > time.Second) {
 		return fmt.Errorf("%w: TargetHold %v is not within 100µs and 1s", ErrConfig, t.TargetHold)
 	}
-	return e.write(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
 		if err := checkpoint.Tune(ctx, c, name, t); err != nil {
 			return err
 		}
@@ -62,7 +61,7 @@ func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) err
 
 func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, why string) error {
 	asked := map[checkpoint.Control]string{checkpoint.Pause: "pause asked", checkpoint.Cancel: "cancel asked", checkpoint.NoControl: "resume asked"}
-	return e.write(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
 		cp, err := checkpoint.Load(ctx, c, name)
 		if err != nil {
 			return err
@@ -83,7 +82,7 @@ func (e *Engine) note(ctx context.Context, q checkpoint.Querier, name, what, det
 
 // write writes a request next to a job that may be running in another process:
 // it knocks first, so that the job leaves a gap.
-func (e *Engine) write(ctx context.Context, fn func(context.Context, *sql.Conn) error) error {
+func (e *Engine) write(ctx context.Context, fn func(context.Context, lite.Querier) error) error {
 	writer := lite.Writer{DB: e.db}
 	pacer := throttle.NewPacer(throttle.PacerConfig{})
 	for attempt := 1; ; attempt++ {
@@ -134,7 +133,7 @@ func (e *Engine) Retry(ctx context.Context, job jobs.Job) (Result, error) {
 
 // reopen makes a cancelled job one that can run.
 func (e *Engine) reopen(ctx context.Context, name string) error {
-	return e.write(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
 		cp, err := checkpoint.Load(ctx, c, name)
 		if err != nil || cp.Phase != checkpoint.Cancelled {
 			return err
@@ -165,10 +164,10 @@ func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 
 func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement, place lite.Pos) error {
 	name, key := p.spec.Name, place.Encode()
-	err := e.write(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err := e.write(ctx, func(ctx context.Context, c lite.Querier) error {
 		changed := 0
 		err := lite.Guarded(ctx, c, func() (err error) {
-			changed, err = statement.Run(ctx, c, p.table.Key.At(place))
+			changed, err = statement.Run(ctx, c, p.table.Key.Only(place))
 			return err
 		})
 		if err != nil {
@@ -183,7 +182,7 @@ func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement,
 	if !errors.As(err, &row) || lite.Classify(err) != lite.Row {
 		return err
 	}
-	return e.write(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
 		return checkpoint.QuarantineTx(ctx, c, name, key, row.err.Error(), time.Now())
 	})
 }

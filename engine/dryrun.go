@@ -39,7 +39,7 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (Rehearsal, error) {
 	}
 	if len(p.spec.Args) == 0 {
 		matching := key.SelectStatement("count(*)", p.spec.Where, nil)
-		if err := q.QueryRowContext(ctx, matching.SQL("1")).Scan(&d.Matching); err != nil {
+		if d.Matching, err = matching.Int(ctx, q, lite.Everything); err != nil {
 			return d, fmt.Errorf("count the rows that match: %w", err)
 		}
 	}
@@ -59,7 +59,8 @@ func (d *Rehearsal) plan(ctx context.Context, q lite.Querier, p plan) (err error
 	calls := p.open()
 	defer closeCalls(calls)
 	statement := p.statement(calls, p.spec.Where)
-	d.Statement = statement.SQL(p.table.Key.Sample())
-	d.Plan, err = lite.Plan(ctx, q, d.Statement, statement.Args)
+	text, args := statement.SQL(p.table.Key.Sample())
+	d.Statement = text
+	d.Plan, err = lite.Plan(ctx, q, text, args)
 	return err
 }

@@ -23,7 +23,7 @@ type event struct {
 
 // persist writes something in a hold of its own, however long the database is
 // busy: it is for what must be recorded.
-func (r *runner) persist(ctx context.Context, write func(context.Context, *sql.Conn) error) error {
+func (r *runner) persist(ctx context.Context, write func(context.Context, lite.Querier) error) error {
 	for attempt := 1; ; attempt++ {
 		timing, err := r.writer.Hold(ctx, write)
 		r.report(HoldRecord, 0, 0, timing)
@@ -45,7 +45,7 @@ func (r *runner) enterPhase(ctx context.Context, phase checkpoint.Phase, reason 
 		by = r.e.cfg.By
 	}
 	var request checkpoint.Request
-	err := r.persist(ctx, func(ctx context.Context, c *sql.Conn) (err error) {
+	err := r.persist(ctx, func(ctx context.Context, c lite.Querier) (err error) {
 		now := time.Now()
 		if request, err = checkpoint.SaveTx(ctx, c, cp, now); err != nil {
 			return err

@@ -70,7 +70,7 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 	if r.cp.Phase != checkpoint.Done {
 		err = r.end(ctx, r.run(ctx))
 	}
-	return errors.Join(err, r.writer.Restore(context.WithoutCancel(ctx)))
+	return errors.Join(err, r.writer.Close(context.WithoutCancel(ctx)))
 }
 
 func (e *Engine) newRunner(p plan) (*runner, error) {
@@ -157,7 +157,7 @@ func (r *runner) take(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.persist(ctx, func(ctx context.Context, c *sql.Conn) error { return r.takeTx(ctx, c, fresh) })
+	return r.persist(ctx, func(ctx context.Context, c lite.Querier) error { return r.takeTx(ctx, c, fresh) })
 }
 
 // survey looks at what only a new job needs and what takes long on a large
@@ -186,7 +186,7 @@ func (e *Engine) readQuerier() *sql.DB {
 	return e.db
 }
 
-func (r *runner) takeTx(ctx context.Context, c *sql.Conn, total int64) error {
+func (r *runner) takeTx(ctx context.Context, c lite.Querier, total int64) error {
 	if err := checkpoint.UpgradeTx(ctx, c); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -118,7 +117,7 @@ func (r *runner) checkpointWAL(ctx context.Context) error {
 }
 
 func (r *runner) finishCheckpoint(ctx context.Context) error {
-	timing, err := r.writer.Borrow(ctx, func(ctx context.Context, c *sql.Conn) error {
+	timing, err := r.writer.Borrow(ctx, func(ctx context.Context, c lite.Querier) error {
 		_, err := lite.CheckpointWAL(ctx, c)
 		return err
 	})

@@ -39,38 +39,33 @@ func (r *runner) verify(ctx context.Context) (int64, error) {
 // left counts the rows up to upper for which the job's Todo holds, in short
 // reads, and leaves out those set aside.
 func (e *Engine) left(ctx context.Context, p plan, upper lite.Pos, aside []lite.Pos) (int64, error) {
-	q, n := lite.Querier(e.db), countOnHost
-	if e.reader != nil {
-		q, n = e.reader, countOnReader
-	}
-	var left int64
-	var cursor lite.Pos
-	for upper != nil {
-		found, end, err := p.table.Key.Count(ctx, q, cursor, upper, n, p.spec.Todo)
-		if err != nil {
-			return 0, fmt.Errorf("count what is left of %s: %w", p.spec.Table, err)
-		}
-		if end == nil {
-			break
-		}
-		left += found
-		cursor = end
+	left, err := e.countTodo(ctx, p, upper)
+	if err != nil {
+		return 0, fmt.Errorf("count what is left of %s: %w", p.spec.Table, err)
 	}
 	for _, place := range aside {
-		found, err := p.todoIn(ctx, q, p.table.Key.At(place))
+		found, err := p.count().Int(ctx, e.readQuerier(), p.table.Key.Only(place))
 		if err != nil {
-			return 0, err
+			return 0, fmt.Errorf("look at the rows set aside: %w", err)
 		}
 		left -= found
 	}
 	return left, nil
 }
 
-func (p plan) todoIn(ctx context.Context, q lite.Querier, where string) (n int64, err error) {
-	if err := q.QueryRowContext(ctx, p.count().SQL(where)).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count what is left of %s: %w", p.spec.Table, err)
+func (e *Engine) countTodo(ctx context.Context, p plan, upper lite.Pos) (int64, error) {
+	key := p.table.Key
+	switch {
+	case e.reader == nil:
+		return key.Count(ctx, e.db, upper, countOnHost, p.spec.Todo)
+	case !key.Rowid:
+		return key.Count(ctx, e.reader, upper, countOnReader, p.spec.Todo)
 	}
-	return n, nil
+	lower, _, err := key.Bounds(ctx, e.reader)
+	if err != nil {
+		return 0, err
+	}
+	return key.CountStrides(ctx, e.reader, lower, upper, countOnReader, p.spec.Todo)
 }
 
 // Verify counts the rows of the whole table for which the job's Todo holds now,

@@ -18,42 +18,50 @@ type Timing struct {
 	Log        Log // the write-ahead log, after the commit
 }
 
-// Writer is the host's connection pool, as a run of a job uses it.
+// Writer is the host's connection pool, as a run of a job uses it. It belongs to
+// one goroutine. The zero value with DB set is ready; Close it after the last hold.
 type Writer struct {
 	DB *sql.DB
 
 	// While the write-ahead log may grow beyond what SQLite lets it (1000 frames),
 	// every commit of the host would checkpoint all of it. Lift raises that limit
-	// between our holds to so many frames, 0 leaves it; Restore brings the host's
+	// between our holds to so many frames, 0 leaves it; Close brings the host's
 	// back.
 	Lift int
 
 	host   int // the host's wal_autocheckpoint
 	lifted bool
+	cache  statements
 }
 
-// Restore gives the connection back the host's setting, after the last hold.
-func (w *Writer) Restore(ctx context.Context) error {
+// Close gives the connection back the host's settings and forgets the compiled
+// statements.
+func (w *Writer) Close(ctx context.Context) error {
+	w.cache.close()
 	w.Lift = 0
 	if !w.lifted {
 		return nil
 	}
-	_, err := w.Borrow(ctx, func(context.Context, *sql.Conn) error { return nil })
+	_, err := w.Borrow(ctx, func(context.Context, Querier) error { return nil })
 	return err
 }
 
 // Hold takes the writer for the time of fn: the connection, BEGIN IMMEDIATE, fn,
-// COMMIT, and the connection given back as it was. An error of fn rolls back. It
-// never waits for another process inside SQLite, where it would keep every live
-// write of this process out: a busy database is an error of class Busy at once.
+// COMMIT, and the connection given back as it was.
+// An error of fn rolls back. It never waits for another process inside SQLite,
+// where it would keep every live write of this process out: a busy database is an
+// error of class Busy at once.
 //
 // ctx ends the wait for the connection only. Once it is ours nothing cancels:
 // database/sql throws a connection away whose statement was cancelled, and with
 // MaxOpenConns(1) that is the only one.
-func (w *Writer) Hold(ctx context.Context, fn func(context.Context, *sql.Conn) error) (Timing, error) {
+func (w *Writer) Hold(ctx context.Context, fn func(context.Context, Querier) error) (Timing, error) {
+	if err := w.cache.prepare(ctx, w.DB); err != nil {
+		return Timing{}, err
+	}
 	committed, log := false, Log{}
 	t, err := w.withConn(ctx, func(ctx context.Context, c *sql.Conn) error {
-		if err := inTransaction(ctx, c, fn); err != nil {
+		if err := w.inTransaction(ctx, c, fn); err != nil {
 			return err
 		}
 		committed = true
@@ -70,8 +78,8 @@ func (w *Writer) Hold(ctx context.Context, fn func(context.Context, *sql.Conn) e
 }
 
 // Borrow takes the connection without a transaction, under the same rules.
-func (w *Writer) Borrow(ctx context.Context, fn func(context.Context, *sql.Conn) error) (Timing, error) {
-	return w.withConn(ctx, fn)
+func (w *Writer) Borrow(ctx context.Context, fn func(context.Context, Querier) error) (Timing, error) {
+	return w.withConn(ctx, func(ctx context.Context, c *sql.Conn) error { return fn(ctx, c) })
 }
 
 func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Conn) error) (t Timing, err error) {
@@ -119,34 +127,52 @@ func (w *Writer) lift(host *pragmas) {
 	}
 }
 
-// errDirty marks a connection on which a transaction may remain.
-var errDirty = errors.New("the transaction could not be rolled back")
-
-func inTransaction(ctx context.Context, c *sql.Conn, fn func(context.Context, *sql.Conn) error) (err error) {
-	if err := exec(ctx, c, "BEGIN IMMEDIATE"); err != nil {
-		return err
+// inTransaction runs fn in a *sql.Tx, which is what lets it use statements that
+// are compiled once.
+func (w *Writer) inTransaction(ctx context.Context, c *sql.Conn, fn func(context.Context, Querier) error) (err error) {
+	tx, err := c.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("BEGIN: %w", err)
 	}
 	committed := false
 	defer func() { // also when fn panics; withConn then discards the connection
 		if !committed {
-			err = errors.Join(err, rollback(ctx, c))
+			err = errors.Join(err, rollback(ctx, c, tx))
 		}
 	}()
-	if err := fn(ctx, c); err != nil {
+	q := inTx{tx, &w.cache}
+	if err := lock(ctx, q); err != nil {
 		return err
 	}
-	if err := exec(ctx, c, "COMMIT"); err != nil {
+	if err := fn(ctx, q); err != nil {
 		return err
 	}
+	failpoint.Hit("before COMMIT")
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("COMMIT: %w", err)
+	}
+	failpoint.Hit("after COMMIT")
 	committed = true
 	return nil
 }
 
+// lock makes the transaction one that has the write lock from its beginning.
+// database/sql cannot ask for that, so the empty one it began is ended under it.
+func lock(ctx context.Context, q Querier) error {
+	if err := exec(ctx, q, "COMMIT"); err != nil {
+		return err
+	}
+	return exec(ctx, q, "BEGIN IMMEDIATE")
+}
+
+// errDirty marks a connection on which a transaction may remain.
+var errDirty = errors.New("the transaction could not be rolled back")
+
 // rollback ends the transaction whatever state it is in. Where SQLite has ended
 // it already, ROLLBACK fails with "no transaction is active"; a BEGIN that works
 // and is rolled back again tells that case from a transaction that remains.
-func rollback(ctx context.Context, c *sql.Conn) error {
-	if exec(ctx, c, "ROLLBACK") == nil {
+func rollback(ctx context.Context, c *sql.Conn, tx *sql.Tx) error {
+	if tx.Rollback() == nil {
 		return nil
 	}
 	if exec(ctx, c, "BEGIN") == nil && exec(ctx, c, "ROLLBACK") == nil {
@@ -175,7 +201,7 @@ type pragmas struct {
 	busyTimeout    int
 	tempStore      int
 	autoCheckpoint int
-	tempObjects    bool
+	tempOpen       bool // the temp schema has been used
 }
 
 const memory = 2 // PRAGMA temp_store
@@ -183,12 +209,13 @@ const memory = 2 // PRAGMA temp_store
 // borrowPragmas sets what a hold needs and remembers what was there.
 func borrowPragmas(ctx context.Context, c *sql.Conn) (pragmas, error) {
 	var p pragmas
-	err := c.QueryRowContext(ctx, `SELECT timeout, temp_store, EXISTS (SELECT 1 FROM sqlite_temp_schema)
-		FROM pragma_busy_timeout, pragma_temp_store`).Scan(&p.busyTimeout, &p.tempStore, &p.tempObjects)
-	if err != nil {
-		return p, fmt.Errorf("read the connection's settings: %w", err)
+	for name, to := range map[string]any{"busy_timeout": &p.busyTimeout, "temp_store": &p.tempStore, "wal_autocheckpoint": &p.autoCheckpoint} {
+		if err := c.QueryRowContext(ctx, "PRAGMA "+name).Scan(to); err != nil {
+			return p, fmt.Errorf("read the connection's settings: %w", err)
+		}
 	}
-	if err := c.QueryRowContext(ctx, "PRAGMA wal_autocheckpoint").Scan(&p.autoCheckpoint); err != nil {
+	err := c.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pragma_database_list WHERE name = 'temp')`).Scan(&p.tempOpen)
+	if err != nil {
 		return p, fmt.Errorf("read the connection's settings: %w", err)
 	}
 	// No waiting inside SQLite. No automatic WAL checkpoint inside our COMMIT
@@ -201,8 +228,11 @@ func (p pragmas) restore(ctx context.Context, c *sql.Conn) error {
 }
 
 func (p pragmas) set(ctx context.Context, c *sql.Conn, busyTimeout, tempStore, autoCheckpoint int) error {
-	if p.tempObjects {
-		tempStore = p.tempStore // changing it would drop the host's TEMP tables
+	if p.tempOpen {
+		// Changing it would drop the host's TEMP tables. (Asking sqlite_temp_schema
+		// whether there are any opens it, and from then on each change makes SQLite
+		// read the whole schema again.)
+		tempStore = p.tempStore
 	}
 	statements := []string{
 		fmt.Sprintf("PRAGMA busy_timeout = %d", busyTimeout),

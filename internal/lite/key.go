@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -119,7 +120,7 @@ func (k Key) needsLegs(ctx context.Context, q Querier) (bool, error) {
 	for i := range zero {
 		zero[i] = "0"
 	}
-	plan, err := Plan(ctx, q, fmt.Sprintf("SELECT 1 FROM %s WHERE %s ORDER BY %s", k.from(), k.after(zero)[0], k.order(false)), nil)
+	plan, err := Plan(ctx, q, fmt.Sprintf("SELECT 1 FROM %s WHERE %s ORDER BY %s", k.from(), k.after(zero)[0].sql, k.order(false)), nil)
 	if err != nil {
 		return false, fmt.Errorf("plan the walk of %s: %w", k.Table, err)
 	}
@@ -155,27 +156,59 @@ func row(exprs []string) string {
 	return "(" + strings.Join(exprs, ", ") + ")"
 }
 
+// cond is a condition and the arguments of its ?.
+type cond struct {
+	sql  string
+	args []any
+}
+
+func (c cond) and(d cond) cond {
+	return cond{c.sql + " AND " + d.sql, slices.Concat(c.args, d.args)}
+}
+
 // after returns the conditions that together cover everything beyond p, in the
 // order of the walk. There is one, unless the key needs legs: then the rows that
 // share p's first columns come first, those that share fewer later, and each leg
-// is one range of the index.
-func (k Key) after(p Pos) []string {
-	if p == nil {
-		return []string{"1"}
+// is one range of the index. None means that nothing can be beyond p.
+//
+// Rowids are integers by definition: they are bound, so that the text of the
+// statement stays the same and it need not be compiled for every batch.
+func (k Key) after(p Pos) []cond {
+	switch {
+	case k.Rowid:
+		return k.afterRowid(p)
+	case p == nil:
+		return []cond{{sql: "1"}}
+	case !k.legs:
+		return []cond{{sql: k.tuple() + " > " + row(p)}}
 	}
-	if !k.legs {
-		return []string{k.tuple() + " > " + row(p)}
-	}
-	legs := make([]string, 0, len(k.Columns))
+	legs := make([]cond, 0, len(k.Columns))
 	for shared := len(k.Columns) - 1; shared >= 0; shared-- {
 		var terms []string
 		for i := range shared {
 			terms = append(terms, k.expr(k.Columns[i])+" = "+p[i])
 		}
 		terms = append(terms, k.expr(k.Columns[shared])+k.Columns[shared].beyond()+p[shared])
-		legs = append(legs, strings.Join(terms, " AND "))
+		legs = append(legs, cond{sql: strings.Join(terms, " AND ")})
 	}
 	return legs
+}
+
+func (k Key) afterRowid(p Pos) []cond {
+	least := int64(math.MinInt64)
+	if p != nil {
+		if least = integer(p); least == math.MaxInt64 {
+			return nil
+		}
+		least++
+	}
+	return []cond{{k.tuple() + " >= ?", []any{least}}}
+}
+
+// integer is the rowid of a place.
+func integer(p Pos) int64 {
+	n, _ := strconv.ParseInt(p[0], 10, 64) // an integer literal by construction
+	return n
 }
 
 func (c KeyColumn) beyond() string {
@@ -186,20 +219,23 @@ func (c KeyColumn) beyond() string {
 }
 
 // upto is the condition "not beyond p".
-func (k Key) upto(p Pos) string {
-	if !k.legs {
-		return k.tuple() + " <= " + row(p)
+func (k Key) upto(p Pos) cond {
+	switch {
+	case k.Rowid:
+		return cond{k.tuple() + " <= ?", []any{integer(p)}}
+	case !k.legs:
+		return cond{sql: k.tuple() + " <= " + row(p)}
 	}
 	// The first term repeats what follows from the second, as a range that the
 	// index can use.
 	before := map[bool]string{true: " > ", false: " < "}
-	cond := "1"
+	tail := "1"
 	for i := len(k.Columns) - 1; i >= 0; i-- {
 		c := k.Columns[i]
-		cond = fmt.Sprintf("(%s%s%s OR (%s = %s AND %s))", k.expr(c), before[c.Desc], p[i], k.expr(c), p[i], cond)
+		tail = fmt.Sprintf("(%s%s%s OR (%s = %s AND %s))", k.expr(c), before[c.Desc], p[i], k.expr(c), p[i], tail)
 	}
 	first := k.Columns[0]
-	return k.expr(first) + strings.TrimRight(before[first.Desc], " ") + "= " + p[0] + " AND " + cond
+	return cond{sql: k.expr(first) + strings.TrimRight(before[first.Desc], " ") + "= " + p[0] + " AND " + tail}
 }
 
 // At is the condition "exactly this row".
@@ -241,7 +277,7 @@ func (k Key) literals() string {
 }
 
 // place runs a query that selects literals; nil if it has no row.
-func (k Key) place(ctx context.Context, q Querier, query string) (Pos, error) {
+func (k Key) place(ctx context.Context, q Querier, query string, args ...any) (Pos, error) {
 	p := make(Pos, len(k.Columns))
 	dest := make([]any, len(p))
 	for i := range p {
@@ -251,7 +287,7 @@ func (k Key) place(ctx context.Context, q Querier, query string) (Pos, error) {
 	if k.Rowid {
 		dest[0] = &id // an exact integer by definition; spares a function call a batch
 	}
-	switch err := q.QueryRowContext(ctx, query).Scan(dest...); {
+	switch err := q.QueryRowContext(ctx, query, args...).Scan(dest...); {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil
 	case err != nil:
@@ -279,9 +315,24 @@ func (k Key) Bounds(ctx context.Context, q Querier) (first, last Pos, err error)
 
 // Range is one stretch of the key: the rows that a batch covers.
 type Range struct {
-	Where string // the condition that selects it
-	End   Pos    // its last place; the cursor once it is done
-	Rows  int    // how many rows it has
+	where cond // selects it
+	End   Pos  // its last place; the cursor once it is done
+	Rows  int  // how many rows it has
+}
+
+// Everything is the range of the whole table.
+var Everything = Range{where: cond{sql: "1"}}
+
+// Only returns the range of one row.
+func (k Key) Only(p Pos) Range { return Range{where: cond{sql: k.At(p)}, End: p, Rows: 1} }
+
+// Sample returns some range, to compile a statement with and to show it.
+func (k Key) Sample() Range {
+	zero := make(Pos, len(k.Columns))
+	for i := range zero {
+		zero[i] = "0"
+	}
+	return Range{where: k.after(zero)[0].and(k.upto(zero)), End: zero}
 }
 
 // Next returns the range of the next n rows beyond the cursor and not beyond
@@ -289,8 +340,7 @@ type Range struct {
 // negative or sparse ids cost nothing. Its cost is O(n) wherever it stands.
 func (k Key) Next(ctx context.Context, q Querier, cursor, upper Pos, n int) (Range, bool, error) {
 	for _, leg := range k.after(cursor) {
-		within := leg + " AND " + k.upto(upper)
-		r, ok, err := k.nextIn(ctx, q, leg, within, upper, n)
+		r, ok, err := k.nextIn(ctx, q, leg, upper, n)
 		if err != nil {
 			return Range{}, false, fmt.Errorf("find the end of the next batch in %s: %w", k.Table, err)
 		}
@@ -301,9 +351,10 @@ func (k Key) Next(ctx context.Context, q Querier, cursor, upper Pos, n int) (Ran
 	return Range{}, false, nil
 }
 
-func (k Key) nextIn(ctx context.Context, q Querier, leg, within string, upper Pos, n int) (Range, bool, error) {
-	end, err := k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1 OFFSET %d",
-		k.literals(), k.from(), within, k.order(false), n-1))
+func (k Key) nextIn(ctx context.Context, q Querier, leg cond, upper Pos, n int) (Range, bool, error) {
+	within := leg.and(k.upto(upper))
+	end, err := k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1 OFFSET ?",
+		k.literals(), k.from(), within.sql, k.order(false)), append(within.args, n-1)...)
 	if err != nil {
 		return Range{}, false, err
 	}
@@ -311,56 +362,76 @@ func (k Key) nextIn(ctx context.Context, q Querier, leg, within string, upper Po
 		if err := k.verify(ctx, q, end); err != nil {
 			return Range{}, false, err
 		}
-		return Range{Where: leg + " AND " + k.upto(end), End: end, Rows: n}, true, nil
+		return Range{where: leg.and(k.upto(end)), End: end, Rows: n}, true, nil
 	}
 	var rest int
-	err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", k.from(), within)).Scan(&rest)
+	err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", k.from(), within.sql), within.args...).Scan(&rest)
 	if err != nil || rest == 0 {
 		return Range{}, false, err
 	}
 	if end, err = k.lastIn(ctx, q, within, upper); err != nil {
 		return Range{}, false, err
 	}
-	return Range{Where: within, End: end, Rows: rest}, true, nil
+	return Range{where: within, End: end, Rows: rest}, true, nil
 }
 
 // lastIn is where a stretch with fewer than n rows ends: at the fixed bound, or,
 // in a leg, at its own last row.
-func (k Key) lastIn(ctx context.Context, q Querier, within string, upper Pos) (Pos, error) {
+func (k Key) lastIn(ctx context.Context, q Querier, within cond, upper Pos) (Pos, error) {
 	if !k.legs {
 		return upper, nil
 	}
 	return k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1",
-		k.literals(), k.from(), within, k.order(true)))
+		k.literals(), k.from(), within.sql, k.order(true)), within.args...)
 }
 
-// Count counts the rows among the next n beyond the cursor, and not beyond upper,
-// for which cond holds. It returns where they end, nil when none is left.
-func (k Key) Count(ctx context.Context, q Querier, cursor, upper Pos, n int, cond string) (int64, Pos, error) {
-	if k.Rowid {
-		return k.countByRowid(ctx, q, cursor, upper, n, cond)
+// Count counts the rows up to upper for which condition holds, in short reads of
+// about n rows each: a long one would pin the write-ahead log, or, on the host's
+// own connection, keep live writes waiting.
+func (k Key) Count(ctx context.Context, q Querier, upper Pos, n int, condition string) (found int64, err error) {
+	statement := k.SelectStatement("count(*)", condition, nil)
+	var cursor Pos
+	for upper != nil {
+		r, ok, err := k.Next(ctx, q, cursor, upper, n)
+		if err != nil || !ok {
+			return found, err
+		}
+		part, err := statement.Int(ctx, q, r)
+		if err != nil {
+			return found, err
+		}
+		found, cursor = found+part, r.End
 	}
-	stretch, ok, err := k.Next(ctx, q, cursor, upper, n)
-	if err != nil || !ok {
-		return 0, nil, err
-	}
-	var found int64
-	err = q.QueryRowContext(ctx, k.SelectStatement("count(*)", cond, nil).SQL(stretch.Where)).Scan(&found)
-	return found, stretch.End, err
+	return found, nil
 }
 
-// countByRowid reads each row once: the largest rowid tells where the rows end.
-func (k Key) countByRowid(ctx context.Context, q Querier, cursor, upper Pos, n int, cond string) (int64, Pos, error) {
-	id := Ident(k.Columns[0].Name)
-	var found int64
-	var end sql.NullInt64
-	err := q.QueryRowContext(ctx, fmt.Sprintf(
-		"SELECT count(*) FILTER (WHERE %s\n), max(%s) FROM (SELECT * FROM %s WHERE %s AND %s ORDER BY %s LIMIT %d) AS %s",
-		cond, id, k.from(), k.after(cursor)[0], k.upto(upper), id, n, Ident(k.Table))).Scan(&found, &end)
-	if err != nil || !end.Valid {
-		return 0, nil, err
+// CountStrides is Count for a rowid key on a connection of its own. It strides
+// over ids, so that each row is read once; where ids are sparse the strides grow.
+func (k Key) CountStrides(ctx context.Context, q Querier, lower, upper Pos, n int, condition string) (found int64, err error) {
+	if lower == nil || upper == nil {
+		return 0, nil
 	}
-	return found, Pos{strconv.FormatInt(end.Int64, 10)}, nil
+	query := fmt.Sprintf("SELECT count(*) FILTER (WHERE %s\n), count(*) FROM %s WHERE %s BETWEEN ? AND ?", condition, k.from(), k.tuple())
+	stride := uint64(n)
+	for from, last := integer(lower), integer(upper); from <= last; {
+		to := last
+		if uint64(last)-uint64(from) >= stride { // the distance, also across 0
+			to = from + int64(stride) - 1
+		}
+		var part, rows int64
+		if err := q.QueryRowContext(ctx, query, from, to).Scan(&part, &rows); err != nil {
+			return found, err
+		}
+		found += part
+		if stride = min(2*stride, 1<<62); rows > int64(n)/2 {
+			stride = uint64(n)
+		}
+		if to == last {
+			break
+		}
+		from = to + 1
+	}
+	return found, nil
 }
 
 // verify refuses a key whose literal does not lead back to its row, before a
@@ -401,13 +472,4 @@ func float(integer string) float64 {
 // Has tells whether a column is part of the key.
 func (k Key) Has(column string) bool {
 	return slices.ContainsFunc(k.Columns, func(c KeyColumn) bool { return strings.EqualFold(c.Name, column) })
-}
-
-// Sample is the condition of some range, to plan a statement with and to show.
-func (k Key) Sample() string {
-	zero := make(Pos, len(k.Columns))
-	for i := range zero {
-		zero[i] = "0"
-	}
-	return k.after(zero)[0] + " AND " + k.upto(zero)
 }

@@ -62,7 +62,7 @@ func column(t *testing.T, q lite.Querier, query string) []string {
 	return values
 }
 
-func hold(t *testing.T, db *sql.DB, fn func(context.Context, *sql.Conn) error) (lite.Timing, error) {
+func hold(t *testing.T, db *sql.DB, fn func(context.Context, lite.Querier) error) (lite.Timing, error) {
 	w := lite.Writer{DB: db}
 	return w.Hold(t.Context(), fn)
 }
@@ -169,12 +169,12 @@ func walk(t *testing.T, db *sql.DB, size int) (scanned int) {
 		if !ok {
 			return scanned
 		}
-		changed, err := update.Run(ctx, db, r.Where)
+		changed, err := update.Run(ctx, db, r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if changed != r.Rows {
-			t.Fatalf("the range %s changed %d rows, said %d", r.Where, changed, r.Rows)
+			t.Fatalf("the range up to %s changed %d rows, said %d", r.End, changed, r.Rows)
 		}
 		scanned += r.Rows
 		cursor = r.End
@@ -292,10 +292,13 @@ func TestHoldRestoresTheConnection(t *testing.T) {
 		return slices.Concat(column(t, db, "PRAGMA busy_timeout"), column(t, db, "PRAGMA wal_autocheckpoint"), column(t, db, "PRAGMA temp_store"))
 	}
 	before := settings()
-	for name, fn := range map[string]func(context.Context, *sql.Conn) error{
-		"ok":    func(ctx context.Context, c *sql.Conn) error { mustExec(t, c, "INSERT INTO t VALUES (1)"); return nil },
-		"error": func(context.Context, *sql.Conn) error { return errors.New("no") },
-		"rolled back underneath": func(ctx context.Context, c *sql.Conn) error {
+	for name, fn := range map[string]func(context.Context, lite.Querier) error{
+		"ok": func(ctx context.Context, c lite.Querier) error {
+			mustExec(t, c, "INSERT INTO t VALUES (1)")
+			return nil
+		},
+		"error": func(context.Context, lite.Querier) error { return errors.New("no") },
+		"rolled back underneath": func(ctx context.Context, c lite.Querier) error {
 			mustExec(t, c, "ROLLBACK")
 			return errors.New("no")
 		},
@@ -316,7 +319,7 @@ func TestHoldRestoresTheConnection(t *testing.T) {
 // TestHoldKeepsTempTables: changing temp_store drops the TEMP tables of a connection.
 func TestHoldKeepsTempTables(t *testing.T) {
 	db := open(t, "CREATE TEMP TABLE mine AS SELECT 7 AS a")
-	if _, err := hold(t, db, func(context.Context, *sql.Conn) error { return nil }); err != nil {
+	if _, err := hold(t, db, func(context.Context, lite.Querier) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if got := column(t, db, "SELECT a FROM temp.mine"); got[0] != "7" {
@@ -329,7 +332,7 @@ func TestHoldAfterPanic(t *testing.T) {
 	db := open(t, "CREATE TABLE t (a)")
 	func() {
 		defer func() { recover() }()
-		hold(t, db, func(ctx context.Context, c *sql.Conn) error {
+		hold(t, db, func(ctx context.Context, c lite.Querier) error {
 			mustExec(t, c, "INSERT INTO t VALUES (1)")
 			panic("transform")
 		})
@@ -350,7 +353,7 @@ func TestHoldIsBusyAtOnce(t *testing.T) {
 	defer other.Close()
 	other.SetMaxOpenConns(1)
 	mustExec(t, other, "BEGIN IMMEDIATE")
-	timing, err := hold(t, db, func(context.Context, *sql.Conn) error { return nil })
+	timing, err := hold(t, db, func(context.Context, lite.Querier) error { return nil })
 	if lite.Classify(err) != lite.Busy {
 		t.Errorf("%v, want busy", err)
 	}
@@ -365,7 +368,7 @@ func TestHoldIsBusyAtOnce(t *testing.T) {
 func TestGuarded(t *testing.T) {
 	db := open(t, "CREATE TABLE t (a)", "CREATE TABLE cp (n)",
 		"CREATE TRIGGER r BEFORE INSERT ON t WHEN new.a = 13 BEGIN SELECT RAISE(ROLLBACK, 'unlucky'); END")
-	_, err := hold(t, db, func(ctx context.Context, c *sql.Conn) error {
+	_, err := hold(t, db, func(ctx context.Context, c lite.Querier) error {
 		err := lite.Guarded(ctx, c, func() error {
 			c.ExecContext(ctx, "INSERT INTO t VALUES (13)") // the error is ignored: the planted bug
 			return nil
@@ -450,19 +453,42 @@ func TestWALUpkeep(t *testing.T) {
 func TestLift(t *testing.T) {
 	db := open(t, "PRAGMA wal_autocheckpoint = 123")
 	w := lite.Writer{DB: db, Lift: 5000}
-	nothing := func(context.Context, *sql.Conn) error { return nil }
+	nothing := func(context.Context, lite.Querier) error { return nil }
 	setting := func() string { return column(t, db, "PRAGMA wal_autocheckpoint")[0] }
 	for range 2 {
 		if _, err := w.Hold(t.Context(), nothing); err != nil || setting() != "5000" {
 			t.Errorf("lifted to %s, %v", setting(), err)
 		}
 	}
-	if err := w.Restore(t.Context()); err != nil || setting() != "123" {
+	if err := w.Close(t.Context()); err != nil || setting() != "123" {
 		t.Errorf("restored to %s, %v", setting(), err)
 	}
 	mustExec(t, db, "PRAGMA wal_autocheckpoint = 0")
 	off := lite.Writer{DB: db, Lift: 5000}
 	if _, err := off.Hold(t.Context(), nothing); err != nil || setting() != "0" {
 		t.Errorf("a host that keeps its log itself got %s, %v", setting(), err)
+	}
+}
+
+// TestCountStrides counts over gaps and the ends of the integers.
+func TestCountStrides(t *testing.T) {
+	db := open(t, "CREATE TABLE t (id INTEGER PRIMARY KEY, v INT)",
+		"INSERT INTO t VALUES (-9223372036854775808, 1), (-5, 1), (0, 0), (9223372036854775807, 1)",
+		"INSERT INTO t SELECT value, value % 2 FROM (WITH RECURSIVE c(value) AS (SELECT 1000000 UNION ALL SELECT value + 1 FROM c WHERE value < 1000999) SELECT value FROM c)")
+	table, err := lite.LoadTable(t.Context(), db, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lower, upper, err := table.Key.Bounds(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n < 3000; n = n*3 + 1 {
+		if found, err := table.Key.CountStrides(t.Context(), db, lower, upper, n, "v = 1"); err != nil || found != 503 {
+			t.Errorf("strides of %d: %d, %v; want 503", n, found, err)
+		}
+		if found, err := table.Key.Count(t.Context(), db, upper, n, "v = 1"); err != nil || found != 503 {
+			t.Errorf("reads of %d: %d, %v; want 503", n, found, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -64,18 +65,21 @@ func (k Key) SelectStatement(columns, cond string, args []any) Statement {
 	return Statement{head: "SELECT " + columns + " FROM " + k.from(), cond: cond, Args: args}
 }
 
-// SQL is the statement for one range. The newline ends a comment in cond.
-func (s Statement) SQL(where string) string {
-	if s.cond == "" {
-		return s.head + " WHERE " + where
+// SQL is the statement for one range, and its arguments. The newline ends a
+// comment in the condition.
+func (s Statement) SQL(r Range) (string, []any) {
+	text := s.head + " WHERE "
+	if s.cond != "" {
+		text += "(" + s.cond + "\n) AND "
 	}
-	return s.head + " WHERE " + where + " AND (" + s.cond + "\n)"
+	return text + r.where.sql, slices.Concat(s.Args, r.where.args)
 }
 
 // Run executes the statement for one range and returns how many rows it matched.
 // (SQLite counts rows it rewrote with the same values, too.)
-func (s Statement) Run(ctx context.Context, q Querier, where string) (int, error) {
-	result, err := q.ExecContext(ctx, s.SQL(where), s.Args...)
+func (s Statement) Run(ctx context.Context, q Querier, r Range) (int, error) {
+	text, args := s.SQL(r)
+	result, err := q.ExecContext(ctx, text, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -83,29 +87,27 @@ func (s Statement) Run(ctx context.Context, q Querier, where string) (int, error
 	return int(n), err
 }
 
-// Compile asks SQLite for its plan of the statement over a middle range, and
-// refuses a plan that is not one search of the key: each batch would then cost
-// as much as the whole table.
-func (s Statement) Compile(ctx context.Context, q Querier, k Key) error {
-	sample := make(Pos, len(k.Columns))
-	for i := range sample {
-		sample[i] = "0"
-	}
-	for _, leg := range k.after(sample) {
-		if err := s.compile(ctx, q, k, leg+" AND "+k.upto(sample)); err != nil {
-			return err
-		}
-	}
-	return nil
+// Int runs a statement that selects one number.
+func (s Statement) Int(ctx context.Context, q Querier, r Range) (n int64, err error) {
+	text, args := s.SQL(r)
+	err = q.QueryRowContext(ctx, text, args...).Scan(&n)
+	return n, err
 }
 
-func (s Statement) compile(ctx context.Context, q Querier, k Key, where string) error {
-	plan, err := Plan(ctx, q, s.SQL(where), s.Args)
-	if err != nil {
-		return err
-	}
-	if !strings.HasPrefix(plan[0], "SEARCH") {
-		return fmt.Errorf("%w: SQLite plans %q for the key %s of %s", ErrScan, plan[0], Idents(k.Names()), k.Table)
+// Compile asks SQLite for its plan of the statement over some range, and refuses
+// a plan that is not one search of the key: each batch would then cost as much as
+// the whole table.
+func (s Statement) Compile(ctx context.Context, q Querier, k Key) error {
+	sample := k.Sample()
+	for _, leg := range k.after(sample.End) {
+		text, args := s.SQL(Range{where: leg.and(k.upto(sample.End))})
+		plan, err := Plan(ctx, q, text, args)
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(plan[0], "SEARCH") {
+			return fmt.Errorf("%w: SQLite plans %q for the key %s of %s", ErrScan, plan[0], Idents(k.Names()), k.Table)
+		}
 	}
 	return nil
 }
