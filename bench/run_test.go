@@ -15,7 +15,7 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-const smallRows = 2_000
+const smallRows = 600
 
 func smallConfig(dir string) Config {
 	return Config{
