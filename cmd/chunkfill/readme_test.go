@@ -46,7 +46,7 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
-// readmeDatabase is the app.db of README: 10,000 users, a quarter of them in
+// readmeDatabase is the app.db of README: 1,000 users, a quarter of them in
 // capitals, and one whose address in small letters is taken.
 func readmeDatabase(t *testing.T) {
 	t.Helper()
@@ -57,9 +57,9 @@ func readmeDatabase(t *testing.T) {
 	defer db.Close()
 	for _, statement := range []string{
 		`CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT UNIQUE)`,
-		`WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 10000)
+		`WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 1000)
 			INSERT INTO users SELECT i, CASE i % 4 WHEN 0 THEN 'User' ELSE 'user' END || i || '@example.org' FROM c`,
-		`INSERT INTO users VALUES (10001, 'USER1@example.org')`,
+		`INSERT INTO users VALUES (1001, 'USER1@example.org')`,
 	} {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatal(err)
