@@ -32,6 +32,7 @@ func (r *runner) walk(ctx context.Context) error {
 			return err
 		}
 		n, size := r.size()
+		before := r.last.Log
 		out, err := r.batch(ctx, bound, n)
 		if err != nil {
 			if err = r.failed(ctx, out, err); err != nil {
@@ -46,7 +47,7 @@ func (r *runner) walk(ctx context.Context) error {
 			continue
 		}
 		r.succeeded(out, size)
-		if err := r.pace(ctx, out); err != nil {
+		if err := r.pace(ctx, before, out); err != nil {
 			return err
 		}
 	}

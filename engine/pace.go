@@ -102,8 +102,10 @@ func (r *runner) waitOut(ctx context.Context, obstacle func(held bool) throttle.
 		if err := r.rest(ctx, poll); err != nil {
 			return err
 		}
-		if err := r.checkpointWAL(ctx); err != nil {
-			return err
+		if r.e.keeper != nil {
+			if err := r.renewLog(ctx); err != nil {
+				return err
+			}
 		}
 		cp, err := checkpoint.Load(ctx, r.e.readQuerier(), r.spec.Name)
 		if err == nil && cp.Request.Control != checkpoint.NoControl {
@@ -161,13 +163,13 @@ const (
 )
 
 // pace is what happens between two holds.
-func (r *runner) pace(ctx context.Context, out outcome) error {
+func (r *runner) pace(ctx context.Context, before lite.Log, out outcome) error {
 	began := time.Now()
 	p := r.pacer.After(began, out.Batch)
 	if err := r.yield(ctx, p); err != nil {
 		return err
 	}
-	if err := r.maintainWAL(ctx, out); err != nil {
+	if err := r.maintainWAL(ctx, before, out); err != nil {
 		return err
 	}
 	delay := r.limiter.Delay(time.Now(), out.Rows)

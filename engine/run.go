@@ -69,6 +69,7 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 	defer e.leave(r)
 	if r.cp.Phase != checkpoint.Done {
 		err = r.end(ctx, r.run(ctx))
+		r.awaitCopy()
 	}
 	return errors.Join(err, r.writer.Close(context.WithoutCancel(ctx)))
 }
