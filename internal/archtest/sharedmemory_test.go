@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -43,9 +44,11 @@ func opensFiles(n ast.Node) bool {
 			return false
 		}
 		from, ok := call.X.(*ast.Ident)
-		return ok && from.Name == "os" && call.Sel.Name != "Remove" && call.Sel.Name != "Stat" && call.Sel.Name != "Lstat"
+		return ok && from.Name == "os" && slices.Contains(openers, call.Sel.Name)
 	})
 }
+
+var openers = []string{"Create", "Open", "OpenFile", "OpenInRoot", "ReadFile", "Truncate", "WriteFile"}
 
 func contains(n ast.Node, is func(ast.Node) bool) (found bool) {
 	ast.Inspect(n, func(n ast.Node) bool {
