@@ -15,8 +15,8 @@ import (
 // The log begins anew only when all of it is in the file at the moment of a write.
 // So most of it is copied while the job works on; then the job stands still, waits
 // for a moment without live writes, and copies the rest. Where live writes come in
-// between, it tries again later, and only a log that has become twice as long as
-// meant is finished in a hold.
+// between, it tries again later, and only a log that has become a third longer
+// than meant is finished in a hold.
 type upkeep struct {
 	budget  int // frames the log may have where rows lie scattered
 	perRow  float64
@@ -25,8 +25,8 @@ type upkeep struct {
 }
 
 const (
-	// SQLite checkpoints by itself at 1000 frames; so do we.
-	ownLimit = 1000
+	// With what is tried in vain and a batch on top the file stays below 8 MB.
+	ownLimit = 1300
 	// Where a row costs this many frames, as with an index that is ordered otherwise
 	// than the table, the same pages are written again and again. A longer log
 	// copies them once.
@@ -112,10 +112,10 @@ func (r *runner) renewLog(ctx context.Context) error {
 	began := time.Now()
 	log, err := lite.CheckpointWAL(context.WithoutCancel(ctx), r.e.keeper)
 	r.report(HoldKeeper, 0, 0, lite.Timing{Held: time.Since(began)})
-	if err == nil && log.Pending > 0 && log.Frames > 2*r.upkeep.wholeBy()*9/10 {
+	if err == nil && log.Pending > 0 && log.Frames > r.upkeep.wholeBy()*4/3 {
 		log, err = r.finishLog(ctx)
 	}
-	r.upkeep.next = log.Frames + r.upkeep.wholeBy()/4
+	r.upkeep.next = log.Frames + r.upkeep.wholeBy()/8
 	if err == nil {
 		r.last.Log = log
 	}
