@@ -67,13 +67,14 @@ const (
 	ChildLoad  ChildKind = "load"  // the live load of a second process
 )
 
-// Config says what to measure. The zero value is the full comparison at 250,000
-// and 1.9 million rows, which takes more than an hour.
+// Config says what to measure. The zero value is the full comparison at up to
+// 1.9 million rows, which takes some hours.
 type Config struct {
 	// Dir for the generated files and their copies; it must exist. "" means a
 	// temporary one, removed at the end. A generated file found there is used again.
 	Dir string `json:"-"`
-	// Sizes of the table, in rows; none means 250,000 and dataset.DefaultRows.
+	// Sizes of the table, in rows; none means 50,000, 250,000 and
+	// dataset.DefaultRows: growth shows at sizes that every contender can finish.
 	Sizes []int `json:"sizes"`
 	// Shapes of the data; none means both.
 	Shapes []dataset.Shape `json:"shapes"`
@@ -87,7 +88,7 @@ type Config struct {
 	Seed uint64 `json:"seed"`
 	// Idle is how long the load is measured without a rewrite; 0 means 2 s.
 	Idle time.Duration `json:"idle_ns"`
-	// Bound ends contenders that would take too long; 0 means 30 s. What they have
+	// Bound ends contenders that would take too long; 0 means 60 s. What they have
 	// not done by then is said, not extrapolated.
 	Bound time.Duration `json:"bound_ns"`
 	// Handicap is slept after each batch of chunkfill: a slowness made on purpose,
@@ -132,7 +133,7 @@ func (c Config) Validate() error {
 
 func (c Config) withDefaults() Config {
 	if len(c.Sizes) == 0 {
-		c.Sizes = []int{250_000, dataset.DefaultRows}
+		c.Sizes = []int{50_000, 250_000, dataset.DefaultRows}
 	}
 	if len(c.Shapes) == 0 {
 		c.Shapes = []dataset.Shape{dataset.Clustered, dataset.Scattered}
@@ -150,7 +151,7 @@ func (c Config) withDefaults() Config {
 	c.Sizes = slices.Sorted(slices.Values(c.Sizes))
 	setDefault(&c.Rounds, 6)
 	setDefault(&c.Idle, 2*time.Second)
-	setDefault(&c.Bound, 30*time.Second)
+	setDefault(&c.Bound, 60*time.Second)
 	return c
 }
 
