@@ -15,7 +15,7 @@ type Holds struct {
 	P50   time.Duration     `json:"p50_ns"`
 	P99   time.Duration     `json:"p99_ns"`
 	Max   time.Duration     `json:"max_ns"`
-	Over  timeline.Timeline `json:"over_time"` // longest, ns, by the time it began
+	Over  timeline.Timeline `json:"over_time"` // longest at each time, ns
 }
 
 type holdRecorder struct {
@@ -37,7 +37,7 @@ func (h *holdRecorder) add(began, ended time.Time) {
 	h.N++
 	h.Total += held
 	h.Max = max(h.Max, held)
-	h.Over.Add(began, float64(held))
+	h.Over.AddSpan(began, ended, float64(held))
 	_ = h.histogram.RecordValue(min(held, longestHold).Microseconds()) // always within its range
 }
 

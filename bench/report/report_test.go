@@ -220,7 +220,7 @@ func TestScalesHoldTheirValues(t *testing.T) {
 
 func TestNumber(t *testing.T) {
 	for v, want := range map[float64]string{0: "0", 1: "1", 0.01: "0.01", 0.0526: "0.053", 1.25: "1.25", 9.999: "10", 12.34: "12.3",
-		100: "100", 999: "999", 1000: "1k", 1_900_000: "1.9M", 250_000: "250k", 2.5e10: "25G", -3: "-3"} {
+		100: "100", 999: "999", 1000: "1000", 9999: "9999", 10_000: "10k", 1_900_000: "1.9M", 250_000: "250k", 2.5e10: "25G", -3: "-3"} {
 		if got := number(v); got != want {
 			t.Errorf("%v: %q, want %q", v, got, want)
 		}

@@ -78,8 +78,11 @@ func nines() scale {
 	return s
 }
 
-// number writes three digits and thousands as k or M.
+// number writes three digits, and from ten thousand on k or M.
 func number(v float64) string {
+	if math.Abs(v) < 9999.5 {
+		return trim(v)
+	}
 	for _, unit := range []struct {
 		of   float64
 		name string

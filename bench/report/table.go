@@ -138,8 +138,11 @@ func goalLines(r bench.Results) []goalLine {
 		if g.Known() {
 			state = map[bool]string{true: "met", false: "missed"}[g.Met()]
 		}
-		lines = append(lines, goalLine{Name: g.Name, Shape: string(g.Shape), State: state,
-			Limit: sign + " " + number(g.Limit) + " " + g.Unit, Got: spread(g.Got)})
+		limit := sign + " " + number(g.Limit) + " " + g.Unit
+		if g.Widened {
+			limit += " (3 x idle p99)"
+		}
+		lines = append(lines, goalLine{Name: g.Name, Shape: string(g.Shape), State: state, Limit: limit, Got: spread(g.Got)})
 	}
 	return lines
 }

@@ -37,6 +37,14 @@ func (t *Timeline) Add(at time.Time, value float64) {
 	t.Max[i] = max(t.Max[i], value)
 }
 
+// AddSpan records a value that held from one time to another.
+func (t *Timeline) AddSpan(from, to time.Time, value float64) {
+	t.Add(to, value) // first, so that the width is final
+	for at := from; at.Before(to); at = at.Add(t.Width) {
+		t.Add(at, value)
+	}
+}
+
 func (t *Timeline) bucket(at time.Time) int {
 	return int(max(0, at.Sub(t.Start)) / t.Width)
 }

@@ -1,6 +1,7 @@
 package timeline
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -17,6 +18,20 @@ func TestKeepsThePeakOfEachStretch(t *testing.T) {
 	}
 	if len(line.Max) != 3 || line.Max[0] != 5 || line.Max[1] != 0 || line.Max[2] != 7 {
 		t.Errorf("timeline %v, want [5 0 7]", line.Max)
+	}
+}
+
+// Planted: only the ends of a span recorded.
+func TestSpanCoversAllOfIt(t *testing.T) {
+	line := New(start)
+	line.AddSpan(start.Add(60*time.Millisecond), start.Add(260*time.Millisecond), 4)
+	line.AddSpan(start.Add(310*time.Millisecond), start.Add(320*time.Millisecond), 2)
+	if want := []float64{0, 4, 4, 4, 4, 4, 2}; !slices.Equal(line.Max, want) {
+		t.Errorf("timeline %v, want %v", line.Max, want)
+	}
+	line.AddSpan(start, start.Add(time.Hour), 9)
+	if len(line.Max) > maxBuckets || slices.Min(line.Max) != 9 {
+		t.Errorf("an hour in %d buckets, least %v", len(line.Max), slices.Min(line.Max))
 	}
 }
 
