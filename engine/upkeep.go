@@ -15,7 +15,7 @@ import (
 // The log begins anew only when all of it is in the file at the moment of a write.
 // So most of it is copied while the job works on; then the job stands still, waits
 // for a moment without live writes, and copies the rest. Where live writes come in
-// between, it tries again later, and only a log that has become a third longer
+// between, it tries again later, and only a log that has become a quarter longer
 // than meant is finished in a hold.
 type upkeep struct {
 	budget  int // frames the log may have where rows lie scattered
@@ -30,7 +30,7 @@ const (
 	// Where a row costs this many frames, as with an index that is ordered otherwise
 	// than the table, the same pages are written again and again. A longer log
 	// copies them once.
-	scattered = 0.5
+	scattered = 0.8
 	// What a batch of fewer rows writes is mostly its checkpoint.
 	enough = 100
 )
@@ -54,7 +54,7 @@ func (u *upkeep) observe(before, after lite.Log, changed int) {
 		u.next, grown = 0, after.Frames
 	}
 	if changed >= enough {
-		u.perRow += (float64(grown)/float64(changed) - u.perRow) / 8
+		u.perRow += (float64(grown)/float64(changed) - u.perRow) / 32
 	}
 }
 
@@ -112,7 +112,7 @@ func (r *runner) renewLog(ctx context.Context) error {
 	began := time.Now()
 	log, err := lite.CheckpointWAL(context.WithoutCancel(ctx), r.e.keeper)
 	r.report(HoldKeeper, 0, 0, lite.Timing{Held: time.Since(began)})
-	if err == nil && log.Pending > 0 && log.Frames > r.upkeep.wholeBy()*4/3 {
+	if err == nil && log.Pending > 0 && log.Frames > r.upkeep.wholeBy()*5/4 {
 		log, err = r.finishLog(ctx)
 	}
 	r.upkeep.next = log.Frames + r.upkeep.wholeBy()/8
