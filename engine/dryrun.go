@@ -30,9 +30,6 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (Rehearsal, error) {
 		return Rehearsal{}, err
 	}
 	q, key := e.readQuerier(), p.table.Key
-	if err := p.table.CheckNulls(ctx, q); err != nil {
-		return Rehearsal{}, err
-	}
 	d := Rehearsal{Table: p.table.Name, Key: strings.Join(key.Names(), ", "), Matching: -1}
 	if err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Ident(p.table.Name)).Scan(&d.Rows); err != nil {
 		return d, fmt.Errorf("count the rows of %s: %w", p.table.Name, err)

@@ -23,7 +23,8 @@ type plan struct {
 	fingerprint string
 }
 
-// prepare validates a job without writing anything.
+// prepare validates a job without writing anything. Only a new job whose key
+// could hold NULLs makes it look through an index.
 func (e *Engine) prepare(ctx context.Context, job jobs.Job) (plan, error) {
 	spec := job.Spec()
 	if err := spec.Validate(); err != nil {
@@ -42,7 +43,15 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (plan, error) {
 		return plan{}, fmt.Errorf("job %s: %w", spec.Name, err)
 	}
 	p.fingerprint = p.identity()
-	return p, p.checkBegun(ctx, conn)
+	begun, err := checkpoint.Load(ctx, conn, spec.Name)
+	conn.Close() // the rest reads elsewhere, and there may be but one
+	switch {
+	case err == nil:
+		return p, p.compatible(begun)
+	case !errors.Is(err, checkpoint.ErrUnknown):
+		return plan{}, err
+	}
+	return p, p.table.CheckNulls(ctx, e.readQuerier())
 }
 
 // check compiles every part of the job, alone and together.
@@ -166,19 +175,8 @@ func (p plan) identity() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// checkBegun refuses a job that this database knows under another definition, or
-// as cancelled, before anything is registered.
-func (p plan) checkBegun(ctx context.Context, q checkpoint.Querier) error {
-	begun, err := checkpoint.Load(ctx, q, p.spec.Name)
-	if errors.Is(err, checkpoint.ErrUnknown) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return p.compatible(begun)
-}
-
+// compatible refuses a job that this database knows under another definition, or
+// as cancelled.
 func (p plan) compatible(begun checkpoint.Checkpoint) error {
 	if begun.Fingerprint != p.fingerprint {
 		return fmt.Errorf("%w: %s was begun as %q and is now %q (a changed column declaration or Version counts too); "+

@@ -84,7 +84,7 @@ func (e *Engine) newRunner(p plan) (*runner, error) {
 		return nil, err
 	}
 	r := &runner{
-		plan: p, e: e, writer: lite.Writer{DB: e.db, Lift: 4 * ownLimit}, log: e.log.With("migration", p.spec.Name, "table", p.spec.Table),
+		plan: p, e: e, writer: e.newWriter(), log: e.log.With("migration", p.spec.Name, "table", p.spec.Table),
 		calls: p.open(), limiter: limiter, window: window,
 		sizer:  throttle.NewSizer(throttle.SizerConfig{ContendedHold: e.cfg.TargetHold, QuietHold: e.cfg.QuietHold}),
 		pacer:  throttle.NewPacer(throttle.PacerConfig{SoleProcess: e.cfg.SoleProcess}),
@@ -93,6 +93,15 @@ func (e *Engine) newRunner(p plan) (*runner, error) {
 	}
 	r.setPass(1, nil)
 	return r, nil
+}
+
+// newWriter holds the writer for a job. Where there is a keeper, no commit of
+// ours or of the host checkpoints the log while the job runs.
+func (e *Engine) newWriter() lite.Writer {
+	if e.keeper == nil {
+		return lite.Writer{DB: e.db}
+	}
+	return lite.Writer{DB: e.db, KeepsLog: true, Lift: 4 * ownLimit}
 }
 
 func parseWindow(text string) (*throttle.Window, error) {
@@ -161,15 +170,15 @@ func (r *runner) take(ctx context.Context) error {
 	return r.persist(ctx, func(ctx context.Context, c lite.Querier) error { return r.takeTx(ctx, c, fresh) })
 }
 
-// survey looks at what only a new job needs and what takes long on a large
-// table, on the reader where there is one.
+// survey counts the rows for a new job whose progress cannot be told otherwise,
+// on the reader where there is one.
 func (r *runner) survey(ctx context.Context) (total int64, err error) {
 	q := r.e.readQuerier()
 	if _, err := checkpoint.Load(ctx, q, r.spec.Name); !errors.Is(err, checkpoint.ErrUnknown) {
 		return 0, err
 	}
-	if err := r.table.CheckNulls(ctx, q); err != nil || r.table.Key.Rowid {
-		return 0, err
+	if r.table.Key.Rowid {
+		return 0, nil
 	}
 	// A key without arithmetic: progress is told by counting.
 	err = q.QueryRowContext(ctx, "SELECT count(*) FROM "+r.table.Key.From()).Scan(&total)

@@ -21,6 +21,7 @@ type upkeep struct {
 	budget  int // frames the log may have where rows lie scattered
 	perRow  float64
 	next    int           // length of the log at the next try to begin it anew, if that is longer
+	alone   int           // batches since a live write waited
 	copying chan struct{} // closed at the end of a copy that is under way; nil if none is
 }
 
@@ -47,6 +48,13 @@ func (u *upkeep) wholeBy() int {
 	return ownLimit
 }
 
+// goodMoment tells whether the next live write is likely some way off: one has
+// just got through, or none is about. There is no waiting for it for ever.
+func (u *upkeep) goodMoment(log lite.Log) bool {
+	const nobodyAbout = 50 // batches
+	return u.alone == 0 || u.alone > nobodyAbout || log.Frames > u.wholeBy()*9/8
+}
+
 // observe learns how many frames a row costs.
 func (u *upkeep) observe(before, after lite.Log, changed int) {
 	grown := after.Frames - before.Frames
@@ -67,8 +75,11 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	u, log := &r.upkeep, out.timing.Log
 	u.observe(before, log, out.Changed)
 	r.writer.Lift = 4 * u.wholeBy()
+	if u.alone++; out.Waited {
+		u.alone = 0
+	}
 	switch {
-	case log.Frames >= max(u.wholeBy(), u.next):
+	case log.Frames >= max(u.wholeBy(), u.next) && u.goodMoment(log):
 		return r.renewLog(ctx)
 	case log.Pending >= u.wholeBy()/2 && !r.isCopying():
 		r.copyLog(ctx)

@@ -23,6 +23,10 @@ type Timing struct {
 type Writer struct {
 	DB *sql.DB
 
+	// KeepsLog says that somebody else checkpoints the write-ahead log: then no
+	// commit of a hold does.
+	KeepsLog bool
+
 	// While the write-ahead log may grow beyond what SQLite lets it (1000 frames),
 	// every commit of the host would checkpoint all of it. Lift raises that limit
 	// between our holds to so many frames, 0 leaves it; Close brings the host's
@@ -102,7 +106,7 @@ func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Con
 		}
 	}()
 	ctx = context.WithoutCancel(ctx)
-	host, err := borrowPragmas(ctx, conn)
+	host, err := borrowPragmas(ctx, conn, w.KeepsLog)
 	if err != nil {
 		return t, err
 	}
@@ -207,7 +211,7 @@ type pragmas struct {
 const memory = 2 // PRAGMA temp_store
 
 // borrowPragmas sets what a hold needs and remembers what was there.
-func borrowPragmas(ctx context.Context, c *sql.Conn) (pragmas, error) {
+func borrowPragmas(ctx context.Context, c *sql.Conn, keepsLog bool) (pragmas, error) {
 	var p pragmas
 	for name, to := range map[string]any{"busy_timeout": &p.busyTimeout, "temp_store": &p.tempStore, "wal_autocheckpoint": &p.autoCheckpoint} {
 		if err := c.QueryRowContext(ctx, "PRAGMA "+name).Scan(to); err != nil {
@@ -218,9 +222,11 @@ func borrowPragmas(ctx context.Context, c *sql.Conn) (pragmas, error) {
 	if err != nil {
 		return p, fmt.Errorf("read the connection's settings: %w", err)
 	}
-	// No waiting inside SQLite. No automatic WAL checkpoint inside our COMMIT
-	// either: upkeep does it in a hold of its own.
-	return p, p.set(ctx, c, 0, memory, 0)
+	autoCheckpoint := p.autoCheckpoint
+	if keepsLog {
+		autoCheckpoint = 0
+	}
+	return p, p.set(ctx, c, 0, memory, autoCheckpoint) // no waiting inside SQLite
 }
 
 func (p pragmas) restore(ctx context.Context, c *sql.Conn) error {
