@@ -1,0 +1,12 @@
+// Command chunkfill-vet is the gate of `chunkfill preflight` as a tool of go vet:
+//
+//	go vet -vettool=$(which chunkfill-vet) ./...
+package main
+
+import (
+	"golang.org/x/tools/go/analysis/unitchecker"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/preflight/analysis"
+)
+
+func main() { unitchecker.Main(analysis.Analyzer) }

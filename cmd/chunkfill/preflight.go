@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/preflight"
+	"github.com/chunkfill/chunkfill/cmd/internal/preflight/gather"
+	"github.com/chunkfill/chunkfill/cmd/internal/preflight/report"
+	"github.com/chunkfill/chunkfill/cmd/internal/preflight/suggest"
+)
+
+// preflightOptions are the flags of `chunkfill preflight`.
+type preflightOptions struct {
+	dir                              folder
+	base, diff, body, format, config string
+	all                              bool
+}
+
+func preflightCommand() *cobra.Command { return preflightIn(".") }
+
+// folder is where file names are given from; tests work elsewhere than here.
+type folder string
+
+func (f folder) join(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(string(f), name)
+}
+
+// read reads a file, or standard input for "-".
+func (f folder) read(stdin io.Reader, name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(stdin)
+	}
+	return os.ReadFile(f.join(name))
+}
+
+func preflightIn(dir folder) *cobra.Command {
+	o := preflightOptions{dir: dir}
+	cmd := &cobra.Command{
+		Use:   "preflight {--base REV | --diff FILE | --all [DIR…] | FILE…}",
+		Short: "Find statements that scan or rewrite a table and that nobody decided on",
+		Long: `Finds SQL in Go and .sql files whose cost grows with a table: index builds,
+ALTER TABLE, UPDATE and DELETE of more than the rows of one key, and their like.
+Each needs a decision of its author: a call of RunAsyncMigration around it, an
+annotation above it, or the scale declared in the pull request. MIGRATIONS.md is
+the rule, docs/preflight.md says what is seen and what is not.
+
+Exit status: 0 clean, 1 findings, 2 could not run.`,
+		Args: func(cmd *cobra.Command, args []string) error { return o.validate(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return usageIfFailed(o.run(cmd, args)) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.base, "base", "", "judge the lines added since the merge base with this revision")
+	f.StringVar(&o.diff, "diff", "", "judge the lines that this diff adds; - is standard input")
+	f.BoolVar(&o.all, "all", false, "judge every file below the folders given, by default this one")
+	f.StringVar(&o.body, "pr-body", "", "file with the body of the pull request; - is standard input")
+	f.StringVar(&o.format, "format", "text", strings.Join(report.Formats, ", "))
+	f.StringVar(&o.config, "config", "", "configuration file (default: "+preflight.ConfigName+" here or above)")
+	cmd.AddCommand(rulesCommand(), explainCommand(), suggestCommand(dir))
+	return cmd
+}
+
+// usageIfFailed makes every failure but findings exit status 2: a gate that
+// could not run must not look like one that found something, or nothing.
+func usageIfFailed(err error) error {
+	var status exitStatus
+	if err == nil || errors.As(err, &status) {
+		return err
+	}
+	return usageError{err}
+}
+
+func (o *preflightOptions) validate(cmd *cobra.Command, args []string) error {
+	scopes := 0
+	for _, given := range []bool{cmd.Flags().Changed("base"), cmd.Flags().Changed("diff"), o.all || len(args) > 0} {
+		if given {
+			scopes++
+		}
+	}
+	switch {
+	case scopes != 1:
+		return usagef("say what to judge, one of: --base REV, --diff FILE, --all [DIR…], FILE…")
+	case cmd.Flags().Changed("base") && (o.base == "" || strings.HasPrefix(o.base, "-")):
+		return usagef("--base %q is no revision", o.base)
+	case cmd.Flags().Changed("pr-body") && o.body == "":
+		return usagef("--pr-body is empty: give a file, or - for standard input")
+	case o.body == "-" && o.diff == "-":
+		return usagef("--diff and --pr-body cannot both be standard input")
+	}
+	return nil
+}
+
+func (o *preflightOptions) run(cmd *cobra.Command, args []string) error {
+	in, err := o.gather(cmd.Context(), cmd.InOrStdin(), args)
+	if err != nil {
+		return err
+	}
+	if o.body != "" {
+		text, err := o.dir.read(cmd.InOrStdin(), o.body)
+		if err != nil {
+			return fmt.Errorf("--pr-body: %w", err)
+		}
+		body := string(text)
+		in.Body = &body
+	}
+	result, err := preflight.Check(in)
+	if err != nil {
+		return err
+	}
+	if err := o.write(cmd.OutOrStdout(), result); err != nil {
+		return err
+	}
+	if len(result.Findings) > 0 {
+		return exitStatus(exitFailed)
+	}
+	return nil
+}
+
+func (o *preflightOptions) gather(ctx context.Context, stdin io.Reader, args []string) (in preflight.Input, err error) {
+	name, err := o.configName()
+	if err != nil {
+		return in, err
+	}
+	config, err := preflight.ReadConfig(name)
+	if err != nil {
+		return in, err
+	}
+	tree, err := gather.Open(ctx, string(o.dir), config)
+	if err != nil {
+		return in, err
+	}
+	switch {
+	case o.base != "":
+		return tree.Base(ctx, o.base)
+	case o.diff != "":
+		text, err := o.dir.read(stdin, o.diff)
+		if err != nil {
+			return in, fmt.Errorf("--diff: %w", err)
+		}
+		return tree.Diff(ctx, text)
+	case o.all && len(args) == 0:
+		return tree.All(ctx, []string{"."})
+	case o.all:
+		return tree.All(ctx, args)
+	}
+	return tree.Files(ctx, args)
+}
+
+func (o *preflightOptions) configName() (string, error) {
+	if o.config != "" {
+		return o.dir.join(o.config), nil
+	}
+	return preflight.FindConfig(string(o.dir))
+}
+
+// write adds to the step summary where a GitHub workflow has one.
+func (o *preflightOptions) write(out io.Writer, r *preflight.Report) error {
+	name := os.Getenv("GITHUB_STEP_SUMMARY")
+	if o.format != "github" || name == "" {
+		return report.Write(out, nil, o.format, r)
+	}
+	summary, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("open the step summary: %w", err)
+	}
+	return errors.Join(report.Write(out, summary, o.format, r), summary.Close())
+}
+
+func rulesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rules",
+		Short: "List what is found",
+		Args:  exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, r := range preflight.Rules() {
+				fmt.Fprintf(w, "%s\t%s\t%s\n", r.Code, r.Name, r.What)
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func explainCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain CODE",
+		Short: "Say what a finding means and how to settle it",
+		Args:  exactArgs("CODE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, ok := preflight.FindRule(args[0])
+			if !ok {
+				return usagef("there is no rule %q; `chunkfill preflight rules` lists them", args[0])
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n\nFound: %s.\nWhy:   %s.\nFix:   %s.\n", r.Code, r.Name, r.What, r.Why, r.Fix)
+			if r.Statement() {
+				fmt.Fprintf(cmd.OutOrStdout(), "\n%s", preflight.Ways)
+			}
+			return nil
+		},
+	}
+}
+
+func suggestCommand(dir folder) *cobra.Command {
+	return &cobra.Command{
+		Use:   "suggest {FILE:LINE | SQL | -}",
+		Short: "Print a statement as a chunked job, or annotated",
+		Args:  exactArgs("FILE:LINE, SQL or -"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			sql, err := statementText(dir, cmd.InOrStdin(), args[0])
+			if err != nil {
+				return usageIfFailed(err)
+			}
+			code, err := suggest.For(sql)
+			if err != nil {
+				return usageIfFailed(err)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), code)
+			return nil
+		},
+	}
+}
+
+var fileLine = regexp.MustCompile(`^(.+\.(?:go|sql)):([0-9]+)(?::[0-9]+)?$`)
+
+// statementText is the SQL that an argument means.
+func statementText(dir folder, stdin io.Reader, arg string) (string, error) {
+	if arg == "-" {
+		text, err := io.ReadAll(stdin)
+		return string(text), err
+	}
+	m := fileLine.FindStringSubmatch(arg)
+	if m == nil {
+		return arg, nil
+	}
+	text, err := dir.read(stdin, m[1])
+	if err != nil {
+		return "", fmt.Errorf("read the statement: %w", err)
+	}
+	line, err := strconv.Atoi(m[2])
+	if err != nil {
+		return "", fmt.Errorf("line %s: %w", m[2], err)
+	}
+	return preflight.StatementAt(m[1], text, line)
+}

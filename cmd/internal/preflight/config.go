@@ -1,0 +1,144 @@
+package preflight
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// ConfigName is the file that Find looks for.
+const ConfigName = ".chunkfill-preflight.toml"
+
+// Config says what a project's own conventions are. The zero value is the
+// default for all fields.
+type Config struct {
+	// Async names functions and methods, as "Name" or "x.Name", that run what
+	// they are given outside the boot path, besides RunAsyncMigration.
+	Async []string `toml:"async"`
+
+	// Exclude lists patterns of paths to leave out; default *_test.go, testdata,
+	// vendor. A pattern without a slash fits any element of a path, one with a
+	// slash the path from the root or a folder above it. A list given here
+	// stands instead of the default.
+	Exclude []string `toml:"exclude"`
+
+	// Keys adds to what CREATE TABLE says: for a table its keys, each a column
+	// or several joined by commas.
+	Keys map[string][]string `toml:"keys"`
+
+	// Disable lists codes of statements (PF1xx) that need no decision.
+	Disable []string `toml:"disable"`
+}
+
+// ErrConfig is returned for a configuration that does not say what it must.
+var ErrConfig = errors.New("invalid configuration")
+
+var defaultExclude = []string{"*_test.go", "testdata", "vendor"}
+
+// FindConfig looks for the configuration in dir and the folders above it, up to
+// the root of the git repository, and returns its path, or "" if there is none.
+func FindConfig(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", ConfigName, err)
+	}
+	for {
+		name := filepath.Join(dir, ConfigName)
+		if _, err := os.Stat(name); err == nil {
+			return name, nil
+		}
+		if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil || filepath.Dir(dir) == dir {
+			return "", nil
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// ReadConfig reads a configuration file; "" is the default one. An unknown field
+// is an error.
+func ReadConfig(name string) (Config, error) {
+	if name == "" {
+		return Config{}, nil
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	var c Config
+	meta, err := toml.NewDecoder(bytes.NewReader(text)).Decode(&c)
+	if err != nil {
+		return Config{}, fmt.Errorf("%w: %s: %w", ErrConfig, name, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return Config{}, fmt.Errorf("%w: %s: unknown field %s; there are async, exclude, keys and disable", ErrConfig, name, unknown[0])
+	}
+	if err := c.validate(); err != nil {
+		return Config{}, fmt.Errorf("%w: %s: %w", ErrConfig, name, err)
+	}
+	return c, nil
+}
+
+func (c Config) validate() error {
+	for _, name := range c.Async {
+		if strings.Trim(name, " ().") != name || name == "" {
+			return fmt.Errorf("async: %q is no name of a function; write it without parentheses", name)
+		}
+	}
+	for _, pattern := range c.Exclude {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			return fmt.Errorf("exclude: %q is no pattern", pattern)
+		}
+	}
+	for _, code := range c.Disable {
+		if rule, ok := FindRule(code); !ok || !rule.Statement() {
+			return fmt.Errorf("disable: %q is no code of a statement; `chunkfill preflight rules` lists them", code)
+		}
+	}
+	return nil
+}
+
+func (c Config) async() []string { return append([]string{"RunAsyncMigration"}, c.Async...) }
+
+func (c Config) disabled(code string) bool {
+	return slices.ContainsFunc(c.Disable, func(d string) bool {
+		r, _ := FindRule(d)
+		return r.Code == code
+	})
+}
+
+// Excludes reports whether a path, with slashes and from the root, is left out.
+func (c Config) Excludes(name string) bool {
+	patterns := c.Exclude
+	if patterns == nil {
+		patterns = defaultExclude
+	}
+	return slices.ContainsFunc(patterns, func(p string) bool { return fits(strings.Trim(p, "/"), name) })
+}
+
+func fits(pattern, name string) bool {
+	if strings.Contains(pattern, "/") {
+		for ; name != "."; name = path.Dir(name) {
+			if ok, _ := path.Match(pattern, name); ok {
+				return true
+			}
+		}
+		return false
+	}
+	return slices.ContainsFunc(strings.Split(name, "/"), func(element string) bool {
+		ok, _ := path.Match(pattern, element)
+		return ok
+	})
+}
+
+// Judges reports whether files of that name are looked into at all.
+func Judges(name string) bool {
+	ext := strings.ToLower(path.Ext(name))
+	return ext == ".go" || ext == ".sql"
+}

@@ -1,0 +1,76 @@
+package gather
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/preflight"
+)
+
+// diffCommand asks for the plainest diff, whatever the user's configuration.
+var diffCommand = []string{"diff", "--merge-base", "--unified=0", "--find-renames", "--no-color", "--no-ext-diff",
+	"--no-textconv", "--no-relative", "--ignore-submodules", "--src-prefix=a/", "--dst-prefix=b/"}
+
+// judged are the pathspecs of files that are looked into.
+var judged = []string{":(top,icase)*.go", ":(top,icase)*.sql"}
+
+// definitionPattern finds the files that may define a table or its keys.
+const definitionPattern = `create[[:space:]]+((temp|temporary)[[:space:]]+)?table|create[[:space:]]+unique[[:space:]]+index`
+
+// git runs a git command without a shell and returns what it prints.
+func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0")
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		return out, fmt.Errorf("git %s: %w: %s", args[0], err, firstLine(complaint.Bytes()))
+	}
+	return out, nil
+}
+
+func firstLine(text []byte) string {
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimRight(line, "\r")
+}
+
+// definitions reads the tracked files that define tables.
+func (t *Tree) definitions(ctx context.Context) func() ([]preflight.Source, error) {
+	return func() (list []preflight.Source, err error) {
+		names, err := t.grep(ctx, definitionPattern)
+		for _, name := range names {
+			if t.Config.Excludes(name) {
+				continue
+			}
+			text, err := os.ReadFile(filepath.Join(t.root, name))
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, preflight.Source{Path: name, Text: text})
+		}
+		return list, err
+	}
+}
+
+// grep lists the tracked files that hold a pattern.
+func (t *Tree) grep(ctx context.Context, pattern string) ([]string, error) {
+	if !t.git {
+		return nil, nil
+	}
+	out, err := git(ctx, t.root, append([]string{"grep", "-l", "-z", "-I", "-i", "-E", "-e", pattern, "--"}, judged...)...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 {
+		return nil, nil // git's way to say: in none
+	}
+	return strings.FieldsFunc(string(out), func(r rune) bool { return r == 0 }), err
+}
+
+func isTest(name string) bool { return strings.HasSuffix(name, "_test.go") }

@@ -1,0 +1,144 @@
+// Package goscan finds the string literals of a Go file that may be SQL, the
+// calls that they stand in and the comments above them. It parses; it does not
+// need types, so a file is judged without what it imports.
+package goscan
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Literal is a string that the program holds: one literal, or several and
+// constants joined by +. What is not known before the program runs is a
+// sqlscan.Hole.
+type Literal struct {
+	SQL string
+	At  []int // the offset in the file of each byte of SQL, and of its end
+
+	// Lines on which the literal and the Go statements around it begin, within
+	// its function. An annotation stands above one of them.
+	Lines []int
+
+	Async    bool   // it is inside a call of an async function
+	Executed bool   // it is an argument of a call that runs SQL
+	Holder   string // the unexported package-level name that stands for it, if any
+}
+
+// Comment is a group of comments that may hold an annotation.
+type Comment struct {
+	Start         int // offset
+	Line, EndLine int
+	Lines         []string // without the comment marks
+	Stray         bool     // behind code on its line, or a /* */ comment
+}
+
+// File is a Go file, as far as the gate is concerned.
+type File struct {
+	Literals []Literal
+	Comments []Comment
+	Err      error // the file is not Go throughout; what could be parsed is there
+
+	scan *scan
+}
+
+// worth tells files and strings that can matter from the rest, which are most.
+var worth = regexp.MustCompile(`(?i)\b(?:create|alter|update|delete|insert|replace|reindex|vacuum|with|preflight)\b`)
+
+// Scan parses a file. async names the functions and methods, as "Name" or
+// "x.Name", that run what they are given outside the boot path.
+func Scan(name string, src []byte, async []string) *File {
+	if !worth.Match(src) {
+		return &File{scan: &scan{}}
+	}
+	fset := token.NewFileSet()
+	tree, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
+	f := Walk(fset, tree, src, async)
+	f.Err = err
+	return f
+}
+
+// Walk is Scan for a file that has been parsed, with comments.
+func Walk(fset *token.FileSet, tree *ast.File, src []byte, async []string) *File {
+	s := &scan{file: fset.File(tree.FileStart), tree: tree, src: src, async: async, consts: constants(tree), seen: map[ast.Expr]bool{}}
+	f := &File{scan: s, Comments: s.comments()}
+	ast.PreorderStack(tree, nil, func(n ast.Node, stack []ast.Node) bool {
+		if lit, ok := s.literal(n, stack); ok {
+			f.Literals = append(f.Literals, lit)
+		}
+		_, isImport := n.(*ast.ImportSpec)
+		return !isImport
+	})
+	return f
+}
+
+type scan struct {
+	file   *token.File
+	tree   *ast.File
+	src    []byte
+	async  []string
+	consts map[string]ast.Expr
+	seen   map[ast.Expr]bool // operands of a sum that is in Literals
+}
+
+func (s *scan) offset(pos token.Pos) int { return s.file.Offset(pos) }
+func (s *scan) line(pos token.Pos) int   { return s.file.Line(pos) }
+
+// literal builds what begins at n, if n is a string worth a look.
+func (s *scan) literal(n ast.Node, stack []ast.Node) (Literal, bool) {
+	expr, ok := n.(ast.Expr)
+	if !ok || s.seen[expr] || !isText(expr) || prose(n, stack) {
+		return Literal{}, false
+	}
+	var t text
+	s.join(&t, expr)
+	if !worth.Match(t.sql) || s.onlyPart(n, stack) {
+		return Literal{}, false
+	}
+	t.fillVerbs()
+	t.at = append(t.at, s.offset(expr.End()))
+	return Literal{
+		SQL: string(t.sql), At: t.at, Lines: s.lines(n, stack),
+		Async: s.isAsync(n, stack) || s.localAsync(n, stack), Executed: executed(n, stack), Holder: holder(n, stack),
+	}, true
+}
+
+// isText reports whether an expression is a string literal or a sum.
+func isText(e ast.Expr) bool {
+	switch n := e.(type) {
+	case *ast.BasicLit:
+		return n.Kind == token.STRING
+	case *ast.BinaryExpr:
+		return n.Op == token.ADD
+	}
+	return false
+}
+
+// comments keeps the groups that may hold an annotation.
+func (s *scan) comments() (list []Comment) {
+	for _, group := range s.tree.Comments {
+		c := Comment{Start: s.offset(group.Pos()), Line: s.line(group.Pos()), EndLine: s.line(group.End() - 1)}
+		for _, part := range group.List {
+			line, slashes := strings.CutPrefix(part.Text, "//")
+			c.Stray = c.Stray || !slashes
+			c.Lines = append(c.Lines, strings.Split(strings.TrimPrefix(line, "/*"), "\n")...)
+		}
+		c.Stray = c.Stray || !s.beginsLine(c.Start)
+		if slices.ContainsFunc(c.Lines, func(l string) bool { return strings.Contains(l, "PREFLIGHT") }) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func (s *scan) beginsLine(offset int) bool {
+	for i := offset - 1; i >= 0 && s.src[i] != '\n'; i-- {
+		if s.src[i] != ' ' && s.src[i] != '\t' {
+			return false
+		}
+	}
+	return true
+}

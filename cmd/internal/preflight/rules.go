@@ -1,0 +1,136 @@
+// Package preflight is the gate before a deploy: it finds the statements of a
+// change whose cost grows with a table, and wants a decision for each. It does
+// not guess how large the tables are. Findings and what accepts them are those
+// of MIGRATIONS.md.
+package preflight
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/preflight/sqlscan"
+)
+
+// Rule is one kind of finding.
+type Rule struct {
+	Code string // PF1xx a statement, PF2xx a waiver, PF3xx a file
+	Name string
+	What string // is found
+	Why  string // it matters
+	Fix  string // in one line
+}
+
+// Ways are the forms in which a statement is accepted.
+const Ways = `A statement is accepted in one of three ways:
+
+  store.RunAsyncMigration(ctx, "name_v1", func(ctx context.Context, db *sql.DB) error { … })
+      around it, as a call; more functions may be named in ` + ConfigName + `
+
+  // PREFLIGHT: async=true reason="…"
+      in the comment directly above the block it is in; in SQL with --
+
+  PREFLIGHT-MIGRATION-SCALE: <30s N=1.9M
+      in the body of the pull request, as measured at production scale
+`
+
+// Statement reports whether the rule is about statements, not about waivers or files.
+func (r Rule) Statement() bool { return strings.HasPrefix(r.Code, "PF1") }
+
+const (
+	codeIndex        = "PF101"
+	codeMetadata     = "PF102"
+	codeScan         = "PF103"
+	codeRewrite      = "PF104"
+	codeUpdate       = "PF105"
+	codeDelete       = "PF106"
+	codeInsertSelect = "PF107"
+	codeTableAs      = "PF108"
+	codeReindex      = "PF109"
+	codeVacuum       = "PF110"
+	codeAnnotation   = "PF201"
+	codeReason       = "PF202"
+	codeUnused       = "PF203"
+	codeScale        = "PF204"
+	codeScaleUnused  = "PF205"
+	codeUnreadable   = "PF301"
+)
+
+const (
+	decide   = "wrap it in RunAsyncMigration, annotate it or declare its scale"
+	chunk    = "make it a chunked job, wrap it in RunAsyncMigration, annotate it or declare its scale"
+	rewrites = "every row it meets is read and written in one transaction; other writes wait until it ends"
+)
+
+var rules = []Rule{
+	{codeIndex, "create-index", "CREATE [UNIQUE] INDEX",
+		"every row is read, sorted and written into the index while the only writer is held; at boot no health check is answered", decide},
+	{codeMetadata, "alter-table-metadata", "ALTER TABLE that changes the schema alone: RENAME, ADD COLUMN, DROP CONSTRAINT, DROP NOT NULL",
+		"it takes the same moment on any table, but needs the writer and breaks statements that other processes have prepared", decide},
+	{codeScan, "alter-table-scan", "ALTER TABLE that checks rows: ADD COLUMN with CHECK or generated NOT NULL, ADD CHECK, SET NOT NULL",
+		"every row is read and checked while the only writer is held", decide},
+	{codeRewrite, "alter-table-rewrite", "ALTER TABLE … DROP COLUMN, or one that cannot be parsed",
+		"every row is read and written in one transaction; other writes wait until it ends", decide},
+	{codeUpdate, "update", "UPDATE that is not bound to one key or a list of keys", rewrites, chunk},
+	{codeDelete, "delete", "DELETE that is not bound to one key or a list of keys", rewrites, chunk},
+	{codeInsertSelect, "insert-select", "INSERT or REPLACE … SELECT that reads a table",
+		"every row it meets is read, and written elsewhere, in one transaction; other writes wait until it ends", decide},
+	{codeTableAs, "create-table-as", "CREATE TABLE … AS SELECT that reads a table",
+		"the rows are read and copied in one transaction; other writes wait until it ends", decide},
+	{codeReindex, "reindex", "REINDEX", "every index it names is built again while the only writer is held", decide},
+	{codeVacuum, "vacuum", "VACUUM", "the whole file is read and written again, twice in WAL mode; VACUUM INTO reads it and holds the connection", decide},
+
+	{codeAnnotation, "annotation-malformed", "a comment that begins as an annotation and does not go on as one",
+		"a decision that cannot be read is none", `write // PREFLIGHT: async=true reason="…", in SQL with --`},
+	{codeReason, "annotation-reason", "an annotation without a reason of substance: three words, twelve letters",
+		"a reviewer must be able to judge it", "say what runs the statement, when, and why that is fine"},
+	{codeUnused, "annotation-unused", "an annotation that stands above no statement which needs it",
+		"it would cover whatever is written below it next", "put it directly above the statement's block, or remove it"},
+	{codeScale, "scale-malformed", "a PREFLIGHT-MIGRATION-SCALE line that does not say both how long and for how many rows",
+		"half a declaration cannot be checked", "write PREFLIGHT-MIGRATION-SCALE: <30s N=80K on a line of its own"},
+	{codeScaleUnused, "scale-unused", "a PREFLIGHT-MIGRATION-SCALE line for a change that needs none",
+		"the next statement of this pull request would pass unseen", "remove the line"},
+	{codeUnreadable, "unreadable", "a .go or .sql file that cannot be read as what it is",
+		"statements in it may not have been seen", "correct the file, or leave it out with exclude in " + ConfigName},
+}
+
+// Rules lists all rules in the order of their codes.
+func Rules() []Rule { return slices.Clone(rules) }
+
+// FindRule finds a rule by its code or name, whatever the case.
+func FindRule(codeOrName string) (Rule, bool) {
+	i := slices.IndexFunc(rules, func(r Rule) bool {
+		return strings.EqualFold(r.Code, codeOrName) || strings.EqualFold(r.Name, codeOrName)
+	})
+	if i < 0 {
+		return Rule{}, false
+	}
+	return rules[i], true
+}
+
+func ruleOf(code string) Rule {
+	r, _ := FindRule(code)
+	return r
+}
+
+// statementCode is the rule that a statement falls under.
+func statementCode(s sqlscan.Statement) string {
+	switch s.Kind {
+	case sqlscan.CreateIndex:
+		return codeIndex
+	case sqlscan.AlterTable:
+		return map[sqlscan.Cost]string{sqlscan.Metadata: codeMetadata, sqlscan.Scan: codeScan, sqlscan.Rewrite: codeRewrite}[s.Cost]
+	case sqlscan.Update:
+		return codeUpdate
+	case sqlscan.Delete:
+		return codeDelete
+	case sqlscan.InsertSelect:
+		return codeInsertSelect
+	case sqlscan.CreateTableAs:
+		return codeTableAs
+	case sqlscan.Reindex:
+		return codeReindex
+	case sqlscan.Vacuum:
+		return codeVacuum
+	}
+	return "" // a CREATE TABLE is no finding
+}

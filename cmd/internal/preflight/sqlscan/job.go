@@ -1,0 +1,86 @@
+package sqlscan
+
+import (
+	"strings"
+
+	"github.com/sqlc-dev/meyer/ast"
+)
+
+// Job is an UPDATE or DELETE in the parts of a chunked job.
+type Job struct {
+	Set      []Assign
+	Where    string
+	Params   int    // how many ? there are in Set, then in Where
+	Obstacle string // why it cannot be a chunked job as it stands; "" if it can
+}
+
+// Assign sets a column to an SQL expression.
+type Assign struct{ Column, Expr string }
+
+func updateJob(text string, n *ast.UpdateStmt) Job {
+	job := Job{Where: source(text, n.Where), Params: params(n)}
+	for _, pair := range n.Set {
+		job.Set = append(job.Set, Assign{pair.Columns[0].Name, source(text, pair.Value)})
+		if len(pair.Columns) > 1 {
+			job.Obstacle = "it sets several columns to one row value: set each to an expression of its own"
+		}
+	}
+	if len(n.From) > 0 {
+		job.Obstacle = "it reads other tables in FROM: make each value a subquery over the row's own columns"
+	}
+	if n.OrConflict != ast.ConflictDefault {
+		job.Obstacle = "it says OR " + n.OrConflict.String() + ": a chunked job sets conflicting rows aside instead"
+	}
+	if o := commonObstacle(n, n.With, n.Alias, n.Limit, n.Returning); o != "" {
+		job.Obstacle = o
+	}
+	return job
+}
+
+func deleteJob(text string, n *ast.DeleteStmt) Job {
+	return Job{Where: source(text, n.Where), Params: params(n),
+		Obstacle: commonObstacle(n, n.With, n.Alias, n.Limit, n.Returning)}
+}
+
+func commonObstacle(n ast.Node, with *ast.With, alias *ast.Ident, limit *ast.Limit, returning []*ast.ResultColumn) string {
+	switch {
+	case with != nil:
+		return "it begins with WITH: move the query into a subquery of the expression or condition"
+	case alias != nil:
+		return "it gives the table another name: write the table's own"
+	case limit != nil:
+		return "it has a LIMIT: leave it out, a chunked job takes its own small steps"
+	case len(returning) > 0:
+		return "it returns rows: a chunked job has no one to return them to"
+	case numbered(n):
+		return "it names or numbers its parameters: write ? and pass the values in order"
+	}
+	return ""
+}
+
+// source is an expression as it was written.
+func source(text string, e ast.Expr) string {
+	if e == nil {
+		return ""
+	}
+	return strings.TrimSpace(text[e.Pos():e.End()])
+}
+
+func params(n ast.Node) (count int) {
+	ast.Walk(n, func(n ast.Node) bool {
+		if _, ok := n.(*ast.BindParam); ok {
+			count++
+		}
+		return true
+	})
+	return count
+}
+
+func numbered(n ast.Node) (found bool) {
+	ast.Walk(n, func(n ast.Node) bool {
+		p, ok := n.(*ast.BindParam)
+		found = found || ok && p.Kind != ast.ParamAnon
+		return !found
+	})
+	return found
+}

@@ -1,0 +1,153 @@
+package sqlscan
+
+import (
+	"strings"
+
+	"github.com/sqlc-dev/meyer/ast"
+)
+
+// tableKeys lists the sets of columns of which one value means one row.
+func tableKeys(n *ast.CreateTableStmt) (keys [][]string) {
+	for _, column := range n.Columns {
+		for _, c := range column.Constraints {
+			if c.Kind == ast.ColumnPrimaryKey || c.Kind == ast.ColumnUnique {
+				keys = append(keys, []string{strings.ToLower(column.Name.Name)})
+			}
+		}
+	}
+	for _, c := range n.Constraints {
+		if c.Kind == ast.TablePrimaryKey || c.Kind == ast.TableUnique {
+			keys = appendKey(keys, c.Columns)
+		}
+	}
+	return keys
+}
+
+func indexKeys(n *ast.CreateIndexStmt) [][]string {
+	if !n.Unique || n.Where != nil {
+		return nil
+	}
+	return appendKey(nil, n.Columns)
+}
+
+// appendKey leaves out a key over an expression: no column tells its rows.
+func appendKey(keys [][]string, terms []*ast.OrderingTerm) [][]string {
+	var key []string
+	for _, term := range terms {
+		name, ok := columnName(term.Expr)
+		if !ok {
+			return keys
+		}
+		key = append(key, name)
+	}
+	return append(keys, key)
+}
+
+// columnName is that of a plain column, in lower case; a collation may be said.
+func columnName(e ast.Expr) (string, bool) {
+	switch n := e.(type) {
+	case *ast.Ident:
+		return strings.ToLower(n.Name), true
+	case *ast.CollateExpr:
+		return columnName(n.X)
+	case *ast.ParenExpr:
+		return columnName(n.X)
+	}
+	return "", false
+}
+
+// pinned lists the columns of table that where holds equal to a value or to one
+// of a list of values.
+func pinned(where ast.Expr, table *ast.QualifiedName, alias *ast.Ident) []string {
+	name := table.Name.Name
+	if alias != nil {
+		name = alias.Name
+	}
+	return pins(where, strings.ToLower(name))
+}
+
+func pins(where ast.Expr, table string) []string {
+	switch n := where.(type) {
+	case *ast.ParenExpr:
+		return pins(n.X, table)
+	case *ast.BinaryExpr:
+		switch n.Op {
+		case ast.OpAnd:
+			return append(pins(n.X, table), pins(n.Y, table)...)
+		case ast.OpEq:
+			return append(pin(n.X, n.Y, table), pin(n.Y, n.X, table)...)
+		}
+	case *ast.InExpr:
+		if !n.Not && len(n.List) > 0 && allValues(n.List) {
+			return columns(n.X, table)
+		}
+	}
+	return nil
+}
+
+func pin(left, right ast.Expr, table string) []string {
+	if !value(right) {
+		return nil
+	}
+	return columns(left, table)
+}
+
+// columns are those that an expression is made of, if it is a column of the
+// table or a row value of such.
+func columns(e ast.Expr, table string) []string {
+	switch n := e.(type) {
+	case *ast.ParenExpr:
+		return columns(n.X, table)
+	case *ast.Ident:
+		if !hole(n.Name) {
+			return []string{strings.ToLower(n.Name)}
+		}
+	case *ast.QualifiedRef:
+		last := len(n.Parts) - 1
+		if strings.EqualFold(n.Parts[last-1].Name, table) {
+			return []string{strings.ToLower(n.Parts[last].Name)}
+		}
+	case *ast.VectorExpr:
+		var all []string
+		for _, part := range n.List {
+			all = append(all, columns(part, table)...)
+		}
+		return all
+	}
+	return nil
+}
+
+// value reports whether an expression has one value, whatever the row. A hole
+// is taken for one: the place of a value is where programs put values.
+func value(e ast.Expr) bool {
+	switch n := e.(type) {
+	case *ast.Literal, *ast.BindParam:
+		return true
+	case *ast.Ident:
+		return hole(n.Name)
+	case *ast.ParenExpr:
+		return value(n.X)
+	case *ast.UnaryExpr:
+		return value(n.X)
+	case *ast.CastExpr:
+		return value(n.X)
+	case *ast.BinaryExpr:
+		return value(n.X) && value(n.Y)
+	case *ast.VectorExpr:
+		return allValues(n.List)
+	case *ast.FuncCall:
+		return n.Over == nil && !n.Star && allValues(n.Args)
+	}
+	return false
+}
+
+func allValues(list []ast.Expr) bool {
+	for _, e := range list {
+		if !value(e) {
+			return false
+		}
+	}
+	return true
+}
+
+func hole(name string) bool { return strings.Contains(name, Hole) }

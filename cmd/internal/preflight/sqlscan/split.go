@@ -1,0 +1,90 @@
+package sqlscan
+
+import (
+	"sort"
+	"strings"
+
+	"github.com/sqlc-dev/meyer/lexer"
+	"github.com/sqlc-dev/meyer/token"
+)
+
+func lex(sql string) (tokens, trivia []token.Token) {
+	tokens, trivia = lexer.LexFile(sql)
+	return tokens[:len(tokens)-1], trivia // the last one is the end
+}
+
+// split cuts tokens at semicolons. Those inside a trigger's body do not end it.
+func split(sql string, tokens []token.Token) (parts [][]token.Token) {
+	start := 0
+	for i, t := range tokens {
+		if t.Kind != token.SEMI || trigger(tokens[start:i]) && !closed(tokens[start:i]) {
+			continue
+		}
+		if i > start {
+			parts = append(parts, tokens[start:i])
+		}
+		start = i + 1
+	}
+	if start < len(tokens) {
+		parts = append(parts, tokens[start:])
+	}
+	return parts
+}
+
+// trigger reports whether the tokens begin a CREATE TRIGGER with a body.
+func trigger(part []token.Token) bool {
+	return len(part) > 2 && part[0].Kind == token.CREATE &&
+		(part[1].Kind == token.TRIGGER || part[1].Kind == token.TEMP && part[2].Kind == token.TRIGGER)
+}
+
+// closed is SQLite's own rule for the end of a trigger: ";" END ";".
+func closed(part []token.Token) bool {
+	n := len(part)
+	return part[n-1].Kind == token.END && part[n-2].Kind == token.SEMI
+}
+
+// lineIndex tells lines by offset.
+type lineIndex []int // offsets of the newlines
+
+func newLines(text string) (l lineIndex) {
+	for i := range len(text) {
+		if text[i] == '\n' {
+			l = append(l, i)
+		}
+	}
+	return l
+}
+
+func (l lineIndex) at(offset int) int { return sort.SearchInts(l, offset) + 1 }
+
+// groupComments joins "--" comments on successive lines, as go/ast joins "//".
+func groupComments(sql string, trivia []token.Token, lines lineIndex) (groups []Comment) {
+	for _, t := range trivia {
+		if t.Kind != token.COMMENT {
+			continue
+		}
+		c := comment(sql, t, lines)
+		if last := len(groups) - 1; last >= 0 && !c.Stray && !groups[last].Stray && groups[last].EndLine+1 == c.Line {
+			groups[last].EndLine = c.EndLine
+			groups[last].Lines = append(groups[last].Lines, c.Lines...)
+			continue
+		}
+		groups = append(groups, c)
+	}
+	return groups
+}
+
+func comment(sql string, t token.Token, lines lineIndex) Comment {
+	text := t.Text(sql)
+	body, dashes := strings.CutPrefix(text, "--")
+	if !dashes {
+		body = strings.TrimSuffix(strings.TrimPrefix(text, "/*"), "*/")
+	}
+	lineStart := strings.LastIndexByte(sql[:t.Pos], '\n') + 1
+	alone := strings.TrimSpace(sql[lineStart:t.Pos]) == ""
+	body = strings.TrimRight(body, "\r\n")
+	return Comment{
+		Start: t.Pos, Line: lines.at(t.Pos), EndLine: lines.at(t.Pos + len(strings.TrimRight(text, "\n")) - 1),
+		Lines: strings.Split(body, "\n"), Stray: !alone || !dashes,
+	}
+}

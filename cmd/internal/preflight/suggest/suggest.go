@@ -1,0 +1,110 @@
+// Package suggest rewrites a statement in the forms that the gate accepts.
+package suggest
+
+import (
+	"errors"
+	"fmt"
+	"go/format"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/preflight/sqlscan"
+)
+
+// ErrNothing is returned for SQL without a statement that needs a decision.
+var ErrNothing = errors.New("no statement that needs a decision")
+
+// For returns Go code for each statement of an SQL text: a chunked job for
+// UPDATE and DELETE where that is possible, else the statement in
+// RunAsyncMigration; and the statement annotated, to stay where it is.
+func For(sql string) (string, error) {
+	statements, _ := sqlscan.Parse(sql)
+	var parts []string
+	for _, s := range statements {
+		if s.Kind != sqlscan.CreateTable {
+			parts = append(parts, one(s, sql[s.Start:s.End]))
+		}
+	}
+	if len(parts) == 0 {
+		return "", fmt.Errorf("%w in %q", ErrNothing, sql)
+	}
+	return strings.Join(parts, "\n\n"), nil
+}
+
+func one(s sqlscan.Statement, text string) string {
+	first := wrapped(s, text)
+	if s.Kind == sqlscan.Update || s.Kind == sqlscan.Delete {
+		if s.Job.Obstacle == "" {
+			first = job(s)
+		} else {
+			first = "// No chunked job as it stands: " + s.Job.Obstacle + ".\n" + first
+		}
+	}
+	return gofmt(first + "\n\n// Or, where it is:\n\n" + annotated(text))
+}
+
+// gofmt formats statements; what it cannot read stays as it is.
+func gofmt(code string) string {
+	out, err := format.Source([]byte(code))
+	if err != nil {
+		return code
+	}
+	return string(out)
+}
+
+func job(s sqlscan.Statement) string {
+	var b strings.Builder
+	kind, verb := "Update", "fill"
+	if s.Kind == sqlscan.Delete {
+		kind, verb = "Delete", "purge"
+	}
+	fmt.Fprintf(&b, "err := eng.Start(ctx, jobs.%s{\n\tName: %q,\n\tTable: %q,\n", kind, name(verb, s), s.Table)
+	if len(s.Job.Set) > 0 {
+		b.WriteString("\tSet: []jobs.Assign{\n")
+		for _, a := range s.Job.Set {
+			fmt.Fprintf(&b, "\t\t{Column: %q, Expr: %s},\n", a.Column, quote(a.Expr))
+		}
+		b.WriteString("\t},\n")
+	}
+	if s.Job.Where != "" {
+		fmt.Fprintf(&b, "\tWhere: %s,\n", quote(s.Job.Where))
+	}
+	if s.Job.Params > 0 {
+		fmt.Fprintf(&b, "\tArgs: []any{ /* the values of the %d ? in Set, then in Where */ },\n", s.Job.Params)
+	}
+	b.WriteString("})")
+	return b.String()
+}
+
+func wrapped(s sqlscan.Statement, text string) string {
+	return fmt.Sprintf(`err := store.RunAsyncMigration(ctx, %q, func(ctx context.Context, db *sql.DB) error {
+	// Holds the one connection for its whole duration: measure it at production scale.
+	_, err := db.ExecContext(ctx, %s)
+	return err
+})`, name("async", s), quote(text))
+}
+
+func annotated(text string) string {
+	return fmt.Sprintf(`// PREFLIGHT: async=true reason="…"
+_, err := db.ExecContext(ctx, %s)`, quote(text))
+}
+
+var notName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// name proposes one for the migration.
+func name(verb string, s sqlscan.Statement) string {
+	parts := []string{verb, s.Table}
+	if len(s.Job.Set) > 0 {
+		parts = append(parts, s.Job.Set[0].Column)
+	}
+	return strings.Trim(notName.ReplaceAllString(strings.ToLower(strings.Join(parts, "_")), "_"), "_") + "_v1"
+}
+
+// quote prefers the kind of literal in which SQL reads best.
+func quote(sql string) string {
+	if strings.ContainsAny(sql, "\"\n\\") && strconv.CanBackquote(strings.ReplaceAll(sql, "\n", "")) {
+		return "`" + sql + "`"
+	}
+	return strconv.Quote(sql)
+}

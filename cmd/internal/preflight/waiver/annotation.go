@@ -1,0 +1,138 @@
+// Package waiver reads the two decisions that an author can write down: the
+// annotation above a statement and the scale line of a pull request.
+package waiver
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// ErrMalformed is returned for what begins as a waiver and does not go on as one.
+var ErrMalformed = errors.New("malformed")
+
+// ErrReason is returned for an annotation whose reason says nothing.
+var ErrReason = errors.New("no reason of substance")
+
+const (
+	annotationMark = "PREFLIGHT"
+	annotationForm = `PREFLIGHT: async=true reason="why this may run where it runs"`
+)
+
+// A reason that a reviewer can judge names what runs when and why that is fine.
+// Less than this cannot.
+const (
+	minReasonWords   = 3
+	minReasonLetters = 12
+)
+
+// FindAnnotation looks for an annotation in the lines of a comment, from which
+// the comment marks have been cut. The reason may go on over several lines. It
+// returns the index of the annotation's first line, or -1 if there is none.
+func FindAnnotation(lines []string) (line int, reason string, err error) {
+	for i, l := range lines {
+		rest, ok := annotation(l)
+		if !ok {
+			continue
+		}
+		reason, err := parseAnnotation(rest, lines[i+1:])
+		return i, reason, err
+	}
+	return -1, "", nil
+}
+
+// annotation cuts the mark off a line. A word more of blank before it makes the
+// line an indented example.
+func annotation(line string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(strings.TrimPrefix(line, " "), annotationMark)
+	if !ok || strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, scaleMark[len(annotationMark):]) {
+		return rest, ok
+	}
+	return rest, strings.Contains(rest, "async=") || strings.Contains(rest, "reason=")
+}
+
+func parseAnnotation(rest string, following []string) (reason string, err error) {
+	if strings.HasPrefix(rest, scaleMark[len(annotationMark):]) {
+		return "", malformed("%s belongs in the body of the pull request; here write %s", scaleMark, annotationForm)
+	}
+	fields, ok := strings.CutPrefix(rest, ":")
+	if !ok {
+		return "", malformed("a colon is missing: %s", annotationForm)
+	}
+	before, quoted, ok := strings.Cut(fields, `reason="`)
+	if !ok {
+		return "", malformed(`it has no reason="…" in straight quotes: %s`, annotationForm)
+	}
+	reason, after, following, ok := unquote(quoted, following)
+	if !ok {
+		return "", malformed(`the quote of reason="… is not closed in this comment`)
+	}
+	if err := checkFields(strings.Fields(before + " " + after)); err != nil {
+		return "", err
+	}
+	for _, l := range following {
+		if _, again := annotation(l); again {
+			return "", malformed("one comment holds two annotations: one decision for one statement")
+		}
+	}
+	return reason, checkReason(reason)
+}
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+}
+
+// unquote reads on to the closing quote, over the following lines if need be.
+func unquote(text string, following []string) (quoted, after string, left []string, ok bool) {
+	for {
+		if end := closingQuote(text); end >= 0 {
+			quoted = strings.ReplaceAll(text[:end], `\"`, `"`)
+			return strings.Join(strings.Fields(quoted), " "), text[end+1:], following, true
+		}
+		if len(following) == 0 {
+			return "", "", nil, false
+		}
+		text, following = text+" "+following[0], following[1:]
+	}
+}
+
+func closingQuote(text string) int {
+	for i := range len(text) {
+		if text[i] == '"' && (i == 0 || text[i-1] != '\\') {
+			return i
+		}
+	}
+	return -1
+}
+
+func checkFields(fields []string) error {
+	if len(fields) == 1 && fields[0] == "async=true" {
+		return nil
+	}
+	for _, f := range fields {
+		if f != "async=true" {
+			return malformed("%q is not part of %s", f, annotationForm)
+		}
+	}
+	return malformed("async=true must stand in it once: %s", annotationForm)
+}
+
+// checkReason refuses what is there only to silence the gate.
+func checkReason(reason string) error {
+	letters := 0
+	words := map[string]bool{}
+	isText := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	for _, word := range strings.FieldsFunc(strings.ToLower(reason), func(r rune) bool { return !isText(r) }) {
+		switch word {
+		case "todo", "tbd", "fixme", "xxx":
+			return fmt.Errorf("%w: %q is none: say what runs this, when, and why that is fine", ErrReason, reason)
+		}
+		words[word] = true
+		letters += len([]rune(word))
+	}
+	if len(words) < minReasonWords || letters < minReasonLetters {
+		return fmt.Errorf("%w: %q is too short: say what runs this, when, and why that is fine", ErrReason, reason)
+	}
+	return nil
+}

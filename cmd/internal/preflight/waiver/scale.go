@@ -1,0 +1,148 @@
+package waiver
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	scaleMark = "PREFLIGHT-MIGRATION-SCALE"
+	scaleForm = "PREFLIGHT-MIGRATION-SCALE: <30s N=80K"
+)
+
+// MaxBudget is the longest that a declared migration may take at production
+// scale. A deploy's health check gives up at about that time.
+const MaxBudget = 30 * time.Second
+
+// Scale is a line of a pull request's body that says how long the change's
+// statements take at production scale.
+type Scale struct {
+	Line   int // of the body, from 1
+	Text   string
+	Budget time.Duration
+	Rows   int64
+	Err    error // ErrMalformed, with what is wrong
+}
+
+var (
+	// scaleLine allows a bullet before the mark.
+	scaleLine  = regexp.MustCompile(`^\s{0,3}(?:[-*+] )?\s*` + scaleMark + `(.*)$`)
+	scaleNear  = regexp.MustCompile(`(?i)` + scaleMark + `.*(?:<|\bN\s*=)`)
+	budgetPart = regexp.MustCompile(`^:\s*<\s*([0-9]+(?:\.[0-9]+)?)(ms|s|m)(?:[\s,;]|$)`)
+	rowsPart   = regexp.MustCompile(`(?:^|[\s,;])N=([0-9][0-9_]*(?:\.[0-9]+)?)([KkMmGg]?)(?:[\s,;.)]|$)`)
+	rowUnits   = map[string]float64{"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
+)
+
+// FindScales reads the scale lines of a pull request's body, good and bad. What
+// stands in HTML comments and code blocks is what the author did not say.
+func FindScales(body string) (scales []Scale) {
+	for i, line := range visible(body) {
+		line = strings.TrimRight(line, "\r ")
+		switch m := scaleLine.FindStringSubmatch(line); {
+		case m != nil:
+			scales = append(scales, parseScale(i+1, line, m[1]))
+		case scaleNear.MatchString(line) && !strings.Contains(line, "`"): // in `backquotes` it is an example
+			scales = append(scales, Scale{Line: i + 1, Text: line,
+				Err: malformed("begin the line with it, in capitals and without other marks: %s", scaleForm)})
+		}
+	}
+	return scales
+}
+
+func parseScale(number int, line, rest string) Scale {
+	s := Scale{Line: number, Text: strings.TrimSpace(line)}
+	s.Budget, s.Err = parseBudget(rest)
+	if s.Err == nil {
+		s.Rows, s.Err = parseRows(rest)
+	}
+	return s
+}
+
+func parseBudget(text string) (time.Duration, error) {
+	m := budgetPart.FindStringSubmatch(text)
+	if m == nil {
+		return 0, malformed("after the colon it must say how long, <30s or less: %s", scaleForm)
+	}
+	d, err := time.ParseDuration(m[1] + m[2])
+	if err != nil || d > MaxBudget {
+		return 0, malformed("<%s%s is over the budget of %s: wrap the statements in RunAsyncMigration instead", m[1], m[2], MaxBudget)
+	}
+	return d, nil
+}
+
+func parseRows(text string) (int64, error) {
+	m := rowsPart.FindStringSubmatch(text)
+	if m == nil {
+		return 0, malformed("it must say for how many rows, as N=80K, N=1.9M or N=2_600_000: %s", scaleForm)
+	}
+	n, err := strconv.ParseFloat(strings.ReplaceAll(m[1], "_", ""), 64)
+	rows := n * rowUnits[strings.ToUpper(m[2])]
+	if err != nil || rows < 1 || rows > 1e15 {
+		return 0, malformed("N=%s%s is no number of rows: write that of the largest table touched, in production", m[1], m[2])
+	}
+	return int64(rows), nil
+}
+
+// String is the line in one spelling.
+func (s Scale) String() string {
+	return fmt.Sprintf("%s: <%s N=%d", scaleMark, s.Budget, s.Rows)
+}
+
+// visible is the body by lines, with those that GitHub does not show as plain
+// text emptied.
+func visible(body string) []string {
+	lines := strings.Split(body, "\n")
+	var fence string
+	hidden := false // in an HTML comment
+	for i, line := range lines {
+		switch {
+		case fence != "":
+			if closes(line, fence) {
+				fence = ""
+			}
+			lines[i] = ""
+		case !hidden && opens(line) != "":
+			fence, lines[i] = opens(line), ""
+		default:
+			lines[i], hidden = cutComments(line, hidden)
+		}
+	}
+	return lines
+}
+
+var fenceLine = regexp.MustCompile("^ {0,3}(```+|~~~+)")
+
+func opens(line string) string {
+	if m := fenceLine.FindStringSubmatch(line); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// closes wants at least as many marks of the same kind, and nothing behind them.
+func closes(line, fence string) bool {
+	marks := opens(line)
+	return strings.HasPrefix(marks, fence) && strings.TrimSpace(line) == marks
+}
+
+// cutComments cuts HTML comments out of a line and reports whether one goes on.
+func cutComments(line string, hidden bool) (string, bool) {
+	var seen strings.Builder
+	for {
+		mark := "<!--"
+		if hidden {
+			mark = "-->"
+		}
+		before, after, ok := strings.Cut(line, mark)
+		if !hidden {
+			seen.WriteString(before)
+		}
+		if !ok {
+			return seen.String(), hidden
+		}
+		line, hidden = after, !hidden
+	}
+}
