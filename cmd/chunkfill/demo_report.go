@@ -14,8 +14,8 @@ import (
 	"github.com/chunkfill/chunkfill/engine"
 )
 
-// budget is how long a migration may take at production scale.
-const budget = 30 * time.Second
+// scaleBudget is how long a migration may take at production scale.
+const scaleBudget = 30 * time.Second
 
 // quantile of durations.
 type spread struct {
@@ -103,8 +103,8 @@ func maxCause(p load.Phase, holds *holdLog) string {
 }
 
 func budgetLine(rows int, total time.Duration) string {
-	if total > budget {
-		return fmt.Sprintf("missed the budget of %v by %v at N=%s", budget, round(total-budget), shortCount(rows))
+	if total > scaleBudget {
+		return fmt.Sprintf("missed the budget of %v by %v at N=%s", scaleBudget, round(total-scaleBudget), shortCount(rows))
 	}
 	return fmt.Sprintf("PREFLIGHT-MIGRATION-SCALE: <30s N=%s (%.1fs with live writes going on)", shortCount(rows), total.Seconds())
 }

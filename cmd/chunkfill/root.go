@@ -99,7 +99,7 @@ runs the job.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(demoCommand(), runCommand(), statusCommand())
+	root.AddCommand(demoCommand(), runCommand(), statusCommand(), benchCommand(), preflightCommand())
 	root.AddCommand(controlCommands()...)
 	return root
 }
