@@ -112,7 +112,6 @@ func buildObserverIndex(ctx context.Context, db *sql.DB) error {
 	if err != nil || built {
 		return err
 	}
-	// PREFLIGHT: async=true reason="runs inside RunAsyncMigration; stalls live writes once, for the time declared"
 	_, err = db.ExecContext(ctx,
 		`CREATE INDEX IF NOT EXISTS obs_observer_ts ON observations (observer_idx, timestamp)`)
 	return err
