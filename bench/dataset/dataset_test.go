@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/chunkfill/chunkfill/bench/internal/dsn"
 )
 
 const smallRows = 3_000
@@ -19,12 +21,16 @@ const smallRows = 3_000
 // small generates a small table and opens it.
 func small(t *testing.T, cfg Config) (*sql.DB, Summary) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "demo.db")
+	path := filepath.Join(t.TempDir(), "demo?.db")
 	summary, err := Generate(t.Context(), path, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", path)
+	name, err := dsn.Of(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	_ "modernc.org/sqlite" // the driver
+
+	"github.com/chunkfill/chunkfill/bench/internal/dsn"
 )
 
 const tables = `
@@ -70,7 +72,11 @@ func Generate(ctx context.Context, path string, cfg Config) (Summary, error) {
 }
 
 func generate(ctx context.Context, path string, cfg Config) (Summary, error) {
-	db, err := sql.Open("sqlite", path)
+	name, err := dsn.Of(path)
+	if err != nil {
+		return Summary{}, err
+	}
+	db, err := sql.Open("sqlite", name)
 	if err != nil {
 		return Summary{}, err
 	}

@@ -7,10 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os/exec"
-	"path/filepath"
-	"strings"
+
+	"github.com/chunkfill/chunkfill/bench/internal/dsn"
 )
 
 // A load in a process of its own polls for SQLite's lock instead of queueing for
@@ -72,12 +71,11 @@ func (l *Load) obey(orders *json.Decoder) {
 // Open opens a database as an ingesting service does: one connection, five
 // seconds of patience for the lock.
 func Open(path string) (*sql.DB, error) {
-	abs, err := filepath.Abs(path)
+	name, err := dsn.Of(path, "mode=rw", "_pragma=busy_timeout(5000)", "_pragma=synchronous(normal)")
 	if err != nil {
-		return nil, fmt.Errorf("locate %s: %w", path, err)
+		return nil, err
 	}
-	name := strings.ReplaceAll((&url.URL{Path: filepath.ToSlash(abs)}).EscapedPath(), "?", "%3f")
-	db, err := sql.Open("sqlite", "file:"+name+"?mode=rw&_pragma=busy_timeout(5000)&_pragma=synchronous(normal)")
+	db, err := sql.Open("sqlite", name)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
