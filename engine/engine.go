@@ -65,8 +65,8 @@ type Config struct {
 	Window string
 
 	// WALBudget is how large the write-ahead log may grow between two WAL
-	// checkpoints where checkpoints are costly (rows scattered over an index).
-	// Default 64 MiB, at least 1 MiB.
+	// checkpoints where rows lie scattered over an index. Default 64 MiB, at least
+	// 1 MiB. It takes SoleProcess: commits of another process would checkpoint it.
 	WALBudget int64
 	// WALCap: when more than this of the log cannot be checkpointed, since a reader
 	// pins it, the job waits. Default 4 x WALBudget.

@@ -18,7 +18,8 @@ import (
 // between, it tries again later, and only a log that has become a quarter longer
 // than meant is finished in a hold.
 type upkeep struct {
-	budget  int // frames the log may have where rows lie scattered
+	limit   int // frames the log may have
+	budget  int // the same where rows lie scattered
 	perRow  float64
 	next    int           // length of the log at the next try to begin it anew, if that is longer
 	alone   int           // batches since a live write waited
@@ -28,6 +29,9 @@ type upkeep struct {
 const (
 	// With what is tried in vain and a batch on top the file stays below 8 MB.
 	ownLimit = 1300
+	// Commits of other processes checkpoint at 1000 frames, and their fsyncs are then
+	// part of a live write; we are earlier.
+	sharedLimit = 600
 	// Where a row costs this many frames, as with an index that is ordered otherwise
 	// than the table, the same pages are written again and again. A longer log
 	// copies them once.
@@ -37,7 +41,10 @@ const (
 )
 
 func newUpkeep(cfg Config, pageSize int) upkeep {
-	return upkeep{budget: max(ownLimit, int(cfg.WALBudget)/max(512, pageSize))}
+	if !cfg.SoleProcess {
+		return upkeep{limit: sharedLimit, budget: sharedLimit}
+	}
+	return upkeep{limit: ownLimit, budget: max(ownLimit, int(cfg.WALBudget)/max(512, pageSize))}
 }
 
 // wholeBy is the length in frames at which the log shall begin anew.
@@ -45,7 +52,7 @@ func (u *upkeep) wholeBy() int {
 	if u.perRow > scattered {
 		return u.budget
 	}
-	return ownLimit
+	return u.limit
 }
 
 // goodMoment tells whether the next live write is likely some way off: one has
