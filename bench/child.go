@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 
 	"github.com/chunkfill/chunkfill/bench/load"
@@ -35,7 +36,7 @@ func serveTrial(ctx context.Context, child func(ChildKind) *exec.Cmd, in io.Read
 	return json.NewEncoder(out).Encode(t)
 }
 
-// trialIn runs a trial in a process of its own.
+// trialIn runs a trial in a process of its own, which is interrupted when ctx ends.
 func trialIn(ctx context.Context, cmd *exec.Cmd, spec trialSpec) (t Trial, err error) {
 	order, err := json.Marshal(spec)
 	if err != nil {
@@ -43,7 +44,12 @@ func trialIn(ctx context.Context, cmd *exec.Cmd, spec trialSpec) (t Trial, err e
 	}
 	var out, complaints bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(order), &out, &complaints
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Start(); err != nil {
+		return t, fmt.Errorf("start a trial process: %w", err)
+	}
+	defer remove(spec.path()) // left by a process that was killed
+	defer context.AfterFunc(ctx, func() { interrupt(cmd.Process) })()
+	if err := cmd.Wait(); err != nil {
 		if ctx.Err() != nil {
 			return t, ctx.Err()
 		}
@@ -53,4 +59,11 @@ func trialIn(ctx context.Context, cmd *exec.Cmd, spec trialSpec) (t Trial, err e
 		return t, fmt.Errorf("%v: read what the trial process measured: %w", spec.Case, err)
 	}
 	return t, nil
+}
+
+// interrupt ends a process, if need be at once: where there are no signals.
+func interrupt(p *os.Process) {
+	if err := p.Signal(os.Interrupt); err != nil {
+		_ = p.Kill() // it has ended already
+	}
 }

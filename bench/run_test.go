@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -93,6 +94,30 @@ func TestChildProcesses(t *testing.T) {
 		if trial.Idle == nil || trial.Idle.Inserts == 0 || trial.Idle.Errors > 0 || trial.During == nil || trial.During.Errors > 0 {
 			t.Errorf("%v: idle %+v, during %+v", trial.Case, trial.Idle, trial.During)
 		}
+	}
+}
+
+// Planted: a trial process that is waited for to its end.
+func TestAStoppedRunStopsItsTrial(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cfg := smallConfig(t.TempDir())
+	cfg.Sizes, cfg.Contenders, cfg.Bound = []int{20_000}, []string{RowLoop}, time.Hour
+	cfg.Child = func(kind ChildKind) *exec.Cmd {
+		go func() {
+			for { // until the trial is at work
+				if logs, _ := filepath.Glob(filepath.Join(cfg.Dir, "*.trial-wal")); len(logs) > 0 {
+					cancel()
+					return
+				}
+			}
+		}()
+		return child(kind)
+	}
+	if _, err := Run(ctx, cfg); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(cfg.Dir, "*.trial*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

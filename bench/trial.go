@@ -71,6 +71,9 @@ type trialSpec struct {
 	Handicap time.Duration  `json:"handicap_ns"`
 }
 
+// path is that of the copy.
+func (s trialSpec) path() string { return s.Master + ".trial" }
+
 // rig is what a contender works with.
 type rig struct {
 	spec     trialSpec
@@ -111,7 +114,7 @@ func runTrial(ctx context.Context, spec trialSpec, child func(ChildKind) *exec.C
 	if err != nil {
 		return Trial{}, err
 	}
-	path := spec.Master + ".trial"
+	path := spec.path()
 	defer remove(path)
 	if err := copyFile(spec.Master, path); err != nil {
 		return Trial{}, err

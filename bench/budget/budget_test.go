@@ -259,6 +259,18 @@ func TestALogCheckpointBesideTheJobIsNoHold(t *testing.T) {
 	}
 }
 
+// Planted: the same for the whole job, whose unchanged stretches are real.
+func TestTheFirstBatchOfAStretchIsNoHoldOfTheJob(t *testing.T) {
+	for sample, want := range map[bool]time.Duration{true: 4 * time.Millisecond, false: time.Second} {
+		w := watched(func(int) time.Duration { return 4 * time.Microsecond })
+		w.sample = sample
+		w.hold(engine.Hold{At: w.last.Add(time.Second), Kind: engine.HoldBatch, Rows: 9, Changed: 9, Held: time.Second})
+		if longest, _ := w.longest(); longest != want {
+			t.Errorf("sample %v: longest %v, want %v", sample, longest, want)
+		}
+	}
+}
+
 func TestTheLineForThePullRequest(t *testing.T) {
 	r := Report{Method: Stretches, Rows: 1_899_990, Rehearsed: 400_000, Predicted: 8123 * time.Millisecond,
 		Config: Config{Budget: 30 * time.Second, Job: jobs.PathJSON("fill", "observations")}}

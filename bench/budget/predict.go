@@ -24,12 +24,16 @@ type watch struct {
 	holds []time.Duration
 	rows  int64
 
-	seen func(rows int64) // told after each batch
+	// sample says that stretches are rewritten alone. The first batch of each is
+	// sized by rows that were only walked over, and may be longer than any of the
+	// real job: such holds do not count.
+	sample bool
+	seen   func(rows int64) // told after each batch
 }
 
 // hold is the engine's OnHold. A checkpoint beside the job holds nobody up.
 func (w *watch) hold(h engine.Hold) {
-	if h.Kind != engine.HoldKeeper {
+	if h.Kind != engine.HoldKeeper && !w.entersStretch(h) {
 		w.holds = append(w.holds, h.Held)
 	}
 	if h.Kind != engine.HoldBatch {
@@ -43,6 +47,11 @@ func (w *watch) hold(h engine.Hold) {
 	w.last = h.At
 	w.rows += int64(h.Rows)
 	w.seen(w.rows)
+}
+
+func (w *watch) entersStretch(h engine.Hold) bool {
+	return w.sample && h.Kind == engine.HoldBatch && h.Changed > 0 &&
+		len(w.steps) > 0 && w.steps[len(w.steps)-1].changed == 0
 }
 
 // cost is the time of a row, and of one that is only walked over.

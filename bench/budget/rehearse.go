@@ -102,6 +102,7 @@ func (r *rehearsal) onStretches(ctx context.Context, job rehearsed, all engine.R
 	if err != nil {
 		return err
 	}
+	r.watch.sample = true
 	if _, err := r.time(ctx, sample, all.Rows); err != nil || r.report.Failure != "" {
 		return err
 	}
