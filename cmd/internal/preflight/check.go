@@ -100,10 +100,7 @@ func (c *checker) define() error {
 
 func (c *checker) judge(u *unit) error {
 	if u.err != nil {
-		line := errorLine(u.err)
-		f := u.finding(codeUnreadable, line, "")
-		f.Why = fmt.Sprintf("%v; %s", u.err, f.Why)
-		c.report.Findings = append(c.report.Findings, f)
+		c.report.Findings = append(c.report.Findings, u.finding(codeUnreadable, errorLine(u.err), u.err.Error()))
 	}
 	before := c.acceptedBefore(u)
 	for _, h := range u.hits {
@@ -167,19 +164,20 @@ func (c *checker) accepted(u *unit, h hit) (string, error) {
 // heldAsync reports whether the name that a statement is reached by is used in
 // async calls only, throughout its package.
 func (c *checker) heldAsync(u *unit, name string) (bool, error) {
-	async, other := u.code.Uses(name)
-	if other > 0 || c.Siblings == nil {
-		return async > 0 && other == 0, nil
+	files := []Source{u.Source}
+	if c.Siblings != nil {
+		siblings, err := c.Siblings(u.Path)
+		if err != nil {
+			return false, fmt.Errorf("read the package of %s: %w", u.Path, err)
+		}
+		files = append(files, siblings...)
 	}
-	siblings, err := c.Siblings(u.Path)
-	if err != nil {
-		return false, fmt.Errorf("read the package of %s: %w", u.Path, err)
+	inside, outside := 0, 0
+	for _, f := range files {
+		in, out := goscan.Uses(f.Path, f.Text, name, c.Config.async())
+		inside, outside = inside+in, outside+out
 	}
-	for _, s := range siblings {
-		a, o := goscan.Scan(s.Path, s.Text, c.Config.async()).Uses(name)
-		async, other = async+a, other+o
-	}
-	return async > 0 && other == 0, nil
+	return inside > 0 && outside == 0, nil
 }
 
 // onNewTable reports whether an index is on a table that the same change

@@ -3,6 +3,7 @@ package preflight
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/sqlscan"
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/waiver"
@@ -22,11 +23,7 @@ func (c *checker) statementFinding(u *unit, h hit, code string, lost bool) Findi
 	if lost {
 		f.Why = "this change takes away the call or annotation that accepted it; " + f.Why
 	}
-	mark := "//"
-	if u.code == nil {
-		mark = "--"
-	}
-	f.Fix = fixes(f, h, mark)
+	f.Fix = u.fixes(h)
 	return f
 }
 
@@ -36,23 +33,20 @@ func why(general string, h hit) string {
 	case h.Kind == sqlscan.CreateIndex && h.IfNotExists:
 		return general + "; IF NOT EXISTS does not make it cheaper where it does not exist"
 	case (h.Kind == sqlscan.Update || h.Kind == sqlscan.Delete) && len(h.Pinned) > 0 && h.Table != "":
-		return fmt.Sprintf("%s; no key of %s is known that %v would be; if it is one, say so under keys in %s", general, h.Table, h.Pinned, ConfigName)
+		columns := strings.Join(h.Pinned, ", ")
+		return fmt.Sprintf("%s; it asks for one %s, but that is no known key of %s (if it is one, say so under keys in %s)",
+			general, columns, h.Table, ConfigName)
 	}
 	return general
 }
 
-// fixes are the ways out, to be pasted.
-func fixes(f Finding, h hit, mark string) []string {
-	var list []string
-	if h.Kind == sqlscan.Update || h.Kind == sqlscan.Delete {
-		list = append(list, fmt.Sprintf("chunkfill preflight suggest %s:%d   prints it as a chunked job", f.Path, f.Line))
+// fixes are the ways out, to be pasted: a command, then the forms of Ways.
+func (u *unit) fixes(h hit) []string {
+	mark, list := "--", []string(nil)
+	if u.isGo {
+		mark, list = "//", []string{fmt.Sprintf("chunkfill preflight suggest %s:%d", u.Path, h.start)}
 	}
-	if mark == "//" {
-		list = append(list, `store.RunAsyncMigration(ctx, "name_v1", func(ctx context.Context, db *sql.DB) error { … })   around it`)
-	}
-	return append(list,
-		mark+` PREFLIGHT: async=true reason="…"   directly above it`,
-		`PREFLIGHT-MIGRATION-SCALE: <30s N=…   in the body of the pull request, as measured`)
+	return append(list, mark+` PREFLIGHT: async=true reason="…"`, "PREFLIGHT-MIGRATION-SCALE: <30s N=…")
 }
 
 // complaint is the rule that an annotation breaks, or "".
@@ -72,7 +66,7 @@ func (u *unit) noteFinding(code string, n note) Finding {
 	f := u.finding(code, n.line, n.text)
 	switch {
 	case n.err != nil:
-		f.Why = n.err.Error()
+		f.Why = said(n.err)
 	case n.stray:
 		f.Why = "it stands behind code or in a /* */ comment, where it covers nothing"
 	}
@@ -82,7 +76,12 @@ func (u *unit) noteFinding(code string, n note) Finding {
 func scaleFinding(code string, s waiver.Scale) Finding {
 	f := (&unit{Source: Source{Path: BodyName}}).finding(code, s.Line, s.Text)
 	if s.Err != nil {
-		f.Why = s.Err.Error()
+		f.Why = said(s.Err)
 	}
 	return f
+}
+
+// said leaves out what the rule's name says already.
+func said(err error) string {
+	return strings.TrimPrefix(err.Error(), waiver.ErrMalformed.Error()+": ")
 }

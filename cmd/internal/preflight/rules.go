@@ -21,16 +21,13 @@ type Rule struct {
 }
 
 // Ways are the forms in which a statement is accepted.
-const Ways = `A statement is accepted in one of three ways:
-
+const Ways = `A statement needs one of:
   store.RunAsyncMigration(ctx, "name_v1", func(ctx context.Context, db *sql.DB) error { … })
-      around it, as a call; more functions may be named in ` + ConfigName + `
-
+      around it; an UPDATE or DELETE is better off as a chunked job
   // PREFLIGHT: async=true reason="…"
-      in the comment directly above the block it is in; in SQL with --
-
+      in the comment directly above its block, with -- in SQL: what runs it, when, why that is fine
   PREFLIGHT-MIGRATION-SCALE: <30s N=1.9M
-      in the body of the pull request, as measured at production scale
+      in the body of the pull request: the time and number of rows measured at production scale
 `
 
 // Statement reports whether the rule is about statements, not about waivers or files.
@@ -62,22 +59,22 @@ const (
 )
 
 var rules = []Rule{
-	{codeIndex, "create-index", "CREATE [UNIQUE] INDEX",
+	{codeIndex, "create-index", "a CREATE [UNIQUE] INDEX",
 		"every row is read, sorted and written into the index while the only writer is held; at boot no health check is answered", decide},
-	{codeMetadata, "alter-table-metadata", "ALTER TABLE that changes the schema alone: RENAME, ADD COLUMN, DROP CONSTRAINT, DROP NOT NULL",
-		"it takes the same moment on any table, but needs the writer and breaks statements that other processes have prepared", decide},
-	{codeScan, "alter-table-scan", "ALTER TABLE that checks rows: ADD COLUMN with CHECK or generated NOT NULL, ADD CHECK, SET NOT NULL",
+	{codeMetadata, "alter-table-metadata", "an ALTER TABLE that changes the schema alone: RENAME, ADD COLUMN, DROP CONSTRAINT, DROP NOT NULL",
+		"it takes the same moment on any table; but the code that is running meanwhile, and the release before it, must know both schemas", decide},
+	{codeScan, "alter-table-scan", "an ALTER TABLE that checks rows: ADD COLUMN with CHECK or generated NOT NULL, ADD CHECK, SET NOT NULL",
 		"every row is read and checked while the only writer is held", decide},
-	{codeRewrite, "alter-table-rewrite", "ALTER TABLE … DROP COLUMN, or one that cannot be parsed",
+	{codeRewrite, "alter-table-rewrite", "an ALTER TABLE … DROP COLUMN, or one that cannot be parsed",
 		"every row is read and written in one transaction; other writes wait until it ends", decide},
-	{codeUpdate, "update", "UPDATE that is not bound to one key or a list of keys", rewrites, chunk},
-	{codeDelete, "delete", "DELETE that is not bound to one key or a list of keys", rewrites, chunk},
-	{codeInsertSelect, "insert-select", "INSERT or REPLACE … SELECT that reads a table",
+	{codeUpdate, "update", "an UPDATE that is not bound to one key or a list of keys", rewrites, chunk},
+	{codeDelete, "delete", "a DELETE that is not bound to one key or a list of keys", rewrites, chunk},
+	{codeInsertSelect, "insert-select", "an INSERT or REPLACE … SELECT that reads a table",
 		"every row it meets is read, and written elsewhere, in one transaction; other writes wait until it ends", decide},
-	{codeTableAs, "create-table-as", "CREATE TABLE … AS SELECT that reads a table",
+	{codeTableAs, "create-table-as", "a CREATE TABLE … AS SELECT that reads a table",
 		"the rows are read and copied in one transaction; other writes wait until it ends", decide},
-	{codeReindex, "reindex", "REINDEX", "every index it names is built again while the only writer is held", decide},
-	{codeVacuum, "vacuum", "VACUUM", "the whole file is read and written again, twice in WAL mode; VACUUM INTO reads it and holds the connection", decide},
+	{codeReindex, "reindex", "a REINDEX", "every index it names is built again while the only writer is held", decide},
+	{codeVacuum, "vacuum", "a VACUUM", "the whole file is read and written again, beside itself and into the WAL; VACUUM INTO reads it all on the one connection", decide},
 
 	{codeAnnotation, "annotation-malformed", "a comment that begins as an annotation and does not go on as one",
 		"a decision that cannot be read is none", `write // PREFLIGHT: async=true reason="…", in SQL with --`},

@@ -37,8 +37,8 @@ type unit struct {
 	hits  []hit
 	notes []note
 	err   error
-	code  *goscan.File // of a Go file
-	lines []int        // offsets of the newlines
+	isGo  bool
+	lines []int // offsets of the newlines
 }
 
 // hit is a statement in its file.
@@ -101,11 +101,8 @@ func (u *unit) scanSQL() {
 }
 
 func (u *unit) scanGo(async []string) {
-	u.setGo(goscan.Scan(u.Path, u.Text, async))
-}
-
-func (u *unit) setGo(file *goscan.File) {
-	u.code, u.err = file, file.Err
+	file := goscan.Scan(u.Path, u.Text, async)
+	u.isGo, u.err = true, file.Err
 	first := map[int]int{} // the note of a comment, by the line below it
 	for _, c := range file.Comments {
 		if i, ok := u.addNote(c.Lines, c.Line, c.Stray); ok && !c.Stray {

@@ -41,31 +41,23 @@ type File struct {
 	Literals []Literal
 	Comments []Comment
 	Err      error // the file is not Go throughout; what could be parsed is there
-
-	scan *scan
 }
 
 // worth tells files and strings that can matter from the rest, which are most.
-var worth = regexp.MustCompile(`(?i)\b(?:create|alter|update|delete|insert|replace|reindex|vacuum|with|preflight)\b`)
+// What stands before a word may be the letter of an escape, as in "\nUPDATE".
+var worth = regexp.MustCompile(`(?i)(?:create|alter|update|delete|insert|replace|reindex|vacuum|with|preflight)\b`)
 
 // Scan parses a file. async names the functions and methods, as "Name" or
 // "x.Name", that run what they are given outside the boot path.
 func Scan(name string, src []byte, async []string) *File {
+	f := &File{}
 	if !worth.Match(src) {
-		return &File{scan: &scan{}}
+		return f
 	}
-	fset := token.NewFileSet()
-	tree, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
-	f := Walk(fset, tree, src, async)
-	f.Err = err
-	return f
-}
-
-// Walk is Scan for a file that has been parsed, with comments.
-func Walk(fset *token.FileSet, tree *ast.File, src []byte, async []string) *File {
-	s := &scan{file: fset.File(tree.FileStart), tree: tree, src: src, async: async, consts: constants(tree), seen: map[ast.Expr]bool{}}
-	f := &File{scan: s, Comments: s.comments()}
-	ast.PreorderStack(tree, nil, func(n ast.Node, stack []ast.Node) bool {
+	s, err := parse(name, src, async)
+	f.Err, f.Comments = err, s.comments()
+	s.consts = constants(s.tree)
+	ast.PreorderStack(s.tree, nil, func(n ast.Node, stack []ast.Node) bool {
 		if lit, ok := s.literal(n, stack); ok {
 			f.Literals = append(f.Literals, lit)
 		}
@@ -73,6 +65,12 @@ func Walk(fset *token.FileSet, tree *ast.File, src []byte, async []string) *File
 		return !isImport
 	})
 	return f
+}
+
+func parse(name string, src []byte, async []string) (*scan, error) {
+	fset := token.NewFileSet()
+	tree, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
+	return &scan{file: fset.File(tree.FileStart), tree: tree, src: src, async: async, seen: map[ast.Expr]bool{}}, err
 }
 
 type scan struct {
@@ -124,7 +122,7 @@ func (s *scan) comments() (list []Comment) {
 		for _, part := range group.List {
 			line, slashes := strings.CutPrefix(part.Text, "//")
 			c.Stray = c.Stray || !slashes
-			c.Lines = append(c.Lines, strings.Split(strings.TrimPrefix(line, "/*"), "\n")...)
+			c.Lines = append(c.Lines, strings.Split(strings.TrimSuffix(strings.TrimPrefix(line, "/*"), "*/"), "\n")...)
 		}
 		c.Stray = c.Stray || !s.beginsLine(c.Start)
 		if slices.ContainsFunc(c.Lines, func(l string) bool { return strings.Contains(l, "PREFLIGHT") }) {

@@ -31,7 +31,7 @@ func (s *scan) join(t *text, e ast.Expr) {
 	switch n := e.(type) {
 	case *ast.BasicLit:
 		if n.Kind == token.STRING {
-			t.unquote(n.Value, s.offset(n.Pos()))
+			t.unquote(s.src, n.Value, s.offset(n.Pos()))
 			return
 		}
 	case *ast.ParenExpr:
@@ -55,24 +55,24 @@ func (s *scan) join(t *text, e ast.Expr) {
 
 // constant adds a constant's value as if it stood where its name does.
 func (t *text) constant(s *scan, value ast.Expr, offset int) {
-	inner := scan{file: s.file, seen: map[ast.Expr]bool{}} // no constants: no cycles
+	inner := scan{file: s.file, src: s.src, seen: map[ast.Expr]bool{}} // no constants: no cycles
 	var v text
 	inner.join(&v, value)
 	t.add(string(v.sql), offset)
 }
 
-// unquote adds the value of a literal. A raw one leaves out carriage returns, as
-// the compiler does.
-func (t *text) unquote(literal string, offset int) {
-	body := literal[1 : len(literal)-1]
+// unquote adds the value of the literal at offset. Carriage returns are no part of
+// a raw one; the parser has left them out, so its places are those of the source.
+func (t *text) unquote(src []byte, literal string, offset int) {
 	if literal[0] == '`' {
-		for i := range len(body) {
-			if body[i] != '\r' {
-				t.add(body[i:i+1], offset+1+i)
+		for i := offset + 1; i < len(src) && src[i] != '`'; i++ {
+			if src[i] != '\r' {
+				t.add(string(src[i:i+1]), i)
 			}
 		}
 		return
 	}
+	body := strings.TrimSuffix(literal[1:], `"`)
 	for rest := body; rest != ""; {
 		at := offset + 1 + len(body) - len(rest)
 		r, multibyte, tail, err := strconv.UnquoteChar(rest, '"')

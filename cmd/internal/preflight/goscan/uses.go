@@ -65,13 +65,15 @@ func (s *scan) localAsync(n ast.Node, stack []ast.Node) bool {
 	return async > 0 && other == 0
 }
 
-// Uses counts in how many places a name is used inside async calls, and in how
-// many others. It goes by the name alone: whatever else has it counts as other.
-func (f *File) Uses(name string) (async, other int) {
-	if f.scan.tree == nil || !bytes.Contains(f.scan.src, []byte(name)) {
+// Uses counts in how many places of a file a name is used inside async calls,
+// and in how many others. It goes by the name alone: whatever else has it counts
+// as other.
+func Uses(file string, src []byte, name string, async []string) (inside, outside int) {
+	if !bytes.Contains(src, []byte(name)) {
 		return 0, 0
 	}
-	return f.scan.uses(f.scan.tree, name)
+	s, _ := parse(file, src, async) // what is not Go is reported where it is scanned
+	return s.uses(s.tree, name)
 }
 
 func (s *scan) uses(root ast.Node, name string) (async, other int) {

@@ -32,14 +32,14 @@ func Write(out, summary io.Writer, format string, r *preflight.Report) error {
 	return fmt.Errorf("unknown format %q; there are %s", format, strings.Join(Formats, ", "))
 }
 
+// writeText says once, at the end, what all statements have in common.
 func writeText(out io.Writer, r *preflight.Report) error {
 	var b strings.Builder
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "%s: %s %s: %s\n", place(f), f.Code, title(f), f.Statement)
-		fmt.Fprintf(&b, "    why  %s\n", f.Why)
-		for i, fix := range f.Fix {
-			fmt.Fprintf(&b, "    %-3s  %s\n", []string{"fix", "or"}[min(i, 1)], fix)
-		}
+		fmt.Fprintf(&b, "%s: %s %s: %s\n    why  %s\n    fix  %s\n", place(f), f.Code, title(f), f.Statement, f.Why, f.Fix[0])
+	}
+	if slices.ContainsFunc(r.Findings, func(f preflight.Finding) bool { return f.Cost != "" }) {
+		fmt.Fprintf(&b, "\n%s\n", preflight.Ways)
 	}
 	fmt.Fprintln(&b, totals(r))
 	_, err := io.WriteString(out, b.String())

@@ -108,7 +108,8 @@ func guessUpdate(w []word) Statement {
 	}
 	s := Statement{Kind: Update, Cost: Rewrite, Table: nameAt(w, 0)}
 	next := w[set+1:]
-	s.Certain = set <= 5 && (len(next) == 0 || hole(next[0].text) || next[0].upper == "(" || len(next) > 1 && next[1].upper == "=")
+	named := set == 1 || slices.Contains([]string{".", "AS", "INDEXED", "NOT"}, w[1].upper)
+	s.Certain = named && (len(next) == 0 || hole(next[0].text) || next[0].upper == "(" || len(next) > 1 && next[1].upper == "=")
 	return s
 }
 
@@ -132,7 +133,7 @@ func guessInsert(w []word) Statement {
 		return Statement{}
 	}
 	from := query + find(w[query:], "FROM")
-	return Statement{Kind: InsertSelect, Cost: Rewrite, Table: nameAt(w, from+1), Certain: true}
+	return Statement{Kind: InsertSelect, Cost: Rewrite, Table: nameAt(w, from+1), Certain: w[into+2].upper != ","}
 }
 
 // guessWith looks for what follows the common table expressions.

@@ -55,11 +55,11 @@ func gofmt(code string) string {
 
 func job(s sqlscan.Statement) string {
 	var b strings.Builder
-	kind, verb := "Update", "fill"
+	kind := "Update"
 	if s.Kind == sqlscan.Delete {
-		kind, verb = "Delete", "purge"
+		kind = "Delete"
 	}
-	fmt.Fprintf(&b, "err := eng.Start(ctx, jobs.%s{\n\tName: %q,\n\tTable: %q,\n", kind, name(verb, s), s.Table)
+	fmt.Fprintf(&b, "err := eng.Start(ctx, jobs.%s{\n\tName: %q,\n\tTable: %q,\n", kind, name(s), s.Table)
 	if len(s.Job.Set) > 0 {
 		b.WriteString("\tSet: []jobs.Assign{\n")
 		for _, a := range s.Job.Set {
@@ -82,7 +82,7 @@ func wrapped(s sqlscan.Statement, text string) string {
 	// Holds the one connection for its whole duration: measure it at production scale.
 	_, err := db.ExecContext(ctx, %s)
 	return err
-})`, name("async", s), quote(text))
+})`, name(s), quote(text))
 }
 
 func annotated(text string) string {
@@ -92,9 +92,14 @@ _, err := db.ExecContext(ctx, %s)`, quote(text))
 
 var notName = regexp.MustCompile(`[^a-z0-9]+`)
 
+var verbs = map[sqlscan.Kind]string{
+	sqlscan.CreateTableAs: "copy", sqlscan.CreateIndex: "index", sqlscan.AlterTable: "alter", sqlscan.Update: "fill",
+	sqlscan.Delete: "purge", sqlscan.InsertSelect: "copy", sqlscan.Reindex: "reindex", sqlscan.Vacuum: "vacuum",
+}
+
 // name proposes one for the migration.
-func name(verb string, s sqlscan.Statement) string {
-	parts := []string{verb, s.Table}
+func name(s sqlscan.Statement) string {
+	parts := []string{verbs[s.Kind], s.Table}
 	if len(s.Job.Set) > 0 {
 		parts = append(parts, s.Job.Set[0].Column)
 	}
