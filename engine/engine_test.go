@@ -161,7 +161,7 @@ func TestInMemory(t *testing.T) {
 // TestInterruptAndGoOn ends the context at several batches; what is done is never
 // done again.
 func TestInterruptAndGoOn(t *testing.T) {
-	db := open(t, numbers(20_000)...)
+	db := open(t, numbers(6_000)...)
 	for stop := 1; ; stop++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		holds := 0
@@ -185,7 +185,7 @@ func TestInterruptAndGoOn(t *testing.T) {
 		}
 		wantValue(t, db, "pending_async", "SELECT status FROM _async_migrations")
 	}
-	wantEachOnce(t, db, 20_000)
+	wantEachOnce(t, db, 6_000)
 }
 
 func TestDelete(t *testing.T) {
@@ -323,7 +323,7 @@ func TestChangedJobIsRefused(t *testing.T) {
 }
 
 func TestPauseResumeCancelRetry(t *testing.T) {
-	db := open(t, numbers(30_000)...)
+	db := open(t, numbers(8_000)...)
 	cfg := sole
 	step := make(chan struct{})
 	first := true
@@ -359,7 +359,7 @@ func TestPauseResumeCancelRetry(t *testing.T) {
 	if _, err := e.Retry(t.Context(), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
-	wantEachOnce(t, db, 30_000)
+	wantEachOnce(t, db, 8_000)
 }
 
 // waitPhase polls, without sleeping, until the job is in a phase.

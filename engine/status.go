@@ -39,13 +39,23 @@ func (e *Engine) List(ctx context.Context) ([]Status, error) {
 }
 
 // ReadStatus reads how a job stands from any connection to its database, also a
-// read-only one.
+// read-only one. A job that is only registered so far, and a migration that is no
+// chunked job, are known to the ledger alone; their phase follows from it.
 func ReadStatus(ctx context.Context, db *sql.DB, name string) (Status, error) {
 	cp, err := checkpoint.Load(ctx, db, name)
-	if err != nil {
+	if !errors.Is(err, ErrUnknownJob) {
+		if err != nil {
+			return Status{}, err
+		}
+		return read(ctx, db, cp)
+	}
+	status, ledgerErr := asyncmig.NewStore(db, asyncmig.Config{}).AsyncMigrationStatus(name)
+	if ledgerErr != nil {
 		return Status{}, err
 	}
-	return read(ctx, db, cp)
+	phase := map[string]checkpoint.Phase{asyncmig.StatusPendingAsync: checkpoint.Registered,
+		asyncmig.StatusDone: checkpoint.Done, asyncmig.StatusFailed: checkpoint.Failed}[status]
+	return Status{Checkpoint: checkpoint.Checkpoint{Name: name, Phase: phase, Left: -1}, Ledger: status, Fraction: -1, ETA: -1}, nil
 }
 
 // ReadStatuses reads all jobs, ordered by name.
