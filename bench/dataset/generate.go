@@ -58,8 +58,11 @@ func Generate(ctx context.Context, path string, cfg Config) (Summary, error) {
 	if err := cfg.Validate(); err != nil {
 		return Summary{}, err
 	}
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return Summary{}, fmt.Errorf("generate %s: %w", path, errors.Join(ErrExists, err))
+	switch _, err := os.Lstat(path); {
+	case err == nil:
+		return Summary{}, fmt.Errorf("generate %s: %w", path, ErrExists)
+	case !errors.Is(err, fs.ErrNotExist):
+		return Summary{}, fmt.Errorf("generate: %w", err)
 	}
 	summary, err := generate(ctx, path, cfg.withDefaults())
 	if err != nil {
