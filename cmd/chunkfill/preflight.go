@@ -166,9 +166,12 @@ func (o *preflightOptions) configName() (string, error) {
 	return preflight.FindConfig(string(o.dir))
 }
 
+// stepSummary is where a GitHub workflow names the file that its page shows.
+const stepSummary = "GITHUB_STEP_SUMMARY"
+
 // write adds to the step summary where a GitHub workflow has one.
 func (o *preflightOptions) write(out io.Writer, r *preflight.Report) error {
-	name := os.Getenv("GITHUB_STEP_SUMMARY")
+	name := os.Getenv(stepSummary)
 	if o.format != "github" || name == "" {
 		return report.Write(out, nil, o.format, r)
 	}

@@ -196,11 +196,11 @@ func write(t *testing.T, name string, data []byte) {
 	}
 }
 
-func run(t *testing.T, dir string, command ...string) {
+func run(t testing.TB, dir, name string, args ...string) {
 	t.Helper()
-	cmd := exec.Command(command[0], command[1:]...)
+	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", command, err, out)
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
 }

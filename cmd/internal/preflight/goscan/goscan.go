@@ -7,7 +7,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -43,15 +42,11 @@ type File struct {
 	Err      error // the file is not Go throughout; what could be parsed is there
 }
 
-// worth tells files and strings that can matter from the rest, which are most.
-// What stands before a word may be the letter of an escape, as in "\nUPDATE".
-var worth = regexp.MustCompile(`(?i)(?:create|alter|update|delete|insert|replace|reindex|vacuum|with|preflight)\b`)
-
 // Scan parses a file. async names the functions and methods, as "Name" or
 // "x.Name", that run what they are given outside the boot path.
 func Scan(name string, src []byte, async []string) *File {
 	f := &File{}
-	if !worth.Match(src) {
+	if !worth(src) {
 		return f
 	}
 	s, err := parse(name, src, async)
@@ -88,12 +83,12 @@ func (s *scan) line(pos token.Pos) int   { return s.file.Line(pos) }
 // literal builds what begins at n, if n is a string worth a look.
 func (s *scan) literal(n ast.Node, stack []ast.Node) (Literal, bool) {
 	expr, ok := n.(ast.Expr)
-	if !ok || s.seen[expr] || !isText(expr) || prose(n, stack) {
+	if !ok || s.seen[expr] || !isText(expr) {
 		return Literal{}, false
 	}
 	var t text
 	s.join(&t, expr)
-	if !worth.Match(t.sql) || s.onlyPart(n, stack) {
+	if !worth(t.sql) || prose(n, stack) || s.onlyPart(n, stack) {
 		return Literal{}, false
 	}
 	t.fillVerbs()
@@ -118,18 +113,31 @@ func isText(e ast.Expr) bool {
 // comments keeps the groups that may hold an annotation.
 func (s *scan) comments() (list []Comment) {
 	for _, group := range s.tree.Comments {
-		c := Comment{Start: s.offset(group.Pos()), Line: s.line(group.Pos()), EndLine: s.line(group.End() - 1)}
+		var groups []Comment
 		for _, part := range group.List {
-			line, slashes := strings.CutPrefix(part.Text, "//")
-			c.Stray = c.Stray || !slashes
-			c.Lines = append(c.Lines, strings.Split(strings.TrimSuffix(strings.TrimPrefix(line, "/*"), "*/"), "\n")...)
+			c := s.comment(part)
+			if last := len(groups) - 1; last >= 0 && !c.Stray && !groups[last].Stray {
+				groups[last].EndLine = c.EndLine
+				groups[last].Lines = append(groups[last].Lines, c.Lines...)
+				continue
+			}
+			groups = append(groups, c)
 		}
-		c.Stray = c.Stray || !s.beginsLine(c.Start)
-		if slices.ContainsFunc(c.Lines, func(l string) bool { return strings.Contains(l, "PREFLIGHT") }) {
-			list = append(list, c)
-		}
+		list = append(list, groups...)
 	}
-	return list
+	return slices.DeleteFunc(list, func(c Comment) bool {
+		return !slices.ContainsFunc(c.Lines, func(l string) bool { return strings.Contains(l, "PREFLIGHT") })
+	})
+}
+
+func (s *scan) comment(part *ast.Comment) Comment {
+	text, slashes := strings.CutPrefix(part.Text, "//")
+	if !slashes {
+		text = strings.TrimSuffix(strings.TrimPrefix(text, "/*"), "*/")
+	}
+	start := s.offset(part.Pos())
+	return Comment{Start: start, Line: s.line(part.Pos()), EndLine: s.line(part.End() - 1),
+		Lines: strings.Split(text, "\n"), Stray: !slashes || !s.beginsLine(start)}
 }
 
 func (s *scan) beginsLine(offset int) bool {

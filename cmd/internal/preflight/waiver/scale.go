@@ -29,10 +29,10 @@ type Scale struct {
 
 var (
 	// scaleLine allows a bullet before the mark.
-	scaleLine  = regexp.MustCompile(`^\s{0,3}(?:[-*+] )?\s*` + scaleMark + `(.*)$`)
+	scaleLine  = regexp.MustCompile(`^ {0,3}(?:[-*+] +)?` + scaleMark + `(.*)$`)
 	scaleNear  = regexp.MustCompile(`(?i)` + scaleMark + `.*(?:<|\bN\s*=)`)
 	budgetPart = regexp.MustCompile(`^:\s*<\s*([0-9]+(?:\.[0-9]+)?)(ms|s|m)(?:[\s,;]|$)`)
-	rowsPart   = regexp.MustCompile(`(?:^|[\s,;])N=([0-9][0-9_]*(?:\.[0-9]+)?)([KkMmGg]?)(?:[\s,;.)]|$)`)
+	rowsPart   = regexp.MustCompile(`(?:^|[\s,;])N=([0-9][0-9_]*(?:\.[0-9]+)?)([KkMmGg]?)( \d{3}\b)?(?:[\s;)]|[,.](?:\D|$)|$)`)
 	rowUnits   = map[string]float64{"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
 )
 
@@ -75,7 +75,7 @@ func parseBudget(text string) (time.Duration, error) {
 
 func parseRows(text string) (int64, error) {
 	m := rowsPart.FindStringSubmatch(text)
-	if m == nil {
+	if m == nil || m[3] != "" { // "80 000" is not eighty
 		return 0, malformed("it must say for how many rows, as N=80K, N=1.9M or N=2_600_000: %s", scaleForm)
 	}
 	n, err := strconv.ParseFloat(strings.ReplaceAll(m[1], "_", ""), 64)

@@ -1,0 +1,38 @@
+package goscan
+
+import "bytes"
+
+// words are those that a statement worth judging, or an annotation, has one of.
+var words = [][]byte{[]byte("create"), []byte("alter"), []byte("update"), []byte("delete"), []byte("insert"),
+	[]byte("replace"), []byte("reindex"), []byte("vacuum"), []byte("preflight")}
+
+// starts marks the first letters of words.
+var starts = func() (list [256]bool) {
+	for _, w := range words {
+		list[w[0]], list[w[0]-'a'+'A'] = true, true
+	}
+	return list
+}()
+
+// worth tells files and strings that can matter from the rest, which are most:
+// a regular expression for the same took a third of the time. What stands before
+// a word may be the letter of an escape, as in "\nUPDATE".
+func worth(text []byte) bool {
+	for i, b := range text {
+		if starts[b] && begins(text[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func begins(text []byte) bool {
+	for _, w := range words {
+		if len(text) >= len(w) && bytes.EqualFold(text[:len(w)], w) && (len(text) == len(w) || !letter(text[len(w)])) {
+			return true
+		}
+	}
+	return false
+}
+
+func letter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
