@@ -52,7 +52,15 @@ func (r *rig) onHold(h engine.Hold) {
 	}
 }
 
-func pathUpdate() jobs.Job { return pathJob }
+// pathUpdate is equal work to one UPDATE, which does not count what is left.
+func pathUpdate() jobs.Job {
+	job := pathJob
+	job.Todo = ""
+	return job
+}
+
+// pathVerified counts what is left at the end, as a service would have it.
+func pathVerified() jobs.Job { return pathJob }
 
 func pathTransform() jobs.Job { return transform(jobs.DecodePath) }
 
@@ -60,7 +68,7 @@ func transform(decode func(string) (string, bool)) jobs.Job {
 	return jobs.Transform{
 		Name: "bench", Table: "observations",
 		Read: []string{"raw_hex"}, Write: []string{"path_json"},
-		Where: pathJob.Where, Todo: pathJob.Todo,
+		Where: pathJob.Where,
 		Row: func(read []any) ([]any, error) {
 			raw, ok := read[0].(string)
 			if !ok {
@@ -80,6 +88,7 @@ const slowPath = "chunkfill_bench_slow_path"
 
 func slowUpdate() jobs.Job {
 	job := pathJob
+	job.Todo = ""
 	job.Set = []jobs.Assign{{Column: "path_json", Expr: slowPath + "(raw_hex)"}}
 	return job
 }

@@ -30,6 +30,7 @@ const (
 	RowLoop            = "row-loop"
 	Keyset             = "keyset"
 	ChunkUpdate        = "chunkfill-update"
+	ChunkVerified      = "chunkfill-verified"
 	ChunkUpdateWAL512  = "chunkfill-update-wal512"
 	ChunkUpdateGauge   = "chunkfill-update-gauge"
 	ChunkTransform     = "chunkfill-transform"
@@ -51,9 +52,11 @@ func Contenders() []Contender {
 			Default: true, Fills: true, run: runKeyset},
 		{Name: ChunkUpdate, About: "chunkfill, jobs.Update with the same Go function",
 			Default: true, Fills: true, run: chunkfill(pathUpdate, tuning{})},
-		{Name: ChunkUpdateWAL512, About: "the same, granted a write-ahead log of 512 MB",
+		{Name: ChunkVerified, About: "the same, and a count of what is left at the end",
+			Default: true, Fills: true, run: chunkfill(pathVerified, tuning{})},
+		{Name: ChunkUpdateWAL512, About: "chunkfill-update, granted a write-ahead log of 512 MB",
 			Default: true, Fills: true, fits: unloadedAnd(dataset.Scattered), run: chunkfill(pathUpdate, tuning{walBudget: 512 << 20})},
-		{Name: ChunkUpdateGauge, About: "the same, told by the host how many live writes wait",
+		{Name: ChunkUpdateGauge, About: "chunkfill-update, told by the host how many live writes wait",
 			Fills: true, fits: loadedHere, run: chunkfill(pathUpdate, tuning{gauge: true})},
 		{Name: ChunkTransform, About: "chunkfill, jobs.Transform with that Go function",
 			Default: true, Fills: true, run: chunkfill(pathTransform, tuning{})},
