@@ -129,3 +129,17 @@ func patiently(ctx context.Context, try func() error) error {
 		}
 	}
 }
+
+// Execer is what ForgetTx needs of a transaction.
+type Execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// ForgetTx removes a migration from the ledger, inside the caller's transaction.
+// The caller must keep others from running it (see Store.Exclusive).
+func ForgetTx(ctx context.Context, q Execer, name string) error {
+	if _, err := q.ExecContext(ctx, `DELETE FROM _async_migrations WHERE name = ?`, name); err != nil {
+		return fmt.Errorf("forget migration %s: %w", name, err)
+	}
+	return nil
+}

@@ -131,6 +131,20 @@ func (e *Engine) Retry(ctx context.Context, job jobs.Job) (Result, error) {
 	return e.Run(ctx, job)
 }
 
+// Forget removes all that is known of a job that nobody runs: ledger, checkpoint,
+// events, quarantine. The same name then begins from zero, whatever its definition.
+// It is the explicit choice to do so; rows already rewritten stay as they are.
+func (e *Engine) Forget(ctx context.Context, name string) error {
+	return e.store.Exclusive(ctx, name, func(ctx context.Context) error {
+		return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
+			if _, err := checkpoint.Load(ctx, c, name); err != nil {
+				return err
+			}
+			return errors.Join(checkpoint.ForgetTx(ctx, c, name), asyncmig.ForgetTx(ctx, c, name))
+		})
+	})
+}
+
 // reopen makes a cancelled job one that can run.
 func (e *Engine) reopen(ctx context.Context, name string) error {
 	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {

@@ -322,6 +322,26 @@ func TestChangedJobIsRefused(t *testing.T) {
 	}
 }
 
+func TestForget(t *testing.T) {
+	db := open(t, numbers(100)...)
+	e := newEngine(t, db, sole)
+	for range 2 {
+		if _, err := e.Run(t.Context(), increment("inc")); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Forget(t.Context(), "inc"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Status(t.Context(), "inc"); !errors.Is(err, engine.ErrUnknownJob) {
+			t.Errorf("forgotten, and known: %v", err)
+		}
+	}
+	wantValue(t, db, "100", "SELECT count(*) FROM t WHERE n = 2")
+	if err := e.Forget(t.Context(), "inc"); !errors.Is(err, engine.ErrUnknownJob) {
+		t.Errorf("forgotten twice: %v", err)
+	}
+}
+
 func TestPauseResumeCancelRetry(t *testing.T) {
 	db := open(t, numbers(8_000)...)
 	cfg := sole

@@ -16,7 +16,7 @@ var (
 	// ErrCancelled: somebody cancelled it. Only Retry runs it again.
 	ErrCancelled = errors.New("cancelled; only a retry runs it again")
 	// ErrJobChanged: a job of this name was begun with another definition. Give the
-	// new job a new name, or restore the old definition.
+	// new job a new name, restore the old definition, or Forget the old job.
 	ErrJobChanged = errors.New("the job has changed since it began")
 	// ErrTableChanged: the table no longer fits the job.
 	ErrTableChanged = errors.New("the table has changed since the job began")

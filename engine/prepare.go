@@ -180,7 +180,7 @@ func (p plan) identity() string {
 func (p plan) compatible(begun checkpoint.Checkpoint) error {
 	if begun.Fingerprint != p.fingerprint {
 		return fmt.Errorf("%w: %s was begun as %q and is now %q (a changed column declaration or Version counts too); "+
-			"its state is kept: give the new job another name, or bring the old definition back",
+			"its state is kept: give the new job another name, bring the old definition back, or forget the old job to begin from zero",
 			ErrJobChanged, p.spec.Name, begun.Definition, p.spec)
 	}
 	if begun.Phase == checkpoint.Cancelled {

@@ -18,6 +18,7 @@ func controlCommands() []*cobra.Command {
 		askCommand("resume", "Take a pause back", (*engine.Engine).Resume),
 		askCommand("cancel", "End a job for good; only a run with --retry begins it again", (*engine.Engine).Cancel),
 		tuneCommand(),
+		forgetCommand(),
 	}
 }
 
@@ -65,6 +66,29 @@ process was started with; a negative --max-rate lifts a cap.`,
 	cmd.Flags().StringVar(&path, "db", "", "database file")
 	cmd.Flags().DurationVar(&hold, "target-hold", 0, "hold the write lock about this long at a time")
 	cmd.Flags().Float64Var(&rate, "max-rate", 0, "at most this many rows a second")
+	return cmd
+}
+
+func forgetCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "forget --db FILE NAME",
+		Short: "Remove all that is known of a job, so that its name begins from zero",
+		Long: `Removes the checkpoint, ledger row, events and quarantine of a job that nobody
+runs. The same name then begins from zero, whatever its definition. Rows that it
+has rewritten stay as they are: a job that is not idempotent does them twice.`,
+		Args: exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withEngine(cmd.Context(), path, func(eng *engine.Engine) error {
+				err := eng.Forget(cmd.Context(), args[0])
+				if err == nil {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: forgotten\n", args[0])
+				}
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&path, "db", "", "database file")
 	return cmd
 }
 
