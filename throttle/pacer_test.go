@@ -70,8 +70,9 @@ func TestPacerJitterFollowsItsSeed(t *testing.T) {
 	pause := func(seed uint64) throttle.Pause {
 		return throttle.NewPacer(throttle.PacerConfig{Seed: seed}).After(epoch, changed(1, time.Second, false))
 	}
-	if pause(1) != pause(1) || pause(1) == pause(2) {
-		t.Errorf("seed 1: %+v and %+v, seed 2: %+v", pause(1), pause(1), pause(2))
+	first, again, other := pause(1), pause(1), pause(2)
+	if first != again || first == other {
+		t.Errorf("seed 1: %+v and %+v, seed 2: %+v", first, again, other)
 	}
 }
 
