@@ -16,11 +16,7 @@ import (
 // stands for anything. Planted and caught: another count of changed rows, a flag
 // that run does not have.
 func TestReadmeCommands(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, ok := strings.Cut(string(readme), "\n```console\n")
+	_, rest, ok := strings.Cut(readme(t), "\n```console\n")
 	block, _, closed := strings.Cut(rest, "\n```")
 	if !ok || !closed {
 		t.Fatal("README has no console block")
@@ -44,6 +40,36 @@ func TestReadmeCommands(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReadmeNamesEveryCommand also finds a row for a command that is gone.
+func TestReadmeNamesEveryCommand(t *testing.T) {
+	_, rest, _ := strings.Cut(readme(t), "\n| command | does |\n")
+	table, _, _ := strings.Cut(rest, "\n\n")
+	named := map[string]bool{}
+	for row := range strings.Lines(table) {
+		for _, match := range regexp.MustCompile("`([a-z]+)`").FindAllStringSubmatch(strings.SplitN(row, "|", 3)[1], -1) {
+			named[match[1]] = true
+		}
+	}
+	for _, command := range rootCommand().Commands() {
+		if !command.Hidden && !named[command.Name()] {
+			t.Errorf("README's table of commands has no %s", command.Name())
+		}
+		delete(named, command.Name())
+	}
+	for name := range named {
+		t.Errorf("README's table has %s, which is no command", name)
+	}
+}
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // readmeDatabase is the app.db of README: 1,000 users, a quarter of them in
