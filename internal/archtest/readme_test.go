@@ -22,6 +22,18 @@ func TestNamedTestsExist(t *testing.T) {
 	}
 }
 
+// TestLinksLeadSomewhere follows the links between the project's own documents.
+func TestLinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)`) // no scheme: a file
+	for _, name := range []string{"README.md", "DESIGN.md", "MIGRATIONS.md"} {
+		for _, match := range link.FindAllStringSubmatch(document(t, name), -1) {
+			if _, err := os.Stat(filepath.Join(root, match[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", name, match[1])
+			}
+		}
+	}
+}
+
 func definedTests(t *testing.T) map[string]bool {
 	t.Helper()
 	defined := map[string]bool{}
