@@ -172,12 +172,16 @@ func (c *checker) heldAsync(u *unit, name string) (bool, error) {
 		}
 		files = append(files, siblings...)
 	}
+	return heldBy(name, files, c.Config.async()), nil
+}
+
+func heldBy(name string, files []Source, async []string) bool {
 	inside, outside := 0, 0
 	for _, f := range files {
-		in, out := goscan.Uses(f.Path, f.Text, name, c.Config.async())
+		in, out := goscan.Uses(f.Path, f.Text, name, async)
 		inside, outside = inside+in, outside+out
 	}
-	return inside > 0 && outside == 0, nil
+	return inside > 0 && outside == 0
 }
 
 // onNewTable reports whether an index is on a table that the same change
@@ -208,7 +212,7 @@ func (c *checker) acceptedBefore(u *unit) map[string]bool {
 	list := map[string]bool{}
 	old := scanSource(Source{Path: u.Path, Text: u.Old}, c.Config.async())
 	for _, h := range old.hits {
-		if h.async || h.annotated {
+		if h.async || h.annotated || h.holder != "" && heldBy(h.holder, []Source{old.Source}, c.Config.async()) {
 			list[oneLine(h.text)] = true
 		}
 	}

@@ -31,9 +31,10 @@ var update = flag.Bool("update", false, "write what the corpus cases print into 
 // "crlf: NAME" gives a file the line ends of Windows, "args: NAME…" judges
 // exactly those files. Otherwise all files are judged.
 //
-// Planted and caught: annotations accepted two lines up, calls matched by text
-// in comments, PINNED taken from an OR, IF NOT EXISTS tables taken for new ones,
-// columns of a CTE's outer WHERE taken for those of the table inside.
+// Some of the bugs that were planted and caught: annotations accepted two lines
+// up, calls found in comments, keys found in an OR, tables with IF NOT EXISTS
+// taken for new ones, the WHERE of a WITH statement taken for that of the table
+// inside.
 func TestCorpus(t *testing.T) {
 	names, err := filepath.Glob("testdata/corpus/*.txtar")
 	if err != nil || len(names) < 80 {

@@ -11,8 +11,8 @@ import (
 )
 
 // FuzzGo and FuzzSQL judge arbitrary files: whatever is in them, a finding is at
-// a place that exists. Planted and found by both: End taken for Start of the
-// next statement; found by FuzzGo: raw literals cut at their last byte.
+// a place that exists. Planted: a line end counted twice in places; the end of a
+// statement placed behind its last byte.
 func FuzzGo(f *testing.F) { fuzzFile(f, "fuzz.go") }
 
 func FuzzSQL(f *testing.F) { fuzzFile(f, "fuzz.sql") }

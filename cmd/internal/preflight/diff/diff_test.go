@@ -62,11 +62,12 @@ func TestAnotherTree(t *testing.T) {
 	}
 }
 
-// Text without a file in it is no empty diff. Planted: no files, no error.
+// Text without a file in it is no empty diff, and what the parser would pass
+// over in silence is an error. Planted: no files, no error; combined diffs read.
 func TestNotADiff(t *testing.T) {
 	for name, text := range map[string]string{
 		"prose":    "this is no diff\n",
-		"combined": "diff --cc m.sql\nindex 1,2..3\n@@@ -1,1 -1,1 +1,1 @@@\n++DELETE FROM t\n",
+		"combined": sample + "diff --cc m.sql\nindex 1,2..3\n@@@ -1,1 -1,1 +1,1 @@@\n++DELETE FROM t\n",
 		"cut off":  strings.TrimSuffix(sample, "+Seven\n"),
 		"header":   "diff --git a/m.sql b/m.sql\n--- a/m.sql\n+++ b/m.sql\n@@ -1 +x @@\n",
 	} {

@@ -72,6 +72,21 @@ func TestAlterClasses(t *testing.T) {
 	}
 }
 
+// A NULL that SET NOT NULL trips over is one that it has read: it is a scan.
+// Planted: SET NOT NULL as Metadata.
+func TestSetNotNullReadsRows(t *testing.T) {
+	const alter = "ALTER TABLE t ALTER COLUMN a SET NOT NULL"
+	db, _ := bigTable(t, 10)
+	if _, err := db.ExecContext(t.Context(), "UPDATE t SET a = NULL WHERE id = 10"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := db.ExecContext(t.Context(), alter)
+	statements, _ := sqlscan.Parse(alter)
+	if err == nil || len(statements) != 1 || statements[0].Cost != sqlscan.Scan {
+		t.Errorf("%v, %+v", err, statements)
+	}
+}
+
 func bigTable(t *testing.T, rows int) (db *sql.DB, path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "t.db")

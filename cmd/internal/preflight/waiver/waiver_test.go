@@ -32,6 +32,7 @@ func TestAnnotations(t *testing.T) {
 		{` PREFLIGHT: async=true async=true reason="one row for each household"`, 0, "", waiver.ErrMalformed},
 		{` PREFLIGHT: async=true reason=""`, 0, "", waiver.ErrReason},
 		{` PREFLIGHT: async=true reason="a b c d e f"`, 0, "", waiver.ErrReason},
+		{` PREFLIGHT: async=true reason="uninformative uninformative"`, 0, "", waiver.ErrReason},
 	} {
 		line, reason, err := waiver.FindAnnotation(strings.Split(c.comment, "\n"))
 		if line != c.line || !errors.Is(err, c.err) || err == nil && reason != c.reason {
