@@ -182,7 +182,10 @@ func scan(rows *sql.Rows) (Checkpoint, error) {
 		&c.Rows, &c.Changed, &c.Quarantined, &c.Left, &c.Batches, &c.BatchRows,
 		&working, &throttled, &paused,
 		&c.Request.Control, &c.Request.By, &c.Request.Reason, &hold, &c.Request.MaxRate, &created, &updated)
-	if err != nil {
+	switch {
+	case rows.Err() != nil: // the read broke off; the row itself may be well
+		return c, fmt.Errorf("read checkpoints: %w", rows.Err())
+	case err != nil:
 		return c, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	c.Working, c.Throttled, c.PausedFor = micros(working), micros(throttled), micros(paused)

@@ -2,6 +2,8 @@ package checkpoint
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 )
 
@@ -80,7 +82,8 @@ var upgrades = [CurrentVersion][]string{
 }
 
 // Version returns the version of the tables in this database, 0 if there are
-// none, and ErrNewer if this package cannot know them. It changes nothing.
+// none; ErrNewer if this package cannot know them, ErrUnreadable if they do not
+// tell. It changes nothing.
 func Version(ctx context.Context, q Querier) (int, error) {
 	var exists bool
 	err := q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_async_migration_schema')`).Scan(&exists)
@@ -90,14 +93,19 @@ func Version(ctx context.Context, q Querier) (int, error) {
 	if !exists {
 		return 0, nil
 	}
-	var version int
-	if err := q.QueryRowContext(ctx, `SELECT version FROM _async_migration_schema`).Scan(&version); err != nil {
-		return 0, fmt.Errorf("%w: read the version of the checkpoint tables: %w", ErrUnreadable, err)
+	var stored any
+	err = q.QueryRowContext(ctx, `SELECT version FROM _async_migration_schema`).Scan(&stored)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("read the version of the checkpoint tables: %w", err)
+	}
+	version, ok := stored.(int64)
+	if !ok || version < 1 {
+		return 0, fmt.Errorf("%w: the tables have version %v", ErrUnreadable, stored)
 	}
 	if version > CurrentVersion {
-		return version, fmt.Errorf("%w: version %d, this one knows %d; use the newer chunkfill", ErrNewer, version, CurrentVersion)
+		return int(version), fmt.Errorf("%w: version %d, this one knows %d; use the newer chunkfill", ErrNewer, version, CurrentVersion)
 	}
-	return version, nil
+	return int(version), nil
 }
 
 // UpgradeTx creates the tables or brings them up to date, inside the caller's
