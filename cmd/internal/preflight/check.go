@@ -1,7 +1,6 @@
 package preflight
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -31,8 +30,6 @@ type Input struct {
 	Siblings    func(path string) ([]Source, error)
 	Definitions func() ([]Source, error)
 }
-
-var errNotText = errors.New("it is not UTF-8 text")
 
 // Check judges every statement of the input. An error means that it could not.
 func Check(in Input) (*Report, error) {
@@ -138,7 +135,7 @@ func (c *checker) judgeHit(u *unit, h hit, before map[string]bool) error {
 	case accepted != "":
 		c.report.Accepted[accepted]++
 	default:
-		c.report.Findings = append(c.report.Findings, c.statementFinding(u, h, code, lost && !added))
+		c.report.Findings = append(c.report.Findings, u.statementFinding(h, code, lost && !added))
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ func (u *unit) finding(code string, line int, text string) Finding {
 		Statement: oneLine(text), Why: rule.Why, Fix: []string{rule.Fix}}
 }
 
-func (c *checker) statementFinding(u *unit, h hit, code string, lost bool) Finding {
+func (u *unit) statementFinding(h hit, code string, lost bool) Finding {
 	f := u.finding(code, h.start, h.text)
 	f.Column, f.EndLine, f.Cost = h.column, h.end, h.Cost
 	f.Why = why(f.Why, h)

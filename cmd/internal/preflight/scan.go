@@ -2,10 +2,10 @@ package preflight
 
 import (
 	"bytes"
+	"errors"
 	"go/scanner"
 	"path"
 	"slices"
-	"sort"
 	"strings"
 	"unicode/utf8"
 
@@ -38,7 +38,7 @@ type unit struct {
 	notes []note
 	err   error
 	isGo  bool
-	lines []int // offsets of the newlines
+	lines sqlscan.Lines
 }
 
 // hit is a statement in its file.
@@ -62,9 +62,11 @@ type note struct {
 	needed bool // by a statement
 }
 
+var errNotText = errors.New("it is not UTF-8 text")
+
 // scanSource finds the statements and annotations of a file.
 func scanSource(src Source, async []string) *unit {
-	u := &unit{Source: src, lines: newlines(src.Text)}
+	u := &unit{Source: src, lines: sqlscan.NewLines(string(src.Text))}
 	switch {
 	case !utf8.Valid(src.Text) || bytes.IndexByte(src.Text, 0) >= 0:
 		u.err = errNotText
@@ -74,24 +76,6 @@ func scanSource(src Source, async []string) *unit {
 		u.scanSQL()
 	}
 	return u
-}
-
-func newlines(text []byte) (offsets []int) {
-	for i, b := range text {
-		if b == '\n' {
-			offsets = append(offsets, i)
-		}
-	}
-	return offsets
-}
-
-// place turns an offset into line and column.
-func (u *unit) place(offset int) (line, column int) {
-	i := sort.SearchInts(u.lines, offset)
-	if i == 0 {
-		return 1, offset + 1
-	}
-	return i + 1, offset - u.lines[i-1]
 }
 
 func (u *unit) scanSQL() {
@@ -133,9 +117,9 @@ func (u *unit) addNote(lines []string, line int, stray bool) (index int, ok bool
 // addSQL adds the statements of a text; offset maps its places to the file's.
 func (u *unit) addSQL(sql string, offset func(int) int, lit goscan.Literal, above []int) {
 	statements, comments := sqlscan.Parse(sql)
-	notes := make(map[int]int, len(comments))
+	notes := make(map[int]int, len(comments)) // by the index of their comment
 	for i, c := range comments {
-		line, _ := u.place(offset(c.Start))
+		line, _ := u.lines.Place(offset(c.Start))
 		if n, ok := u.addNote(c.Lines, line, c.Stray); ok {
 			notes[i] = n
 		}
@@ -145,21 +129,26 @@ func (u *unit) addSQL(sql string, offset func(int) int, lit goscan.Literal, abov
 			continue
 		}
 		h := hit{Statement: s, text: sql[s.Start:s.End], async: lit.Async, holder: lit.Holder, note: above}
-		h.start, h.column = u.place(offset(s.Start))
-		h.end, _ = u.place(offset(s.End - 1))
 		if i, ok := s.Above(comments); ok {
 			if n, ok := notes[i]; ok {
 				h.note = append(slices.Clip(above), n)
 			}
 		}
-		h.annotated = slices.ContainsFunc(h.note, func(n int) bool { return u.notes[n].err == nil })
-		u.hits = append(u.hits, h)
+		u.addHit(h, offset)
 	}
+}
+
+func (u *unit) addHit(h hit, offset func(int) int) {
+	h.start, h.column = u.lines.Place(offset(h.Start))
+	h.end, _ = u.lines.Place(offset(h.End - 1))
+	h.annotated = slices.ContainsFunc(h.note, func(n int) bool { return u.notes[n].err == nil })
+	u.hits = append(u.hits, h)
 }
 
 // errorLine is where a Go file stops being Go.
 func errorLine(err error) int {
-	if list, ok := err.(scanner.ErrorList); ok && len(list) > 0 {
+	var list scanner.ErrorList
+	if errors.As(err, &list) && len(list) > 0 {
 		return list[0].Pos.Line
 	}
 	return 1

@@ -29,7 +29,6 @@ type Literal struct {
 
 // Comment is a group of comments that may hold an annotation.
 type Comment struct {
-	Start         int // offset
 	Line, EndLine int
 	Lines         []string // without the comment marks
 	Stray         bool     // behind code on its line, or a /* */ comment
@@ -135,9 +134,8 @@ func (s *scan) comment(part *ast.Comment) Comment {
 	if !slashes {
 		text = strings.TrimSuffix(strings.TrimPrefix(text, "/*"), "*/")
 	}
-	start := s.offset(part.Pos())
-	return Comment{Start: start, Line: s.line(part.Pos()), EndLine: s.line(part.End() - 1),
-		Lines: strings.Split(text, "\n"), Stray: !slashes || !s.beginsLine(start)}
+	return Comment{Line: s.line(part.Pos()), EndLine: s.line(part.End() - 1),
+		Lines: strings.Split(text, "\n"), Stray: !slashes || !s.beginsLine(s.offset(part.Pos()))}
 }
 
 func (s *scan) beginsLine(offset int) bool {

@@ -89,14 +89,17 @@ func (t *text) unquote(src []byte, literal string, offset int) {
 }
 
 // verb is one of those of package fmt that statements are built with. A blank
-// is no flag here: "a % d" is a remainder.
-var verb = regexp.MustCompile(`%(?:%|[-+#0]*(?:\[\d+\])?\d*(?:\.\d+)?[svdqxXt])`)
+// is no flag here: "a % d" is a remainder. What strftime knows and fmt does not
+// tells that a string is no format.
+var (
+	verb    = regexp.MustCompile(`%(?:%|[-+#0]*(?:\[\d+\])?\d*(?:\.\d+)?[svdqxXt])`)
+	notVerb = regexp.MustCompile(`(?:^|[^%])(?:%%)*%[YmHMSjw]`)
+)
 
-// fillVerbs puts holes for verbs. A string that is no format has none outside
-// of quotes, where a hole does no harm.
+// fillVerbs puts holes for verbs.
 func (t *text) fillVerbs() {
 	places := verb.FindAllIndex(t.sql, -1)
-	if places == nil {
+	if places == nil || notVerb.Match(t.sql) {
 		return
 	}
 	var filled text

@@ -43,10 +43,11 @@ func closed(part []token.Token) bool {
 	return part[n-1].Kind == token.END && part[n-2].Kind == token.SEMI
 }
 
-// lineIndex tells lines by offset.
-type lineIndex []int // offsets of the newlines
+// Lines tells lines and columns from offsets.
+type Lines []int // offsets of the newlines
 
-func newLines(text string) (l lineIndex) {
+// NewLines reads where the lines of a text end.
+func NewLines(text string) (l Lines) {
 	for i := range len(text) {
 		if text[i] == '\n' {
 			l = append(l, i)
@@ -55,10 +56,22 @@ func newLines(text string) (l lineIndex) {
 	return l
 }
 
-func (l lineIndex) at(offset int) int { return sort.SearchInts(l, offset) + 1 }
+// Place is the line and the column, in bytes, of an offset; both count from 1.
+func (l Lines) Place(offset int) (line, column int) {
+	i := sort.SearchInts(l, offset)
+	if i == 0 {
+		return 1, offset + 1
+	}
+	return i + 1, offset - l[i-1]
+}
+
+func (l Lines) at(offset int) int {
+	line, _ := l.Place(offset)
+	return line
+}
 
 // groupComments joins "--" comments on successive lines, as go/ast joins "//".
-func groupComments(sql string, trivia []token.Token, lines lineIndex) (groups []Comment) {
+func groupComments(sql string, trivia []token.Token, lines Lines) (groups []Comment) {
 	for _, t := range trivia {
 		if t.Kind != token.COMMENT {
 			continue
@@ -74,7 +87,7 @@ func groupComments(sql string, trivia []token.Token, lines lineIndex) (groups []
 	return groups
 }
 
-func comment(sql string, t token.Token, lines lineIndex) Comment {
+func comment(sql string, t token.Token, lines Lines) Comment {
 	text := t.Text(sql)
 	body, dashes := strings.CutPrefix(text, "--")
 	if !dashes {

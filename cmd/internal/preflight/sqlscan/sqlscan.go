@@ -71,7 +71,7 @@ func Parse(sql string) (statements []Statement, comments []Comment) {
 			statements = append(statements, s)
 		}
 	}
-	lines := newLines(sql)
+	lines := NewLines(sql)
 	for i := range statements {
 		statements[i].Line = lines.at(statements[i].Start)
 	}

@@ -1,7 +1,6 @@
 package waiver
 
 import (
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -84,11 +83,6 @@ func parseRows(text string) (int64, error) {
 		return 0, malformed("N=%s%s is no number of rows: write that of the largest table touched, in production", m[1], m[2])
 	}
 	return int64(rows), nil
-}
-
-// String is the line in one spelling.
-func (s Scale) String() string {
-	return fmt.Sprintf("%s: <%s N=%d", scaleMark, s.Budget, s.Rows)
 }
 
 // visible is the body by lines, with those that GitHub does not show as plain
