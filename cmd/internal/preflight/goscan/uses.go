@@ -116,8 +116,12 @@ func (s *scan) onlyPart(n ast.Node, stack []ast.Node) bool {
 	if name == nil || name.IsExported() || s.consts[name.Name] == nil {
 		return false
 	}
+	var scope ast.Node = s.tree
+	if function, ok := stack[1].(*ast.FuncDecl); ok {
+		scope = function
+	}
 	parts, wholes := 0, 0
-	ast.PreorderStack(s.tree, nil, func(n ast.Node, stack []ast.Node) bool {
+	ast.PreorderStack(scope, nil, func(n ast.Node, stack []ast.Node) bool {
 		id, ok := n.(*ast.Ident)
 		if !ok || id.Name != name.Name || declares(stack, id) {
 			return true
