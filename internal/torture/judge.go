@@ -1,0 +1,182 @@
+package torture
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Verdict is what the judge found in a file.
+type Verdict struct {
+	Rows  int      // compared
+	Live  int      // live writes that had been told they are committed, all found
+	Wrong []string // what is not as it must be
+}
+
+func (v *Verdict) wrongf(format string, args ...any) {
+	const enough = 10 // a row too many is followed by many
+	if len(v.Wrong) < enough {
+		v.Wrong = append(v.Wrong, fmt.Sprintf(format, args...))
+	}
+}
+
+// Judge compares the file of a subject that has come to its end with what must be
+// in it: rows 0 to rows-1 were there from the beginning, the journal lists those
+// that live writes have added since.
+func Judge(path, journal string, rows int) (Verdict, error) {
+	db, err := Open(path)
+	if err != nil {
+		return Verdict{}, err
+	}
+	defer db.Close()
+	live, err := readJournal(journal)
+	if err != nil {
+		return Verdict{}, err
+	}
+	f, err := readFile(db)
+	if err != nil {
+		return Verdict{}, err
+	}
+	v := Verdict{Rows: rows + len(live), Live: len(live)}
+	for u := range rows {
+		f.judgeRow(&v, u, 1)
+	}
+	for _, u := range live {
+		f.judgeRow(&v, u, 0)
+	}
+	f.judgeCounters(&v)
+	if f.integrity != "ok" {
+		v.wrongf("integrity_check: %s", f.integrity)
+	}
+	return v, nil
+}
+
+// readJournal lists the rows whose insertion a live write was told is committed.
+// A kill in the middle of a line leaves one that was not.
+func readJournal(path string) (rows []int, err error) {
+	text, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	for line := range strings.Lines(string(text)) {
+		if u, err := strconv.Atoi(strings.TrimSuffix(line, "\n")); err == nil && strings.HasSuffix(line, "\n") {
+			rows = append(rows, u)
+		}
+	}
+	return rows, err
+}
+
+// file is what a database holds, as plain values.
+type file struct {
+	rows      map[int]row
+	rewrites  map[string]map[int]int // job, row: how often
+	jobs      map[string]job
+	integrity string
+}
+
+type row struct {
+	n, m int64
+	w    string
+}
+
+type job struct {
+	phase, ledger                 string
+	scanned, changed, quarantined int
+}
+
+func readFile(db *sql.DB) (f file, err error) {
+	f = file{rows: map[int]row{}, rewrites: map[string]map[int]int{"inc_n": {}, "inc_m": {}, "purge": {}}, jobs: map[string]job{}}
+	if err = each(db, "SELECT u, n, m, coalesce(w, '') FROM t", func(scan scanner) error {
+		var u int
+		var r row
+		err := scan(&u, &r.n, &r.m, &r.w)
+		if _, twice := f.rows[u]; twice {
+			return fmt.Errorf("row %d is there twice", u)
+		}
+		f.rows[u] = r
+		return err
+	}); err != nil {
+		return f, err
+	}
+	if err = each(db, "SELECT what, u FROM rewrites", func(scan scanner) error {
+		var what string
+		var u int
+		err := scan(&what, &u)
+		f.rewrites[what][u]++
+		return err
+	}); err != nil {
+		return f, err
+	}
+	if err = each(db, `SELECT name, phase, coalesce(status, ''), rows_scanned, rows_changed, rows_quarantined
+		FROM _async_migration_checkpoints LEFT JOIN _async_migrations USING (name)`, func(scan scanner) error {
+		var name string
+		var j job
+		err := scan(&name, &j.phase, &j.ledger, &j.scanned, &j.changed, &j.quarantined)
+		f.jobs[name] = j
+		return err
+	}); err != nil {
+		return f, err
+	}
+	return f, db.QueryRow("PRAGMA integrity_check").Scan(&f.integrity)
+}
+
+type scanner = func(dest ...any) error
+
+func each(db *sql.DB, query string, row func(scanner) error) error {
+	rows, err := db.Query(query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// judgeRow wants every job to have done a row once. A live row may have been
+// added where the job had passed already, so it is done least times or once.
+func (f file) judgeRow(v *Verdict, u, least int) {
+	n, m, d := f.rewrites["inc_n"][u], f.rewrites["inc_m"][u], f.rewrites["purge"][u]
+	for what, times := range map[string]int{"inc_n": n, "inc_m": m} {
+		if times > 1 || times < least {
+			v.wrongf("row %d: %s %d times", u, what, times)
+		}
+	}
+	r, there := f.rows[u]
+	switch {
+	case d > 1 || d == 1 && (there || !purged(u)):
+		v.wrongf("row %d: deleted %d times, there: %v", u, d, there)
+	case d == 0 && !there:
+		v.wrongf("row %d is lost", u)
+	case d == 0 && purged(u) && least == 1:
+		v.wrongf("row %d was not purged", u)
+	case there && (r.n != before(u)+int64(n) || r.m != before(u)+int64(m)):
+		v.wrongf("row %d: counters %d and %d after %d and %d rewrites of %d", u, r.n, r.m, n, m, before(u))
+	case there && m == 1 && r.w != written(int64(u), before(u)):
+		v.wrongf("row %d: w = %q", u, r.w)
+	}
+}
+
+// judgeCounters wants the checkpoints to tell the truth.
+func (f file) judgeCounters(v *Verdict) {
+	for what, rows := range f.rewrites {
+		truth := 0
+		for _, times := range rows {
+			truth += times
+		}
+		j, known := f.jobs[what]
+		switch {
+		case !known:
+			v.wrongf("job %s has no checkpoint", what)
+		case j.phase != "done" || j.ledger != "done":
+			v.wrongf("job %s: phase %s, ledger %s", what, j.phase, j.ledger)
+		case j.changed != truth || j.quarantined != 0 || j.scanned < truth || what != "purge" && j.scanned != truth:
+			v.wrongf("job %s: %d scanned, %d changed, %d set aside; %d were rewritten", what, j.scanned, j.changed, j.quarantined, truth)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package torture
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+const (
+	root = "../.." // of the clone, from the directory of this package
+	pkg  = "github.com/chunkfill/chunkfill/internal/torture/subject"
+)
+
+// Build builds the subject with failpoints into dir. Edits are planted in it and
+// in nothing else.
+func Build(dir string, edits ...Edit) (program string, err error) {
+	program = filepath.Join(dir, "subject")
+	args := []string{"build", "-tags", "chunkfill_failpoints", "-o", program}
+	if len(edits) > 0 {
+		overlay, err := writeOverlay(dir, edits)
+		if err != nil {
+			return "", err
+		}
+		args = append(args, "-overlay", overlay)
+	}
+	out, err := exec.Command("go", append(args, pkg)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build the subject: %w\n%s", err, out)
+	}
+	return program, nil
+}
+
+// Edit replaces a text that a source file of the library has exactly once.
+type Edit struct {
+	File     string // from the root of the clone
+	Old, New string
+}
+
+// writeOverlay edits copies, and has the go command build with them.
+func writeOverlay(dir string, edits []Edit) (string, error) {
+	replace := map[string]string{}
+	for i, e := range edits {
+		original, err := filepath.Abs(filepath.Join(root, e.File))
+		if err != nil {
+			return "", err
+		}
+		edited := filepath.Join(dir, fmt.Sprintf("edit%d.go", i))
+		if err := e.apply(original, edited); err != nil {
+			return "", err
+		}
+		replace[original] = edited
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "overlay.json")
+	return path, os.WriteFile(path, text, 0o600)
+}
+
+func (e Edit) apply(original, edited string) error {
+	text, err := os.ReadFile(original)
+	if err != nil {
+		return err
+	}
+	if n := strings.Count(string(text), e.Old); n != 1 {
+		return fmt.Errorf("%s has %d times %q; the planted bug must follow the code", e.File, n, e.Old)
+	}
+	return os.WriteFile(edited, []byte(strings.Replace(string(text), e.Old, e.New, 1)), 0o600)
+}
+
+// Run runs a program to its end or death and tells whether it was killed. What it
+// said on standard error is part of any other error.
+func Run(cmd *exec.Cmd) (killed bool, err error) {
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return false, nil
+	}
+	if Killed(err) {
+		return true, nil
+	}
+	return false, fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+}
+
+// Killed tells whether a process ended by SIGKILL, from the error of its end.
+func Killed(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
