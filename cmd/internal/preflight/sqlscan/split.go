@@ -13,25 +13,33 @@ func lex(sql string) (tokens, trivia []token.Token) {
 	return tokens[:len(tokens)-1], trivia // the last one is the end
 }
 
-// split cuts tokens at semicolons. Those inside a trigger's body do not end it.
-func split(sql string, tokens []token.Token) (parts [][]token.Token) {
-	start := 0
+// split cuts tokens at semicolons. Those inside a trigger's body do not end it;
+// a body that does not end itself hides nothing.
+func split(tokens []token.Token) (parts [][]token.Token) {
+	start, body := 0, false
 	for i, t := range tokens {
-		if t.Kind != token.SEMI || trigger(tokens[start:i]) && !closed(tokens[start:i]) {
-			continue
+		switch {
+		case t.Kind == token.BEGIN && trigger(tokens[start:i]):
+			body = true
+		case t.Kind == token.SEMI && (!body || closed(tokens[start:i])):
+			parts = appendPart(parts, tokens[start:i])
+			start, body = i+1, false
 		}
-		if i > start {
-			parts = append(parts, tokens[start:i])
-		}
-		start = i + 1
 	}
-	if start < len(tokens) {
-		parts = append(parts, tokens[start:])
+	if body {
+		return append(parts, split(tokens[start+1:])...) // without CREATE it is no trigger
 	}
-	return parts
+	return appendPart(parts, tokens[start:])
 }
 
-// trigger reports whether the tokens begin a CREATE TRIGGER with a body.
+func appendPart(parts [][]token.Token, part []token.Token) [][]token.Token {
+	if len(part) == 0 {
+		return parts
+	}
+	return append(parts, part)
+}
+
+// trigger reports whether the tokens begin a CREATE TRIGGER.
 func trigger(part []token.Token) bool {
 	return len(part) > 2 && part[0].Kind == token.CREATE &&
 		(part[1].Kind == token.TRIGGER || part[1].Kind == token.TEMP && part[2].Kind == token.TRIGGER)
@@ -93,11 +101,14 @@ func comment(sql string, t token.Token, lines Lines) Comment {
 	if !dashes {
 		body = strings.TrimSuffix(strings.TrimPrefix(text, "/*"), "*/")
 	}
-	lineStart := strings.LastIndexByte(sql[:t.Pos], '\n') + 1
-	alone := strings.TrimSpace(sql[lineStart:t.Pos]) == ""
 	body = strings.TrimRight(body, "\r\n")
 	return Comment{
 		Start: t.Pos, Line: lines.at(t.Pos), EndLine: lines.at(t.Pos + len(strings.TrimRight(text, "\n")) - 1),
-		Lines: strings.Split(body, "\n"), Stray: !alone || !dashes,
+		Lines: strings.Split(body, "\n"), Stray: !dashes || !beginsLine(sql, t.Pos),
 	}
+}
+
+func beginsLine(sql string, offset int) bool {
+	before := strings.TrimRight(sql[:offset], " \t\f\v")
+	return before == "" || before[len(before)-1] == '\n'
 }

@@ -66,7 +66,7 @@ type Comment struct {
 // Parse splits a text into statements and leaves out those of no interest.
 func Parse(sql string) (statements []Statement, comments []Comment) {
 	tokens, trivia := lex(sql)
-	for _, part := range split(sql, tokens) {
+	for _, part := range split(tokens) {
 		if s := judge(sql, part); s.Kind != None {
 			statements = append(statements, s)
 		}
