@@ -114,7 +114,7 @@ func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(cont
 	case t == nil:
 		s.standBy(ctx, name, fn, owned)
 	default:
-		s.begin(func() { _ = s.runOwned(ctx, t, fn) })
+		s.begin(ctx, t, fn)
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (s *Store) Run(ctx context.Context, name string, fn func(context.Context, *
 	if status == StatusDone {
 		return errors.Join(ErrDone, t.release())
 	}
-	done := s.enter()
+	done := s.enter(t)
 	defer done()
 	return s.runOwned(ctx, t, fn)
 }
@@ -202,16 +202,17 @@ func (s *Store) WaitForAsyncMigrations() {
 	}
 }
 
-// begin runs work in the background, as something to wait for.
-func (s *Store) begin(work func()) {
-	done := s.enter()
+// begin runs the migration in the background, as something to wait for.
+func (s *Store) begin(ctx context.Context, t *title, fn Func) {
+	done := s.enter(t)
 	go func() {
 		defer done()
-		work()
+		_ = s.runOwned(ctx, t, fn) // the ledger has the error
 	}()
 }
 
-func (s *Store) enter() (done func()) {
+func (s *Store) enter(t *title) (done func()) {
+	t.setRuns(true)
 	end := make(chan struct{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,6 +233,7 @@ func (s *Store) runOwned(ctx context.Context, t *title, fn Func) (err error) {
 		if !returned { // runtime.Goexit, as in t.FailNow
 			err = errors.New("the migration ended its goroutine")
 		}
+		t.setRuns(false)
 		s.finish(ctx, t.key.name, err)
 		if releaseErr := t.release(); releaseErr != nil {
 			s.log.Error("chunkfill: could not unlock the migration", "migration", t.key.name, "error", releaseErr)
@@ -252,13 +254,15 @@ func (s *Store) call(ctx context.Context, fn Func) (err error) {
 	return fn(ctx, s.db)
 }
 
-// standBy tries to become the owner in the background. A run of this process
-// needs none: it ends with this process.
+// standBy tries to become the owner in the background. A run of this process that
+// has yet to write its end needs none: it ends with this process, and what it
+// writes comes after this registration. Close to its end, or beside Exclusive,
+// the registration may be the last word, and somebody has to heed it.
 func (s *Store) standBy(ctx context.Context, name string, fn Func, owned *OwnedError) {
-	if owned.Owner == thisProcess {
+	if s.runsHere(ctx, name) {
 		return
 	}
-	s.log.Info("chunkfill: standing by for a migration of another process", "migration", name, "owner", owned.Owner)
+	s.log.Info("chunkfill: standing by for a migration that another run has", "migration", name, "owner", owned.Owner)
 	go func() {
 		ticker := time.NewTicker(standbyEvery)
 		defer ticker.Stop()
@@ -283,16 +287,16 @@ func (s *Store) takeOver(ctx context.Context, name string, fn Func) (over bool) 
 	}
 	t, err := s.acquire(ctx, name)
 	if err != nil {
-		return !errors.Is(err, ErrOwned)
+		return false
 	}
 	// An owner that came to an end has written so before it let go; one that died
-	// has not.
+	// has not. A ledger that cannot be read just now says neither.
 	status, err := s.status(ctx, name)
 	if err != nil || status != StatusPendingAsync {
 		_ = t.release()
-		return true
+		return err == nil || errors.Is(err, sql.ErrNoRows)
 	}
 	s.log.Info("chunkfill: taking over a migration whose owner is gone", "migration", name)
-	s.begin(func() { _ = s.runOwned(ctx, t, fn) })
+	s.begin(ctx, t, fn)
 	return true
 }

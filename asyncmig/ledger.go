@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"modernc.org/sqlite"
@@ -96,7 +97,7 @@ func (s *Store) finish(ctx context.Context, name string, err error) {
 		if attempt == len(retryAfter) {
 			s.log.Error("CRITICAL: the end of a migration could not be recorded; the ledger still says pending_async "+
 				"and the next start runs it again. To record it by hand: UPDATE _async_migrations SET status = '"+status+
-				"', ended_at = datetime('now') WHERE name = '"+name+"'",
+				"', ended_at = datetime('now') WHERE name = '"+strings.ReplaceAll(name, "'", "''")+"'",
 				"migration", name, "status", status, "error", writeErr)
 			return
 		}

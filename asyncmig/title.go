@@ -23,6 +23,7 @@ type key struct {
 type title struct {
 	key  key
 	lock *filelock.Lock // nil in memory
+	runs bool           // a run that has yet to write its end; under held
 }
 
 // thisProcess is the owner of what runs here already.
@@ -32,8 +33,8 @@ const thisProcess = "this process"
 // in-memory databases have no file.
 var held = struct {
 	sync.Mutex
-	keys map[key]bool
-}{keys: map[key]bool{}}
+	titles map[key]*title
+}{titles: map[key]*title{}}
 
 // acquire takes the title without waiting; an *OwnedError if somebody has it.
 func (s *Store) acquire(ctx context.Context, name string) (*title, error) {
@@ -43,7 +44,7 @@ func (s *Store) acquire(ctx context.Context, name string) (*title, error) {
 	}
 	held.Lock()
 	defer held.Unlock()
-	if held.keys[k] {
+	if held.titles[k] != nil {
 		return nil, &OwnedError{Name: name, Owner: thisProcess}
 	}
 	t := &title{key: k}
@@ -52,7 +53,7 @@ func (s *Store) acquire(ctx context.Context, name string) (*title, error) {
 			return nil, err
 		}
 	}
-	held.keys[k] = true
+	held.titles[k] = t
 	return t, nil
 }
 
@@ -77,11 +78,27 @@ func (t *title) release() error {
 	}
 	held.Lock()
 	defer held.Unlock()
-	delete(held.keys, t.key)
+	delete(held.titles, t.key)
 	if t.lock == nil {
 		return nil
 	}
 	return t.lock.Unlock()
+}
+
+func (t *title) setRuns(runs bool) {
+	held.Lock()
+	defer held.Unlock()
+	t.runs = runs
+}
+
+// runsHere tells whether a run of this process will yet write the end of the
+// migration.
+func (s *Store) runsHere(ctx context.Context, name string) bool {
+	k, _, err := s.key(ctx, name)
+	held.Lock()
+	defer held.Unlock()
+	t := held.titles[k]
+	return err == nil && t != nil && t.runs
 }
 
 // withinKey is the context key under which a running migration finds its own

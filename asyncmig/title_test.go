@@ -1,0 +1,289 @@
+package asyncmig_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/chunkfill/chunkfill/asyncmig"
+)
+
+// lockName is the lock of the migration "m" on app.db.
+const lockName = "app.db-chunkfill-62c66a7a5dd70c31.lock"
+
+func dirNames(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// Planted and caught: a release that deletes the file.
+func TestLockFile(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore(openAt(t, filepath.Join(dir, "app.db")))
+	g := newGate()
+	must(t, s.RunAsyncMigration(t.Context(), "m", g.run))
+	<-g.began
+	during, err := os.ReadFile(filepath.Join(dir, lockName))
+	must(t, err)
+	if !regexp.MustCompile(`^pid \d+ on \S+ since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n$`).Match(during) {
+		t.Errorf("the file says %q", during)
+	}
+	g.end <- nil
+	s.WaitForAsyncMigrations()
+	after, err := os.ReadFile(filepath.Join(dir, lockName))
+	must(t, err)
+	if string(after) != string(during) {
+		t.Errorf("afterwards the file says %q", after)
+	}
+}
+
+// A directory has the name of the lock: not even root can make the file.
+// Planted and caught: registration before the lock is taken.
+func TestLockThatCannotBeMade(t *testing.T) {
+	dir := t.TempDir()
+	db := openAt(t, filepath.Join(dir, "app.db"))
+	must(t, os.Mkdir(filepath.Join(dir, lockName), 0o755))
+	s := newStore(db)
+	var c counter
+	for call, err := range map[string]error{
+		"RunAsyncMigration": s.RunAsyncMigration(t.Context(), "m", c.run),
+		"Run":               s.Run(t.Context(), "m", c.run),
+		"Exclusive":         s.Exclusive(t.Context(), "m", func(ctx context.Context) error { return c.run(ctx, nil) }),
+		"Fail":              s.Fail(t.Context(), "m", "why"),
+	} {
+		if err == nil || errors.Is(err, asyncmig.ErrOwned) {
+			t.Errorf("%s: %v, want why the lock cannot be made", call, err)
+		}
+	}
+	c.want(t, 0)
+	wantValue(t, db, "0", "SELECT count(*) FROM sqlite_schema")
+
+	must(t, os.Remove(filepath.Join(dir, lockName)))
+	must(t, s.Run(t.Context(), "m", c.run))
+	c.want(t, 1)
+}
+
+// All names of one file are one database.
+// Planted and caught: the path as the host has given it.
+func TestNamesOfOneFile(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(dir, "data"), 0o755))
+	must(t, os.Symlink("data", filepath.Join(dir, "link")))
+	must(t, os.Symlink(filepath.Join("data", "app.db"), filepath.Join(dir, "other.db")))
+	t.Chdir(dir)
+	owner := newStore(openAt(t, filepath.Join(dir, "data", "app.db")))
+	err := owner.Run(t.Context(), "m", func(context.Context, *sql.DB) error {
+		for _, name := range []string{"data/app.db", "./data/../data/app.db", "link/app.db", "other.db", dir + "/link/app.db"} {
+			var c counter
+			if err := newStore(openAt(t, name)).Run(t.Context(), "m", c.run); !errors.Is(err, asyncmig.ErrOwned) {
+				t.Errorf("%s: %v, want that it is owned", name, err)
+			}
+			c.want(t, 0)
+		}
+		return nil
+	})
+	must(t, err)
+	locks, err := filepath.Glob(filepath.Join(dir, "*", "*.lock"))
+	must(t, err)
+	if want := filepath.Join(dir, "data", lockName); !slices.Contains(locks, want) || len(dirNames(t, dir)) != 3 {
+		t.Errorf("locks %q, files %q; want %s alone", locks, dirNames(t, dir), want)
+	}
+}
+
+// The same from another process, whose guard is the file alone.
+func TestSymlinkInAnotherProcess(t *testing.T) {
+	path, db := shared(t)
+	link := filepath.Join(t.TempDir(), "link.db")
+	must(t, os.Symlink(path, link))
+	f := newFamily(t, link, 1)
+	owner := f.start()
+	var c counter
+	wantErr(t, newStore(db).Run(t.Context(), "m", c.run), asyncmig.ErrOwned)
+	c.want(t, 0)
+	f.finish(owner, "succeed")
+}
+
+// Databases in memory have no file: the guard is the process's, for each *sql.DB.
+// Planted and caught: all databases in memory taken for one.
+func TestInMemory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	openMemory := func() *sql.DB {
+		db, err := sql.Open("sqlite", ":memory:")
+		must(t, err)
+		db.SetMaxOpenConns(1)
+		t.Cleanup(func() { db.Close() })
+		return db
+	}
+	one, two := openMemory(), openMemory()
+	s, g := newStore(one), newGate()
+	must(t, s.RunAsyncMigration(t.Context(), "m", g.run))
+	<-g.began
+	var c counter
+	wantErr(t, newStore(one).Run(t.Context(), "m", c.run), asyncmig.ErrOwned)
+	c.want(t, 0)
+	must(t, newStore(two).Run(t.Context(), "m", c.run))
+	c.want(t, 1)
+	g.end <- nil
+	s.WaitForAsyncMigrations()
+	wantStatus(t, s, "m", asyncmig.StatusDone)
+	if names := dirNames(t, "."); names != nil {
+		t.Errorf("files were made: %q", names)
+	}
+}
+
+func TestRun(t *testing.T) {
+	db := open(t)
+	s := newStore(db)
+	broken := errors.New("bad row")
+	failing := counter{err: broken}
+	if err := s.Run(t.Context(), "m", failing.run); err != broken {
+		t.Errorf("%v, want the function's own error", err)
+	}
+	wantStatus(t, s, "m", asyncmig.StatusFailed)
+
+	err := s.Run(t.Context(), "m", func(context.Context, *sql.DB) error { panic("boom") })
+	if err == nil || err.Error() != "panic: boom" {
+		t.Errorf("after a panic: %v", err)
+	}
+	wantValue(t, db, "panic: boom", "SELECT error FROM _async_migrations")
+
+	var c counter
+	must(t, s.Run(t.Context(), "m", c.run))
+	wantStatus(t, s, "m", asyncmig.StatusDone)
+	wantErr(t, s.Run(t.Context(), "m", c.run), asyncmig.ErrDone)
+	c.want(t, 1)
+}
+
+// The caller's goroutine may end inside fn, as t.FailNow ends it.
+func TestRunAndGoexit(t *testing.T) {
+	s := newStore(open(t))
+	end := make(chan struct{})
+	go func() {
+		defer close(end)
+		_ = s.Run(t.Context(), "m", func(context.Context, *sql.DB) error { runtime.Goexit(); return nil })
+	}()
+	<-end
+	wantStatus(t, s, "m", asyncmig.StatusFailed)
+	var c counter
+	must(t, s.Run(t.Context(), "m", c.run))
+}
+
+// Run is waited for like a run in the background.
+func TestWaitCoversRun(t *testing.T) {
+	s, g := newStore(open(t)), newGate()
+	go func() { _ = s.Run(t.Context(), "m", g.run) }()
+	<-g.began
+	go func() { g.end <- nil }()
+	s.WaitForAsyncMigrations()
+	wantStatus(t, s, "m", asyncmig.StatusDone)
+}
+
+// Inside a migration Run does not lock itself out, and leaves the status to the
+// outer run; other migrations and other databases are not meant.
+// Planted and caught: the held name compared without the database.
+func TestRunInside(t *testing.T) {
+	db, other := open(t), open(t)
+	s := newStore(db)
+	inner := errors.New("bad row")
+	err := s.Run(t.Context(), "m", func(ctx context.Context, _ *sql.DB) error {
+		failing := counter{err: inner}
+		wantErr(t, newStore(db).Run(ctx, "m", failing.run), inner)
+		wantStatus(t, s, "m", asyncmig.StatusPendingAsync)
+
+		var c counter
+		must(t, s.Run(ctx, "n", c.run))
+		wantStatus(t, s, "n", asyncmig.StatusDone)
+		must(t, newStore(other).Run(ctx, "m", c.run))
+		wantStatus(t, newStore(other), "m", asyncmig.StatusDone)
+		c.want(t, 2)
+
+		wantErr(t, s.Run(t.Context(), "m", c.run), asyncmig.ErrOwned) // not with this ctx
+		return nil
+	})
+	must(t, err)
+	wantStatus(t, s, "m", asyncmig.StatusDone)
+}
+
+func TestKeepPending(t *testing.T) {
+	db := open(t)
+	s := newStore(db)
+	stopped := counter{err: errors.Join(errors.New("shutting down"), asyncmig.ErrKeepPending)}
+	must(t, s.RunAsyncMigration(t.Context(), "m", stopped.run))
+	s.WaitForAsyncMigrations()
+	wantValue(t, db, "pending_async,,", "SELECT status || ',' || ifnull(ended_at, '') || ',' || ifnull(error, '') FROM _async_migrations")
+	wantErr(t, s.Run(t.Context(), "m", stopped.run), asyncmig.ErrKeepPending)
+	stopped.want(t, 2)
+
+	var c counter
+	must(t, s.RunAsyncMigration(t.Context(), "m", c.run))
+	s.WaitForAsyncMigrations()
+	c.want(t, 1)
+	wantStatus(t, s, "m", asyncmig.StatusDone)
+}
+
+func TestExclusive(t *testing.T) {
+	db := open(t)
+	s := newStore(db)
+	broken := errors.New("nothing of the ledger's business")
+	err := s.Exclusive(t.Context(), "m", func(ctx context.Context) error {
+		var c counter
+		wantErr(t, s.Run(t.Context(), "m", c.run), asyncmig.ErrOwned)
+		c.want(t, 0)
+		return broken
+	})
+	if err != broken {
+		t.Errorf("%v, want the function's own error", err)
+	}
+	wantValue(t, db, "0", "SELECT count(*) FROM sqlite_schema")
+	must(t, s.Exclusive(t.Context(), "m", func(context.Context) error { return nil }))
+}
+
+// A start that meets Exclusive is not lost.
+// Planted and caught: no standby where the owner was this process.
+func TestStartDuringExclusive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := open(t)
+		s := newStore(db)
+		var c counter
+		must(t, s.Exclusive(t.Context(), "m", func(context.Context) error {
+			must(t, s.RunAsyncMigration(t.Context(), "m", c.run))
+			pass()
+			c.want(t, 0)
+			return nil
+		}))
+		pass()
+		s.WaitForAsyncMigrations()
+		c.want(t, 1)
+		wantStatus(t, s, "m", asyncmig.StatusDone)
+		must(t, db.Close())
+	})
+}
+
+func TestFail(t *testing.T) {
+	db := open(t)
+	s, g := newStore(db), newGate()
+	must(t, s.Fail(t.Context(), "m", "cancelled by ann"))
+	wantStatus(t, s, "m", asyncmig.StatusFailed)
+	wantValue(t, db, "cancelled by ann", "SELECT error FROM _async_migrations")
+
+	must(t, s.RunAsyncMigration(t.Context(), "m", g.run))
+	wantErr(t, s.Fail(t.Context(), "m", "too early"), asyncmig.ErrOwned)
+	wantStatus(t, s, "m", asyncmig.StatusPendingAsync)
+	g.end <- nil
+	s.WaitForAsyncMigrations()
+	must(t, s.Fail(t.Context(), "m", "too late"))
+	wantStatus(t, s, "m", asyncmig.StatusDone)
+	wantValue(t, db, "", "SELECT error FROM _async_migrations")
+}
