@@ -114,21 +114,3 @@ func fsyncTime(dir string) time.Duration {
 	slices.Sort(took)
 	return took[len(took)/2]
 }
-
-// stolen returns the processor time the host gave to others and all there was, in
-// ticks, since the machine started.
-func stolen() (steal, all float64) {
-	fields := strings.Fields(firstLine("/proc/stat"))
-	const steals = 8 // cpu user nice system idle iowait irq softirq steal
-	if len(fields) <= steals {
-		return 0, 0
-	}
-	for i, text := range fields[1 : steals+1] {
-		ticks, _ := strconv.ParseFloat(text, 64)
-		all += ticks
-		if i+1 == steals {
-			steal = ticks
-		}
-	}
-	return steal, all
-}

@@ -19,12 +19,10 @@ type Results struct {
 	Took    time.Duration `json:"took_ns"`
 	Command string        `json:"command,omitempty"` // set by whoever was called with one
 	Machine Machine       `json:"machine"`
-	// Stolen is the share of processor time that the host of this machine gave to
-	// others meanwhile, 0 to 1.
-	Stolen  float64 `json:"stolen"`
-	Config  Config  `json:"config"`
-	Skipped []Skip  `json:"skipped,omitempty"`
-	Trials  []Trial `json:"trials"`
+	Noise   Noise         `json:"noise"`
+	Config  Config        `json:"config"`
+	Skipped []Skip        `json:"skipped,omitempty"`
+	Trials  []Trial       `json:"trials"`
 }
 
 // Skip is a contender that was left out, and why.
@@ -37,12 +35,8 @@ const format = 1
 
 // finish completes results whose trials have ended. Charts are drawn of the median
 // trial of a case alone, so the others give up their timelines.
-func (r *Results) finish(steal, all float64) {
-	r.Format = format
-	r.Took = time.Since(r.Started)
-	if s, a := stolen(); a > all {
-		r.Stolen = (s - steal) / (a - all)
-	}
+func (r *Results) finish(noise Noise) {
+	r.Format, r.Took, r.Noise = format, time.Since(r.Started), noise
 	for _, c := range r.Cases() {
 		median := r.Median(c)
 		for i := range r.Trials {

@@ -26,9 +26,9 @@ func Run(ctx context.Context, cfg Config) (Results, error) {
 	}
 	s := session{cfg: cfg, results: Results{Started: time.Now(), Config: cfg, Machine: describe(ctx, cfg.Dir)}}
 	s.chooseContenders()
-	steal, all := stolen()
+	meter := newNoiseMeter()
 	err := s.run(ctx)
-	s.results.finish(steal, all)
+	s.results.finish(meter.noise())
 	return s.results, err
 }
 

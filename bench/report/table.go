@@ -160,7 +160,7 @@ func facts(r bench.Results) []fact {
 		{"Disk", fmt.Sprintf("a synced write of 4 kB takes %s", m.Fsync.Round(time.Microsecond))},
 		{"Software", fmt.Sprintf("%s, SQLite %s, driver %s, chunkfill %s", m.Go, m.SQLite, m.Driver, m.Revision)},
 		{"Data", fmt.Sprintf("seed %d, %d rounds", r.Config.Seed, r.Config.Rounds)},
-		{"Noise", fmt.Sprintf("%.1f %% of the processor time went to other guests of the host", 100*r.Stolen)},
+		{"Noise", fmt.Sprintf("of all processor time, other processes took %.0f %%, other guests of the host %.0f %%", 100*r.Noise.Others, 100*r.Noise.Stolen)},
 	}
 	for _, s := range r.Skipped {
 		all = append(all, fact{"Left out", s.Contender + ": " + s.Reason})
