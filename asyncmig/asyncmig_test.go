@@ -132,10 +132,9 @@ func TestHowItEnds(t *testing.T) {
 		{"error", "failed", "bad 'hex'", func(context.Context, *sql.DB) error { return errors.New("bad 'hex'") }},
 		{"error without words", "failed", "", func(context.Context, *sql.DB) error { return errors.New("") }},
 		{"panic", "failed", "panic: boom", func(context.Context, *sql.DB) error { panic("boom") }},
-		{"runtime error", "failed", "panic: assignment to entry in nil map", func(context.Context, *sql.DB) error {
-			var m map[int]int
-			m[0] = 1
-			return nil
+		{"runtime error", "failed", "panic: runtime error: index out of range [3] with length 0", func(_ context.Context, db *sql.DB) error {
+			var none []error
+			return none[db.Stats().MaxOpenConnections+2]
 		}},
 		{"goexit", "failed", "the migration ended its goroutine", func(context.Context, *sql.DB) error {
 			runtime.Goexit()

@@ -289,14 +289,15 @@ func TestStandbyTakesOver(t *testing.T) {
 	}
 }
 
-// A standby ends with its reason to stand by. Planted and caught: each of the
-// three ways out left away in turn.
+// A standby ends with its context at once, with the database or the migration at
+// its next turn.
+// Planted and caught: each of the ways out left away in turn.
 func TestStandbyEnds(t *testing.T) {
 	for how, end := range map[string]func(*family, *child, context.CancelFunc, *sql.DB){
-		"context": func(_ *family, _ *child, cancel context.CancelFunc, _ *sql.DB) { cancel() },
-		"close":   func(_ *family, _ *child, _ context.CancelFunc, db *sql.DB) { db.Close() },
-		"done":    func(f *family, owner *child, _ context.CancelFunc, _ *sql.DB) { f.finish(owner, "succeed") },
-		"failed":  func(f *family, owner *child, _ context.CancelFunc, _ *sql.DB) { f.finish(owner, "fail") },
+		"context": func(_ *family, _ *child, cancel context.CancelFunc, _ *sql.DB) { cancel(); synctest.Wait() },
+		"close":   func(_ *family, _ *child, _ context.CancelFunc, db *sql.DB) { db.Close(); pass() },
+		"done":    func(f *family, owner *child, _ context.CancelFunc, _ *sql.DB) { f.finish(owner, "succeed"); pass() },
+		"failed":  func(f *family, owner *child, _ context.CancelFunc, _ *sql.DB) { f.finish(owner, "fail"); pass() },
 	} {
 		t.Run(how, func(t *testing.T) {
 			withOwner(t, func(t *testing.T, f *family, owner *child, db *sql.DB) {
@@ -304,8 +305,9 @@ func TestStandbyEnds(t *testing.T) {
 				defer cancel()
 				var c counter
 				must(t, newStore(db).RunAsyncMigration(ctx, "m", c.run))
+				synctest.Wait()
+				wantStandbys(t, 1)
 				end(f, owner, cancel, db)
-				pass()
 				wantStandbys(t, 0)
 				owner.kill()
 				pass()

@@ -76,7 +76,7 @@ func TestLockThatCannotBeMade(t *testing.T) {
 }
 
 // All names of one file are one database.
-// Planted and caught: the path as the host has given it.
+// Planted and caught: a guard by store alone, without the file.
 func TestNamesOfOneFile(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.Mkdir(filepath.Join(dir, "data"), 0o755))

@@ -33,8 +33,8 @@ func Path(database, name string) string {
 // Lock is a held lock.
 type Lock struct{ file *flock.Flock }
 
-// TryLock takes the lock without waiting and writes down who has it. It returns
-// ErrHeld if somebody else does.
+// TryLock takes the lock without waiting and writes down who has it, where that is
+// possible. It returns ErrHeld if somebody else does.
 func TryLock(path, owner string) (*Lock, error) {
 	file := flock.New(path)
 	ok, err := file.TryLock()
@@ -44,10 +44,9 @@ func TryLock(path, owner string) (*Lock, error) {
 	if !ok {
 		return nil, ErrHeld
 	}
-	// Who holds it is for people; the lock is the kernel's.
-	if err := os.WriteFile(path, []byte(owner+"\n"), 0o644); err != nil {
-		return nil, errors.Join(fmt.Errorf("write the owner into %s: %w", path, err), file.Unlock())
-	}
+	// Who holds it is for people; the lock is the kernel's. A full disk must not keep
+	// a purge from running, nor Windows, where the lock keeps other handles out.
+	_ = os.WriteFile(path, []byte(owner+"\n"), 0o644)
 	return &Lock{file}, nil
 }
 
@@ -59,7 +58,7 @@ func (l *Lock) Unlock() error {
 	return nil
 }
 
-// Owner reads who has the lock, or had it last.
+// Owner reads who has the lock, or had it last; "" if that could not be written.
 func Owner(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

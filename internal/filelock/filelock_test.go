@@ -24,7 +24,7 @@ func TestPath(t *testing.T) {
 	}
 }
 
-// Planted and caught: Unlock that deletes the file, and an owner that is appended.
+// Planted and caught: Unlock that deletes the file.
 func TestLockAndUnlock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.db-chunkfill.lock")
 	for _, owner := range []string{"pid 1000 on a-host-of-some-length", "pid 7"} {
@@ -67,6 +67,22 @@ func openFiles(t testing.TB) int {
 		t.Skip("no list of open files here")
 	}
 	return len(entries)
+}
+
+// The lock counts where the disk has no room for who holds it.
+// Planted and caught: TryLock that fails with the write.
+func TestLockOnAFullDisk(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("no full disk here")
+	}
+	path := filepath.Join(t.TempDir(), "app.db-chunkfill.lock")
+	must(t, os.Symlink("/dev/full", path))
+	lock, err := filelock.TryLock(path, "pid 7")
+	must(t, err)
+	if _, err := filelock.TryLock(path, "a second"); err != filelock.ErrHeld {
+		t.Errorf("a second lock: %v, want ErrHeld", err)
+	}
+	must(t, lock.Unlock())
 }
 
 // A directory stands where the file should be: not even root can make it.
