@@ -78,6 +78,9 @@ func TestLockOnAFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.db-chunkfill.lock")
 	must(t, os.Symlink("/dev/full", path))
 	lock, err := filelock.TryLock(path, "pid 7")
+	if err == filelock.ErrHeld {
+		t.Skip("there is one full disk, and another run of this test has it")
+	}
 	must(t, err)
 	if _, err := filelock.TryLock(path, "a second"); err != filelock.ErrHeld {
 		t.Errorf("a second lock: %v, want ErrHeld", err)
