@@ -79,7 +79,8 @@ func (tr *trial) journal() string { return tr.path + ".journal" }
 
 // command is one start of the program; each has live rows of its own.
 func (tr *trial) command(start int, env ...string) *exec.Cmd {
-	cmd := exec.Command(tr.program, append([]string{"-db", tr.path, "-shape", tr.shape.Name,
+	// An end of the test ends a program that hangs.
+	cmd := exec.CommandContext(tr.t.Context(), tr.program, append([]string{"-db", tr.path, "-shape", tr.shape.Name,
 		"-journal", tr.journal(), "-live", strconv.Itoa(torture.FirstLive * (start + 1))}, tr.args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	return cmd

@@ -71,3 +71,7 @@ var (
 		New:  "{&r.cursor, \"\"}} {",
 	}}}
 )
+
+// CrashBugs are those that kills alone bring to light; the others take a rival or
+// a bad row.
+var CrashBugs = []Bug{CheckpointBeforeData, CheckpointAfterData, CursorNotSaved, BoundaryIncluded, CursorIgnored}

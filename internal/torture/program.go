@@ -43,35 +43,46 @@ type Edit struct {
 
 // writeOverlay edits copies, and has the go command build with them.
 func writeOverlay(dir string, edits []Edit) (string, error) {
+	edited := map[string]string{} // file from the root: its text
+	for _, e := range edits {
+		if err := e.apply(edited); err != nil {
+			return "", err
+		}
+	}
 	replace := map[string]string{}
-	for i, e := range edits {
-		original, err := filepath.Abs(filepath.Join(root, e.File))
+	for file, text := range edited {
+		original, err := filepath.Abs(filepath.Join(root, file))
 		if err != nil {
 			return "", err
 		}
-		edited := filepath.Join(dir, fmt.Sprintf("edit%d.go", i))
-		if err := e.apply(original, edited); err != nil {
+		replace[original] = filepath.Join(dir, strings.ReplaceAll(file, "/", "-"))
+		if err := os.WriteFile(replace[original], []byte(text), 0o600); err != nil {
 			return "", err
 		}
-		replace[original] = edited
 	}
-	text, err := json.Marshal(map[string]any{"Replace": replace})
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "overlay.json")
-	return path, os.WriteFile(path, text, 0o600)
+	return path, os.WriteFile(path, overlay, 0o600)
 }
 
-func (e Edit) apply(original, edited string) error {
-	text, err := os.ReadFile(original)
-	if err != nil {
-		return err
+// apply edits a file's text, as earlier edits have left it.
+func (e Edit) apply(edited map[string]string) error {
+	text, ok := edited[e.File]
+	if !ok {
+		original, err := os.ReadFile(filepath.Join(root, e.File))
+		if err != nil {
+			return err
+		}
+		text = string(original)
 	}
-	if n := strings.Count(string(text), e.Old); n != 1 {
-		return fmt.Errorf("%s has %d times %q; the planted bug must follow the code", e.File, n, e.Old)
+	if n := strings.Count(text, e.Old); n != 1 {
+		return fmt.Errorf("%s has %d times %q: the planted bug must follow the code", e.File, n, e.Old)
 	}
-	return os.WriteFile(edited, []byte(strings.Replace(string(text), e.Old, e.New, 1)), 0o600)
+	edited[e.File] = strings.Replace(text, e.Old, e.New, 1)
+	return nil
 }
 
 // Run runs a program to its end or death and tells whether it was killed. What it

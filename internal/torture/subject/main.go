@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,9 @@ import (
 	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/internal/torture"
 )
+
+// No table of the harness takes so many batches, even at one row each.
+const maxBatches = 5_000
 
 type config struct {
 	path, journal, shape, jobs string
@@ -48,12 +52,14 @@ func main() {
 }
 
 func run(ctx context.Context, c config) error {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	db, err := torture.Open(c.path)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	host, err := newHost(db, c)
+	host, err := newHost(db, c, giveUp)
 	if err != nil {
 		return err
 	}
@@ -79,12 +85,11 @@ func run(ctx context.Context, c config) error {
 		}
 		result, err := eng.Run(ctx, job)
 		if err != nil {
-			return fmt.Errorf("%s after %d rows (%s): %w", name, result.Rows, result.Phase, err)
+			return fmt.Errorf("%s after %d rows (%s): %w", name, result.Rows, result.Phase, errors.Join(context.Cause(ctx), err))
 		}
 	}
 	eng.Wait()
-	fmt.Println("batches", host.batches)
-	return host.err
+	return context.Cause(ctx)
 }
 
 // host is the application around the jobs.
@@ -95,15 +100,15 @@ type host struct {
 	journal *os.File
 	stdin   *bufio.Reader
 	batches int
-	err     error
+	giveUp  context.CancelCauseFunc
 }
 
-func newHost(db *sql.DB, c config) (*host, error) {
+func newHost(db *sql.DB, c config, giveUp context.CancelCauseFunc) (*host, error) {
 	shape, err := torture.ShapeByName(c.shape)
 	if err != nil {
 		return nil, err
 	}
-	h := &host{db: db, shape: shape, c: c, stdin: bufio.NewReader(os.Stdin)}
+	h := &host{db: db, shape: shape, c: c, stdin: bufio.NewReader(os.Stdin), giveUp: giveUp}
 	if c.live > 0 {
 		h.journal, err = os.OpenFile(c.journal, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	}
@@ -120,8 +125,13 @@ func (h *host) onHold(hold engine.Hold) {
 		fmt.Println("standing")
 		_, _ = h.stdin.ReadString('\n')
 	}
-	if h.journal != nil && h.batches <= h.c.maxLive && h.err == nil {
-		h.err = h.insert(h.c.live + h.batches)
+	if h.batches > maxBatches {
+		h.giveUp(fmt.Errorf("%d batches and no end", maxBatches))
+	}
+	if h.journal != nil && h.batches <= h.c.maxLive {
+		if err := h.insert(h.c.live + h.batches); err != nil {
+			h.giveUp(err)
+		}
 	}
 }
 

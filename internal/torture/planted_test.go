@@ -1,0 +1,68 @@
+package torture_test
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/chunkfill/chunkfill/internal/torture"
+)
+
+// TestPlantedBugs builds the program with one bug each and wants the harness to
+// catch it. A harness that cannot fail proves nothing.
+func TestPlantedBugs(t *testing.T) {
+	for _, bug := range torture.CrashBugs {
+		t.Run(bug.Name, func(t *testing.T) {
+			program := build(t, bug)
+			if caught := sweep(t, program); caught == "" {
+				t.Error("not caught")
+			} else {
+				t.Log("caught by " + caught)
+			}
+		})
+	}
+}
+
+func build(t testing.TB, bug torture.Bug) string {
+	t.Helper()
+	program, err := torture.Build(t.TempDir(), bug.Edits...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// sweep tries each failpoint, and then random seeds, until the judge complains.
+// It returns what was tried and what the judge said.
+func sweep(t testing.TB, program string) string {
+	t.Helper()
+	const rows, seeds = 40, 40
+	shape := torture.Shapes[0]
+	for k := 1; k <= 30; k++ {
+		tr := newTrial(t, program, shape, rows)
+		if complaint := complaint(tr, tr.killAt(k)); complaint != "" {
+			return "k = " + strconv.Itoa(k) + ": " + complaint
+		}
+	}
+	for seed := range uint64(seeds) {
+		if _, err := randomKills(t, program, seed+1); err != nil {
+			return "seed " + strconv.Itoa(int(seed)+1) + ": " + err.Error()
+		}
+	}
+	return ""
+}
+
+// complaint is what the program or, where it came to its end, the judge said.
+func complaint(tr *trial, err error) string {
+	if err == nil {
+		if wrong := tr.judge().Wrong; len(wrong) > 0 {
+			err = errors.New(strings.Join(wrong, "; "))
+		}
+	}
+	if err == nil {
+		return ""
+	}
+	text, _, _ := strings.Cut(err.Error(), "; ")
+	return text
+}
