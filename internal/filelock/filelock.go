@@ -36,7 +36,9 @@ type Lock struct{ file *flock.Flock }
 // TryLock takes the lock without waiting and writes down who has it, where that is
 // possible. It returns ErrHeld if somebody else does.
 func TryLock(path, owner string) (*Lock, error) {
-	file := flock.New(path)
+	// Readable by all: to lock a file one need not own it, and a command that an
+	// operator has run as root must not shut the service out for good.
+	file := flock.New(path, flock.SetPermissions(0o644))
 	ok, err := file.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -59,6 +61,7 @@ func (l *Lock) Unlock() error {
 }
 
 // Owner reads who has the lock, or had it last; "" if that could not be written.
+// For a moment after a change of owners it may still name the former one.
 func Owner(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
