@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -37,7 +38,7 @@ var (
 	// ErrKeepPending: a function whose error is this has stopped in good order
 	// before its end. The row stays pending_async; the next start goes on.
 	ErrKeepPending = errors.New("the migration has stopped before its end and stays pending")
-	// ErrDone is returned by Run for a migration that is done already.
+	// ErrDone is returned by Run and Fail for a migration that is done already.
 	ErrDone = errors.New("the migration is done already")
 	// ErrOwned is what an OwnedError is.
 	ErrOwned = errors.New("another run has this migration")
@@ -102,6 +103,9 @@ func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(cont
 	if s == nil || s.db == nil {
 		return ErrNilStoreDB
 	}
+	if done, err := s.done(ctx, name); err != nil || done {
+		return err
+	}
 	t, err := s.acquire(ctx, name)
 	var owned *OwnedError
 	if err != nil && !errors.As(err, &owned) {
@@ -134,6 +138,11 @@ func (s *Store) Run(ctx context.Context, name string, fn func(context.Context, *
 	} else if inside {
 		return fn(ctx, s.db)
 	}
+	if done, err := s.done(ctx, name); err != nil {
+		return err
+	} else if done {
+		return ErrDone
+	}
 	t, err := s.acquire(ctx, name)
 	if err != nil {
 		return err
@@ -160,19 +169,22 @@ func (s *Store) Exclusive(ctx context.Context, name string, fn func(context.Cont
 	if err != nil {
 		return err
 	}
-	defer t.release()
+	defer s.release(t)
 	return fn(t.within(ctx))
 }
 
-// Fail marks a migration that nobody runs as failed, unless it is done. It
-// returns an *OwnedError if somebody runs it.
+// Fail marks a migration that nobody runs as failed. It returns an *OwnedError if
+// somebody runs it, ErrDone if it is done.
 func (s *Store) Fail(ctx context.Context, name, message string) error {
 	return s.Exclusive(ctx, name, func(ctx context.Context) error {
 		status, err := s.register(ctx, name)
-		if err != nil || status == StatusDone {
+		if err != nil {
 			return err
 		}
-		return s.write(ctx, name, StatusFailed, message)
+		if status == StatusDone {
+			return ErrDone
+		}
+		return patiently(ctx, func() error { return s.write(ctx, name, StatusFailed, message) })
 	})
 }
 
@@ -235,20 +247,27 @@ func (s *Store) runOwned(ctx context.Context, t *title, fn Func) (err error) {
 		}
 		t.setRuns(false)
 		s.finish(ctx, t.key.name, err)
-		if releaseErr := t.release(); releaseErr != nil {
-			s.log.Error("chunkfill: could not unlock the migration", "migration", t.key.name, "error", releaseErr)
-		}
+		s.release(t)
 	}()
-	err = s.call(t.within(ctx), fn)
+	err = s.call(t.within(ctx), t.key.name, fn)
 	returned = true
 	return err
 }
 
-// call turns a panic into an error.
-func (s *Store) call(ctx context.Context, fn Func) (err error) {
+// release gives the title back after the work: that it could not be is no reason
+// to call the work failed.
+func (s *Store) release(t *title) {
+	if err := t.release(); err != nil {
+		s.log.Error("chunkfill: could not unlock the migration", "migration", t.key.name, "error", err)
+	}
+}
+
+// call turns a panic into an error. The ledger keeps what it said, the log where.
+func (s *Store) call(ctx context.Context, name string, fn Func) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
+			s.log.Error("chunkfill: migration panicked", "migration", name, "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
 	return fn(ctx, s.db)
@@ -286,8 +305,8 @@ func (s *Store) takeOver(ctx context.Context, name string, fn Func) (over bool) 
 		return true
 	}
 	t, err := s.acquire(ctx, name)
-	if err != nil {
-		return false
+	if err != nil { // a run of this process covers this standby too
+		return s.runsHere(ctx, name)
 	}
 	// An owner that came to an end has written so before it let go; one that died
 	// has not. A ledger that cannot be read just now says neither.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	_ "modernc.org/sqlite"
 
@@ -191,6 +193,54 @@ func TestDoneRunsNothing(t *testing.T) {
 	}
 	c.want(t, 1)
 	wantValue(t, db, before, row)
+}
+
+// A boot at which all is done waits for nobody: it needs neither the writer nor
+// the lock's file. Planted and caught: registration before the status is read.
+func TestDoneNeedsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "app.db")
+		db := openAt(t, path)
+		mustExec(t, db, ledger)
+		mustExec(t, db, "INSERT INTO _async_migrations (name, status) VALUES ('m', 'done')")
+		locker := openLocker(t, path)
+		mustExec(t, locker, "BEGIN IMMEDIATE")
+		s, began := newStore(db), time.Now()
+		var c counter
+		must(t, s.RunAsyncMigration(t.Context(), "m", c.run))
+		wantErr(t, s.Run(t.Context(), "m", c.run), asyncmig.ErrDone)
+		c.want(t, 0)
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("it waited %v", waited)
+		}
+		if _, err := os.Stat(filepath.Join(filepath.Dir(path), lockName)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the lock's file: %v", err)
+		}
+		must(t, locker.Close())
+		must(t, db.Close())
+	})
+}
+
+// Another process ends the migration after this one has read that it is pending:
+// registration itself reads the status again.
+// Planted and caught: a registration that makes done pending.
+func TestDoneMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "app.db")
+		db := openAt(t, path)
+		mustExec(t, db, ledger)
+		locker := openLocker(t, path)
+		mustExec(t, locker, "BEGIN IMMEDIATE")
+		mustExec(t, locker, "INSERT INTO _async_migrations (name, status) VALUES ('m', 'done')")
+		go func() { <-time.After(time.Second); mustExec(t, locker, "COMMIT") }()
+		s := newStore(db)
+		var c counter
+		wantErr(t, s.Run(t.Context(), "m", c.run), asyncmig.ErrDone)
+		c.want(t, 0)
+		wantStatus(t, s, "m", asyncmig.StatusDone)
+		must(t, locker.Close())
+		must(t, db.Close())
+	})
 }
 
 const row = "SELECT json_array(status, started_at, ended_at, error) FROM _async_migrations WHERE name = 'm'"

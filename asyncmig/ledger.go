@@ -58,6 +58,21 @@ func (s *Store) exists(ctx context.Context) (yes bool, err error) {
 	return yes, err
 }
 
+// done tells whether there is nothing to do. Most migrations of most boots are
+// done, and must need neither the lock's file nor the writer, which another
+// process may hold.
+func (s *Store) done(ctx context.Context, name string) (bool, error) {
+	var status string
+	err := patiently(ctx, func() (err error) {
+		status, err = s.status(ctx, name)
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return status == StatusDone, err
+}
+
 func (s *Store) status(ctx context.Context, name string) (status string, err error) {
 	exists, err := s.exists(ctx)
 	if err != nil {

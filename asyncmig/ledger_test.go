@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -175,6 +176,45 @@ func TestRegisteredBesideAnotherWriter(t *testing.T) {
 		s.WaitForAsyncMigrations()
 		wantStatus(t, s, "m", asyncmig.StatusDone)
 	})
+}
+
+// With a rollback journal another writer blocks the reads too, from the first one
+// on. Planted and caught: the file's name, or the status before it, asked for once.
+func TestStartBesideAnExclusiveWriter(t *testing.T) {
+	for name, start := range map[string]func(context.Context, *asyncmig.Store, *counter) error{
+		"RunAsyncMigration": func(ctx context.Context, s *asyncmig.Store, c *counter) error {
+			return s.RunAsyncMigration(ctx, "m", c.run)
+		},
+		"Run": func(ctx context.Context, s *asyncmig.Store, c *counter) error { return s.Run(ctx, "m", c.run) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "app.db")
+				locker, db := openLocker(t, path), openLocker(t, path)
+				mustExec(t, locker, ledger)
+				mustExec(t, locker, "BEGIN EXCLUSIVE")
+				go func() { <-time.After(time.Second); mustExec(t, locker, "COMMIT") }()
+				s := newStore(db)
+				var c counter
+				must(t, start(t.Context(), s, &c))
+				s.WaitForAsyncMigrations()
+				c.want(t, 1)
+				wantStatus(t, s, "m", asyncmig.StatusDone)
+				must(t, locker.Close())
+				must(t, db.Close())
+			})
+		})
+	}
+}
+
+// The ledger keeps what a panic said, the log where it was.
+func TestPanicIsLogged(t *testing.T) {
+	log := &lines{}
+	s := asyncmig.NewStore(open(t), asyncmig.Config{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	err := s.Run(t.Context(), "m", func(context.Context, *sql.DB) error { panic("boom") })
+	if found := log.containing("panic=boom stack="); err == nil || len(found) != 1 || !strings.Contains(found[0], "ledger_test.go") {
+		t.Errorf("%v; the log says %q", err, found)
+	}
 }
 
 // The process comes free after the second retry and before the third.

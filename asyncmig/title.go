@@ -106,13 +106,17 @@ func (s *Store) runsHere(ctx context.Context, name string) bool {
 type withinKey struct{ key key }
 
 func (t *title) within(ctx context.Context) context.Context {
-	return context.WithValue(ctx, withinKey{t.key}, true)
+	return context.WithValue(ctx, withinKey{t.key}, t)
 }
 
-// holds tells whether ctx is that of a run of this migration.
+// holds tells whether ctx is that of a run of this migration. A context may
+// outlive its run, and is then worth nothing.
 func (s *Store) holds(ctx context.Context, name string) (bool, error) {
 	k, _, err := s.key(ctx, name)
-	return err == nil && ctx.Value(withinKey{k}) != nil, err
+	t, ok := ctx.Value(withinKey{k}).(*title)
+	held.Lock()
+	defer held.Unlock()
+	return err == nil && ok && held.titles[k] == t, err
 }
 
 // key identifies the migration; path is the database file, "" in memory.
@@ -137,7 +141,9 @@ func (s *Store) key(ctx context.Context, name string) (k key, path string, err e
 // identify asks SQLite which file it has open, which resolves relative, "file:"
 // and symlinked names.
 func (s *Store) identify(ctx context.Context) (identity any, path string, err error) {
-	err = s.db.QueryRowContext(ctx, `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&path)
+	err = patiently(ctx, func() error {
+		return s.db.QueryRowContext(ctx, `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&path)
+	})
 	if err != nil {
 		return nil, "", fmt.Errorf("find the database file: %w", err)
 	}

@@ -216,6 +216,22 @@ func TestRunInside(t *testing.T) {
 	wantStatus(t, s, "m", asyncmig.StatusDone)
 }
 
+// A context that outlives its run must not let anybody past the next one.
+// Planted and caught: the held name believed for ever.
+func TestContextOutlivesItsRun(t *testing.T) {
+	s, g := newStore(open(t)), newGate()
+	var kept context.Context
+	stop := func(ctx context.Context, _ *sql.DB) error { kept = ctx; return asyncmig.ErrKeepPending }
+	wantErr(t, s.Run(t.Context(), "m", stop), asyncmig.ErrKeepPending)
+	must(t, s.RunAsyncMigration(t.Context(), "m", g.run))
+	<-g.began
+	var c counter
+	wantErr(t, s.Run(kept, "m", c.run), asyncmig.ErrOwned)
+	c.want(t, 0)
+	g.end <- nil
+	s.WaitForAsyncMigrations()
+}
+
 func TestKeepPending(t *testing.T) {
 	db := open(t)
 	s := newStore(db)
@@ -283,7 +299,7 @@ func TestFail(t *testing.T) {
 	wantStatus(t, s, "m", asyncmig.StatusPendingAsync)
 	g.end <- nil
 	s.WaitForAsyncMigrations()
-	must(t, s.Fail(t.Context(), "m", "too late"))
+	wantErr(t, s.Fail(t.Context(), "m", "too late"), asyncmig.ErrDone)
 	wantStatus(t, s, "m", asyncmig.StatusDone)
 	wantValue(t, db, "", "SELECT error FROM _async_migrations")
 }
