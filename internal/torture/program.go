@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const (
@@ -106,4 +107,20 @@ func Killed(err error) bool {
 	}
 	status, ok := exit.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// Ingest is what the subject's live writes at a steady rate have seen.
+type Ingest struct {
+	Writes, Busy  int
+	Failed        []string
+	P50, P99, Max time.Duration
+}
+
+// IngestOf finds these figures in what a subject has printed.
+func IngestOf(out string) (in Ingest, err error) {
+	_, text, ok := strings.Cut(out, "ingest: ")
+	if !ok {
+		return in, fmt.Errorf("no figures of an ingest in %q", out)
+	}
+	return in, json.NewDecoder(strings.NewReader(text)).Decode(&in)
 }

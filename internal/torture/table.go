@@ -28,6 +28,7 @@ func Open(path string) (*sql.DB, error) {
 func (s Shape) Create(db *sql.DB, rows int) error {
 	statements := []string{
 		fmt.Sprintf("CREATE TABLE t (%s, u INTEGER NOT NULL, n INTEGER NOT NULL, m INTEGER NOT NULL, w TEXT%s) %s", s.key, s.rest, s.options),
+		"CREATE TABLE live (id INTEGER PRIMARY KEY, at TEXT)",
 		"CREATE TABLE rewrites (u INTEGER NOT NULL, what TEXT NOT NULL)",
 		"CREATE TRIGGER t_n AFTER UPDATE OF n ON t BEGIN INSERT INTO rewrites VALUES (old.u, 'inc_n'); END",
 		"CREATE TRIGGER t_m AFTER UPDATE OF m ON t BEGIN INSERT INTO rewrites VALUES (old.u, 'inc_m'); END",

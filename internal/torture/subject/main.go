@@ -1,32 +1,28 @@
 // Subject is the program that the harness kills, stops and starves: a service
-// that owns one SQLite file, runs its jobs and writes live rows between their
-// batches.
+// that owns one SQLite file, runs its jobs and writes live rows meanwhile.
 package main
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/internal/torture"
 )
 
-// No table of the harness takes so many batches, even at one row each.
-const maxBatches = 5_000
-
 type config struct {
 	path, journal, shape, jobs string
-	live                       int
-	maxLive                    int
-	pauseAt                    int
+	live, maxLive, standAt     int
+	ingest                     int
 	hold                       time.Duration
 	sole, start, verbose       bool
 }
@@ -36,29 +32,38 @@ func main() {
 	flag.StringVar(&c.path, "db", "", "the database")
 	flag.StringVar(&c.journal, "journal", "", "where the live rows that are committed are listed")
 	flag.StringVar(&c.shape, "shape", "rowid", "the shape of table t")
-	flag.StringVar(&c.jobs, "jobs", "inc_n,inc_m,purge", "what to run")
-	flag.IntVar(&c.live, "live", 0, "the number of the first live row; 0 for no live rows")
-	flag.IntVar(&c.maxLive, "max-live", 50, "how many live rows to insert at most")
-	flag.IntVar(&c.pauseAt, "stand-at", 0, "say \"standing\" after this batch and go on when a line comes in")
+	flag.StringVar(&c.jobs, "jobs", "inc_n,inc_m,purge", "what to run; with none it ingests until standard input ends")
+	flag.IntVar(&c.live, "live", 0, "the number of the first row to insert into t after a batch; 0 for none")
+	flag.IntVar(&c.maxLive, "max-live", 50, "how many of these to insert at most")
+	flag.IntVar(&c.standAt, "stand-at", 0, "say \"standing\" after this batch and go on when a line comes in")
+	flag.IntVar(&c.ingest, "ingest", 0, "live writes a second, at their own pace")
 	flag.DurationVar(&c.hold, "hold", 0, "target hold and quiet hold")
 	flag.BoolVar(&c.sole, "sole", true, "engine.Config.SoleProcess")
-	flag.BoolVar(&c.start, "start", false, "start in the background and wait for the ledger, as services do")
+	flag.BoolVar(&c.start, "start", false, "start the jobs in the background and wait for the ledger, as services do")
 	flag.BoolVar(&c.verbose, "v", false, "log")
 	flag.Parse()
-	if err := run(context.Background(), c); err != nil {
+	if err := run(c); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, c config) error {
-	ctx, giveUp := context.WithCancelCause(ctx)
+func run(c config) error {
+	ctx, giveUp := context.WithCancelCause(context.Background())
 	defer giveUp(nil)
 	db, err := torture.Open(c.path)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
+	if c.ingest > 0 {
+		in := startIngest(ctx, db, c.ingest)
+		defer func() { fmt.Println("ingest:", in.stop()) }()
+	}
+	if c.jobs == "" {
+		_, err := io.Copy(io.Discard, os.Stdin)
+		return err
+	}
 	host, err := newHost(db, c, giveUp)
 	if err != nil {
 		return err
@@ -72,74 +77,72 @@ func run(ctx context.Context, c config) error {
 		return err
 	}
 	defer eng.Close()
-	for _, name := range strings.Split(c.jobs, ",") {
+	names := strings.Split(c.jobs, ",")
+	if c.start {
+		err = startAll(ctx, db, eng, names)
+	} else {
+		err = runAll(ctx, eng, names)
+	}
+	fmt.Println("batches:", host.batches)
+	if err != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	return context.Cause(ctx)
+}
+
+func runAll(ctx context.Context, eng *engine.Engine, names []string) error {
+	for _, name := range names {
 		job, err := torture.JobByName(name)
 		if err != nil {
 			return err
 		}
-		if c.start {
-			if err := eng.Start(ctx, job); err != nil {
-				return err
-			}
-			continue
-		}
 		result, err := eng.Run(ctx, job)
 		if err != nil {
-			return fmt.Errorf("%s after %d rows (%s): %w", name, result.Rows, result.Phase, errors.Join(context.Cause(ctx), err))
+			return fmt.Errorf("%s after %d rows (%s): %w", name, result.Rows, result.Phase, err)
 		}
 	}
-	eng.Wait()
-	return context.Cause(ctx)
+	return nil
 }
 
-// host is the application around the jobs.
-type host struct {
-	db      *sql.DB
-	shape   torture.Shape
-	c       config
-	journal *os.File
-	stdin   *bufio.Reader
-	batches int
-	giveUp  context.CancelCauseFunc
-}
-
-func newHost(db *sql.DB, c config, giveUp context.CancelCauseFunc) (*host, error) {
-	shape, err := torture.ShapeByName(c.shape)
-	if err != nil {
-		return nil, err
-	}
-	h := &host{db: db, shape: shape, c: c, stdin: bufio.NewReader(os.Stdin), giveUp: giveUp}
-	if c.live > 0 {
-		h.journal, err = os.OpenFile(c.journal, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	}
-	return h, err
-}
-
-// onHold is called between two holds, in the goroutine of the job.
-func (h *host) onHold(hold engine.Hold) {
-	if hold.Kind != engine.HoldBatch {
-		return
-	}
-	h.batches++
-	if h.batches == h.c.pauseAt {
-		fmt.Println("standing")
-		_, _ = h.stdin.ReadString('\n')
-	}
-	if h.batches > maxBatches {
-		h.giveUp(fmt.Errorf("%d batches and no end", maxBatches))
-	}
-	if h.journal != nil && h.batches <= h.c.maxLive {
-		if err := h.insert(h.c.live + h.batches); err != nil {
-			h.giveUp(err)
+// startAll starts all jobs and waits until the ledger says that each has ended,
+// whoever ran it.
+func startAll(ctx context.Context, db *sql.DB, eng *engine.Engine, names []string) error {
+	for _, name := range names {
+		job, err := torture.JobByName(name)
+		if err != nil {
+			return err
+		}
+		if err := eng.Start(ctx, job); err != nil {
+			return err
 		}
 	}
+	fmt.Println("started")
+	store := asyncmig.NewStore(db, asyncmig.Config{})
+	for _, name := range names {
+		if err := await(ctx, store, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// insert writes a live row, and what it was told.
-func (h *host) insert(u int) error {
-	if err := h.shape.Insert(h.db, u); err != nil {
-		return fmt.Errorf("live row %d: %w", u, err)
+func await(ctx context.Context, store *asyncmig.Store, name string) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		status, err := store.AsyncMigrationStatus(name)
+		switch {
+		case err != nil:
+			return err
+		case status == asyncmig.StatusFailed:
+			return fmt.Errorf("%s: %s", name, status)
+		case status == asyncmig.StatusDone:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
 	}
-	_, err := fmt.Fprintln(h.journal, u)
-	return err
 }
