@@ -32,7 +32,8 @@ func (c chart) figure(caption string) figure {
 	return f
 }
 
-// colourOf gives a contender the same colour in all charts; 0 is the idle load.
+// colourOf gives a contender the same colour in all charts; 0 is what is no
+// contender: the idle load, the holds.
 func colourOf(contender string) int {
 	for i, c := range bench.Contenders() {
 		if c.Name == contender {
@@ -106,7 +107,7 @@ func latencyOverTime(t bench.Trial) figure {
 	c := chart{title: t.Contender, xLabel: "seconds since the rewrite began", yLabel: "ms"}
 	end := t.Total.Seconds()
 	began := t.Holds.Over.Start
-	holds := series{name: "longest hold of the writer", colour: colourOf(bench.CreateIndex), area: true,
+	holds := series{name: "longest hold of the writer", colour: 0, area: true,
 		points: over(t.Holds.Over, began, end, float64(time.Millisecond))}
 	felt := series{name: "slowest live insert", colour: colourOf(t.Contender)}
 	if t.During != nil {

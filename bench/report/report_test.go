@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"regexp"
@@ -78,7 +79,8 @@ func render(t *testing.T, write func(io.Writer, bench.Results) error, r bench.Re
 	return b.String()
 }
 
-// Planted: a style sheet from a CDN; the SVG left out of the figure.
+// Planted: a style sheet from a CDN; the SVG left out of the figure; a contender
+// more than there are colours.
 func TestPageHoldsAllItNeeds(t *testing.T) {
 	page := render(t, WriteHTML, sample())
 	for _, banned := range []string{"<script", "http://", "https://", " src=", "<link", "url(", "@import", "NaN", "Inf", "ZgotmplZ"} {
@@ -90,6 +92,11 @@ func TestPageHoldsAllItNeeds(t *testing.T) {
 		"209k rows in 30 s, then stopped", "Left out", "not measured", `class="met"`, "prefers-color-scheme"} {
 		if !strings.Contains(page, wanted) {
 			t.Errorf("the page lacks %q", wanted)
+		}
+	}
+	for i := range 1 + len(bench.Contenders()) {
+		if n := strings.Count(page, fmt.Sprintf("--c%d: #", i)); n != 2 {
+			t.Errorf("colour %d is defined %d times, want once for light and once for dark", i, n)
 		}
 	}
 	figures, drawn := strings.Count(page, "<figure>"), strings.Count(page, "<svg")
