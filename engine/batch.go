@@ -78,6 +78,9 @@ func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, err
 	var waiters int64
 	timing, err := r.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) (err error) {
 		waiters = r.e.db.Stats().WaitCount // those that queue from here on wait for us
+		if err := r.sameTable(ctx, c); err != nil {
+			return err
+		}
 		stretch, ok, err := r.table.Key.Next(ctx, c, r.cursor, bound, n)
 		if err != nil || !ok {
 			out.none = err == nil
@@ -105,6 +108,26 @@ func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, err
 	r.cp, r.cursor, r.request = cp, out.end, out.request
 	r.cp.Working += timing.Held
 	return out, nil
+}
+
+// sameTable holds the job against its table again whenever the schema has changed
+// since the batch before. A table made anew with another key would still be walked
+// without an error, in an order in which the cursor means nothing, and what it
+// passed over would never be done.
+func (r *runner) sameTable(ctx context.Context, q lite.Querier) error {
+	var version int64
+	if err := q.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version); err != nil || version == r.schema {
+		return err
+	}
+	table, err := lite.LoadTable(ctx, q, r.spec.Table)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTableChanged, err)
+	}
+	if (plan{spec: r.spec, table: table}).identity() != r.fingerprint {
+		return fmt.Errorf("%w: its key, or a column that the job names, is gone or declared otherwise", ErrTableChanged)
+	}
+	r.schema = version
+	return nil
 }
 
 func (r *runner) apply(ctx context.Context, c lite.Querier, stretch lite.Range, out *outcome) (err error) {

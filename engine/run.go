@@ -28,6 +28,7 @@ type runner struct {
 	lower   lite.Pos
 	upper   lite.Pos
 	cursor  lite.Pos
+	schema  int64              // PRAGMA schema_version for which the plan is known to hold
 	request checkpoint.Request // as of the last commit
 	tuned   checkpoint.Tuning  // what the throttle has been told of it
 

@@ -208,6 +208,13 @@ func TestSchemaChangedWhilePaused(t *testing.T) {
 				"UPDATE t SET n = (SELECT n FROM kept WHERE kept.u = t.u)",
 				"CREATE TRIGGER t_n AFTER UPDATE OF n ON t BEGIN INSERT INTO rewrites VALUES (old.u, 'inc_n'); END",
 			}, want: engine.ErrTableChanged},
+		{name: "the table has another key", change: []string{"CREATE TABLE kept AS SELECT * FROM t", "DROP TABLE t",
+			"CREATE TABLE t (k TEXT PRIMARY KEY, u INTEGER NOT NULL, n INTEGER NOT NULL, m INTEGER NOT NULL, w TEXT)",
+			"INSERT INTO t SELECT * FROM kept"},
+			undo: []string{"DROP TABLE t", "CREATE TABLE t (k INTEGER PRIMARY KEY, u INTEGER NOT NULL, n INTEGER NOT NULL, m INTEGER NOT NULL, w TEXT)",
+				"INSERT INTO t SELECT * FROM kept",
+				"CREATE TRIGGER t_n AFTER UPDATE OF n ON t BEGIN INSERT INTO rewrites VALUES (old.u, 'inc_n'); END",
+			}, want: engine.ErrTableChanged},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			db, _ := openShape(t, torture.Shapes[0], rows)
