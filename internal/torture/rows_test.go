@@ -50,7 +50,7 @@ func incrementOf(n string) jobs.Update {
 func failures() []failure {
 	return []failure{
 		{name: "UNIQUE", prepare: append(rebuilt("INTEGER UNIQUE", ""), "UPDATE t SET n = 1000 + 10 * u", "INSERT INTO t (k, u, n, m) SELECT -1 - u, 5000 + u, n + 1, 0 FROM t WHERE "+badRow, "DELETE FROM rewrites"),
-			job: jobs.Update{Name: "inc_n", Table: "t", Set: []jobs.Assign{{Column: "n", Expr: "n + 1"}}, Where: "u < 5000"},
+			job:  jobs.Update{Name: "inc_n", Table: "t", Set: []jobs.Assign{{Column: "n", Expr: "n + 1"}}, Where: "u < 5000"},
 			says: "UNIQUE constraint failed: t.n", mend: []string{"DELETE FROM t WHERE u >= 5000", "DELETE FROM rewrites WHERE what = 'purge'"}},
 		{name: "CHECK", prepare: append(rebuilt("INTEGER CHECK (n < 1000)", ""), "UPDATE t SET n = 999 WHERE "+badRow, "DELETE FROM rewrites"),
 			says: "CHECK constraint failed: n < 1000", mend: []string{"UPDATE t SET n = 0 WHERE n = 999", "DELETE FROM rewrites WHERE " + badRow}},
