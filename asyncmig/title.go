@@ -62,13 +62,21 @@ func lockFile(database, name string) (*filelock.Lock, error) {
 	host, _ := os.Hostname()
 	lock, err := filelock.TryLock(path, fmt.Sprintf("pid %d on %s since %s", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339)))
 	if errors.Is(err, filelock.ErrHeld) {
-		owner, ownerErr := filelock.Owner(path)
-		if ownerErr != nil || owner == "" {
-			owner = "another process"
-		}
-		return nil, &OwnedError{Name: name, Owner: owner}
+		return nil, &OwnedError{Name: name, Owner: lockOwner(path)}
 	}
 	return lock, err
+}
+
+// lockOwner reads who has the lock. An owner that has it only just may not have
+// written so yet; a moment later it has.
+func lockOwner(path string) string {
+	for range 20 {
+		if owner, err := filelock.Owner(path); err == nil && owner != "" {
+			return owner
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return "another process"
 }
 
 // release gives the title back; nil has none.
