@@ -52,6 +52,7 @@ type trial struct {
 	program string
 	shape   torture.Shape
 	rows    int
+	truth   torture.Truth
 	path    string
 	args    []string
 	kills   int
@@ -64,6 +65,7 @@ func newTrial(t testing.TB, program string, shape torture.Shape, rows int, args 
 		t.Fatal(err)
 	}
 	tr := &trial{t: t, program: program, shape: shape, rows: rows, path: filepath.Join(dir, "test.db"), args: args}
+	tr.truth = torture.Truth{Rows: rows, Journal: tr.journal()}
 	db, err := torture.Open(tr.path)
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +107,7 @@ func (tr *trial) killAt(points ...int) error {
 // judge returns what is wrong.
 func (tr *trial) judge() torture.Verdict {
 	tr.t.Helper()
-	verdict, err := torture.Judge(tr.path, tr.journal(), tr.rows)
+	verdict, err := torture.Judge(tr.path, tr.truth)
 	if err != nil {
 		tr.t.Fatal(err)
 	}

@@ -54,8 +54,8 @@ var (
 	}}}
 	BeginLeftOpen = Bug{"a connection given back with BEGIN open", []Edit{{
 		File: "internal/lite/hold.go",
-		Old:  "\tif tx.Rollback() == nil {\n\t\treturn nil\n",
-		New:  "\tif tx.Rollback() == nil {\n\t\treturn exec(ctx, c, \"BEGIN\")\n",
+		Old:  "if exec(ctx, c, \"BEGIN\") == nil && exec(ctx, c, \"ROLLBACK\") == nil {",
+		New:  "if exec(ctx, c, \"BEGIN\") == nil {",
 	}}}
 	BoundaryIncluded = Bug{">= for > at the boundary", []Edit{{
 		File: "internal/lite/key.go",
@@ -72,6 +72,9 @@ var (
 	}}}
 )
 
-// CrashBugs are those that kills alone bring to light; the others take a rival or
-// a bad row.
-var CrashBugs = []Bug{CheckpointBeforeData, CheckpointAfterData, CursorNotSaved, BoundaryIncluded, CursorIgnored}
+// CrashBugs are those that kills alone bring to light, RowBugs those that a row
+// that fails does. RunIDNotChecked takes a rival.
+var (
+	CrashBugs = []Bug{CheckpointBeforeData, CheckpointAfterData, CursorNotSaved, BoundaryIncluded, CursorIgnored}
+	RowBugs   = []Bug{ApplyErrorIgnored, BeginLeftOpen}
+)

@@ -24,6 +24,39 @@ func TestPlantedBugs(t *testing.T) {
 	}
 }
 
+// TestPlantedRowBugs builds the program with one bug each and wants kills around a
+// row on which a trigger raises ROLLBACK to bring it to light. The program as it is
+// must come through.
+func TestPlantedRowBugs(t *testing.T) {
+	if complaint := sweepBadRows(t, subject); complaint != "" {
+		t.Errorf("the program as it is: %s", complaint)
+	}
+	for _, bug := range torture.RowBugs {
+		t.Run(bug.Name, func(t *testing.T) {
+			if caught := sweepBadRows(t, build(t, bug)); caught == "" {
+				t.Error("not caught")
+			} else {
+				t.Log("caught by " + caught)
+			}
+		})
+	}
+}
+
+// sweepBadRows kills the program, which works beside live writes on a table with
+// bad rows, at one failpoint after the other.
+func sweepBadRows(t testing.TB, program string) string {
+	t.Helper()
+	for k := 20; k <= 100; k += 2 {
+		tr := newTrial(t, program, torture.Shapes[0], 50, "-jobs", "inc_n")
+		tr.truth.Jobs, tr.truth.Aside = []string{"inc_n"}, badRows[:3]
+		mustExec(t, openFile(t, tr.path), trigger("ROLLBACK, 'no'")...)
+		if complaint := complaint(tr, tr.killAt(k)); complaint != "" {
+			return "k = " + strconv.Itoa(k) + ": " + complaint
+		}
+	}
+	return ""
+}
+
 func build(t testing.TB, bug torture.Bug) string {
 	t.Helper()
 	program, err := torture.Build(t.TempDir(), bug.Edits...)
