@@ -79,6 +79,12 @@ type Config struct {
 	// negative for none at all.
 	QuarantineLimit int
 
+	// RowLimit is how long a transform's function may take over one row; then the row
+	// counts as failed and the job goes on. Nothing can stop a Go function, so one
+	// that never returns leaves a goroutine behind, and with it a processor if it
+	// spins. Default 1s, at least 1ms.
+	RowLimit time.Duration
+
 	// By names whoever acts through this engine in the audit trail. Default
 	// "pid N on HOST".
 	By string
@@ -115,6 +121,7 @@ const (
 	defaultWALBudget       = 64 << 20
 	defaultMinFree         = 64 << 20
 	defaultQuarantineLimit = 100
+	defaultRowLimit        = time.Second // also the longest stall of live writes, if the row changed since it was read
 )
 
 // ErrConfig is returned by New for a Config that cannot be meant; the message
@@ -136,6 +143,7 @@ func (c Config) withDefaults(soleProcess bool) Config {
 	setDefault(&c.WALCap, 4*c.WALBudget)
 	setDefault(&c.MinFree, defaultMinFree)
 	setDefault(&c.QuarantineLimit, defaultQuarantineLimit)
+	setDefault(&c.RowLimit, defaultRowLimit)
 	setDefault(&c.By, defaultBy())
 	return c
 }
@@ -161,6 +169,9 @@ func (c Config) validate() error {
 	}
 	if c.WALBudget < 1<<20 || c.WALCap < c.WALBudget {
 		return fmt.Errorf("%w: WALBudget %d must be at least 1 MiB and at most WALCap %d", ErrConfig, c.WALBudget, c.WALCap)
+	}
+	if c.RowLimit < time.Millisecond {
+		return fmt.Errorf("%w: RowLimit %v is not at least 1ms", ErrConfig, c.RowLimit)
 	}
 	if _, err := throttle.NewLimiter(c.MaxRate); err != nil {
 		return fmt.Errorf("%w: MaxRate: %w", ErrConfig, err)

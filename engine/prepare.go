@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -21,6 +22,7 @@ type plan struct {
 	spec        jobs.Spec
 	table       lite.Table
 	fingerprint string
+	rowLimit    time.Duration
 }
 
 // prepare validates a job without writing anything. Only a new job whose key
@@ -35,7 +37,7 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (plan, error) {
 		return plan{}, fmt.Errorf("wait for the connection: %w", err)
 	}
 	defer conn.Close()
-	p := plan{spec: spec}
+	p := plan{spec: spec, rowLimit: e.cfg.RowLimit}
 	if p.table, err = lite.LoadTable(ctx, conn, spec.Table); err != nil {
 		return plan{}, fmt.Errorf("job %s: %w", spec.Name, err)
 	}
@@ -106,7 +108,7 @@ func (p plan) open() *rowfunc.Calls {
 	if p.spec.Row == nil {
 		return nil
 	}
-	return rowfunc.Open(p.spec.Row, len(p.spec.Write))
+	return rowfunc.Open(p.spec.Row, len(p.spec.Write), p.rowLimit)
 }
 
 func closeCalls(c *rowfunc.Calls) {

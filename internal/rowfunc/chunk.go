@@ -4,7 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"slices"
-	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Chunk is a stretch of rows whose results are computed before the writer needs
@@ -41,29 +42,89 @@ func (c *Calls) collect(args []driver.Value) (driver.Value, error) {
 	return nil, nil
 }
 
-// Compute runs the function over the chunk's rows on several goroutines, which
-// all have ended when it returns, and makes the results available. When ctx ends
-// it stops early; rows without a result are computed when they are written.
+// Compute runs the function over the chunk's rows on several goroutines and makes
+// the results available. When ctx ends it stops early; rows without a result are
+// computed when they are written. A call that lasts longer than the limit is given
+// up: its goroutine, which nothing can stop, is left behind.
 func (k *Chunk) Compute(ctx context.Context, workers int) {
-	results := make([]result, len(k.reads))
-	ready := make([]bool, len(k.reads))
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for i := w; i < len(k.reads) && ctx.Err() == nil; i += workers {
-				results[i], ready[i] = k.calls.call(k.reads[i]), true
-			}
-		})
-	}
-	wg.Wait()
-	k.results = make(map[string]result, len(results))
-	for i, r := range results {
-		if ready[i] {
-			k.results[k.keys[i]] = r
+	c := computation{calls: k.calls, reads: k.reads, results: make([]*result, len(k.reads)), ended: make(chan struct{}, workers)}
+	c.run(ctx, workers)
+	k.results = make(map[string]result, len(c.results))
+	for i, r := range c.results {
+		if r != nil {
+			k.results[k.keys[i]] = *r
 		}
 	}
 	k.keys, k.reads = nil, nil
 	k.calls.publish(func(all []*Chunk) []*Chunk { return append(all, k) })
+}
+
+// computation is the work on one chunk.
+type computation struct {
+	calls   *Calls
+	reads   [][]any
+	results []*result
+	next    atomic.Int64  // row that nobody has taken yet
+	ended   chan struct{} // a worker says that it found none
+}
+
+// worker takes one row after the other. Whoever swaps row away decides what becomes
+// of that row: the worker with its result, or the watch that gives it up.
+type worker struct {
+	row  atomic.Int64
+	seen int64 // at the last look of the watch
+}
+
+const noRow = -1
+
+// run watches over the workers. One that is at the same row twice in a row has
+// been there for the limit, and another takes its place.
+func (c *computation) run(ctx context.Context, workers int) {
+	active := make([]*worker, workers)
+	for i := range active {
+		active[i] = c.start(ctx)
+	}
+	watch := time.NewTicker(c.calls.limit)
+	defer watch.Stop()
+	for working := workers; working > 0; {
+		select {
+		case <-c.ended:
+			working--
+		case <-watch.C:
+			for i, w := range active {
+				if c.givenUp(w) {
+					active[i] = c.start(ctx)
+				}
+			}
+		}
+	}
+}
+
+func (c *computation) start(ctx context.Context) *worker {
+	w := &worker{seen: noRow}
+	w.row.Store(noRow)
+	go func() {
+		for i := c.next.Add(1) - 1; i < int64(len(c.reads)) && ctx.Err() == nil; i = c.next.Add(1) - 1 {
+			w.row.Store(i)
+			r := c.calls.call(c.reads[i])
+			if !w.row.CompareAndSwap(i, noRow) {
+				return // given up, nobody waits for it
+			}
+			c.results[i] = &r
+		}
+		c.ended <- struct{}{}
+	}()
+	return w
+}
+
+func (c *computation) givenUp(w *worker) bool {
+	row := w.row.Load()
+	if row == noRow || row != w.seen || !w.row.CompareAndSwap(row, noRow) {
+		w.seen = row
+		return false
+	}
+	c.results[row] = &result{err: c.calls.tooLong()}
+	return true
 }
 
 // Drop forgets the chunk's results, once its rows are written.

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"modernc.org/sqlite"
 )
@@ -73,6 +74,7 @@ func find(name string, args []driver.Value) (*Calls, error) {
 type Calls struct {
 	fn      Func
 	outputs int
+	limit   time.Duration
 	handle  int64
 	chunks  atomic.Pointer[[]*Chunk] // results computed beforehand, oldest first
 
@@ -88,9 +90,10 @@ type result struct {
 	err   error
 }
 
-// Open makes fn callable. outputs is how many values it returns.
-func Open(fn Func, outputs int) *Calls {
-	c := &Calls{fn: fn, outputs: outputs, handle: lastHandle.Add(1)}
+// Open makes fn callable. outputs is how many values it returns, limit how long it
+// may take over one row before that row counts as failed.
+func Open(fn Func, outputs int, limit time.Duration) *Calls {
+	c := &Calls{fn: fn, outputs: outputs, limit: limit, handle: lastHandle.Add(1)}
 	c.chunks.Store(&[]*Chunk{})
 	registry.Store(c.handle, c)
 	return c
@@ -158,7 +161,27 @@ func (c *Calls) find(args []driver.Value) result {
 			return r
 		}
 	}
-	return c.call(clone(args))
+	return c.callLimited(clone(args))
+}
+
+// callLimited is call for a goroutine that holds the writer: after the limit it
+// goes on without an answer. Nothing can stop a Go function, so one that never
+// returns leaves its goroutine behind.
+func (c *Calls) callLimited(read []any) result {
+	answer := make(chan result, 1)
+	go func() { answer <- c.call(read) }()
+	timer := time.NewTimer(c.limit)
+	defer timer.Stop()
+	select {
+	case r := <-answer:
+		return r
+	case <-timer.C:
+		return result{err: c.tooLong()}
+	}
+}
+
+func (c *Calls) tooLong() error {
+	return fmt.Errorf("the row function took longer than %v", c.limit)
 }
 
 // call runs the function on values of its own. A panic is an error of the row.

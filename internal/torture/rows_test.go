@@ -1,11 +1,14 @@
 package torture_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
@@ -186,4 +189,38 @@ func TestRaiseIgnore(t *testing.T) {
 		t.Errorf("%v, %d scanned, %d changed, %d set aside", err, result.Rows, result.Changed, result.Quarantined)
 	}
 	wantDone(t, db, rows-len(badRows), "NOT "+badRow)
+}
+
+// TestHangingTransform: a function that never returns fails its row and no more.
+// The rest is done, and the live writes go on meanwhile, also during a retry, which
+// calls it while the writer is held.
+func TestHangingTransform(t *testing.T) {
+	const rows = 300
+	db, _ := openShape(t, torture.Shapes[0], rows)
+	mustExec(t, db, badText()...)
+	hang := make(chan struct{})
+	var mended atomic.Bool
+	defer close(hang)
+	job := transform(func() ([]any, error) {
+		if !mended.Load() {
+			<-hang
+		}
+		return []any{int64(0)}, nil
+	})
+	eng := newEngine(t, db, engine.Config{SoleProcess: true, MinFree: -1, RowLimit: 50 * time.Millisecond})
+	for _, run := range []func(context.Context, jobs.Job) (engine.Result, error){eng.Run, eng.Retry} {
+		began := time.Now()
+		result, err := run(t.Context(), job)
+		if err != nil || result.Phase != checkpoint.Done {
+			t.Fatalf("%s, %v", result.Phase, err)
+		}
+		wantQuarantine(t, db, result, "the row function took longer than 50ms")
+		wantDone(t, db, rows-len(badRows), "NOT "+badRow)
+		t.Logf("took %v", time.Since(began).Round(time.Millisecond))
+	}
+	mended.Store(true)
+	if result, err := eng.Retry(t.Context(), job); err != nil || len(result.Quarantine) > 0 {
+		t.Errorf("%+v, %v", result.Quarantine, err)
+	}
+	wantDone(t, db, rows, "1")
 }
