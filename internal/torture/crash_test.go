@@ -64,6 +64,11 @@ func newTrial(t testing.TB, program string, shape torture.Shape, rows int, args 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return trialIn(t, dir, program, shape, rows, args...)
+}
+
+func trialIn(t testing.TB, dir, program string, shape torture.Shape, rows int, args ...string) *trial {
+	t.Helper()
 	tr := &trial{t: t, program: program, shape: shape, rows: rows, path: filepath.Join(dir, "test.db"), args: args}
 	tr.truth = torture.Truth{Rows: rows, Journal: tr.journal()}
 	db, err := torture.Open(tr.path)

@@ -23,8 +23,9 @@ type config struct {
 	path, journal, shape, jobs string
 	live, maxLive, standAt     int
 	ingest                     int
+	minFree                    int64
 	hold                       time.Duration
-	sole, start, verbose       bool
+	sole, start, full, verbose bool
 }
 
 func main() {
@@ -37,9 +38,11 @@ func main() {
 	flag.IntVar(&c.maxLive, "max-live", 50, "how many of these to insert at most")
 	flag.IntVar(&c.standAt, "stand-at", 0, "say \"standing\" after this batch and go on when a line comes in")
 	flag.IntVar(&c.ingest, "ingest", 0, "live writes a second, at their own pace")
+	flag.Int64Var(&c.minFree, "min-free", 0, "engine.Config.MinFree")
 	flag.DurationVar(&c.hold, "hold", 0, "target hold and quiet hold")
 	flag.BoolVar(&c.sole, "sole", true, "engine.Config.SoleProcess")
 	flag.BoolVar(&c.start, "start", false, "start the jobs in the background and wait for the ledger, as services do")
+	flag.BoolVar(&c.full, "full", false, "synchronous=FULL instead of NORMAL")
 	flag.BoolVar(&c.verbose, "v", false, "log")
 	flag.Parse()
 	if err := run(c); err != nil {
@@ -56,6 +59,11 @@ func run(c config) error {
 		return err
 	}
 	defer db.Close()
+	if c.full {
+		if _, err := db.Exec("PRAGMA synchronous = FULL"); err != nil {
+			return err
+		}
+	}
 	if c.ingest > 0 {
 		in := startIngest(ctx, db, c.ingest)
 		defer func() { fmt.Println("ingest:", in.stop()) }()
@@ -68,7 +76,7 @@ func run(c config) error {
 	if err != nil {
 		return err
 	}
-	cfg := engine.Config{SoleProcess: c.sole, TargetHold: c.hold, QuietHold: c.hold, OnHold: host.onHold}
+	cfg := engine.Config{SoleProcess: c.sole, TargetHold: c.hold, QuietHold: c.hold, MinFree: c.minFree, OnHold: host.onHold}
 	if c.verbose {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}

@@ -1,0 +1,198 @@
+package torture_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill/internal/torture"
+)
+
+// strace wraps a command so that the kernel's answer to its system calls is
+// another. Only those on the write-ahead log are touched, or, with "", all.
+func strace(t testing.TB, cmd *exec.Cmd, file, inject string) *exec.Cmd {
+	t.Helper()
+	tool, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("there is no strace on this machine")
+	}
+	args := []string{"-f", "-qq", "-o", os.DevNull, "-e", "trace=pwrite64,fsync,fdatasync", "-e", "inject=" + inject}
+	if file != "" {
+		args = append(args, "-P", file)
+	}
+	wrapped := exec.CommandContext(t.Context(), tool, append(append(args, "--", cmd.Path), cmd.Args[1:]...)...)
+	wrapped.Env = append(cmd.Env, "GOMAXPROCS=1") // calls are counted by thread
+	return wrapped
+}
+
+// wantStrace skips the test where strace may not trace.
+func wantStrace(t testing.TB) {
+	t.Helper()
+	if out, err := strace(t, exec.Command("true"), "", "fsync:error=EIO").CombinedOutput(); err != nil {
+		t.Skipf("strace cannot trace here: %v %s", err, out)
+	}
+}
+
+// TestKilledAtWrites kills the program at the n-th write to the log or to the
+// database, so in the middle of what a commit or a WAL checkpoint writes.
+func TestKilledAtWrites(t *testing.T) {
+	wantStrace(t)
+	step, most := 23, 200
+	if *full {
+		step, most = 1, 2000
+	}
+	kills, compared := 0, 0
+	for n := 1; n <= most; n += step {
+		tr := newTrial(t, subject, torture.Shapes[n%len(torture.Shapes)], 300, "-hold", "200us", "-full")
+		killed, err := torture.Run(strace(t, tr.command(0), "", fmt.Sprintf("pwrite64:signal=SIGKILL:when=%d", n)))
+		if err != nil {
+			t.Fatalf("n %d: %v", n, err)
+		}
+		if !killed {
+			break
+		}
+		kills++
+		if killed, err = torture.Run(tr.command(1)); killed || err != nil {
+			t.Fatalf("n %d: the next start: killed %v, %v", n, killed, err)
+		}
+		compared += tr.wantRight().Rows
+		if t.Failed() {
+			t.Fatalf("%s, killed at write %d", tr.shape.Name, n)
+		}
+	}
+	t.Logf("%d kills, %d rows compared, 0 wrong", kills, compared)
+	if kills < 5 {
+		t.Errorf("only %d kills", kills)
+	}
+}
+
+// TestFailingDisk has system calls on the log fail. The program ends with an error
+// that says so, the job's last good batch stands, and the next start finishes.
+func TestFailingDisk(t *testing.T) {
+	wantStrace(t)
+	for _, c := range []struct{ name, inject, says string }{
+		{"EIO on the %dth fsync", "fsync,fdatasync:error=EIO:when=%d", "disk I/O error"},
+		{"EIO on every fsync from the %dth", "fsync,fdatasync:error=EIO:when=%d+", "disk I/O error"},
+		{"EIO on the %dth write", "pwrite64:error=EIO:when=%d", "disk I/O error"},
+		{"ENOSPC on the %dth write", "pwrite64:error=ENOSPC:when=%d", "database or disk is full"},
+		{"ENOSPC on every write from the %dth", "pwrite64:error=ENOSPC:when=%d+", "database or disk is full"},
+	} {
+		places := []int{25, 60}
+		if *full {
+			places = []int{5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 120, 150}
+		}
+		for _, n := range places {
+			name := fmt.Sprintf(c.name, n)
+			t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+				tr := newTrial(t, subject, torture.Shapes[0], 300, "-hold", "200us", "-full", "-max-live", "0")
+				_, err := torture.Run(strace(t, tr.command(0), tr.path+"-wal", fmt.Sprintf(c.inject, n)))
+				tr.stands(err, c.says)
+			})
+		}
+	}
+}
+
+// stands looks at a trial whose program has failed on its disk: the error says what
+// it is, counters and rows agree, and the next start finishes.
+func (tr *trial) stands(err error, says string) {
+	tr.t.Helper()
+	if err == nil || !strings.Contains(err.Error(), says) {
+		tr.t.Fatalf("the user saw %v, want %q", err, says)
+	}
+	tr.t.Logf("the user saw: %s", firstLine(err))
+	if wrong := tr.value(`SELECT count(*) FROM _async_migration_checkpoints c WHERE rows_changed <>
+		(SELECT count(*) FROM rewrites WHERE what = name)`); wrong != "0" {
+		tr.t.Error("a checkpoint does not count what is there")
+	}
+	tr.t.Logf("after it: %s", tr.value("SELECT group_concat(name || ' ' || phase || ' ' || rows_changed, ', ') FROM _async_migration_checkpoints"))
+	if killed, err := torture.Run(tr.command(1)); killed || err != nil {
+		tr.t.Fatalf("the next start: killed %v, %v", killed, err)
+	}
+	verdict := tr.wantRight()
+	tr.t.Logf("the next start finished: %d rows, each done once", verdict.Rows)
+}
+
+func firstLine(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return text
+}
+
+// TestSmallDisk runs on a file system of a few megabytes that something else
+// fills up; what SQLite then fails with comes at COMMIT.
+func TestSmallDisk(t *testing.T) {
+	dir := smallDisk(t, "16m")
+	tr := trialIn(t, dir, subject, torture.Shapes[0], 500, "-hold", "200us", "-max-live", "0", "-min-free", "-1", "-stand-at", "3")
+	p := begin(t, tr.command(0))
+	p.says("standing")
+	ballast := filepath.Join(dir, "ballast")
+	fill(t, ballast)
+	p.walk()
+	_, err := p.end()
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	tr.args = append(tr.args, "-stand-at", "0")
+	tr.stands(err, "database or disk is full")
+}
+
+// smallDisk mounts one for the time of the test.
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("cannot mount a tmpfs here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// fill writes until the disk is full.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for block := make([]byte, 4096); ; {
+		if _, err := f.Write(block); err != nil {
+			return
+		}
+	}
+}
+
+// TestLittleFreeSpace: below MinFree the job does not begin to fill the disk up; it
+// waits, says why, and goes on when there is room.
+func TestLittleFreeSpace(t *testing.T) {
+	dir := smallDisk(t, "8m")
+	tr := trialIn(t, dir, subject, torture.Shapes[0], 500)
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 6<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db := openFile(t, tr.path)
+	eng := newEngine(t, db, engine.Config{SoleProcess: true, MinFree: 4 << 20})
+	if err := eng.Start(t.Context(), incN); err != nil {
+		t.Fatal(err)
+	}
+	waiting := waitFor(t, eng, func(s engine.Status) bool { return s.Phase == checkpoint.Waiting })
+	t.Logf("waits after %d rows: %s", waiting.Rows, waiting.Reason)
+	if !strings.Contains(waiting.Reason, "free space") {
+		t.Errorf("reason %q", waiting.Reason)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	eng.Wait()
+	wantEachOnce(t, db, 500)
+}
