@@ -42,11 +42,8 @@ func chunkfill(job func() jobs.Job, t tuning) func(context.Context, *rig) error 
 	}
 }
 
-// onHold sees every hold but those that live writes do not wait for.
 func (r *rig) onHold(h engine.Hold) {
-	if h.Kind != engine.HoldKeeper {
-		r.holds.add(h.At.Add(-h.Held), h.At)
-	}
+	r.holds.add(h.At.Add(-h.Held), h.At)
 	if h.Kind == engine.HoldBatch && r.spec.Handicap > 0 {
 		time.Sleep(r.spec.Handicap)
 	}

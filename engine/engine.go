@@ -110,7 +110,6 @@ type HoldKind string
 const (
 	HoldBatch      HoldKind = "batch"
 	HoldCheckpoint HoldKind = "wal checkpoint" // the short end of one
-	HoldKeeper     HoldKind = "keeper"         // a WAL checkpoint on a connection of its own: live writes go on
 	HoldRecord     HoldKind = "record"         // phases, events, quarantine
 )
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
@@ -423,6 +424,44 @@ func TestPauseSurvivesARestart(t *testing.T) {
 	}
 	again.Wait()
 	wantEachOnce(t, db, 2000)
+}
+
+// TestPausedJobKeepsTheLogShort: while a job is there the host's commits do not
+// checkpoint, so a paused one has to. Planted and caught: no upkeep in a pause.
+func TestPausedJobKeepsTheLogShort(t *testing.T) {
+	db := open(t, numbers(2000)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	cfg := sole
+	cfg.OnHold = func(engine.Hold) { cancel() }
+	if _, err := newEngine(t, db, cfg).Run(ctx, increment("inc")); !errors.Is(err, engine.ErrInterrupted) {
+		t.Fatal(err)
+	}
+	e := newEngine(t, db, sole)
+	if err := e.Pause(t.Context(), "inc", "lunch"); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Start(t.Context(), increment("inc")); err != nil {
+		t.Fatal(err)
+	}
+	waitPhase(t, e, checkpoint.Paused)
+	mustExec(t, db, "CREATE TABLE live (a)")
+	for range 40 { // 50 frames each
+		mustExec(t, db, "INSERT INTO live VALUES (randomblob(200000))")
+	}
+	frames, copied := 2000, 0
+	for deadline := time.Now().Add(10 * time.Second); copied < frames; {
+		var busy int
+		if err := db.QueryRowContext(t.Context(), "PRAGMA wal_checkpoint(NOOP)").Scan(&busy, &frames, &copied); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d frames, of which %d are in the file", frames, copied)
+		}
+	}
+	if err := e.Cancel(t.Context(), "inc", "enough"); err != nil {
+		t.Fatal(err)
+	}
+	e.Wait()
 }
 
 func TestTransform(t *testing.T) {

@@ -74,6 +74,9 @@ func (r *runner) paused(ctx context.Context) error {
 		if err := r.rest(ctx, poll); err != nil {
 			return err
 		}
+		if err := r.tendLog(ctx, r.upkeep.limit); err != nil {
+			return err
+		}
 		cp, err := checkpoint.Load(ctx, r.e.readQuerier(), r.spec.Name)
 		if err != nil && lite.Classify(err) != lite.Busy {
 			return err
@@ -102,10 +105,8 @@ func (r *runner) waitOut(ctx context.Context, obstacle func(held bool) throttle.
 		if err := r.rest(ctx, poll); err != nil {
 			return err
 		}
-		if r.e.keeper != nil {
-			if err := r.renewLog(ctx); err != nil {
-				return err
-			}
+		if err := r.tendLog(ctx, 0); err != nil {
+			return err
 		}
 		cp, err := checkpoint.Load(ctx, r.e.readQuerier(), r.spec.Name)
 		if err == nil && cp.Request.Control != checkpoint.NoControl {
@@ -164,6 +165,9 @@ const (
 
 // pace is what happens between two holds.
 func (r *runner) pace(ctx context.Context, before lite.Log, out outcome) error {
+	// Live writes whose timer has run out while all other processors are in system
+	// calls: without this they would be found only when the runtime preempts us.
+	runtime.Gosched()
 	began := time.Now()
 	p := r.pacer.After(began, out.Batch)
 	if err := r.yield(ctx, p); err != nil {
@@ -186,7 +190,7 @@ func (r *runner) pace(ctx context.Context, before lite.Log, out outcome) error {
 
 // How long nobody must use the connection before the waiters count as through. A
 // serial ingester that is behind comes back within microseconds.
-const quiet = 100 * time.Microsecond
+const quiet = 50 * time.Microsecond
 
 // yield gives way to the live writes that wait, for as long as p says.
 func (r *runner) yield(ctx context.Context, p throttle.Pause) error {
@@ -196,24 +200,41 @@ func (r *runner) yield(ctx context.Context, p throttle.Pause) error {
 			return interrupted(err)
 		}
 	}
-	if !p.UntilQuiet {
-		return nil
-	}
-	idleSince := time.Now()
-	for {
-		now := time.Now()
-		if r.live() > 0 {
-			idleSince = now
-		}
-		if now.Sub(idleSince) >= quiet || now.Sub(began) >= p.AtMost {
-			return nil
-		}
-		if now.Sub(began) < 5*time.Millisecond {
-			runtime.Gosched() // a timer would sleep for a millisecond and more
-		} else if err := sleep(ctx, 200*time.Microsecond); err != nil {
+	for p.UntilQuiet && time.Since(began) < p.AtMost {
+		if err := r.queue(ctx); err != nil {
 			return interrupted(err)
 		}
+		if r.isQuiet() {
+			return nil
+		}
 	}
+	return nil
+}
+
+// queue waits for a live write to get through: in the pool's own queue, since a
+// loop that looks at the pool would take a processor from the write it waits for.
+func (r *runner) queue(ctx context.Context) error {
+	switch {
+	case r.poolInUse() > 0:
+		conn, err := r.e.db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	case r.live() > 0:
+		return sleep(ctx, 200*time.Microsecond)
+	}
+	return nil
+}
+
+func (r *runner) isQuiet() bool {
+	for began := time.Now(); time.Since(began) < quiet; {
+		runtime.Gosched() // a timer would sleep for a millisecond and more
+		if r.live() > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // live is how many live writes are under way or waiting, as far as can be seen.
@@ -221,9 +242,15 @@ func (r *runner) live() int {
 	if r.e.cfg.LiveWriters != nil {
 		return r.e.cfg.LiveWriters()
 	}
+	return r.poolInUse()
+}
+
+// poolInUse is 1 while somebody has the pool's one connection. A larger pool does
+// not show who writes.
+func (r *runner) poolInUse() int {
 	stats := r.e.db.Stats()
 	if stats.MaxOpenConnections != 1 {
-		return 0 // the pool does not show them
+		return 0
 	}
 	return stats.InUse
 }

@@ -13,22 +13,22 @@ import (
 // live one, pays for the thousand pages at which SQLite would do it.
 //
 // The log begins anew only when all of it is in the file at the moment of a write.
-// So most of it is copied while the job works on; then the job stands still, waits
-// for a moment without live writes, and copies the rest. Where live writes come in
-// between, it tries again later, and only a log that has become a quarter longer
-// than meant is finished in a hold.
+// So all but a batch or two is copied while the job works on; then a live write is
+// let through and the rest copied while the connection is held, for two fsyncs. A
+// live write that would wait long is let in; then the log is tried again later,
+// and only one that has become a quarter longer than meant is finished whoever
+// waits.
 type upkeep struct {
 	limit   int // frames the log may have
 	budget  int // the same where rows lie scattered
 	perRow  float64
 	next    int           // length of the log at the next try to begin it anew, if that is longer
-	alone   int           // batches since a live write waited
 	copying chan struct{} // closed at the end of a copy that is under way; nil if none is
 }
 
 const (
-	// With what is tried in vain and a batch on top the file stays below 8 MB.
-	ownLimit = 1300
+	// A quarter more, where live writes come in between, stays below 8 MB.
+	ownLimit = 1500
 	// Commits of other processes checkpoint at 1000 frames, and their fsyncs are then
 	// part of a live write; we are earlier.
 	sharedLimit = 600
@@ -38,6 +38,10 @@ const (
 	scattered = 0.8
 	// What a batch of fewer rows writes is mostly its checkpoint.
 	enough = 100
+	// Frames that are copied in no time but that of the two fsyncs.
+	few = 100
+	// How long live writes may be kept out for a log that is about to begin anew.
+	patience = 3 * time.Millisecond
 )
 
 func newUpkeep(cfg Config, pageSize int) upkeep {
@@ -55,12 +59,8 @@ func (u *upkeep) wholeBy() int {
 	return u.limit
 }
 
-// goodMoment tells whether the next live write is likely some way off: one has
-// just got through, or none is about. There is no waiting for it for ever.
-func (u *upkeep) goodMoment(log lite.Log) bool {
-	const nobodyAbout = 50 // batches
-	return u.alone == 0 || u.alone > nobodyAbout || log.Frames > u.wholeBy()*9/8
-}
+// overdue is the length at which it does, whoever waits.
+func (u *upkeep) overdue() int { return u.wholeBy() * 5 / 4 }
 
 // observe learns how many frames a row costs.
 func (u *upkeep) observe(before, after lite.Log, changed int) {
@@ -82,13 +82,13 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	u, log := &r.upkeep, out.timing.Log
 	u.observe(before, log, out.Changed)
 	r.writer.Lift = 4 * u.wholeBy()
-	if u.alone++; out.Waited {
-		u.alone = 0
-	}
-	switch {
-	case log.Frames >= max(u.wholeBy(), u.next) && u.goodMoment(log):
+	switch grown := log.Frames - before.Frames; {
+	case log.Frames >= u.overdue():
 		return r.renewLog(ctx)
-	case log.Pending >= u.wholeBy()/2 && !r.isCopying():
+	case r.isCopying():
+	case log.Frames >= max(u.wholeBy(), u.next) && log.Pending <= max(few, 2*grown):
+		return r.renewLog(ctx)
+	case log.Frames >= u.wholeBy() || log.Pending >= u.wholeBy()*3/4:
 		r.copyLog(ctx)
 	}
 	return nil
@@ -121,19 +121,52 @@ func (r *runner) awaitCopy() {
 	}
 }
 
-// renewLog copies the rest of the log while the job stands still.
+// renewLog copies the rest of the log while nobody writes.
 func (r *runner) renewLog(ctx context.Context) error {
 	r.awaitCopy()
 	if err := r.yield(ctx, throttle.Pause{UntilQuiet: true, AtMost: 10 * time.Millisecond}); err != nil {
 		return err
 	}
-	began := time.Now()
-	log, err := lite.CheckpointWAL(context.WithoutCancel(ctx), r.e.keeper)
-	r.report(HoldKeeper, 0, 0, lite.Timing{Held: time.Since(began)})
-	if err == nil && log.Pending > 0 && log.Frames > r.upkeep.wholeBy()*5/4 {
-		log, err = r.finishLog(ctx)
+	overdue := r.last.Log.Frames >= r.upkeep.overdue()
+	timing, err := r.writer.Borrow(ctx, func(ctx context.Context, _ lite.Querier) error {
+		waiters := r.e.db.Stats().WaitCount
+		r.copyLog(ctx)
+		for !r.copiedWithin(patience) && (overdue || r.e.db.Stats().WaitCount == waiters) {
+		}
+		return nil
+	})
+	r.report(HoldCheckpoint, 0, 0, timing)
+	if err != nil {
+		return interrupted(err)
 	}
-	r.upkeep.next = log.Frames + r.upkeep.wholeBy()/8
+	r.awaitCopy()
+	err = r.tendLog(ctx, r.upkeep.limit)
+	r.upkeep.next = r.last.Log.Frames + r.upkeep.wholeBy()/8
+	return err
+}
+
+// copiedWithin tells whether the copy that is under way ends in time.
+func (r *runner) copiedWithin(d time.Duration) bool {
+	select {
+	case <-r.upkeep.copying:
+		return true
+	case <-time.After(d):
+		return false
+	}
+}
+
+// tendLog looks at the log and, if it is so long, copies what is left of it: what
+// there is to do while the job itself does not write. When no live write came in
+// between, the next one begins it anew.
+func (r *runner) tendLog(ctx context.Context, length int) error {
+	if r.e.keeper == nil {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	log, err := lite.ReadLog(ctx, r.e.keeper)
+	if err == nil && log.Frames >= length && log.Pending > 0 {
+		log, err = lite.CheckpointWAL(ctx, r.e.keeper)
+	}
 	if err == nil {
 		r.last.Log = log
 	}
@@ -141,17 +174,4 @@ func (r *runner) renewLog(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-// finishLog copies the rest while live writes wait.
-func (r *runner) finishLog(ctx context.Context) (log lite.Log, err error) {
-	timing, err := r.writer.Borrow(ctx, func(ctx context.Context, c lite.Querier) (err error) {
-		log, err = lite.CheckpointWAL(ctx, c)
-		return err
-	})
-	r.report(HoldCheckpoint, 0, 0, timing)
-	if ctx.Err() != nil {
-		return log, interrupted(ctx.Err())
-	}
-	return log, err
 }

@@ -25,7 +25,7 @@ func (r *runner) verify(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	left, err := r.e.left(ctx, r.plan, r.upper, aside)
+	left, err := r.e.left(ctx, r.plan, r.upper, aside, func() error { return r.tendLog(ctx, r.upkeep.limit) })
 	if ctx.Err() != nil {
 		return 0, interrupted(ctx.Err())
 	}
@@ -37,9 +37,9 @@ func (r *runner) verify(ctx context.Context) (int64, error) {
 }
 
 // left counts the rows up to upper for which the job's Todo holds, in short
-// reads, and leaves out those set aside.
-func (e *Engine) left(ctx context.Context, p plan, upper lite.Pos, aside []lite.Pos) (int64, error) {
-	left, err := e.countTodo(ctx, p, upper)
+// reads with something to do between them, and leaves out those set aside.
+func (e *Engine) left(ctx context.Context, p plan, upper lite.Pos, aside []lite.Pos, between func() error) (int64, error) {
+	left, err := e.countTodo(ctx, p, upper, between)
 	if err != nil {
 		return 0, fmt.Errorf("count what is left of %s: %w", p.spec.Table, err)
 	}
@@ -53,19 +53,19 @@ func (e *Engine) left(ctx context.Context, p plan, upper lite.Pos, aside []lite.
 	return left, nil
 }
 
-func (e *Engine) countTodo(ctx context.Context, p plan, upper lite.Pos) (int64, error) {
+func (e *Engine) countTodo(ctx context.Context, p plan, upper lite.Pos, between func() error) (int64, error) {
 	key := p.table.Key
 	switch {
 	case e.reader == nil:
-		return key.Count(ctx, e.db, upper, countOnHost, p.spec.Todo)
+		return key.Count(ctx, e.db, upper, countOnHost, p.spec.Todo, between)
 	case !key.Rowid:
-		return key.Count(ctx, e.reader, upper, countOnReader, p.spec.Todo)
+		return key.Count(ctx, e.reader, upper, countOnReader, p.spec.Todo, between)
 	}
 	lower, _, err := key.Bounds(ctx, e.reader)
 	if err != nil {
 		return 0, err
 	}
-	return key.CountStrides(ctx, e.reader, lower, upper, countOnReader, p.spec.Todo)
+	return key.CountStrides(ctx, e.reader, lower, upper, countOnReader, p.spec.Todo, between)
 }
 
 // Verify counts the rows of the whole table for which the job's Todo holds now,
@@ -87,7 +87,7 @@ func (e *Engine) Verify(ctx context.Context, job jobs.Job) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return e.left(ctx, p, upper, aside)
+	return e.left(ctx, p, upper, aside, func() error { return nil })
 }
 
 // aside lists the keys of a job's quarantine.

@@ -91,10 +91,11 @@ func (c *cost) learnMany(b Batch) {
 	if hold < c.first/2 { // more rows in half the time: the disk or the cache was cold
 		c.first = hold
 	}
-	work := hold - c.first
-	c.scanned.learn(hold, work, float64(b.Rows))
+	// The first row's cost is in c.first; each kind of row has its share in that.
+	work, beyond := hold-c.first, 1-1/float64(b.Rows)
+	c.scanned.learn(hold, work, float64(b.Rows)*beyond)
 	if dense(b) {
-		c.changed.learn(hold, work, changed)
+		c.changed.learn(hold, work, changed*beyond)
 	} else {
 		// What is believed of them stays, but for this bound, or the batch after a
 		// stretch of unchanged rows would be a stall.
@@ -118,14 +119,10 @@ type mean struct {
 // new batch counts for a third at least.
 const memory = 2
 
-// learn mixes in a batch in which n rows took the given work beyond the first
-// one's. A sample may be negative: noise must be able to cancel out.
+// learn mixes in a batch of which n rows took the given work. A sample may be
+// negative: noise must be able to cancel out.
 func (m *mean) learn(hold, work, n float64) {
 	m.atMost(2 * hold / n) // twice, to leave noise to the smoothing
-	n--
-	if n == 0 {
-		return
-	}
 	m.weight = min(m.weight, memory*n)
 	m.cost = max(0, (m.cost*m.weight+work)/(m.weight+n))
 	m.weight += n

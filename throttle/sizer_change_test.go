@@ -192,6 +192,28 @@ func TestSizerSlowCommits(t *testing.T) {
 	}
 }
 
+// The same where every other row changes. Planted and caught: a batch of several
+// rows with one changed teaches nothing of changed ones; 2 rows a batch for good.
+func TestSizerSlowCommitsAndSparseRows(t *testing.T) {
+	rng := newRand(t)
+	for _, fixed := range []time.Duration{3, 9, 15} {
+		for _, noise := range []float64{0, 0.1, 0.2} {
+			tb := &table{fixed: fixed * time.Millisecond, row: 20 * time.Microsecond, unchangedRow: 20 * time.Microsecond, noise: noise, rng: rng}
+			r := newRun(tb, true)
+			row := 0
+			for range 500 {
+				n := r.sizer.Next(r.now).Rows
+				changed := (row+n)/2 - row/2
+				r.observe(n, changed, tb.hold(n, changed))
+				row += n
+			}
+			if average := row / 500; average < 25 || average > 500 {
+				t.Errorf("commits of %v, noise %g: %d rows a batch on average", tb.fixed, noise, average)
+			}
+		}
+	}
+}
+
 func TestSizerColdFirstBatch(t *testing.T) {
 	r := newRun(usual(), true)
 	r.observe(1, 1, 50*time.Millisecond)

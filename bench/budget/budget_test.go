@@ -251,14 +251,6 @@ func TestSureAsTheStretchesAreAlike(t *testing.T) {
 	}
 }
 
-func TestALogCheckpointBesideTheJobIsNoHold(t *testing.T) {
-	w := watched(func(int) time.Duration { return time.Microsecond })
-	w.hold(engine.Hold{At: w.last.Add(time.Second), Kind: engine.HoldKeeper, Held: time.Second})
-	if longest, p99 := w.longest(); longest != time.Millisecond || p99 != time.Millisecond {
-		t.Errorf("longest %v, p99 %v; want 1ms", longest, p99)
-	}
-}
-
 // Planted: the same for the whole job, whose unchanged stretches are real.
 func TestTheFirstBatchOfAStretchIsNoHoldOfTheJob(t *testing.T) {
 	for sample, want := range map[bool]time.Duration{true: 4 * time.Millisecond, false: time.Second} {

@@ -31,9 +31,9 @@ type watch struct {
 	seen   func(rows int64) // told after each batch
 }
 
-// hold is the engine's OnHold. A checkpoint beside the job holds nobody up.
+// hold is the engine's OnHold.
 func (w *watch) hold(h engine.Hold) {
-	if h.Kind != engine.HoldKeeper && !w.entersStretch(h) {
+	if !w.entersStretch(h) {
 		w.holds = append(w.holds, h.Held)
 	}
 	if h.Kind != engine.HoldBatch {

@@ -371,9 +371,7 @@ func (h *holdLog) lengths() []time.Duration {
 	defer h.mu.Unlock()
 	var all []time.Duration
 	for _, hold := range h.holds {
-		if hold.Kind != engine.HoldKeeper {
-			all = append(all, hold.Held)
-		}
+		all = append(all, hold.Held)
 	}
 	return all
 }

@@ -387,8 +387,8 @@ func (k Key) lastIn(ctx context.Context, q Querier, within cond, upper Pos) (Pos
 
 // Count counts the rows up to upper for which condition holds, in short reads of
 // about n rows each: a long one would pin the write-ahead log, or, on the host's
-// own connection, keep live writes waiting.
-func (k Key) Count(ctx context.Context, q Querier, upper Pos, n int, condition string) (found int64, err error) {
+// own connection, keep live writes waiting. between is called after each.
+func (k Key) Count(ctx context.Context, q Querier, upper Pos, n int, condition string, between func() error) (found int64, err error) {
 	statement := k.SelectStatement("count(*)", condition, nil)
 	var cursor Pos
 	for upper != nil {
@@ -401,13 +401,16 @@ func (k Key) Count(ctx context.Context, q Querier, upper Pos, n int, condition s
 			return found, err
 		}
 		found, cursor = found+part, r.End
+		if err := between(); err != nil {
+			return found, err
+		}
 	}
 	return found, nil
 }
 
 // CountStrides is Count for a rowid key on a connection of its own. It strides
 // over ids, so that each row is read once; where ids are sparse the strides grow.
-func (k Key) CountStrides(ctx context.Context, q Querier, lower, upper Pos, n int, condition string) (found int64, err error) {
+func (k Key) CountStrides(ctx context.Context, q Querier, lower, upper Pos, n int, condition string, between func() error) (found int64, err error) {
 	if lower == nil || upper == nil {
 		return 0, nil
 	}
@@ -426,8 +429,8 @@ func (k Key) CountStrides(ctx context.Context, q Querier, lower, upper Pos, n in
 		if stride = min(2*stride, 1<<62); rows > int64(n)/2 {
 			stride = uint64(n)
 		}
-		if to == last {
-			break
+		if err := between(); err != nil || to == last {
+			return found, err
 		}
 		from = to + 1
 	}

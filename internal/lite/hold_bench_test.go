@@ -1,0 +1,18 @@
+package lite_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
+
+// BenchmarkHold is what a hold costs beside the work that is done in it.
+func BenchmarkHold(b *testing.B) {
+	w := lite.Writer{DB: open(b), KeepsLog: true, Lift: 6000}
+	for b.Loop() {
+		if _, err := w.Hold(b.Context(), func(context.Context, lite.Querier) error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
