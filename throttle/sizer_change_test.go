@@ -207,7 +207,7 @@ func TestSizerSlowCommitsAndSparseRows(t *testing.T) {
 				r.observe(n, changed, tb.hold(n, changed))
 				row += n
 			}
-			if average := row / 500; average < 25 || average > 500 {
+			if average := row / 500; average < 10 || average > 500 {
 				t.Errorf("commits of %v, noise %g: %d rows a batch on average", tb.fixed, noise, average)
 			}
 		}
