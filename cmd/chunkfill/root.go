@@ -56,7 +56,10 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), is(err, jobs.ErrSpec, engine.ErrConfig, engine.ErrFragment, engine.ErrNoTable, engine.ErrNoColumn):
+	case errors.Is(err, engine.ErrTableChanged): // while the job ran; it wraps what is wrong with the table now
+		return exitFailed
+	case errors.As(err, &usage), is(err, jobs.ErrSpec, engine.ErrConfig, engine.ErrFragment, engine.ErrNoTable, engine.ErrNoColumn,
+		engine.ErrNoKey, engine.ErrNullKey, engine.ErrNotWAL, engine.ErrReadOnly, engine.ErrJobChanged, engine.ErrUnknownJob):
 		return exitUsage
 	case errors.Is(err, asyncmig.ErrOwned):
 		return exitOwned
