@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -111,7 +112,11 @@ runs the job.`,
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return usagef("%s takes %v, not %d arguments; see `%s --help`", cmd.Name(), names, len(args), cmd.CommandPath())
+			want := "no arguments"
+			if len(names) > 0 {
+				want = strings.Join(names, " and ")
+			}
+			return usagef("%s takes %s, not %q; see `%s --help`", cmd.CommandPath(), want, args, cmd.CommandPath())
 		}
 		return nil
 	}

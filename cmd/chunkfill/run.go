@@ -120,7 +120,7 @@ writes to the file, every hold of the write lock is followed by a pause as long.
 	flags.StringVar(&f.window, "window", "", "work only then, such as 'Mon-Fri 01:00-05:00 Europe/Berlin'")
 	flags.BoolVar(&f.soleProcess, "sole-process", false, "no other process writes to the file: do not pause for one")
 	flags.IntVar(&f.badRows, "quarantine-limit", 0, "how many rows may fail and be set aside before the job fails (default 100, negative for none)")
-	flags.Int64Var(&f.walBudget, "wal-budget", 0, "bytes the write-ahead log may grow to between two WAL checkpoints (default 64 MiB)")
+	flags.Int64Var(&f.walBudget, "wal-budget", 0, "with --sole-process: bytes the write-ahead log may grow to between two WAL checkpoints (default 64 MiB)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "check the job, show its statement and plan, count its rows; change nothing")
 	flags.BoolVar(&f.json, "json", false, "print the result, or what --dry-run shows, as JSON")
 	flags.BoolVar(&f.retry, "retry", false, "retry rows set aside, and a job that failed or was cancelled")
@@ -157,7 +157,7 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer db.Close()
-	eng, err := engine.New(db, cfg)
+	eng, err := newEngine(db, cfg)
 	if err != nil {
 		return err
 	}

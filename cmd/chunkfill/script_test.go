@@ -31,11 +31,13 @@ func TestMain(m *testing.M) {
 //	exits STATUS chunkfill ARG…   runs it, and wants that exit status
 //	sql FILE STATEMENT…           prints rows; "<NAME" is a file with statements
 //	until FILE QUERY VALUE        waits until a query has that answer
+//	tear FROM TO SIZE             copies the first bytes of a file
 //	snapshot                      notes every file there is
 //	unchanged [NEW…]              wants the same files with the same bytes, and those new ones
 //
 // Planted and caught: no --where, no --todo, no --max-rate, no --quarantine-limit, a
-// --retry that only runs, a file name that is not escaped.
+// --retry that only runs, a file name that is not escaped, a database turned into WAL
+// mode on opening, a lock file for a job that is none.
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {
@@ -48,7 +50,8 @@ func TestScripts(t *testing.T) {
 		Files:         scripts,
 		UpdateScripts: *updateScripts,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exitsScript, "sql": sqlScript, "until": untilScript, "snapshot": snapshotScript, "unchanged": unchangedScript,
+			"exits": exitsScript, "sql": sqlScript, "until": untilScript,
+			"tear": tearScript, "snapshot": snapshotScript, "unchanged": unchangedScript,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[snapshotKey{}] = new(map[string]string)
@@ -151,6 +154,15 @@ func query(path, mode, statements string) (string, error) {
 		out.WriteByte('\n')
 	}
 	return out.String(), rows.Err()
+}
+
+func tearScript(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: tear FROM TO SIZE")
+	}
+	size, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])[:size]), 0o600))
 }
 
 type snapshotKey struct{}

@@ -19,7 +19,9 @@ func statusCommand() *cobra.Command {
 		Use:   "status --db FILE [NAME…]",
 		Short: "Show where jobs stand",
 		Long: `Reads where the jobs of a database stand, on a read-only connection: it never
-waits for the writer and never holds it. Without NAME it shows all jobs.`,
+waits for the writer and never holds it. Without NAME it shows all jobs. On a file
+that nobody has open SQLite leaves an empty -wal and a -shm file of its own behind;
+whoever opens the file next uses them or clears them away.`,
 		Example: "  chunkfill status --db app.db\n  chunkfill status --db app.db users_lower_v1 --json",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			db, err := openDB(cmd.Context(), path, "ro")
@@ -29,7 +31,7 @@ waits for the writer and never holds it. Without NAME it shows all jobs.`,
 			defer db.Close()
 			statuses, err := readStatuses(cmd.Context(), func(ctx context.Context) ([]engine.Status, error) {
 				return engine.ReadStatuses(ctx, db)
-			}, names)
+			}, path, names)
 			if err != nil {
 				return err
 			}
@@ -45,7 +47,7 @@ waits for the writer and never holds it. Without NAME it shows all jobs.`,
 }
 
 // readStatuses reads all jobs, or those named, in that order.
-func readStatuses(ctx context.Context, list func(context.Context) ([]engine.Status, error), names []string) ([]engine.Status, error) {
+func readStatuses(ctx context.Context, list func(context.Context) ([]engine.Status, error), path string, names []string) ([]engine.Status, error) {
 	all, err := list(ctx)
 	if err != nil || len(names) == 0 {
 		if all == nil {
@@ -61,7 +63,7 @@ func readStatuses(ctx context.Context, list func(context.Context) ([]engine.Stat
 	for _, name := range names {
 		s, ok := byName[name]
 		if !ok {
-			return nil, fmt.Errorf("%w: %s; `chunkfill status --db FILE` lists those there are", engine.ErrUnknownJob, name)
+			return nil, fmt.Errorf("%w: %s; `chunkfill status --db %s` lists those there are", engine.ErrUnknownJob, name, path)
 		}
 		picked = append(picked, s)
 	}
