@@ -37,7 +37,9 @@ func TestMain(m *testing.M) {
 //
 // Planted and caught: no --where, no --todo, no --max-rate, no --quarantine-limit, a
 // --retry that only runs, a file name that is not escaped, a database turned into WAL
-// mode on opening, a lock file for a job that is none.
+// mode on opening, a lock file for a job that is none, status 1 where another process
+// has the job, tuned values that are not used, a pause that is not waited out, status
+// on a connection that writes.
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {

@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
 )
 
@@ -102,10 +106,24 @@ func writeStatus(out io.Writer, s engine.Status) {
 	line("rows", "%d scanned, %d changed, %d set aside%s", s.Rows, s.Changed, s.Quarantined, left(s.Checkpoint))
 	line("speed", "%.0f rows/s, batches of %d, writer held %v, gave way %v, paused %v",
 		s.Rate, s.BatchRows, round(s.Working), round(s.Throttled), round(s.PausedFor))
-	line("owner", "%s", s.Owner)
+	line("owner", "%s%s", s.Owner, gone(s))
 	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
 	w.Flush()
 	writeQuarantine(out, s)
+}
+
+// gone says of a job that seems to go on that its process has died, where that can
+// be known.
+func gone(s engine.Status) string {
+	active := s.Phase == checkpoint.Running || s.Phase == checkpoint.Verifying || s.Phase == checkpoint.Paused || s.Phase == checkpoint.Waiting
+	if host, err := os.Hostname(); !active || err != nil || s.Owner.Host != host || s.Owner.PID == 0 {
+		return ""
+	}
+	process, err := os.FindProcess(s.Owner.PID)
+	if err != nil || !errors.Is(process.Signal(syscall.Signal(0)), os.ErrProcessDone) {
+		return ""
+	}
+	return "; there is no such process now, so nobody runs the job: start it again and it goes on"
 }
 
 func parens(text string) string {
