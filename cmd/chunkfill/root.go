@@ -52,6 +52,21 @@ func (u usageError) Unwrap() error { return u.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// interruption says what Ctrl-C has left, in place of the engine's words, which are
+// those of a library.
+type interruption string
+
+const goesOn = "interrupted; nothing is lost, the same command goes on where it stopped"
+
+func (i interruption) Error() string { return string(i) }
+
+func (i interruption) Is(target error) bool { return target == engine.ErrInterrupted }
+
+// interrupted tells whether a command ended because it was asked to, at whatever.
+func interrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && is(err, context.Canceled, engine.ErrInterrupted)
+}
+
 func exitCode(err error) int {
 	var usage usageError
 	switch {

@@ -176,6 +176,9 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 	if f.retry && errors.Is(err, engine.ErrUnknownJob) {
 		return fmt.Errorf("%w; leave out --retry to begin it", err)
 	}
+	if interrupted(ctx, err) {
+		err = interruption(goesOn)
+	}
 	already := known == nil && before.Phase == checkpoint.Done && !f.retry
 	return conclude(result, err, already, f.json, stdout)
 }
