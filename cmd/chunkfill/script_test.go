@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 	})
 	testscript.Run(t, testscript.Params{
 		Files:         scripts,
-		UpdateScripts: *updateScripts,
+		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exitsScript, "sql": sqlScript, "until": untilScript,
 			"tear": tearScript, "snapshot": snapshotScript, "unchanged": unchangedScript,
