@@ -264,9 +264,10 @@ func Tune(ctx context.Context, q Querier, name string, t Tuning) error {
 	return change(ctx, q, name, `target_hold_us = ?, max_rate = ?`, t.TargetHold.Microseconds(), t.MaxRate)
 }
 
-// SetPhase changes the phase of a job that nobody runs.
+// SetPhase changes the phase of a job that nobody runs. The reason was that of the
+// phase it leaves.
 func SetPhase(ctx context.Context, q Querier, name string, phase Phase) error {
-	return change(ctx, q, name, `phase = ?`, phase)
+	return change(ctx, q, name, `phase = ?, reason = ''`, phase)
 }
 
 // change updates a row whoever owns it. A database without the tables has no job.

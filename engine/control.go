@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -51,7 +52,13 @@ func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) err
 	if t.TargetHold != 0 && (t.TargetHold < 100*time.Microsecond || t.TargetHold > time.Second) {
 		return fmt.Errorf("%w: TargetHold %v is not within 100µs and 1s", ErrConfig, t.TargetHold)
 	}
+	if math.IsNaN(t.MaxRate) || math.IsInf(t.MaxRate, 0) {
+		return fmt.Errorf("%w: MaxRate %v is no number of rows a second", ErrConfig, t.MaxRate)
+	}
 	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
+		if err := unended(ctx, c, name); err != nil {
+			return err
+		}
 		if err := checkpoint.Tune(ctx, c, name, t); err != nil {
 			return err
 		}
@@ -62,18 +69,23 @@ func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) err
 func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, why string) error {
 	asked := map[checkpoint.Control]string{checkpoint.Pause: "pause asked", checkpoint.Cancel: "cancel asked", checkpoint.NoControl: "resume asked"}
 	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
-		cp, err := checkpoint.Load(ctx, c, name)
-		if err != nil {
+		if err := unended(ctx, c, name); err != nil {
 			return err
-		}
-		if cp.Phase == checkpoint.Done || cp.Phase == checkpoint.Cancelled {
-			return fmt.Errorf("job %s is %s already", name, cp.Phase)
 		}
 		if err := checkpoint.Ask(ctx, c, name, control, e.cfg.By, why); err != nil {
 			return err
 		}
 		return e.note(ctx, c, name, asked[control], why)
 	})
+}
+
+// unended refuses to ask anything of a job that will not run again by itself.
+func unended(ctx context.Context, q checkpoint.Querier, name string) error {
+	cp, err := checkpoint.Load(ctx, q, name)
+	if err == nil && (cp.Phase == checkpoint.Done || cp.Phase == checkpoint.Cancelled) {
+		err = fmt.Errorf("job %s is %s already", name, cp.Phase)
+	}
+	return err
 }
 
 func (e *Engine) note(ctx context.Context, q checkpoint.Querier, name, what, detail string) error {
@@ -135,6 +147,9 @@ func (e *Engine) Retry(ctx context.Context, job jobs.Job) (Result, error) {
 // events, quarantine. The same name then begins from zero, whatever its definition.
 // It is the explicit choice to do so; rows already rewritten stay as they are.
 func (e *Engine) Forget(ctx context.Context, name string) error {
+	if _, err := checkpoint.Load(ctx, e.readQuerier(), name); err != nil {
+		return err // before a lock file is made for a name that is none
+	}
 	return e.store.Exclusive(ctx, name, func(ctx context.Context) error {
 		return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
 			if _, err := checkpoint.Load(ctx, c, name); err != nil {

@@ -166,8 +166,11 @@ func (c Config) validate() error {
 	if c.QuietHold < c.TargetHold || c.QuietHold > time.Second {
 		return fmt.Errorf("%w: QuietHold %v is not within TargetHold (%v) and 1s", ErrConfig, c.QuietHold, c.TargetHold)
 	}
-	if c.WALBudget < 1<<20 || c.WALCap < c.WALBudget {
-		return fmt.Errorf("%w: WALBudget %d must be at least 1 MiB and at most WALCap %d", ErrConfig, c.WALBudget, c.WALCap)
+	if c.WALBudget < 1<<20 {
+		return fmt.Errorf("%w: WALBudget %d is less than 1 MiB (%d)", ErrConfig, c.WALBudget, 1<<20)
+	}
+	if c.WALCap < c.WALBudget {
+		return fmt.Errorf("%w: WALCap %d is less than WALBudget %d", ErrConfig, c.WALCap, c.WALBudget)
 	}
 	if c.RowLimit < time.Millisecond {
 		return fmt.Errorf("%w: RowLimit %v is not at least 1ms", ErrConfig, c.RowLimit)

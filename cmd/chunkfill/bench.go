@@ -41,7 +41,7 @@ func benchRunCommand() *cobra.Command {
 	var f benchRunFlags
 	var names []string
 	for _, c := range bench.Contenders() {
-		names = append(names, c.Name)
+		names = append(names, "  "+c.Name)
 	}
 	cmd := &cobra.Command{
 		Use:   "run --out FILE",
@@ -49,7 +49,8 @@ func benchRunCommand() *cobra.Command {
 		Long: `Runs every contender on a fresh copy of the same generated file, in turns, so that
 what changes on the machine meanwhile meets all of them, and writes all trials to a
 JSON file for report and compare. The defaults take some hours; name sizes, loads
-and contenders for less. Contenders: ` + strings.Join(names, ", ") + ".",
+and contenders for less. Contenders:
+` + strings.Join(names, "\n"),
 		Example: "  chunkfill bench run --rows 1900000 --out r.json && chunkfill bench report r.json --html r.html",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

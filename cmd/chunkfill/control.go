@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -98,10 +99,14 @@ func withEngine(ctx context.Context, path string, fn func(*engine.Engine) error)
 		return err
 	}
 	defer db.Close()
-	eng, err := engine.New(db, engine.Config{})
+	eng, err := newEngine(db, engine.Config{})
 	if err != nil {
 		return err
 	}
 	defer eng.Close()
-	return fn(eng)
+	err = fn(eng)
+	if errors.Is(err, engine.ErrUnknownJob) {
+		return fmt.Errorf("%w; `chunkfill status --db %s` lists those there are", err, path)
+	}
+	return inFlags(err)
 }

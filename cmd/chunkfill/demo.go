@@ -103,11 +103,12 @@ func runDemo(ctx context.Context, f demoFlags, stdout, stderr io.Writer) error {
 		defer os.RemoveAll(dir)
 		d.path = filepath.Join(dir, "demo.db")
 	}
-	err := d.run(ctx)
-	if errors.Is(err, context.Canceled) && !errors.Is(err, engine.ErrInterrupted) {
-		err = fmt.Errorf("%w (%w)", engine.ErrInterrupted, err)
-	}
-	if err != nil {
+	if err := d.run(ctx); interrupted(ctx, err) {
+		if f.db == "" {
+			return interruption("interrupted; the database of a demo without --db is removed")
+		}
+		return interruption(goesOn)
+	} else if err != nil {
 		return err
 	}
 	if err := d.print(stdout); err != nil {

@@ -77,9 +77,13 @@ func (r *demoReport) fill(d *demo, result engine.Result, phases []load.Phase, se
 		}
 		r.Inserts, r.Errors = r.Inserts+p.Inserts, r.Errors+p.Errors
 	}
-	r.Budget = budgetLine(d.rows, r.Total)
-	if d.resumed {
+	switch {
+	case d.resumed:
 		r.Budget = "no budget line: this run went on with an earlier one"
+	case d.noLive:
+		r.Budget = "no budget line: it is for a run with live writes going on"
+	default:
+		r.Budget = budgetLine(d.rows, r.Total)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -11,6 +12,8 @@ import (
 	"strings"
 
 	_ "modernc.org/sqlite"
+
+	"github.com/chunkfill/chunkfill/engine"
 )
 
 // openDB opens an existing database as a service would: one connection, WAL kept
@@ -40,6 +43,22 @@ func openDB(ctx context.Context, path, mode string) (*sql.DB, error) {
 	return db, nil
 }
 
+// newEngine is engine.New for a command: the message names flags where the engine
+// names the fields of its Config.
+func newEngine(db *sql.DB, cfg engine.Config) (*engine.Engine, error) {
+	eng, err := engine.New(db, cfg)
+	return eng, inFlags(err)
+}
+
+func inFlags(err error) error {
+	if !errors.Is(err, engine.ErrConfig) {
+		return err
+	}
+	text, _ := strings.CutPrefix(err.Error(), engine.ErrConfig.Error()+": ")
+	return usagef("%s", strings.NewReplacer("TargetHold", "--target-hold", "MaxRate", "--max-rate", "Window", "--window",
+		"WALBudget", "--wal-budget").Replace(text))
+}
+
 const magic = "SQLite format 3\x00"
 
 // checkFile tells a missing file and one that is no database apart from a
@@ -55,6 +74,9 @@ func checkFile(path string) error {
 	}
 	defer f.Close()
 	head := make([]byte, len(magic))
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return usagef("%s is a folder: name the database file in it", path)
+	}
 	n, err := io.ReadFull(f, head)
 	if n == 0 && err == io.EOF {
 		return usagef("%s is empty: not a database yet", path)

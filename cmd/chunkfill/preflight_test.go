@@ -25,7 +25,7 @@ func TestPreflightScripts(t *testing.T) {
 	os.Unsetenv(stepSummary) // a test in a workflow is no report of it
 	testscript.Run(t, testscript.Params{
 		Files:         scripts,
-		UpdateScripts: *updateScripts,
+		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -35,7 +35,7 @@ func TestPreflightScripts(t *testing.T) {
 	})
 }
 
-var updateScripts = flag.Bool("update-scripts", false, "write what the scripts print into them")
+var update = flag.Bool("update", false, "write what scripts and commands print into testdata")
 
 // TestPreflightSamples shows the samples of MIGRATIONS.md. Planted: calls found
 // in comments, which let bad_comment.go pass.

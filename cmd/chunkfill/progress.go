@@ -20,6 +20,7 @@ import (
 type progress struct {
 	out      io.Writer
 	terminal bool
+	log      repeats
 
 	mu   sync.Mutex
 	line string // what stands on the terminal now
@@ -27,18 +28,19 @@ type progress struct {
 
 func newProgress(out io.Writer) *progress {
 	f, ok := out.(*os.File)
-	return &progress{out: out, terminal: ok && term.IsTerminal(int(f.Fd()))}
-}
-
-// logger logs through the progress display: everything elsewhere, only what is
-// out of the ordinary on a terminal, where the line tells the rest.
-func (p *progress) logger() *slog.Logger {
+	p := &progress{out: out, terminal: ok && term.IsTerminal(int(f.Fd()))}
 	level := slog.LevelInfo
 	if p.terminal {
 		level = slog.LevelWarn
 	}
-	return slog.New(slog.NewTextHandler(p, &slog.HandlerOptions{Level: level}))
+	p.log = newRepeats(slog.NewTextHandler(p, &slog.HandlerOptions{Level: level}))
+	return p
 }
+
+// logger logs through the progress display: everything elsewhere, only what is
+// out of the ordinary on a terminal, where the line tells the rest. Of many
+// warnings alike it logs a few, and their number when follow ends.
+func (p *progress) logger() *slog.Logger { return slog.New(p.log) }
 
 // Write writes a log line above the progress line.
 func (p *progress) Write(b []byte) (int, error) {
@@ -88,6 +90,7 @@ func (p *progress) follow(snapshot func() (line string, ok bool)) (stop func()) 
 		close(done)
 		<-ended
 		p.clear()
+		p.log.sumUp()
 	}
 }
 
@@ -143,6 +146,7 @@ func progressLine(eng *engine.Engine, name string, extra func() string) (string,
 func writeJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false) // conditions stay readable
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}

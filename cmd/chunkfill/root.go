@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,12 +52,30 @@ func (u usageError) Unwrap() error { return u.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// interruption says what Ctrl-C has left, in place of the engine's words, which are
+// those of a library.
+type interruption string
+
+const goesOn = "interrupted; nothing is lost, the same command goes on where it stopped"
+
+func (i interruption) Error() string { return string(i) }
+
+func (i interruption) Is(target error) bool { return target == engine.ErrInterrupted }
+
+// interrupted tells whether a command ended because it was asked to, at whatever.
+func interrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && is(err, context.Canceled, engine.ErrInterrupted)
+}
+
 func exitCode(err error) int {
 	var usage usageError
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), is(err, jobs.ErrSpec, engine.ErrConfig, engine.ErrFragment, engine.ErrNoTable, engine.ErrNoColumn):
+	case errors.Is(err, engine.ErrTableChanged): // while the job ran; it wraps what is wrong with the table now
+		return exitFailed
+	case errors.As(err, &usage), is(err, jobs.ErrSpec, engine.ErrConfig, engine.ErrFragment, engine.ErrNoTable, engine.ErrNoColumn,
+		engine.ErrNoKey, engine.ErrNullKey, engine.ErrNotWAL, engine.ErrReadOnly, engine.ErrJobChanged, engine.ErrUnknownJob):
 		return exitUsage
 	case errors.Is(err, asyncmig.ErrOwned):
 		return exitOwned
@@ -108,7 +127,11 @@ runs the job.`,
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return usagef("%s takes %v, not %d arguments; see `%s --help`", cmd.Name(), names, len(args), cmd.CommandPath())
+			want := "no arguments"
+			if len(names) > 0 {
+				want = strings.Join(names, " and ")
+			}
+			return usagef("%s takes %s, not %q; see `%s --help`", cmd.CommandPath(), want, args, cmd.CommandPath())
 		}
 		return nil
 	}

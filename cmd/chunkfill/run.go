@@ -120,9 +120,9 @@ writes to the file, every hold of the write lock is followed by a pause as long.
 	flags.StringVar(&f.window, "window", "", "work only then, such as 'Mon-Fri 01:00-05:00 Europe/Berlin'")
 	flags.BoolVar(&f.soleProcess, "sole-process", false, "no other process writes to the file: do not pause for one")
 	flags.IntVar(&f.badRows, "quarantine-limit", 0, "how many rows may fail and be set aside before the job fails (default 100, negative for none)")
-	flags.Int64Var(&f.walBudget, "wal-budget", 0, "bytes the write-ahead log may grow to between two WAL checkpoints (default 64 MiB)")
+	flags.Int64Var(&f.walBudget, "wal-budget", 0, "with --sole-process: bytes the write-ahead log may grow to between two WAL checkpoints (default 64 MiB)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "check the job, show its statement and plan, count its rows; change nothing")
-	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
+	flags.BoolVar(&f.json, "json", false, "print the result, or what --dry-run shows, as JSON")
 	flags.BoolVar(&f.retry, "retry", false, "retry rows set aside, and a job that failed or was cancelled")
 	return cmd
 }
@@ -157,38 +157,51 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer db.Close()
-	eng, err := engine.New(db, cfg)
+	eng, err := newEngine(db, cfg)
 	if err != nil {
 		return err
 	}
 	defer eng.Close()
 	if f.dryRun {
-		return dryRun(ctx, eng, job, stdout)
+		return dryRun(ctx, eng, job, f.json, stdout)
 	}
 	work := eng.Run
 	if f.retry {
 		work = eng.Retry
 	}
+	before, known := eng.Status(ctx, f.name)
 	stop := show.follow(func() (string, bool) { return progressLine(eng, f.name, nil) })
 	result, err := work(ctx, job)
 	stop()
-	return conclude(result, err, f, stdout)
+	if f.retry && errors.Is(err, engine.ErrUnknownJob) {
+		return fmt.Errorf("%w; leave out --retry to begin it", err)
+	}
+	if interrupted(ctx, err) {
+		err = interruption(goesOn)
+	}
+	already := known == nil && before.Phase == checkpoint.Done && !f.retry
+	return conclude(result, err, already, f.json, stdout)
 }
 
-// conclude prints what was done, whatever the end.
-func conclude(result engine.Result, err error, f runFlags, stdout io.Writer) error {
+// conclude prints what was done, whatever the end; already says that this was in
+// an earlier run.
+func conclude(result engine.Result, err error, already, asJSON bool, stdout io.Writer) error {
 	var owned *asyncmig.OwnedError
 	if errors.As(err, &owned) || result.Name == "" {
 		return err
 	}
-	if f.json {
+	if asJSON {
 		if jsonErr := writeJSON(stdout, result); jsonErr != nil {
 			return errors.Join(err, jsonErr)
 		}
 		return err
 	}
+	phase := string(result.Phase)
+	if already {
+		phase += " already, nothing was changed now"
+	}
 	fmt.Fprintf(stdout, "%s: %s; %d rows scanned, %d changed, %d set aside%s, in %d batches, writer held %v\n",
-		result.Name, result.Phase, result.Rows, result.Changed, result.Quarantined, left(result.Checkpoint), result.Batches, round(result.Working))
+		result.Name, phase, result.Rows, result.Changed, result.Quarantined, left(result.Checkpoint), result.Batches, round(result.Working))
 	writeQuarantine(stdout, result)
 	return err
 }
@@ -209,10 +222,13 @@ func writeQuarantine(w io.Writer, s engine.Status) {
 	}
 }
 
-func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, stdout io.Writer) error {
+func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, asJSON bool, stdout io.Writer) error {
 	d, err := eng.DryRun(ctx, job)
 	if err != nil {
 		return err
+	}
+	if asJSON {
+		return writeJSON(stdout, d)
 	}
 	fmt.Fprintf(stdout, "dry run: nothing was changed\njob        %s\ntable      %s, %d rows", job.Spec(), d.Table, d.Rows)
 	if d.Matching >= 0 {

@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
 )
 
@@ -19,7 +23,9 @@ func statusCommand() *cobra.Command {
 		Use:   "status --db FILE [NAME…]",
 		Short: "Show where jobs stand",
 		Long: `Reads where the jobs of a database stand, on a read-only connection: it never
-waits for the writer and never holds it. Without NAME it shows all jobs.`,
+waits for the writer and never holds it. Without NAME it shows all jobs. On a file
+that nobody has open SQLite leaves an empty -wal and a -shm file of its own behind;
+whoever opens the file next uses them or clears them away.`,
 		Example: "  chunkfill status --db app.db\n  chunkfill status --db app.db users_lower_v1 --json",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			db, err := openDB(cmd.Context(), path, "ro")
@@ -29,7 +35,7 @@ waits for the writer and never holds it. Without NAME it shows all jobs.`,
 			defer db.Close()
 			statuses, err := readStatuses(cmd.Context(), func(ctx context.Context) ([]engine.Status, error) {
 				return engine.ReadStatuses(ctx, db)
-			}, names)
+			}, path, names)
 			if err != nil {
 				return err
 			}
@@ -45,7 +51,7 @@ waits for the writer and never holds it. Without NAME it shows all jobs.`,
 }
 
 // readStatuses reads all jobs, or those named, in that order.
-func readStatuses(ctx context.Context, list func(context.Context) ([]engine.Status, error), names []string) ([]engine.Status, error) {
+func readStatuses(ctx context.Context, list func(context.Context) ([]engine.Status, error), path string, names []string) ([]engine.Status, error) {
 	all, err := list(ctx)
 	if err != nil || len(names) == 0 {
 		if all == nil {
@@ -61,7 +67,7 @@ func readStatuses(ctx context.Context, list func(context.Context) ([]engine.Stat
 	for _, name := range names {
 		s, ok := byName[name]
 		if !ok {
-			return nil, fmt.Errorf("%w: %s; `chunkfill status --db FILE` lists those there are", engine.ErrUnknownJob, name)
+			return nil, fmt.Errorf("%w: %s; `chunkfill status --db %s` lists those there are", engine.ErrUnknownJob, name, path)
 		}
 		picked = append(picked, s)
 	}
@@ -100,10 +106,24 @@ func writeStatus(out io.Writer, s engine.Status) {
 	line("rows", "%d scanned, %d changed, %d set aside%s", s.Rows, s.Changed, s.Quarantined, left(s.Checkpoint))
 	line("speed", "%.0f rows/s, batches of %d, writer held %v, gave way %v, paused %v",
 		s.Rate, s.BatchRows, round(s.Working), round(s.Throttled), round(s.PausedFor))
-	line("owner", "%s", s.Owner)
+	line("owner", "%s%s", s.Owner, gone(s))
 	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
 	w.Flush()
 	writeQuarantine(out, s)
+}
+
+// gone says of a job that seems to go on that its process has died, where that can
+// be known.
+func gone(s engine.Status) string {
+	active := s.Phase == checkpoint.Running || s.Phase == checkpoint.Verifying || s.Phase == checkpoint.Paused || s.Phase == checkpoint.Waiting
+	if host, err := os.Hostname(); !active || err != nil || s.Owner.Host != host || s.Owner.PID == 0 {
+		return ""
+	}
+	process, err := os.FindProcess(s.Owner.PID)
+	if err != nil || !errors.Is(process.Signal(syscall.Signal(0)), os.ErrProcessDone) {
+		return ""
+	}
+	return "; there is no such process now, so nobody runs the job: start it again and it goes on"
 }
 
 func parens(text string) string {

@@ -17,14 +17,13 @@ var (
 )
 
 // CheckFragment accepts an expression or condition over a table's columns only
-// if SQLite compiles it both bare and in parentheses with a newline after it:
-// "1) OR (1" fails the first, "1 --" and "1; DROP TABLE t" the second. Nothing
-// is run.
+// if SQLite compiles it both in parentheses with a newline after it and bare:
+// "n; DROP TABLE t" fails the first, "1) OR (1" the second. Nothing is run.
 func CheckFragment(ctx context.Context, q Querier, table, what, fragment string) error {
 	if strings.TrimSpace(fragment) == "" {
 		return fmt.Errorf("%w: %s is empty", ErrFragment, what)
 	}
-	for _, form := range []string{"SELECT %s FROM %s", "SELECT (%s\n) FROM %s"} {
+	for _, form := range []string{"SELECT (%s\n) FROM %s", "SELECT %s FROM %s"} {
 		statement, err := q.PrepareContext(ctx, fmt.Sprintf(form, fragment, Ident(table)))
 		if err != nil {
 			return fmt.Errorf("%w: %s %q on table %s: %w", ErrFragment, what, fragment, table, err)
@@ -115,6 +114,9 @@ func (s Statement) Compile(ctx context.Context, q Querier, k Key) error {
 // Plan is EXPLAIN QUERY PLAN: a line a step.
 func Plan(ctx context.Context, q Querier, statement string, args []any) ([]string, error) {
 	rows, err := q.QueryContext(ctx, "EXPLAIN QUERY PLAN "+statement, args...)
+	if err != nil && strings.Contains(err.Error(), "missing argument") {
+		return nil, fmt.Errorf("%w: a ? has no value: write the value itself, or, in Go, pass it in Args", ErrFragment)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFragment, err)
 	}

@@ -64,7 +64,7 @@ func Scan(name string, src []byte, async []string) *File {
 func parse(name string, src []byte, async []string) (*scan, error) {
 	fset := token.NewFileSet()
 	tree, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
-	return &scan{file: fset.File(tree.FileStart), tree: tree, src: src, async: async, seen: map[ast.Expr]bool{}}, err
+	return &scan{file: fset.File(tree.FileStart), tree: tree, src: src, async: async, values: map[string]string{}, seen: map[ast.Expr]bool{}}, err
 }
 
 type scan struct {
@@ -73,6 +73,7 @@ type scan struct {
 	src    []byte
 	async  []string
 	consts map[string]ast.Expr
+	values map[string]string // of those constants that have been asked for
 	seen   map[ast.Expr]bool // operands of a sum that is in Literals
 }
 

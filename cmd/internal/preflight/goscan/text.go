@@ -44,8 +44,8 @@ func (s *scan) join(t *text, e ast.Expr) {
 			return
 		}
 	case *ast.Ident:
-		if value := s.consts[n.Name]; value != nil {
-			t.constant(s, value, s.offset(n.Pos()))
+		if value, ok := s.constant(n.Name); ok && len(t.sql)+len(value) <= maxJoined {
+			t.add(value, s.offset(n.Pos()))
 			return
 		}
 	}
@@ -53,12 +53,23 @@ func (s *scan) join(t *text, e ast.Expr) {
 	delete(s.seen, e) // there may be SQL in the arguments of a call
 }
 
-// constant adds a constant's value as if it stood where its name does.
-func (t *text) constant(s *scan, value ast.Expr, offset int) {
-	inner := scan{file: s.file, src: s.src, seen: map[ast.Expr]bool{}} // no constants: no cycles
-	var v text
-	inner.join(&v, value)
-	t.add(string(v.sql), offset)
+// maxJoined is how long constants may make a string: thirty that each double the one
+// before would fill the memory.
+const maxJoined = 1 << 18
+
+// constant is the value of one, which may be made of others; one that is made of
+// itself has a hole there.
+func (s *scan) constant(name string) (value string, ok bool) {
+	if value, ok := s.values[name]; ok || s.consts[name] == nil {
+		return value, ok
+	}
+	s.values[name] = sqlscan.Hole
+	inner := *s
+	inner.seen = map[ast.Expr]bool{} // its declaration is looked at in its own place
+	var t text
+	inner.join(&t, s.consts[name])
+	s.values[name] = string(t.sql)
+	return s.values[name], true
 }
 
 // unquote adds the value of the literal at offset. Carriage returns are no part of

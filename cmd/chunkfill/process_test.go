@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is this program, running beside the test.
+type process struct {
+	t              *testing.T
+	cmd            *exec.Cmd
+	stdout, stderr bytes.Buffer
+}
+
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.CommandContext(t.Context(), "chunkfill", args...)}
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		if t.Failed() && p.cmd.ProcessState == nil {
+			_ = p.cmd.Wait()
+			t.Logf("chunkfill %v was not waited for; it said:\n%s%s", args, &p.stdout, &p.stderr)
+		}
+	})
+	return p
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+const killed = -1
+
+// wants waits for the end and compares the exit status.
+func (p *process) wants(status int) {
+	p.t.Helper()
+	var exit *exec.ExitError
+	if err := p.cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		p.t.Fatal(err)
+	}
+	if got := p.cmd.ProcessState.ExitCode(); got != status {
+		p.t.Fatalf("exit status %d, want %d\n%s%s", got, status, &p.stdout, &p.stderr)
+	}
+}
+
+func (p *process) says(texts ...string) {
+	p.t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(p.stdout.String()+p.stderr.String(), text) {
+			p.t.Errorf("it does not say %q:\n%s%s", text, &p.stdout, &p.stderr)
+		}
+	}
+}
+
+func wantRows(t *testing.T, path, question, want string) {
+	t.Helper()
+	got, err := query(path, "ro", question)
+	if got = strings.TrimSuffix(got, "\n"); err != nil || got != want {
+		t.Fatalf("%s: %q, %v; want %q", question, got, err, want)
+	}
+}
+
+func wantSoon(t *testing.T, path, question, want string) {
+	t.Helper()
+	if got, ok := poll(path, question, want); !ok {
+		t.Fatalf("%s: %q, want %q", question, got, want)
+	}
+}
+
+// counts makes a database with a table whose rows a job can count up: not idempotent,
+// so that a row done twice, or never, shows.
+func counts(t *testing.T, rows int) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "app.db")
+	_, err := query(path, "rwc", fmt.Sprintf(`PRAGMA journal_mode = wal;
+		CREATE TABLE counts (id INTEGER PRIMARY KEY, n INTEGER NOT NULL DEFAULT 0);
+		WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < %d) INSERT INTO counts (id) SELECT i FROM c`, rows))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func runCounts(path string, more ...string) []string {
+	return append([]string{"run", "--db", path, "--name", "count", "--table", "counts", "--set", "n = n + 1"}, more...)
+}
+
+// TestInterrupted: Ctrl-C, or a terminate, loses nothing and does nothing twice.
+// Planted and caught: signals left to Go, exit status 1, the cursor not saved.
+func TestInterrupted(t *testing.T) {
+	const rows = 5000
+	path := counts(t, rows)
+	var scanned []string
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		before, _ := query(path, "ro", "SELECT rows_scanned FROM _async_migration_checkpoints")
+		p := start(t, runCounts(path, "--max-rate", "2000")...)
+		wantSoon(t, path, fmt.Sprintf("SELECT phase = 'running' AND rows_scanned > %d FROM _async_migration_checkpoints", 200+len(before)*200), "1")
+		p.signal(s)
+		p.wants(exitInterrupted)
+		p.says("count: interrupted; ", "chunkfill: "+goesOn+"\n")
+		wantRows(t, path, `SELECT phase, c.status, rows_changed = (SELECT sum(n) FROM counts), rows_changed < 5000
+			FROM _async_migration_checkpoints JOIN _async_migrations c USING (name)`, "interrupted|pending_async|1|1")
+		after, err := query(path, "ro", "SELECT rows_scanned FROM _async_migration_checkpoints")
+		if err != nil || after == before {
+			t.Fatalf("it has not gone on from %q: %q, %v", before, after, err)
+		}
+		scanned = append(scanned, strings.TrimSpace(after))
+	}
+	p := start(t, runCounts(path)...)
+	p.wants(exitOK)
+	p.says("count: done; 5000 rows scanned, 5000 changed")
+	wantRows(t, path, "SELECT count(*), min(n), max(n) FROM counts", "5000|1|1")
+	t.Logf("interrupted after %s of %d rows", strings.Join(scanned, " and "), rows)
+}
+
+// TestInterruptedWhileItWaits: nothing is done outside the window, the status says
+// why, and Ctrl-C does not wait for it to open. Planted and caught: no --window.
+func TestInterruptedWhileItWaits(t *testing.T) {
+	path := counts(t, 100)
+	far := time.Now().UTC().Add(12 * time.Hour)
+	window := far.Format("Mon 15:00-15:") + "59 UTC"
+	p := start(t, runCounts(path, "--window", window)...)
+	wantSoon(t, path, "SELECT phase FROM _async_migration_checkpoints", "waiting")
+	status := start(t, "status", "--db", path)
+	status.wants(exitOK)
+	status.says("phase     waiting (outside the schedule window) (ledger: pending_async)")
+	p.signal(syscall.SIGINT)
+	p.wants(exitInterrupted)
+	p.says(goesOn)
+	wantRows(t, path, "SELECT sum(n) FROM counts", "0")
+}
+
+// TestKilledRun kills a run where it stands, several times. Planted and caught: the
+// cursor not saved.
+func TestKilledRun(t *testing.T) {
+	path := counts(t, 5000)
+	for kill := 1; kill <= 3; kill++ {
+		p := start(t, runCounts(path, "--max-rate", "5000")...)
+		wantSoon(t, path, fmt.Sprintf("SELECT rows_scanned > %d FROM _async_migration_checkpoints", 1000*kill), "1")
+		p.signal(syscall.SIGKILL)
+		p.wants(killed)
+	}
+	p := start(t, runCounts(path)...)
+	p.wants(exitOK)
+	p.says("count: done; 5000 rows scanned, 5000 changed")
+	wantRows(t, path, "SELECT count(*), min(n), max(n) FROM counts", "5000|1|1")
+}
+
+// TestDemoKilledAndResumed kills a demo once while its file is new and once in the
+// middle of the rewrite; a trigger counts what is rewritten. Planted and caught: the
+// checkpoint of the batch before saved with each batch.
+func TestDemoKilledAndResumed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "demo.db")
+	args := []string{"demo", "--db", path, "--rows", "50000", "--no-live", "--no-baseline"}
+	p := start(t, append(args, "--idle", "0s")...)
+	wantSoon(t, path, "SELECT count(*) FROM chunkfill_demo", "1")
+	p.signal(syscall.SIGKILL)
+	p.wants(killed)
+	done, err := query(path, "rwc", `CREATE TABLE rewrites (id INTEGER);
+		CREATE TRIGGER rewritten AFTER UPDATE ON observations BEGIN INSERT INTO rewrites VALUES (new.id); END;
+		SELECT coalesce(max(rows_changed), 0) FROM _async_migration_checkpoints`)
+	if err != nil { // it had not begun: no checkpoints
+		done = "0\n"
+	}
+
+	p = start(t, args...)
+	wantSoon(t, path, "SELECT count(*) > 5000 FROM rewrites", "1")
+	p.signal(syscall.SIGKILL)
+	p.wants(killed)
+	wantRows(t, path, "SELECT phase FROM _async_migration_checkpoints", "running")
+	wantRows(t, path, "SELECT count(*) = rows_changed - "+done+" FROM rewrites, _async_migration_checkpoints", "1")
+
+	p = start(t, append(args, "--json")...)
+	p.wants(exitOK)
+	p.says("going on with " + path)
+	var report demoReport
+	if err := json.Unmarshal(p.stdout.Bytes(), &report); err != nil {
+		t.Fatalf("%v in %s", err, &p.stdout)
+	}
+	if v := report.Verdict; !report.Resumed || v.Right != 50000 || v.Wrong != 0 || v.Pending != 0 || report.Result.Phase != "done" {
+		t.Errorf("%+v", report)
+	}
+	wantRows(t, path, "SELECT count(*) = count(DISTINCT id), count(*) = rows_changed - "+done+" FROM rewrites, _async_migration_checkpoints", "1|1")
+}
+
+// TestDemoInterrupted: without --db there is nothing to go on with, and it says so.
+// Planted and caught: the folder left behind.
+func TestDemoInterrupted(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	p := start(t, "demo", "--rows", "1000", "--no-baseline", "--idle", "1h")
+	for p.cmd.ProcessState == nil {
+		if files, _ := filepath.Glob(filepath.Join(temp, "*", "demo.db-wal")); len(files) > 0 {
+			break // the live inserts have begun
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	p.signal(syscall.SIGINT)
+	p.wants(exitInterrupted)
+	p.says("chunkfill: interrupted; the database of a demo without --db is removed\n")
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestRunBesideAnotherProcess writes a hundred rows a second, as an application would,
+// while a run rewrites the table at full speed: no write fails, no row is missed.
+// Planted and caught: one hold of six seconds.
+func TestRunBesideAnotherProcess(t *testing.T) {
+	const rows = 60_000
+	path := counts(t, rows)
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	ctx, stop := context.WithCancel(t.Context())
+	var waits []time.Duration
+	var failed []error
+	ended := make(chan struct{})
+	p := start(t, "run", "--db", path, "--name", "count", "--table", "counts",
+		"--set", "n = n + length(hex(zeroblob(5000 + n))) / 10000") // 1, at the cost of some work
+	go func() {
+		defer close(ended)
+		for due := time.Now(); ctx.Err() == nil; due = due.Add(10 * time.Millisecond) {
+			<-time.After(time.Until(due))
+			if _, err := db.Exec("INSERT INTO counts (n) VALUES (-1)"); err != nil {
+				failed = append(failed, err)
+			}
+			waits = append(waits, time.Since(due))
+		}
+	}()
+	p.wants(exitOK)
+	stop()
+	<-ended
+	if len(failed) > 0 {
+		t.Errorf("%d of %d writes failed: %v", len(failed), len(waits), failed[0])
+	}
+	if len(waits) < 50 {
+		t.Errorf("only %d writes: the run was too quick to tell", len(waits))
+	}
+	wantRows(t, path, fmt.Sprintf("SELECT count(*), min(n), max(n) FROM counts WHERE id <= %d", rows), fmt.Sprintf("%d|1|1", rows))
+	wantRows(t, path, fmt.Sprintf("SELECT count(*) FROM counts WHERE id > %d", rows), fmt.Sprint(len(waits)))
+	slices.Sort(waits)
+	t.Logf("%d writes, 0 failed; waited p50 %v, p99 %v, max %v from when they were due; %s",
+		len(waits), waits[len(waits)/2], waits[len(waits)*99/100], waits[len(waits)-1], strings.TrimSpace(p.stdout.String()))
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// shownRepeats is how many warnings of one kind are worth a line each: enough to see
+// what is wrong, few enough not to bury the rest.
+const shownRepeats = 3
+
+// repeats passes on the first warnings of each kind and counts the others. Nothing
+// is lost: they are warnings of rows, which the database keeps and status lists.
+type repeats struct {
+	slog.Handler
+	counts *repeatCounts
+}
+
+type repeatCounts struct {
+	mu   sync.Mutex
+	seen map[string]int // by message
+}
+
+func newRepeats(h slog.Handler) repeats {
+	return repeats{h, &repeatCounts{seen: map[string]int{}}}
+}
+
+func (h repeats) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level == slog.LevelWarn && h.counts.add(r.Message) > shownRepeats {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h repeats) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return repeats{h.Handler.WithAttrs(attrs), h.counts}
+}
+
+func (h repeats) WithGroup(name string) slog.Handler {
+	return repeats{h.Handler.WithGroup(name), h.counts}
+}
+
+func (c *repeatCounts) add(message string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen[message]++
+	return c.seen[message]
+}
+
+// sumUp logs how many were not shown, and begins to count anew.
+func (h repeats) sumUp() {
+	h.counts.mu.Lock()
+	seen := h.counts.seen
+	h.counts.seen = map[string]int{}
+	h.counts.mu.Unlock()
+	for _, message := range slices.Sorted(maps.Keys(seen)) {
+		if more := seen[message] - shownRepeats; more > 0 {
+			slog.New(h.Handler).Warn(message, "and_more", more, "listed_by", "the result, and chunkfill status")
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// Planted and caught: attributes that lose the count, informations held back.
+func TestRepeatsAreSummedUp(t *testing.T) {
+	var out bytes.Buffer
+	handler := newRepeats(slog.NewTextHandler(&out, nil))
+	log := slog.New(handler)
+	for i := range 10 {
+		log.With("job", i%2).Warn("row set aside", "key", i)
+		log.Info("resumed")
+	}
+	log.WithGroup("g").Warn("another")
+	handler.sumUp()
+	for text, want := range map[string]int{"row set aside": shownRepeats + 1, "resumed": 10, "another": 1, "and_more=7": 1} {
+		if got := strings.Count(out.String(), text); got != want {
+			t.Errorf("%q %d times, want %d:\n%s", text, got, want, &out)
+		}
+	}
+	out.Reset()
+	if handler.sumUp(); out.Len() > 0 {
+		t.Errorf("summed up twice:\n%s", &out)
+	}
+}
