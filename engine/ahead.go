@@ -31,6 +31,7 @@ type ahead struct {
 // computed is a chunk whose results are ready, and where it ends.
 type computed struct {
 	chunk *rowfunc.Chunk
+	skips bool // some row of it is to stay as it is
 	end   lite.Pos
 }
 
@@ -83,7 +84,7 @@ func (a *ahead) run(ctx context.Context, cursor lite.Pos, where string) {
 			})
 			if err == nil {
 				chunk.Compute(ctx, runtime.GOMAXPROCS(0))
-				a.push(computed{chunk, stretch.End})
+				a.push(computed{chunk, chunk.Skips(), stretch.End})
 				cursor = stretch.End
 				continue
 			}
@@ -124,6 +125,22 @@ func (a *ahead) reached(end lite.Pos, rows int) {
 	if atEnd {
 		a.pop()
 	}
+}
+
+// maySkip tells whether the next batch may come to rows that are to stay as they
+// are: not if all were computed and none of them is.
+func (a *ahead) maySkip() bool {
+	if a == nil {
+		return true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.queue) == 0 || a.queue[0].skips
+}
+
+// expectSkips is for a row that has come or changed since and is to stay.
+func (a *ahead) expectSkips() {
+	a.signal(func() { a.queue[0].skips = true })
 }
 
 // pop forgets the first chunk and tells whether there was one.

@@ -132,7 +132,11 @@ func (r *runner) sameTable(ctx context.Context, q lite.Querier) error {
 
 func (r *runner) apply(ctx context.Context, c lite.Querier, stretch lite.Range, out *outcome) (err error) {
 	failpoint.Hit("before apply")
-	out.Changed, err = r.stmt.Run(ctx, c, stretch)
+	stmt := r.stmt
+	if !r.ahead.maySkip() {
+		stmt = r.brief
+	}
+	out.Changed, err = stmt.Run(ctx, c, stretch)
 	failpoint.Hit("after apply")
 	return err
 }
@@ -169,6 +173,9 @@ func (r *runner) failed(ctx context.Context, out outcome, err error) error {
 	switch {
 	case errors.Is(err, ErrLostOwner):
 		return err
+	case !r.ahead.maySkip() && r.calls.MetSkip():
+		r.ahead.expectSkips()
+		return nil
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return interrupted(err)
 	case lite.Classify(err) == lite.Busy:

@@ -178,7 +178,7 @@ func (e *Engine) reopen(ctx context.Context, name string) error {
 func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 	calls := p.open()
 	defer closeCalls(calls)
-	statement := p.statement(calls, p.spec.Where)
+	statement := p.statement(calls, p.spec.Where, true)
 	aside, err := e.aside(ctx, p)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (Rehearsal, error) {
 func (d *Rehearsal) plan(ctx context.Context, q lite.Querier, p plan) (err error) {
 	calls := p.open()
 	defer closeCalls(calls)
-	statement := p.statement(calls, p.spec.Where)
+	statement := p.statement(calls, p.spec.Where, true)
 	text, args := statement.SQL(p.table.Key.Sample())
 	d.Statement = text
 	d.Plan, err = lite.Plan(ctx, q, text, args)

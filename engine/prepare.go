@@ -80,7 +80,7 @@ func (p plan) check(ctx context.Context, q lite.Querier) error {
 			return fmt.Errorf("todo: %w", err)
 		}
 	}
-	return p.statement(calls, p.spec.Where).Compile(ctx, q, p.table.Key)
+	return p.statement(calls, p.spec.Where, true).Compile(ctx, q, p.table.Key)
 }
 
 func (p plan) checkColumns() error {
@@ -117,8 +117,10 @@ func closeCalls(c *rowfunc.Calls) {
 	}
 }
 
-// statement is what a batch runs, over the rows for which where holds.
-func (p plan) statement(calls *rowfunc.Calls, where string) lite.Statement {
+// statement is what a batch runs, over the rows for which where holds. skips says
+// whether a transform's function may leave some of them as they are; to ask it of
+// each row costs.
+func (p plan) statement(calls *rowfunc.Calls, where string, skips bool) lite.Statement {
 	key := p.table.Key
 	switch p.spec.Kind {
 	case jobs.KindDelete:
@@ -129,7 +131,10 @@ func (p plan) statement(calls *rowfunc.Calls, where string) lite.Statement {
 		for i, column := range p.spec.Write {
 			set[i] = lite.Assign{Column: column, Expr: calls.Value(i, read)}
 		}
-		return key.UpdateStatement(set, and(where, calls.Changes(read)), p.spec.Args)
+		if skips {
+			where = and(where, calls.Changes(read))
+		}
+		return key.UpdateStatement(set, where, p.spec.Args)
 	default:
 		set := make([]lite.Assign, len(p.spec.Set))
 		for i, a := range p.spec.Set {

@@ -34,7 +34,8 @@ type runner struct {
 
 	writer lite.Writer
 	stmt   lite.Statement
-	where  string // of stmt, without the range
+	brief  lite.Statement // the same for a transform's rows of which none is to be skipped
+	where  string         // of stmt, without the range
 	calls  *rowfunc.Calls
 	ahead  *ahead // a transform's rows, computed before they are needed; or nil
 
@@ -120,7 +121,8 @@ func (r *runner) setPass(pass int, aside []lite.Pos) {
 	if pass == 2 {
 		where = and(where, r.spec.Todo, r.table.Key.NotAt(aside))
 	}
-	r.where, r.stmt = where, r.statement(r.calls, where)
+	r.where = where
+	r.stmt, r.brief = r.statement(r.calls, where, true), r.statement(r.calls, where, false)
 	r.cp.Pass = pass
 }
 

@@ -3,6 +3,7 @@ package rowfunc
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -12,9 +13,14 @@ import (
 // them.
 type Chunk struct {
 	calls   *Calls
-	keys    []string
 	reads   [][]any
-	results map[string]result
+	results []*result // nil for a row that was not computed
+	skips   bool      // some row is to stay as it is, or may be
+
+	// How rows are found: as a rule in the order in which they were read. Guarded
+	// by Calls.mu.
+	next  int            // the row after the one found last
+	index map[string]int // of all rows, made when one is not in its place
 }
 
 // Gather opens a chunk, lets query run a statement that selects Collect, and
@@ -36,7 +42,6 @@ func (c *Calls) collect(args []driver.Value) (driver.Value, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pending != nil {
-		c.pending.keys = append(c.pending.keys, string(encode(nil, args)))
 		c.pending.reads = append(c.pending.reads, clone(args))
 	}
 	return nil, nil
@@ -47,16 +52,43 @@ func (c *Calls) collect(args []driver.Value) (driver.Value, error) {
 // computed when they are written. A call that lasts longer than the limit is given
 // up: its goroutine, which nothing can stop, is left behind.
 func (k *Chunk) Compute(ctx context.Context, workers int) {
-	c := computation{calls: k.calls, reads: k.reads, results: make([]*result, len(k.reads)), ended: make(chan struct{}, workers)}
+	k.results = make([]*result, len(k.reads))
+	c := computation{calls: k.calls, reads: k.reads, results: k.results, ended: make(chan struct{}, workers)}
 	c.run(ctx, workers)
-	k.results = make(map[string]result, len(c.results))
-	for i, r := range c.results {
-		if r != nil {
-			k.results[k.keys[i]] = *r
+	k.skips = slices.ContainsFunc(k.results, func(r *result) bool { return r == nil || errors.Is(r.err, ErrSkip) })
+	k.calls.publish(func(all []*Chunk) []*Chunk { return append(all, k) })
+}
+
+// Skips tells whether a statement that writes the chunk's rows needs Changes.
+func (k *Chunk) Skips() bool { return k.skips }
+
+// following finds a row where it is expected. Rows with the values of the one found
+// last were answered without being looked for.
+func (k *Chunk) following(args []driver.Value) ([]any, *result) {
+	for k.next > 0 && k.next < len(k.reads) && same(k.reads[k.next], k.reads[k.next-1]) {
+		k.next++
+	}
+	if k.next >= len(k.reads) || !same(k.reads[k.next], args) {
+		return nil, nil
+	}
+	k.next++
+	return k.reads[k.next-1], k.results[k.next-1]
+}
+
+// anywhere finds a row by its encoded values.
+func (k *Chunk) anywhere(values []byte) ([]any, *result) {
+	if k.index == nil {
+		k.index = make(map[string]int, len(k.reads))
+		for i, read := range k.reads {
+			k.index[string(encode(nil, read))] = i
 		}
 	}
-	k.keys, k.reads = nil, nil
-	k.calls.publish(func(all []*Chunk) []*Chunk { return append(all, k) })
+	i, ok := k.index[string(values)]
+	if !ok {
+		return nil, nil
+	}
+	k.next = i + 1
+	return k.reads[i], k.results[i]
 }
 
 // computation is the work on one chunk.

@@ -9,11 +9,13 @@
 package rowfunc
 
 import (
+	"bytes"
 	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,9 +80,10 @@ type Calls struct {
 	handle  int64
 	chunks  atomic.Pointer[[]*Chunk] // results computed beforehand, oldest first
 
-	mu      sync.Mutex // guards what follows
-	last    []byte     // the values of the row at hand
+	mu      sync.Mutex // guards what follows, and what finds a chunk's rows
+	last    []any      // the values of the row at hand
 	result  result     // and what came out: each written column asks in turn
+	met     bool       // a value was asked of a row that is to stay as it is
 	pending *Chunk     // what collect fills
 	buf     []byte
 }
@@ -138,30 +141,47 @@ func (c *Calls) value(args []driver.Value) (driver.Value, error) {
 	}
 	r := c.lookup(args[1:])
 	if r.err != nil {
+		c.met = c.met || errors.Is(r.err, ErrSkip)
 		return nil, r.err
 	}
 	return r.write[i], nil
 }
 
+// MetSkip tells, once, whether a statement without Changes came to a row that is to
+// stay as it is, which made it fail.
+func (c *Calls) MetSkip() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	met := c.met
+	c.met = false
+	return met
+}
+
 // lookup finds the result for these values: the row at hand, one computed
 // beforehand, or computed now.
 func (c *Calls) lookup(args []driver.Value) result {
-	c.buf = encode(c.buf[:0], args)
-	if c.last != nil && string(c.buf) == string(c.last) {
+	if c.last != nil && same(c.last, args) {
 		return c.result
 	}
-	c.result = c.find(args)
-	c.last, c.buf = c.buf, c.last
+	c.last, c.result = c.find(args)
 	return c.result
 }
 
-func (c *Calls) find(args []driver.Value) result {
-	for _, chunk := range *c.chunks.Load() {
-		if r, ok := chunk.results[string(c.buf)]; ok {
-			return r
+func (c *Calls) find(args []driver.Value) ([]any, result) {
+	chunks := *c.chunks.Load()
+	for _, chunk := range chunks {
+		if read, r := chunk.following(args); r != nil {
+			return read, *r
 		}
 	}
-	return c.callLimited(clone(args))
+	c.buf = encode(c.buf[:0], args)
+	for _, chunk := range chunks {
+		if read, r := chunk.anywhere(c.buf); r != nil {
+			return read, *r
+		}
+	}
+	read := clone(args)
+	return read, c.callLimited(read)
 }
 
 // callLimited is call for a goroutine that holds the writer: after the limit it
@@ -184,14 +204,15 @@ func (c *Calls) tooLong() error {
 	return fmt.Errorf("the row function took longer than %v", c.limit)
 }
 
-// call runs the function on values of its own. A panic is an error of the row.
+// call runs the function on values of its own, which it may change: by the others
+// its row is found again. A panic is an error of the row.
 func (c *Calls) call(read []any) (r result) {
 	defer func() {
 		if p := recover(); p != nil {
 			r = result{err: fmt.Errorf("panic: %v", p)}
 		}
 	}()
-	write, err := c.fn(read)
+	write, err := c.fn(own(read))
 	if err != nil {
 		return result{err: err}
 	}
@@ -236,11 +257,51 @@ func clone(args []driver.Value) []any {
 	return copied
 }
 
+func own(read []any) []any {
+	read = slices.Clone(read)
+	for i, v := range read {
+		if b, ok := v.([]byte); ok {
+			read[i] = bytes.Clone(b)
+		}
+	}
+	return read
+}
+
+// same is whether the values are the very same, down to the bits of a float.
+func same[Value any](read []any, args []Value) bool {
+	if len(read) != len(args) {
+		return false
+	}
+	for i, a := range args {
+		var equal bool
+		switch a := any(a).(type) {
+		case string:
+			r, ok := read[i].(string)
+			equal = ok && r == a
+		case []byte:
+			r, ok := read[i].([]byte)
+			equal = ok && bytes.Equal(r, a)
+		case int64:
+			r, ok := read[i].(int64)
+			equal = ok && r == a
+		case float64:
+			r, ok := read[i].(float64)
+			equal = ok && math.Float64bits(r) == math.Float64bits(a)
+		case nil:
+			equal = read[i] == nil
+		}
+		if !equal {
+			return false
+		}
+	}
+	return true
+}
+
 // encode appends an injective form of the values: a tag, and a length where it
 // varies.
-func encode(buf []byte, args []driver.Value) []byte {
+func encode[Value any](buf []byte, args []Value) []byte {
 	for _, a := range args {
-		switch a := a.(type) {
+		switch a := any(a).(type) {
 		case nil:
 			buf = append(buf, 'n')
 		case int64:
