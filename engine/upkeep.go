@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -40,6 +41,9 @@ const (
 	enough = 100
 	// Frames that are copied in no time but that of the two fsyncs.
 	few = 100
+	// On so few, a long copy beside the job would leave none to live writes: Go lets
+	// them wait for the end of a time slice, 10 ms.
+	fewProcessors = 2
 	// How long live writes may be kept out for a log that is about to begin anew.
 	patience = 3 * time.Millisecond
 )
@@ -48,7 +52,9 @@ func newUpkeep(cfg Config, pageSize int) upkeep {
 	if !cfg.SoleProcess {
 		return upkeep{limit: sharedLimit, budget: sharedLimit}
 	}
-	return upkeep{limit: ownLimit, budget: max(ownLimit, int(cfg.WALBudget)/max(512, pageSize))}
+	const frameHeader, batch = 24, 300
+	frames := int(cfg.WALBudget)/(max(512, pageSize)+frameHeader) - batch
+	return upkeep{limit: ownLimit, budget: max(ownLimit, frames-ownLimit/4)}
 }
 
 // wholeBy is the length in frames at which the log shall begin anew.
@@ -59,8 +65,10 @@ func (u *upkeep) wholeBy() int {
 	return u.limit
 }
 
+func (u *upkeep) long() bool { return u.wholeBy() > u.limit }
+
 // overdue is the length at which it does, whoever waits.
-func (u *upkeep) overdue() int { return u.wholeBy() * 5 / 4 }
+func (u *upkeep) overdue() int { return u.wholeBy() + u.limit/4 }
 
 // observe learns how many frames a row costs.
 func (u *upkeep) observe(before, after lite.Log, changed int) {
@@ -82,11 +90,16 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	u, log := &r.upkeep, out.timing.Log
 	u.observe(before, log, out.Changed)
 	r.writer.Lift = 4 * u.wholeBy()
+	due := log.Frames >= max(u.wholeBy(), u.next)
 	switch grown := log.Frames - before.Frames; {
 	case log.Frames >= u.overdue():
 		return r.renewLog(ctx)
+	case u.long() && runtime.GOMAXPROCS(0) <= fewProcessors:
+		if due {
+			return r.renewLog(ctx)
+		}
 	case r.isCopying():
-	case log.Frames >= max(u.wholeBy(), u.next) && log.Pending <= max(few, 2*grown):
+	case due && log.Pending <= max(few, 2*grown):
 		return r.renewLog(ctx)
 	case log.Frames >= u.wholeBy() || log.Pending >= u.wholeBy()*3/4:
 		r.copyLog(ctx)
@@ -124,6 +137,9 @@ func (r *runner) awaitCopy() {
 // renewLog copies the rest of the log while nobody writes.
 func (r *runner) renewLog(ctx context.Context) error {
 	r.awaitCopy()
+	if r.upkeep.long() {
+		r.settleLog(ctx)
+	}
 	if err := r.yield(ctx, throttle.Pause{UntilQuiet: true, AtMost: 10 * time.Millisecond}); err != nil {
 		return err
 	}
@@ -141,8 +157,21 @@ func (r *runner) renewLog(ctx context.Context) error {
 	}
 	r.awaitCopy()
 	err = r.tendLog(ctx, r.upkeep.limit)
-	r.upkeep.next = r.last.Log.Frames + r.upkeep.wholeBy()/8
+	r.upkeep.next = r.last.Log.Frames + r.upkeep.limit/8
 	return err
+}
+
+// settleLog copies a long log while live writes go on. Most of the time goes into
+// the sync of the database file, which SQLite leaves out as long as frames are
+// added while it copies; so the job stands still. What live writes add is copied
+// again, and takes the less the fewer they are.
+func (r *runner) settleLog(ctx context.Context) {
+	for range 3 {
+		log, err := lite.CheckpointWAL(context.WithoutCancel(ctx), r.e.keeper)
+		if err != nil || log.Pending == 0 {
+			return // an error comes again
+		}
+	}
 }
 
 // copiedWithin tells whether the copy that is under way ends in time.
