@@ -18,7 +18,7 @@ func TestPlantedBugs(t *testing.T) {
 			if caught := sweep(t, program); caught == "" {
 				t.Error("not caught")
 			} else {
-				t.Log("caught by " + caught)
+				t.Logf("%s: caught by %s", bug.Name, caught)
 			}
 		})
 	}
@@ -36,7 +36,7 @@ func TestPlantedRowBugs(t *testing.T) {
 			if caught := sweepBadRows(t, build(t, bug)); caught == "" {
 				t.Error("not caught")
 			} else {
-				t.Log("caught by " + caught)
+				t.Logf("%s: caught by %s", bug.Name, caught)
 			}
 		})
 	}
@@ -96,6 +96,6 @@ func complaint(tr *trial, err error) string {
 	if err == nil {
 		return ""
 	}
-	text, _, _ := strings.Cut(err.Error(), "; ")
+	text, _, _ := strings.Cut(firstLine(err), "; ")
 	return text
 }

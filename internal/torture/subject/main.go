@@ -22,7 +22,7 @@ import (
 type config struct {
 	path, journal, shape, jobs string
 	live, maxLive, standAt     int
-	ingest                     int
+	ingest, maxGrowth          int
 	minFree                    int64
 	hold                       time.Duration
 	sole, start, full, verbose bool
@@ -38,6 +38,7 @@ func main() {
 	flag.IntVar(&c.maxLive, "max-live", 50, "how many of these to insert at most")
 	flag.IntVar(&c.standAt, "stand-at", 0, "say \"standing\" after this batch and go on when a line comes in")
 	flag.IntVar(&c.ingest, "ingest", 0, "live writes a second, at their own pace")
+	flag.IntVar(&c.maxGrowth, "max-growth", 0, "pages that the file may grow by; 0 for any number")
 	flag.Int64Var(&c.minFree, "min-free", 0, "engine.Config.MinFree")
 	flag.DurationVar(&c.hold, "hold", 0, "target hold and quiet hold")
 	flag.BoolVar(&c.sole, "sole", true, "engine.Config.SoleProcess")
@@ -61,6 +62,15 @@ func run(c config) error {
 	defer db.Close()
 	if c.full {
 		if _, err := db.Exec("PRAGMA synchronous = FULL"); err != nil {
+			return err
+		}
+	}
+	if c.maxGrowth > 0 {
+		var pages int
+		if err := db.QueryRow("PRAGMA page_count").Scan(&pages); err != nil {
+			return err
+		}
+		if _, err := db.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages+c.maxGrowth)); err != nil {
 			return err
 		}
 	}
