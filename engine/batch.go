@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
@@ -207,7 +208,7 @@ func (r *runner) searchBadRow(ctx context.Context, out outcome, err error) error
 	if out.Rows == 0 { // it failed before it knew its rows
 		return fmt.Errorf("batch after key (%s): %w", r.cursor, err)
 	}
-	if out.Rows > 1 {
+	if out.Asked > 1 { // a batch that ran out of rows ends at the bound, not at its row
 		r.bisect.failed(out.Rows)
 		return nil
 	}
@@ -231,7 +232,9 @@ func (r *runner) recompile(ctx context.Context) error {
 	return err
 }
 
-// quarantine sets the one row of the batch aside and moves past it.
+// quarantine sets the one row of the batch aside and moves past it. Live writes
+// have come in since it failed: if it is no longer the next row, it is looked for
+// anew.
 func (r *runner) quarantine(ctx context.Context, out outcome, cause error) error {
 	var row *rowError
 	if errors.As(cause, &row) {
@@ -247,7 +250,15 @@ func (r *runner) quarantine(ctx context.Context, out outcome, cause error) error
 	cp.Quarantined++
 	cp.BatchRows = r.cp.BatchRows
 	now := time.Now()
+	var request checkpoint.Request
 	err := r.persist(ctx, func(ctx context.Context, c lite.Querier) error {
+		next, _, err := r.table.Key.Next(ctx, c, r.cursor, out.end, 1)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(next.End, out.end) {
+			return errMoved
+		}
 		if err := checkpoint.QuarantineTx(ctx, c, r.spec.Name, out.end.Encode(), cause.Error(), now); err != nil {
 			return err
 		}
@@ -255,13 +266,16 @@ func (r *runner) quarantine(ctx context.Context, out outcome, cause error) error
 			By: r.e.cfg.By, Detail: fmt.Sprintf("row (%s): %v", out.end, cause)}); err != nil {
 			return err
 		}
-		_, err := checkpoint.SaveTx(ctx, c, cp, now)
+		request, err = checkpoint.SaveTx(ctx, c, cp, now)
 		return err
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errMoved):
+		return nil
+	case err != nil:
 		return err
 	}
-	r.cp, r.cursor = cp, out.end
+	r.cp, r.cursor, r.request = cp, out.end, request
 	if r.ahead != nil {
 		r.ahead.reached(out.end, 1)
 	}
@@ -269,6 +283,10 @@ func (r *runner) quarantine(ctx context.Context, out outcome, cause error) error
 	r.publish()
 	return nil
 }
+
+// errMoved: between its failure and its quarantine a row was deleted or moved, or
+// another one has come before it.
+var errMoved = errors.New("the row is not the next any more")
 
 // bisection narrows a failing batch down: window is how many of the next rows
 // are known to hold a bad one, 0 outside a search.

@@ -65,15 +65,23 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 	}
 	defer closeCalls(r.calls)
 	if err := r.take(ctx); err != nil {
-		return err
+		return stopped(ctx, err)
 	}
 	e.enter(r)
 	defer e.leave(r)
 	if r.cp.Phase != checkpoint.Done {
-		err = r.end(ctx, r.run(ctx))
+		err = r.end(ctx, stopped(ctx, r.run(ctx)))
 		r.awaitCopy()
 	}
 	return errors.Join(err, r.writer.Close(context.WithoutCancel(ctx)))
+}
+
+// stopped tells a run whose context ended, wherever it was, from one that failed.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, ErrInterrupted) {
+		return interrupted(err)
+	}
+	return err
 }
 
 func (e *Engine) newRunner(p plan) (*runner, error) {

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/chunkfill/chunkfill v0.0.0
 	modernc.org/sqlite v1.61.1
+	pgregory.net/rapid v1.3.0
 )
 
 require (

@@ -54,6 +54,9 @@ func ShapeByName(name string) (Shape, error) {
 // Key is the key of row number u: unique, and in no order of u.
 func (s Shape) Key(u int) []any { return s.values(scramble(uint64(u))) }
 
+// Values is the key of number x. Two numbers may have one key.
+func (s Shape) Values(x uint64) []any { return s.values(x) }
+
 // scramble is the finalizer of splitmix64, a bijection.
 func scramble(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
