@@ -2,6 +2,7 @@ package torture_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math/rand/v2"
 	"os"
@@ -82,14 +83,23 @@ func cutEvery(t *testing.T, step int, program string) string {
 
 // miscount says which job's checkpoint does not count what is there.
 func (tr *trial) miscount() string {
+	return tr.checkpoints(`group_concat(name || ' counts ' || rows_changed || ' rewrites of ' || (SELECT count(*) FROM rewrites WHERE what = name))`,
+		"rows_changed <> (SELECT count(*) FROM rewrites WHERE what = name)")
+}
+
+// standing is how far each job has come.
+func (tr *trial) standing() string {
+	return cmp.Or(tr.checkpoints("group_concat(name || ' ' || phase || ' ' || rows_changed, ', ')", "true"), "no job has begun")
+}
+
+func (tr *trial) checkpoints(what, where string) string {
 	tr.t.Helper()
 	db := openFile(tr.t, tr.path)
 	defer db.Close()
 	if value(tr.t, db, "SELECT count(*) FROM sqlite_schema WHERE name = '_async_migration_checkpoints'") == "0" {
 		return ""
 	}
-	return value(tr.t, db, `SELECT group_concat(name || ' counts ' || rows_changed || ' rewrites of ' || (SELECT count(*) FROM rewrites WHERE what = name))
-		FROM _async_migration_checkpoints WHERE rows_changed <> (SELECT count(*) FROM rewrites WHERE what = name)`)
+	return value(tr.t, db, "SELECT "+what+" FROM _async_migration_checkpoints WHERE "+where)
 }
 
 func garbage(rng *rand.Rand, n int) []byte {
