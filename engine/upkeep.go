@@ -24,6 +24,7 @@ type upkeep struct {
 	budget  int // the same where rows lie scattered
 	perRow  float64
 	next    int           // length of the log at the next try to begin it anew, if that is longer
+	waited  time.Time     // when a live write last did
 	copying chan struct{} // closed at the end of a copy that is under way; nil if none is
 }
 
@@ -52,7 +53,7 @@ func newUpkeep(cfg Config, pageSize int) upkeep {
 	if !cfg.SoleProcess {
 		return upkeep{limit: sharedLimit, budget: sharedLimit}
 	}
-	const frameHeader, batch = 24, 300
+	const frameHeader, batch = 24, 1600 // of 20 ms
 	frames := int(cfg.WALBudget)/(max(512, pageSize)+frameHeader) - batch
 	return upkeep{limit: ownLimit, budget: max(ownLimit, frames-ownLimit/4)}
 }
@@ -90,11 +91,14 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	u, log := &r.upkeep, out.timing.Log
 	u.observe(before, log, out.Changed)
 	r.writer.Lift = 4 * u.wholeBy()
+	if out.Waited {
+		u.waited = time.Now()
+	}
 	due := log.Frames >= max(u.wholeBy(), u.next)
 	switch grown := log.Frames - before.Frames; {
 	case log.Frames >= u.overdue():
 		return r.renewLog(ctx)
-	case u.long() && runtime.GOMAXPROCS(0) <= fewProcessors:
+	case u.long() && runtime.GOMAXPROCS(0) <= fewProcessors && time.Since(u.waited) < time.Second:
 		if due {
 			return r.renewLog(ctx)
 		}
