@@ -30,7 +30,7 @@ type upkeep struct {
 
 const (
 	// A quarter more, where live writes come in between, stays below 8 MB.
-	ownLimit = 1500
+	ownLimit = 1400
 	// Commits of other processes checkpoint at 1000 frames, and their fsyncs are then
 	// part of a live write; we are earlier.
 	sharedLimit = 600
