@@ -133,11 +133,14 @@ func benchChildCommand() *cobra.Command {
 func benchReportCommand() *cobra.Command {
 	var html string
 	cmd := &cobra.Command{
-		Use:   "report RESULTS",
+		Use:   "report RESULTS...",
 		Short: "Write results as Markdown, or as a page with charts that needs no network",
-		Args:  exactArgs("RESULTS"),
+		Long: `Writes results as Markdown and, with --html, as a page with charts that needs no
+network. Several files are read as one run that was made in parts: they must come from
+one machine, one build and one seed.`,
+		Args: atLeastOne("RESULTS"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			results, err := bench.ReadResults(args[0])
+			results, err := readParts(args)
 			if err != nil {
 				return err
 			}
@@ -160,6 +163,17 @@ func benchReportCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&html, "html", "", "also write a page to this file")
 	return cmd
+}
+
+func readParts(paths []string) (bench.Results, error) {
+	parts := make([]bench.Results, len(paths))
+	for i, path := range paths {
+		var err error
+		if parts[i], err = bench.ReadResults(path); err != nil {
+			return bench.Results{}, err
+		}
+	}
+	return bench.Join(parts[0], parts[1:]...)
 }
 
 func benchCompareCommand() *cobra.Command {

@@ -124,6 +124,15 @@ runs the job.`,
 }
 
 // exactArgs is cobra.ExactArgs with a message that says which.
+func atLeastOne(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usagef("%s takes one or more %s; see `%s --help`", cmd.CommandPath(), name, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
