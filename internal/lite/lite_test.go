@@ -133,7 +133,7 @@ func TestWalkCoversEachRowOnce(t *testing.T) {
 
 func insertKeys(t *testing.T, db *sql.DB, create string, values []string) {
 	t.Helper()
-	columns := column(t, db, "SELECT '\"' || replace(name, '\"', '\"\"') || '\"' FROM pragma_table_info('t') WHERE name <> 'n'")
+	columns := column(t, db, "SELECT '\"' || replace(name, '\"', '\"\"') || '\"' FROM pragma_table_info('t') WHERE name NOT IN ('n', 'v')")
 	for _, v := range values {
 		mustExec(t, db, fmt.Sprintf("INSERT INTO t (%s) VALUES (%s)", strings.Join(columns, ", "), v))
 	}
@@ -230,6 +230,40 @@ func TestStatisticsDoNotLeadAway(t *testing.T) {
 	s := table.Key.UpdateStatement([]lite.Assign{{Column: "n", Expr: "1"}}, "v = 3 OR v IS NULL", nil)
 	if err := s.Compile(t.Context(), db, table.Key); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestConditionBeyondTheRange: a condition that fails on a row must not fail a batch
+// that the row is not in, on any kind of key. Planted and caught: the condition
+// before the range, as it was.
+func TestConditionBeyondTheRange(t *testing.T) {
+	for _, shape := range keyShapes {
+		t.Run(shape.name, func(t *testing.T) {
+			db := open(t, shape.create, "ALTER TABLE t ADD COLUMN v TEXT DEFAULT '{'")
+			insertKeys(t, db, shape.create, shape.values)
+			table, err := lite.LoadTable(t.Context(), db, "t")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, upper, err := table.Key.Bounds(t.Context(), db)
+			if err != nil {
+				t.Fatal(err)
+			}
+			statement := table.Key.UpdateStatement([]lite.Assign{{Column: "n", Expr: "n + 1"}}, "json_extract(v, '$.x') IS NULL", nil)
+			var cursor lite.Pos
+			for range shape.values {
+				mustExec(t, db, "UPDATE t SET v = '{'")
+				r, ok, err := table.Key.Next(t.Context(), db, cursor, upper, 1)
+				if err != nil || !ok {
+					t.Fatal(ok, err)
+				}
+				mustExec(t, db, "UPDATE t SET v = '{}' WHERE "+table.Key.At(r.End))
+				if n, err := statement.Run(t.Context(), db, r); n != 1 || err != nil {
+					t.Errorf("%d rows, %v", n, err)
+				}
+				cursor = r.End
+			}
+		})
 	}
 }
 

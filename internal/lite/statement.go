@@ -65,13 +65,18 @@ func (k Key) SelectStatement(columns, cond string, args []any) Statement {
 }
 
 // SQL is the statement for one range, and its arguments. The newline ends a
-// comment in the condition.
+// comment in the condition. The range comes first: SQLite tests what the index does
+// not in the order written, and a condition that fails on a row beyond the range
+// would be taken for a failure of the rows in it. A range with arguments, of rowids,
+// is all in the search.
 func (s Statement) SQL(r Range) (string, []any) {
-	text := s.head + " WHERE "
-	if s.cond != "" {
-		text += "(" + s.cond + "\n) AND "
+	switch {
+	case s.cond == "":
+		return s.head + " WHERE " + r.where.sql, slices.Concat(s.Args, r.where.args)
+	case len(r.where.args) > 0:
+		return s.head + " WHERE (" + s.cond + "\n) AND " + r.where.sql, slices.Concat(s.Args, r.where.args)
 	}
-	return text + r.where.sql, slices.Concat(s.Args, r.where.args)
+	return s.head + " WHERE " + r.where.sql + " AND (" + s.cond + "\n)", s.Args
 }
 
 // Run executes the statement for one range and returns how many rows it matched.
