@@ -72,20 +72,6 @@ func difference(old, new Results, c Case, m Metric) (d Difference, ok bool) {
 	return compare(c, m.Name, unit, before, after), len(before)+len(after) > 0
 }
 
-func union(a, b []Case) []Case {
-	seen := make(map[Case]bool)
-	var all []Case
-	for _, cases := range [][]Case{a, b} {
-		for _, c := range cases {
-			if !seen[c] {
-				seen[c] = true
-				all = append(all, c)
-			}
-		}
-	}
-	return all
-}
-
 // yardstick is the case that others of the same shape and size are measured by.
 func (c Case) yardstick() Case {
 	c.Load, c.Contender = NoLoad, Update
