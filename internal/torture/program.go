@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,14 +90,16 @@ func (e Edit) apply(edited map[string]string) error {
 // Run runs a program to its end or death and tells whether it was killed. What it
 // said on standard error is part of any other error.
 func Run(cmd *exec.Cmd) (killed bool, err error) {
-	out, err := cmd.CombinedOutput()
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	err = cmd.Run()
 	if err == nil {
 		return false, nil
 	}
 	if Killed(err) {
 		return true, nil
 	}
-	return false, fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+	return false, fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
 }
 
 // Killed tells whether a process ended by SIGKILL, from the error of its end.

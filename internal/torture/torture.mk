@@ -1,0 +1,16 @@
+# The long forms of these tests, for a release; the ordinary suite has a short one of each. They print what they
+# did and nothing else.
+.PHONY: crash faults soak
+crash faults soak: SHELL := bash
+crash faults soak: .SHELLFLAGS := -eo pipefail -c
+
+torture = go test -count=1 -v -timeout 2h ./internal/torture
+
+# Without the lines that only say that a test runs, and where in its source a line comes from.
+figures = sed -uE '/^ *(=== |--- PASS: .*\/)/d; s/^--- PASS: (\w+) .*/ok  \1/; s/^ +\w+\.go:[0-9]+: /    /'
+
+crash: ## kill at every failpoint and at random, cut the power, plant bugs; some 10 minutes
+	@$(torture) -run 'TestKilledAtEvery|TestRandomKills|TestPlanted|TestStoppedOwner|TestPowerCut' -args -full | $(figures)
+
+faults: ## disks that fail, are full or are torn away in the middle of a write
+	@$(torture) -run 'TestKilledAtWrites|TestFailingDisk|TestSmallDisk|TestFullDatabase|TestLittleFreeSpace' -args -full | $(figures)
