@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
-		if subject, err = torture.Build(dir); err != nil {
+		if subject, err = torture.Build(dir, torture.Subject); err != nil {
 			panic(err)
 		}
 		return m.Run()

@@ -63,7 +63,7 @@ func sweepBadRows(t testing.TB, program string) string {
 
 func build(t testing.TB, bug torture.Bug) string {
 	t.Helper()
-	program, err := torture.Build(t.TempDir(), bug.Edits...)
+	program, err := torture.Build(t.TempDir(), torture.Subject, bug.Edits...)
 	if err != nil {
 		t.Fatal(err)
 	}

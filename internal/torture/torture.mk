@@ -14,3 +14,6 @@ crash: ## kill at every failpoint and at random, cut the power, plant bugs; some
 
 faults: ## disks that fail, are full or are torn away in the middle of a write
 	@$(torture) -run 'TestKilledAtWrites|TestFailingDisk|TestSmallDisk|TestFullDatabase|TestLittleFreeSpace' -args -full | $(figures)
+
+soak: ## jobs and live writes for 30 minutes: nothing may grow; SOAK=5m for another time
+	@$(torture) -run 'TestSoak|TestPlantedLeaks' -args -soak $(or $(SOAK),30m) | $(figures)

@@ -71,8 +71,11 @@ func run(c config) error {
 		}
 	}
 	if c.ingest > 0 {
-		in := startIngest(ctx, db, c.ingest)
-		defer func() { fmt.Println("ingest:", in.stop()) }()
+		in := torture.StartIngest(ctx, db, c.ingest)
+		defer func() {
+			in.Stop()
+			fmt.Println(in.Take())
+		}()
 	}
 	if c.jobs == "" {
 		_, err := io.Copy(io.Discard, os.Stdin)
