@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 
 var (
 	full  = flag.Bool("full", false, "the whole sweep, not a sample")
-	seeds = flag.Int("seeds", 200, "how many random seeds TestRandomKills tries in a full sweep")
+	seeds = flag.Uint64("seeds", 200, "how many random seeds TestRandomKills tries in a full sweep")
 	seed  = flag.Uint64("seed", 0, "try this one seed alone")
 )
 
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
-		if subject, err = torture.Build(dir); err != nil {
+		if subject, err = torture.Build(dir, torture.Subject); err != nil {
 			panic(err)
 		}
 		return m.Run()
@@ -135,6 +136,43 @@ func failpoints(t testing.TB, program string, shape torture.Shape, rows int, arg
 	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
+// tally counts what trials that run side by side have done.
+type tally struct {
+	mu                 sync.Mutex
+	tries, kills, rows int
+	began              time.Time
+}
+
+func (c *tally) add(tr *trial, verdict torture.Verdict) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tries, c.kills, c.rows = c.tries+1, c.kills+tr.kills, c.rows+verdict.Rows
+}
+
+// wantKills logs the figures when the test and all its parts have ended, and wants
+// so many kills: a sweep that kills nobody proves nothing.
+func wantKills(t *testing.T, least func(*tally) int) *tally {
+	c := &tally{began: time.Now()}
+	t.Cleanup(func() {
+		if t.Failed() {
+			return
+		}
+		t.Logf("%d trials: %d kills, %d rows compared, 0 wrong, %v", c.tries, c.kills, c.rows, time.Since(c.began).Round(time.Second))
+		if want := least(c); c.kills < want {
+			t.Errorf("only %d kills, want %d", c.kills, want)
+		}
+	})
+	return c
+}
+
+// nameOf is what the k-th failpoint is called.
+func nameOf(names []string, k int) string {
+	if k > len(names) {
+		return "beyond those of the traced run"
+	}
+	return names[k-1]
+}
+
 // TestKilledAtEveryFailpoint kills the program at the k-th failpoint, for every k,
 // starts it again and lets the judge look at the file. Outside a full sweep it
 // takes one kind of key and every third k.
@@ -143,57 +181,56 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 	if *full {
 		shapes, rows, step = torture.Shapes, 150, 1
 	}
-	kills, compared := 0, 0
-	began := time.Now()
+	all := wantKills(t, func(*tally) int { return len(shapes) * 90 / step })
 	for _, shape := range shapes {
-		names := failpoints(t, subject, shape, rows)
-		for k := 1; k <= len(names); k += step {
-			tr := newTrial(t, subject, shape, rows)
-			if err := tr.killAt(k); err != nil {
-				t.Fatalf("%s, k %d: %v", shape.Name, k, err)
+		t.Run(shape.Name, func(t *testing.T) {
+			t.Parallel()
+			names := failpoints(t, subject, shape, rows)
+			if len(names) < 100 {
+				t.Errorf("only %d failpoints", len(names))
 			}
-			verdict := tr.judge()
-			if len(verdict.Wrong) > 0 {
-				t.Fatalf("%s, killed at %q: %s", shape.Name, names[k-1], strings.Join(verdict.Wrong, "; "))
+			kills, compared := 0, 0
+			for k := 1; ; k += step {
+				tr := newTrial(t, subject, shape, rows)
+				if err := tr.killAt(k); err != nil {
+					t.Fatalf("k %d: %v", k, err)
+				}
+				verdict := tr.judge()
+				if len(verdict.Wrong) > 0 {
+					t.Fatalf("killed at failpoint %d, %q: %s", k, nameOf(names, k), strings.Join(verdict.Wrong, "; "))
+				}
+				all.add(tr, verdict)
+				kills, compared = kills+tr.kills, compared+verdict.Rows
+				if k > len(names) && tr.kills == 0 { // batches differ a little from run to run
+					break
+				}
 			}
-			kills, compared = kills+tr.kills, compared+verdict.Rows
-		}
-		t.Logf("%s: %d failpoints in a run", shape.Name, len(names))
-		if len(names) < 100 {
-			t.Errorf("%s: only %d failpoints", shape.Name, len(names))
-		}
-	}
-	t.Logf("%d kills, %d rows compared, 0 wrong, %v", kills, compared, time.Since(began).Round(time.Second))
-	if least := len(shapes) * 90 / step; kills < least {
-		t.Errorf("only %d kills, want %d", kills, least)
+			t.Logf("key %-16s %d failpoints in a run: %d kills, %d rows compared, 0 wrong", shape.Name, len(names), kills, compared)
+		})
 	}
 }
 
 // TestRandomKills kills a random program on a random table at random failpoints,
 // again and again. Give -seed to see one again.
 func TestRandomKills(t *testing.T) {
-	tries := []uint64{1, 2, 3, 4, 5, 6}
+	first, last := uint64(1), uint64(6)
 	if *full {
-		tries = tries[:0]
-		for i := range *seeds {
-			tries = append(tries, uint64(i)+1)
-		}
+		last = *seeds
 	}
 	if *seed > 0 {
-		tries = []uint64{*seed}
+		first, last = *seed, *seed
 	}
-	kills, compared := 0, 0
-	began := time.Now()
-	for _, s := range tries {
-		tr, err := randomKills(t, subject, s)
-		if err != nil {
-			t.Fatalf("-seed %d: %s, %d rows %v: %v", s, tr.shape.Name, tr.rows, tr.args, err)
-		}
-		kills, compared = kills+tr.kills, compared+tr.judge().Rows
-	}
-	t.Logf("%d seeds: %d kills, %d rows compared, 0 wrong, %v", len(tries), kills, compared, time.Since(began).Round(time.Second))
-	if kills < len(tries) {
-		t.Errorf("only %d kills by %d seeds", kills, len(tries))
+	t.Logf("seeds %d to %d", first, last)
+	all := wantKills(t, func(c *tally) int { return c.tries })
+	for s := first; s <= last; s++ {
+		t.Run(fmt.Sprint("seed_", s), func(t *testing.T) {
+			t.Parallel()
+			tr, err := randomKills(t, subject, s)
+			if err != nil {
+				t.Fatalf("-seed %d: %s, %d rows %v: %v", s, tr.shape.Name, tr.rows, tr.args, err)
+			}
+			all.add(tr, tr.judge())
+		})
 	}
 }
 

@@ -2,9 +2,11 @@ package torture_test
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,32 +45,33 @@ func wantStrace(t testing.TB) {
 // database, so in the middle of what a commit or a WAL checkpoint writes.
 func TestKilledAtWrites(t *testing.T) {
 	wantStrace(t)
-	step, most := 23, 200
+	step, parts, most := 23, 1, 200
 	if *full {
-		step, most = 1, 2000
+		step, parts, most = 7, 2, math.MaxInt
 	}
-	kills, compared := 0, 0
-	for n := 1; n <= most; n += step {
-		tr := newTrial(t, subject, torture.Shapes[n%len(torture.Shapes)], 300, "-hold", "200us", "-full")
-		killed, err := torture.Run(strace(t, tr.command(0), "", fmt.Sprintf("pwrite64:signal=SIGKILL:when=%d", n)))
-		if err != nil {
-			t.Fatalf("n %d: %v", n, err)
-		}
-		if !killed {
-			break
-		}
-		kills++
-		if killed, err = torture.Run(tr.command(1)); killed || err != nil {
-			t.Fatalf("n %d: the next start: killed %v, %v", n, killed, err)
-		}
-		compared += tr.wantRight().Rows
-		if t.Failed() {
-			t.Fatalf("%s, killed at write %d", tr.shape.Name, n)
-		}
-	}
-	t.Logf("%d kills, %d rows compared, 0 wrong", kills, compared)
-	if kills < 5 {
-		t.Errorf("only %d kills", kills)
+	all := wantKills(t, func(*tally) int { return 5 })
+	for part := range parts {
+		t.Run(fmt.Sprint("part_", part), func(t *testing.T) {
+			t.Parallel()
+			for n := 1 + part*step; n < most; n += parts * step {
+				tr := newTrial(t, subject, torture.Shapes[n%len(torture.Shapes)], 300, "-hold", "200us", "-full")
+				killed, err := torture.Run(strace(t, tr.command(0), "", fmt.Sprintf("pwrite64:signal=SIGKILL:when=%d", n)))
+				if err != nil {
+					t.Fatalf("n %d: %v", n, err)
+				}
+				if !killed {
+					return // there are no more writes
+				}
+				tr.kills++
+				if killed, err = torture.Run(tr.command(1)); killed || err != nil {
+					t.Fatalf("n %d: the next start: killed %v, %v", n, killed, err)
+				}
+				all.add(tr, tr.wantRight())
+				if t.Failed() {
+					t.Fatalf("%s, killed at write %d", tr.shape.Name, n)
+				}
+			}
+		})
 	}
 }
 
@@ -90,9 +93,10 @@ func TestFailingDisk(t *testing.T) {
 		for _, n := range places {
 			name := fmt.Sprintf(c.name, n)
 			t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+				t.Parallel()
 				tr := newTrial(t, subject, torture.Shapes[0], 300, "-hold", "200us", "-full", "-max-live", "0")
 				_, err := torture.Run(strace(t, tr.command(0), tr.path+"-wal", fmt.Sprintf(c.inject, n)))
-				tr.stands(err, c.says)
+				tr.stands(name, err, c.says)
 			})
 		}
 	}
@@ -100,26 +104,38 @@ func TestFailingDisk(t *testing.T) {
 
 // stands looks at a trial whose program has failed on its disk: the error says what
 // it is, counters and rows agree, and the next start finishes.
-func (tr *trial) stands(err error, says string) {
+func (tr *trial) stands(fault string, err error, says string) {
 	tr.t.Helper()
 	if err == nil || !strings.Contains(err.Error(), says) {
-		tr.t.Fatalf("the user saw %v, want %q", err, says)
+		tr.t.Fatalf("%s: the user saw %v, want %q", fault, err, says)
 	}
-	tr.t.Logf("the user saw: %s", firstLine(err))
-	if wrong := tr.miscount(); wrong != "" {
-		tr.t.Error(wrong)
-	}
-	tr.t.Logf("after it: %s", tr.standing())
+	stood := tr.stood()
 	if killed, err := torture.Run(tr.command(1)); killed || err != nil {
-		tr.t.Fatalf("the next start: killed %v, %v", killed, err)
+		tr.t.Fatalf("%s: the next start: killed %v, %v", fault, killed, err)
 	}
 	verdict := tr.wantRight()
-	tr.t.Logf("the next start finished: %d rows, each done once", verdict.Rows)
+	tr.t.Logf("%s\n  the user saw     %s\n  what stood       %s\n  the next start   finished: %d rows, each done once",
+		fault, firstLine(err), stood, verdict.Rows)
 }
 
+// stood says where the jobs stand, and wants them to count what is there.
+func (tr *trial) stood() string {
+	tr.t.Helper()
+	if tr.value("SELECT count(*) FROM sqlite_schema WHERE name = '_async_migration_checkpoints'") == "0" {
+		return "nothing: it failed before its tables were there"
+	}
+	if wrong := tr.value(`SELECT count(*) FROM _async_migration_checkpoints c WHERE rows_changed <>
+		(SELECT count(*) FROM rewrites WHERE what = name)`); wrong != "0" {
+		tr.t.Error("a checkpoint does not count what is there")
+	}
+	return tr.value(`SELECT coalesce(group_concat(name || ' ' || phase || ', rows done: ' || rows_changed, '; '), 'no job had begun')
+		FROM _async_migration_checkpoints`)
+}
+
+// firstLine is what the program said, without how it ended.
 func firstLine(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	return text
+	return strings.TrimPrefix(text, "exit status 1: ")
 }
 
 // TestSmallDisk runs on a file system of a few megabytes that something else
@@ -137,7 +153,19 @@ func TestSmallDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr.args = append(tr.args, "-stand-at", "0")
-	tr.stands(err, "database or disk is full")
+	tr.stands("a disk of 16 MB, filled up by somebody else", err, "database or disk is full")
+}
+
+// TestFullDatabase gives SQLite a limit on pages, which a batch runs into before
+// its COMMIT.
+func TestFullDatabase(t *testing.T) {
+	for _, pages := range []int{1, 5, 15, 30} {
+		tr := newTrial(t, subject, torture.Shapes[0], 2000, "-max-live", "0")
+		first := tr.command(0)
+		first.Args = append(first.Args, "-max-pages", strconv.Itoa(pages))
+		_, err := torture.Run(first)
+		tr.stands(fmt.Sprintf("max_page_count, %d pages more", pages), err, "database or disk is full")
+	}
 }
 
 // TestFullDatabase: the file may not grow any more (PRAGMA max_page_count).

@@ -78,3 +78,27 @@ var (
 	CrashBugs = []Bug{CheckpointBeforeData, CheckpointAfterData, CursorNotSaved, BoundaryIncluded, CursorIgnored}
 	RowBugs   = []Bug{ApplyErrorIgnored, BeginLeftOpen}
 )
+
+// LeakBugs are those that only show in a program that runs for long. Each job
+// leaves a little behind.
+var LeakBugs = []Bug{
+	{"a goroutine for each job", []Edit{{
+		File: "engine/run.go",
+		Old:  "\tdefer e.leave(r)\n",
+		New:  "\tdefer e.leave(r)\n\tgo func() { select {} }()\n",
+	}}},
+	{"the read-only connection is not closed", []Edit{{
+		File: "engine/engine.go",
+		Old:  "[]*sql.DB{e.reader, e.keeper}",
+		New:  "[]*sql.DB{e.keeper}",
+	}}},
+	{"memory of each job is kept", []Edit{{
+		File: "engine/run.go",
+		Old:  "// work runs a job that this process owns",
+		New:  "var kept [][]byte\n\n// work runs a job that this process owns",
+	}, {
+		File: "engine/run.go",
+		Old:  "\tdefer e.leave(r)\n",
+		New:  "\tdefer e.leave(r)\n\tkept = append(kept, []byte(fmt.Sprintf(\"%*s\", 1<<18, \"\")))\n",
+	}}},
+}

@@ -10,18 +10,23 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
+)
+
+// The programs that the harness runs.
+const (
+	Subject = "subject" // runs its jobs to their end; is killed
+	Soak    = "soak"    // goes on and on
 )
 
 const (
 	root = "../.." // of the clone, from the directory of this package
-	pkg  = "github.com/chunkfill/chunkfill/internal/torture/subject"
+	pkg  = "github.com/chunkfill/chunkfill/internal/torture/"
 )
 
-// Build builds the subject with failpoints into dir. Edits are planted in it and
-// in nothing else.
-func Build(dir string, edits ...Edit) (program string, err error) {
-	program = filepath.Join(dir, "subject")
+// Build builds a program with failpoints into dir. Edits are planted in it and in
+// nothing else.
+func Build(dir, name string, edits ...Edit) (program string, err error) {
+	program = filepath.Join(dir, name)
 	args := []string{"build", "-tags", "chunkfill_failpoints", "-o", program}
 	if len(edits) > 0 {
 		overlay, err := writeOverlay(dir, edits)
@@ -30,9 +35,9 @@ func Build(dir string, edits ...Edit) (program string, err error) {
 		}
 		args = append(args, "-overlay", overlay)
 	}
-	out, err := exec.Command("go", append(args, pkg)...).CombinedOutput()
+	out, err := exec.Command("go", append(args, pkg+name)...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("build the subject: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return program, nil
 }
@@ -110,20 +115,4 @@ func Killed(err error) bool {
 	}
 	status, ok := exit.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
-}
-
-// Ingest is what the subject's live writes at a steady rate have seen.
-type Ingest struct {
-	Writes, Busy  int
-	Failed        []string
-	P50, P99, Max time.Duration
-}
-
-// IngestOf finds these figures in what a subject has printed.
-func IngestOf(out string) (in Ingest, err error) {
-	_, text, ok := strings.Cut(out, "ingest: ")
-	if !ok {
-		return in, fmt.Errorf("no figures of an ingest in %q", out)
-	}
-	return in, json.NewDecoder(strings.NewReader(text)).Decode(&in)
 }

@@ -96,7 +96,7 @@ func TestStoppedOwner(t *testing.T) {
 		if n == "500 500" {
 			t.Errorf("not caught; the old owner said %v", err)
 		}
-		t.Logf("%s: caught, %s rewrites and rows", torture.RunIDNotChecked.Name, n)
+		t.Logf("planted %q: caught by a stopped owner that goes on, %s rewrites and rows", torture.RunIDNotChecked.Name, n)
 	})
 }
 

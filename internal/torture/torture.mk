@@ -1,14 +1,19 @@
-# The long forms of the tests in internal/torture. What they print is what has been shown.
-TORTURE = go test -count=1 -v -timeout 60m ./internal/torture -full
-FIGURES = grep -vE '^ *(=== |--- PASS|PASS$$)'
-
+# The long forms of these tests, for a release; the ordinary suite has a short one of each. They print what they
+# did and nothing else.
 .PHONY: crash faults soak
+crash faults soak: SHELL := bash
+crash faults soak: .SHELLFLAGS := -eo pipefail -c
 
-crash: ## kill the program at every failpoint and by 200 random seeds; plant bugs
-	$(TORTURE) -run 'KilledAtEveryFailpoint|RandomKills|Planted|StoppedOwner|PowerCut' | $(FIGURES)
+torture = go test -count=1 -v -timeout 2h ./internal/torture
 
-faults: ## have the disk fail, fill up and lose the process at each write
-	$(TORTURE) -run 'KilledAtWrites|FailingDisk|SmallDisk|LittleFreeSpace|FullDatabase' | $(FIGURES)
+# Without the lines that only say that a test runs, and where in its source a line comes from.
+figures = sed -uE '/^ *(=== |--- PASS: .*\/)/d; s/^--- PASS: (\w+) .*/ok  \1/; s/^ +\w+\.go:[0-9]+: /    /'
 
-soak: ## ingest for 30 minutes beside jobs that pause, fail and start; SOAK=60s for less
-	$(TORTURE) -run Soak -soak $(or $(SOAK),30m) | $(FIGURES)
+crash: ## kill at every failpoint and at random, cut the power, plant bugs; some 10 minutes
+	@$(torture) -run 'TestKilledAtEvery|TestRandomKills|TestPlanted|TestStoppedOwner|TestPowerCut' -args -full | $(figures)
+
+faults: ## disks that fail, are full or are torn away in the middle of a write
+	@$(torture) -run 'TestKilledAtWrites|TestFailingDisk|TestSmallDisk|TestFullDatabase|TestLittleFreeSpace' -args -full | $(figures)
+
+soak: ## jobs and live writes for 30 minutes: nothing may grow; SOAK=5m for another time
+	@$(torture) -run 'TestSoak|TestPlantedLeaks' -args -soak $(or $(SOAK),30m) | $(figures)

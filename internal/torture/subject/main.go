@@ -22,7 +22,7 @@ import (
 type config struct {
 	path, journal, shape, jobs string
 	live, maxLive, standAt     int
-	ingest, maxGrowth          int
+	ingest, maxPages           int
 	minFree                    int64
 	hold                       time.Duration
 	sole, start, full, verbose bool
@@ -40,6 +40,7 @@ func main() {
 	flag.IntVar(&c.ingest, "ingest", 0, "live writes a second, at their own pace")
 	flag.IntVar(&c.maxGrowth, "max-growth", 0, "pages that the file may grow by; 0 for any number")
 	flag.Int64Var(&c.minFree, "min-free", 0, "engine.Config.MinFree")
+	flag.IntVar(&c.maxPages, "max-pages", 0, "how many pages the database may have more than now; 0 for no limit")
 	flag.DurationVar(&c.hold, "hold", 0, "target hold and quiet hold")
 	flag.BoolVar(&c.sole, "sole", true, "engine.Config.SoleProcess")
 	flag.BoolVar(&c.start, "start", false, "start the jobs in the background and wait for the ledger, as services do")
@@ -65,18 +66,17 @@ func run(c config) error {
 			return err
 		}
 	}
-	if c.maxGrowth > 0 {
-		var pages int
-		if err := db.QueryRow("PRAGMA page_count").Scan(&pages); err != nil {
-			return err
-		}
-		if _, err := db.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages+c.maxGrowth)); err != nil {
+	if c.maxPages > 0 {
+		if err := limit(db, c.maxPages); err != nil {
 			return err
 		}
 	}
 	if c.ingest > 0 {
-		in := startIngest(ctx, db, c.ingest)
-		defer func() { fmt.Println("ingest:", in.stop()) }()
+		in := torture.StartIngest(ctx, db, c.ingest)
+		defer func() {
+			in.Stop()
+			fmt.Println(in.Take())
+		}()
 	}
 	if c.jobs == "" {
 		_, err := io.Copy(io.Discard, os.Stdin)
@@ -106,6 +106,17 @@ func run(c config) error {
 		return errors.Join(context.Cause(ctx), err)
 	}
 	return context.Cause(ctx)
+}
+
+// limit lets the database grow by so many pages and no further. It holds for this
+// connection alone, the only one that writes.
+func limit(db *sql.DB, more int) error {
+	var pages int
+	if err := db.QueryRow("PRAGMA page_count").Scan(&pages); err != nil {
+		return err
+	}
+	_, err := db.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages+more))
+	return err
 }
 
 func runAll(ctx context.Context, eng *engine.Engine, names []string) error {
