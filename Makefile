@@ -1,5 +1,3 @@
-SHELL := bash
-.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test race lint bench fuzz ci
 

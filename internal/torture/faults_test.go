@@ -168,18 +168,6 @@ func TestFullDatabase(t *testing.T) {
 	}
 }
 
-// TestFullDatabase: the file may not grow any more (PRAGMA max_page_count).
-func TestFullDatabase(t *testing.T) {
-	tr := newTrial(t, subject, torture.Shapes[0], 1000, "-hold", "200us", "-max-live", "0")
-	if killed, err := torture.Run(tr.command(0, failpointKillAt+"=60")); err != nil || !killed { // its own tables are there
-		t.Fatalf("killed %v, %v", killed, err)
-	}
-	tr.args = append(tr.args, "-max-growth", "1")
-	_, err := torture.Run(tr.command(0))
-	tr.args = tr.args[:len(tr.args)-2]
-	tr.stands(err, "database or disk is full")
-}
-
 // smallDisk mounts one for the time of the test.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()

@@ -2,7 +2,6 @@ package torture_test
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"math/rand/v2"
 	"os"
@@ -35,12 +34,7 @@ func TestPowerCut(t *testing.T) {
 		t.Error(complaint)
 	}
 	t.Run("planted", func(t *testing.T) {
-		bug := torture.CheckpointAfterData
-		if caught := cutEvery(t, 1, build(t, bug)); caught == "" {
-			t.Error("not caught")
-		} else {
-			t.Logf("%s: caught by %s", bug.Name, caught)
-		}
+		wantCaught(t, torture.CheckpointAfterData, cutEvery(t, 1, build(t, torture.CheckpointAfterData)))
 	})
 }
 
@@ -83,23 +77,12 @@ func cutEvery(t *testing.T, step int, program string) string {
 
 // miscount says which job's checkpoint does not count what is there.
 func (tr *trial) miscount() string {
-	return tr.checkpoints(`group_concat(name || ' counts ' || rows_changed || ' rewrites of ' || (SELECT count(*) FROM rewrites WHERE what = name))`,
-		"rows_changed <> (SELECT count(*) FROM rewrites WHERE what = name)")
-}
-
-// standing is how far each job has come.
-func (tr *trial) standing() string {
-	return cmp.Or(tr.checkpoints("group_concat(name || ' ' || phase || ' ' || rows_changed, ', ')", "true"), "no job has begun")
-}
-
-func (tr *trial) checkpoints(what, where string) string {
 	tr.t.Helper()
-	db := openFile(tr.t, tr.path)
-	defer db.Close()
-	if value(tr.t, db, "SELECT count(*) FROM sqlite_schema WHERE name = '_async_migration_checkpoints'") == "0" {
+	if tr.value("SELECT count(*) FROM sqlite_schema WHERE name = '_async_migration_checkpoints'") == "0" {
 		return ""
 	}
-	return value(tr.t, db, "SELECT "+what+" FROM _async_migration_checkpoints WHERE "+where)
+	return tr.value(`SELECT coalesce(group_concat(name || ' counts ' || rows_changed || ' rewrites of ' || (SELECT count(*) FROM rewrites WHERE what = name)), '')
+		FROM _async_migration_checkpoints WHERE rows_changed <> (SELECT count(*) FROM rewrites WHERE what = name)`)
 }
 
 func garbage(rng *rand.Rand, n int) []byte {

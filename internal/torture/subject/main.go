@@ -38,7 +38,6 @@ func main() {
 	flag.IntVar(&c.maxLive, "max-live", 50, "how many of these to insert at most")
 	flag.IntVar(&c.standAt, "stand-at", 0, "say \"standing\" after this batch and go on when a line comes in")
 	flag.IntVar(&c.ingest, "ingest", 0, "live writes a second, at their own pace")
-	flag.IntVar(&c.maxGrowth, "max-growth", 0, "pages that the file may grow by; 0 for any number")
 	flag.Int64Var(&c.minFree, "min-free", 0, "engine.Config.MinFree")
 	flag.IntVar(&c.maxPages, "max-pages", 0, "how many pages the database may have more than now; 0 for no limit")
 	flag.DurationVar(&c.hold, "hold", 0, "target hold and quiet hold")
