@@ -30,7 +30,7 @@ type upkeep struct {
 
 const (
 	// A quarter more, where live writes come in between, stays below 8 MB.
-	ownLimit = 1400
+	ownLimit = 1500
 	// Commits of other processes checkpoint at 1000 frames, and their fsyncs are then
 	// part of a live write; we are earlier.
 	sharedLimit = 600
@@ -94,9 +94,11 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	if out.Waited {
 		u.waited = time.Now()
 	}
-	due := log.Frames >= max(u.wholeBy(), u.next)
-	switch grown := log.Frames - before.Frames; {
-	case log.Frames >= u.overdue():
+	grown := max(0, log.Frames-before.Frames)
+	ahead := log.Frames + grown // after another batch like this one
+	due := ahead >= max(u.wholeBy(), u.next)
+	switch {
+	case ahead >= u.overdue():
 		return r.renewLog(ctx)
 	case u.long() && runtime.GOMAXPROCS(0) <= fewProcessors && time.Since(u.waited) < time.Second:
 		if due {
@@ -105,7 +107,7 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	case r.isCopying():
 	case due && log.Pending <= max(few, 2*grown):
 		return r.renewLog(ctx)
-	case log.Frames >= u.wholeBy() || log.Pending >= u.wholeBy()*3/4:
+	case ahead >= u.wholeBy() || log.Pending >= u.wholeBy()*3/4:
 		r.copyLog(ctx)
 	}
 	return nil
