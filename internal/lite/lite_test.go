@@ -18,7 +18,7 @@ import (
 )
 
 // open returns a database as the hosts have it: one connection, WAL.
-func open(t *testing.T, statements ...string) *sql.DB {
+func open(t testing.TB, statements ...string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+
 		"?_pragma=journal_mode(wal)&_pragma=busy_timeout(5000)&_pragma=synchronous(normal)")
@@ -33,7 +33,7 @@ func open(t *testing.T, statements ...string) *sql.DB {
 	return db
 }
 
-func mustExec(t *testing.T, q lite.Querier, statement string, args ...any) {
+func mustExec(t testing.TB, q lite.Querier, statement string, args ...any) {
 	t.Helper()
 	if _, err := q.ExecContext(t.Context(), statement, args...); err != nil {
 		t.Fatalf("%s: %v", statement, err)
