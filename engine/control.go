@@ -51,6 +51,9 @@ func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) err
 	if t.TargetHold != 0 && (t.TargetHold < 100*time.Microsecond || t.TargetHold > time.Second) {
 		return fmt.Errorf("%w: TargetHold %v is not within 100µs and 1s", ErrConfig, t.TargetHold)
 	}
+	if _, err := throttle.NewLimiter(max(0, t.MaxRate)); err != nil {
+		return fmt.Errorf("%w: MaxRate: %w", ErrConfig, err)
+	}
 	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
 		if err := checkpoint.Tune(ctx, c, name, t); err != nil {
 			return err
