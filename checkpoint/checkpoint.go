@@ -186,7 +186,7 @@ func scan(rows *sql.Rows) (Checkpoint, error) {
 	case rows.Err() != nil: // the read broke off; the row itself may be well
 		return c, fmt.Errorf("read checkpoints: %w", rows.Err())
 	case err != nil:
-		return c, fmt.Errorf("%w: %w", ErrUnreadable, err)
+		return c, fmt.Errorf("%w: %s: %w", ErrUnreadable, c.Name, err)
 	}
 	c.Working, c.Throttled, c.PausedFor = micros(working), micros(throttled), micros(paused)
 	c.Request.TargetHold = micros(hold)

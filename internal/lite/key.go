@@ -50,7 +50,7 @@ func (p Pos) Encode() string {
 // ErrBadPos is returned for a stored place that is not one.
 var ErrBadPos = errors.New("not a place in the key")
 
-var literal = regexp.MustCompile(`^(?:NULL|-?[0-9]+|-?[0-9.]+(?:e[+-]?[0-9]+)?|(?s:'(?:[^']|'')*')|X'[0-9A-Fa-f]*'|CAST\(X'[0-9A-F]*' AS TEXT\))$`)
+var literal = regexp.MustCompile(`^(?:NULL|-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|'(?:[^'\x00]|'')*'|X'(?:[0-9A-Fa-f]{2})*'|CAST\(X'(?:[0-9A-F]{2})*' AS TEXT\))$`)
 
 // DecodePos reads what Encode wrote. What is not a list of as many literals as
 // the key has columns is refused, since it would become part of a statement.
@@ -69,6 +69,9 @@ func (k Key) DecodePos(text string) (Pos, error) {
 		if !literal.MatchString(value) {
 			return nil, fmt.Errorf("%w: %q", ErrBadPos, text)
 		}
+	}
+	if _, err := strconv.ParseInt(p[0], 10, 64); k.Rowid && err != nil {
+		return nil, fmt.Errorf("%w: %q is no rowid", ErrBadPos, text)
 	}
 	return p, nil
 }

@@ -1,0 +1,486 @@
+package torture
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+)
+
+// Model is a table and a job on it, in memory. It knows what every batch must do
+// to every row, whatever live writes have done before it:
+//
+//   - a batch takes the next rows beyond the cursor in the order of the key, as
+//     the table is then, and does exactly those for which the job's condition holds;
+//   - the walk ends at the key that was the last when the job began;
+//   - so a row that stays where it is, is done once; a row that moves, appears or
+//     goes is done as often as the cursor passes it: a key that jumps over the
+//     cursor is passed twice or never;
+//   - a row that fails is set aside, it alone, and counts as scanned;
+//   - with a todo the rows that are left up to the end are counted, and walked once
+//     more, without those set aside.
+type Model struct {
+	Shape   Shape
+	Job     ModelJob
+	Failure Failure
+
+	rows    []*Row // in the order of the walk
+	created int
+
+	last            checkpoint.Checkpoint // as seen
+	begun           bool
+	upper, cursor   []any // nil: before the first row
+	pass            int
+	scanned         int64
+	changed         int64
+	aside           map[string][]any // place as the checkpoint has it: key
+	atEnd, verified bool             // of this pass
+	failed          *Row             // in the last batch, if it was the first
+}
+
+// Row is one row of the table.
+type Row struct {
+	U    int
+	Key  []any
+	N    int64  // every job increments it
+	V    int64  // live writes change it; conditions and functions read it
+	Todo bool   // column s: still to do, for jobs with a condition
+	Bad  bool   // the job fails on it, as Failure says
+	W    string // written by a transform
+
+	first    bool // there when the job began, and never moved since
+	rewrites int
+}
+
+func (r *Row) String() string {
+	return fmt.Sprintf("u=%d key=%v n=%d v=%d s=%t bad=%t w=%q", r.U, r.Key, r.N, r.V, r.Todo, r.Bad, r.W)
+}
+
+// Create makes table t.
+func (m *Model) Create(db *sql.DB) error {
+	m.aside, m.pass = map[string][]any{}, 1
+	for _, statement := range append([]string{
+		fmt.Sprintf(`CREATE TABLE t (%s, u INTEGER NOT NULL, n INTEGER NOT NULL, v INTEGER NOT NULL, s INTEGER NOT NULL,
+			bad INTEGER NOT NULL, w TEXT%s%s) %s`, m.Shape.key, m.Failure.check, m.Shape.rest, m.Shape.options),
+		"CREATE TRIGGER spend_update BEFORE UPDATE OF n ON t BEGIN SELECT chunkfill_model_spend(old.u); END",
+		"CREATE TRIGGER spend_delete BEFORE DELETE ON t BEGIN SELECT chunkfill_model_spend(old.u); END",
+	}, m.Failure.statements...) {
+		if _, err := db.Exec(statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil
+}
+
+// Len is how many rows there are.
+func (m *Model) Len() int { return len(m.rows) }
+
+// RowAt returns the i-th row, whatever i is.
+func (m *Model) RowAt(i uint64) *Row { return m.rows[i%uint64(len(m.rows))] }
+
+// Next returns the row that the next batch begins with; nil if there is none.
+func (m *Model) Next() *Row {
+	if rest := m.rest(); len(rest) > 0 {
+		return rest[0]
+	}
+	return nil
+}
+
+// Cursor and Upper are the ends of what is left to walk; nil where there is none.
+func (m *Model) Cursor() []any { return m.cursor }
+func (m *Model) Upper() []any  { return m.upper }
+
+// Scanned is how many rows the job has passed.
+func (m *Model) Scanned() int64 { return m.scanned }
+
+// SetAside is how many rows are in quarantine, Pass the pass of the walk.
+func (m *Model) SetAside() int { return len(m.aside) }
+func (m *Model) Pass() int     { return m.pass }
+
+// Free reports whether no row has that key.
+func (m *Model) Free(key []any) bool { return key != nil && m.at(key) == nil }
+
+func (m *Model) at(key []any) *Row {
+	if i := m.beyond(key, false); i < len(m.rows) && m.Shape.Compare(m.rows[i].Key, key) == 0 {
+		return m.rows[i]
+	}
+	return nil
+}
+
+// beyond is the first row that comes after key, or, not strictly, the one at key.
+func (m *Model) beyond(key []any, strictly bool) int {
+	return sort.Search(len(m.rows), func(i int) bool {
+		c := m.Shape.Compare(m.rows[i].Key, key)
+		return c > 0 || c == 0 && !strictly
+	})
+}
+
+// rest lists the rows between the cursor and the end of the walk.
+func (m *Model) rest() []*Row {
+	if m.upper == nil {
+		return nil
+	}
+	from := 0
+	if m.cursor != nil {
+		from = m.beyond(m.cursor, true)
+	}
+	return m.rows[from:max(from, m.beyond(m.upper, true))]
+}
+
+// Saw plays what has happened since the checkpoint was seen last: nothing, or one
+// batch, or one row set aside, or a step of the job as a whole. It is called after
+// every hold, so that no live write lies between.
+func (m *Model) Saw(db *sql.DB, cp checkpoint.Checkpoint, bad []checkpoint.BadRow) error {
+	if cp == m.last {
+		return nil
+	}
+	m.last = cp
+	if !m.begun {
+		m.begin()
+	}
+	if cp.Pass != m.pass {
+		if err := m.again(cp); err != nil {
+			return err
+		}
+	}
+	rows := cp.Rows - m.scanned
+	var err error
+	switch fresh := m.fresh(bad); {
+	case len(fresh) > 0:
+		if err = m.setAside(db, fresh, rows); err != nil {
+			err = fmt.Errorf("%w (%+v)", err, bad)
+		}
+	case rows != 0:
+		err = m.batch(rows)
+	}
+	if m.scanned = cp.Rows; rows != 0 {
+		m.failed = nil
+	}
+	if err != nil {
+		return err
+	}
+	if cp.Upper != "" && cp.Cursor == cp.Upper {
+		if rest := m.rest(); len(rest) > 0 {
+			return fmt.Errorf("the cursor is at the end, but row %v is not done", rest[0])
+		}
+		m.cursor = m.upper
+	}
+	return m.wantCounters(cp, bad)
+}
+
+// BatchFailed keeps which row is the next: it is set aside if it alone has failed,
+// whatever live writes do to it until then, as long as it stays the next.
+func (m *Model) BatchFailed() {
+	if m.failed = m.Next(); m.failed != nil && !(m.wanted(m.failed) && m.fails(m.failed)) {
+		m.failed = nil
+	}
+}
+
+// begin is the beginning of the first run: later ones keep its end.
+func (m *Model) begin() {
+	m.begun = true
+	for _, r := range m.rows {
+		r.first = true
+	}
+	if n := len(m.rows); n > 0 {
+		m.upper = m.rows[n-1].Key
+	}
+}
+
+func (m *Model) again(cp checkpoint.Checkpoint) error {
+	if m.Job.todo == nil || cp.Pass != 2 || !m.verified || cp.Cursor != "" {
+		return fmt.Errorf("pass %d after pass %d, cursor %q", cp.Pass, m.pass, cp.Cursor)
+	}
+	m.pass, m.cursor, m.verified = 2, nil, false
+	return nil
+}
+
+// fresh lists what is in quarantine and was not.
+func (m *Model) fresh(bad []checkpoint.BadRow) (places []string) {
+	for _, b := range bad {
+		if m.aside[b.Key] == nil {
+			places = append(places, b.Key)
+		}
+	}
+	return places
+}
+
+func (m *Model) setAside(db *sql.DB, places []string, rows int64) error {
+	next := m.Next()
+	switch {
+	case len(places) != 1 || rows != 1:
+		return fmt.Errorf("%d rows set aside with %d scanned", len(places), rows)
+	case next == nil:
+		return fmt.Errorf("row %s set aside beyond the end", places[0])
+	case next != m.failed && (!m.wanted(next) || !m.fails(next)):
+		return fmt.Errorf("set aside, though it does not fail: %v", next)
+	}
+	u, err := m.placed(db, places[0])
+	if err != nil || u != next.U {
+		return fmt.Errorf("place %s in quarantine is row %d (%v), not the row that failed: %v", places[0], u, err, next)
+	}
+	m.aside[places[0]], m.cursor = next.Key, next.Key
+	return nil
+}
+
+// placed finds the number of the row at a place of the quarantine.
+func (m *Model) placed(db *sql.DB, place string) (u int, err error) {
+	var literals []string
+	if err := json.Unmarshal([]byte(place), &literals); err != nil || len(literals) != len(m.Shape.columns) {
+		return 0, fmt.Errorf("not a place of %d columns: %w", len(m.Shape.columns), err)
+	}
+	terms := make([]string, len(literals))
+	for i, c := range m.Shape.columns {
+		terms[i] = c.name + " = " + literals[i]
+	}
+	return u, db.QueryRow("SELECT u FROM t WHERE " + strings.Join(terms, " AND ")).Scan(&u)
+}
+
+// batch does the next rows.
+func (m *Model) batch(rows int64) error {
+	rest := m.rest()
+	if rows < 0 || rows > int64(len(rest)) {
+		return fmt.Errorf("a batch of %d rows where %d are left", rows, len(rest))
+	}
+	for _, r := range slices.Clone(rest[:rows]) {
+		m.cursor = r.Key
+		if !m.wanted(r) {
+			continue
+		}
+		if m.fails(r) {
+			return fmt.Errorf("done, though it must fail: %v", r)
+		}
+		m.do(r)
+	}
+	return nil
+}
+
+// wanted is the condition of the pass.
+func (m *Model) wanted(r *Row) bool {
+	return m.Job.where(r) && (m.pass == 1 || m.Job.todo(r) && !m.isAside(r))
+}
+
+func (m *Model) isAside(r *Row) bool {
+	for _, key := range m.aside {
+		if m.Shape.Compare(key, r.Key) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Model) do(r *Row) {
+	switch {
+	case m.skips(r):
+		return
+	case m.Job.apply == nil:
+		m.remove(r)
+	default:
+		m.Job.apply(r)
+	}
+	r.rewrites++
+	m.changed++
+}
+
+// fails is whether the job fails on a row that it wants.
+func (m *Model) fails(r *Row) bool {
+	return r.Bad && !m.skips(r) && m.Failure.fails(m, r)
+}
+
+func (m *Model) skips(r *Row) bool { return m.Job.skips != nil && m.Job.skips(r) }
+
+// mark is a row's column bad.
+func (m *Model) mark(r *Row) int64 {
+	if !r.Bad {
+		return 0
+	}
+	return m.Failure.mark
+}
+
+func (m *Model) remove(r *Row) {
+	m.rows = slices.DeleteFunc(m.rows, func(o *Row) bool { return o == r })
+}
+
+func (m *Model) add(r *Row) { m.rows = slices.Insert(m.rows, m.beyond(r.Key, false), r) }
+
+func (m *Model) wantCounters(cp checkpoint.Checkpoint, bad []checkpoint.BadRow) error {
+	if cp.Changed != m.changed || cp.Quarantined != int64(len(m.aside)) || len(bad) != len(m.aside) {
+		return fmt.Errorf("the checkpoint counts %d changed and %d set aside (%d in quarantine), true are %d and %d",
+			cp.Changed, cp.Quarantined, len(bad), m.changed, len(m.aside))
+	}
+	return m.wantEnd(cp)
+}
+
+// wantEnd holds the end of a walk, the count of what is left and the end of the job
+// against what is left in truth.
+func (m *Model) wantEnd(cp checkpoint.Checkpoint) error {
+	switch {
+	case cp.Phase == checkpoint.Verifying && cp.Reason != "":
+		m.atEnd, m.verified = true, false
+		return m.wantNone()
+	case cp.Phase == checkpoint.Verifying && !m.verified && m.atEnd:
+		m.atEnd, m.verified = false, true
+		if left := m.Left(); cp.Left != left {
+			return fmt.Errorf("%d counted as left, true are %d", cp.Left, left)
+		}
+	case cp.Phase == checkpoint.Done && m.Job.todo == nil:
+		return m.wantNone()
+	case cp.Phase == checkpoint.Done && m.upper != nil && (cp.Left != 0 || !m.verified):
+		return fmt.Errorf("done with %d left, verified %t", cp.Left, m.verified)
+	}
+	return nil
+}
+
+func (m *Model) wantNone() error {
+	if next := m.Next(); next != nil {
+		return fmt.Errorf("at its end the job has not passed %v", next)
+	}
+	return nil
+}
+
+// Left is how many rows up to the end are still to do, without those set aside.
+func (m *Model) Left() (left int64) {
+	if m.upper == nil || m.Job.todo == nil {
+		return 0
+	}
+	for _, r := range m.rows[:m.beyond(m.upper, true)] {
+		if m.Job.todo(r) && !m.isAside(r) {
+			left++
+		}
+	}
+	return left
+}
+
+// Retried plays Retry's attempt at the rows set aside, in the order given: a row
+// that is mended, gone or no longer meant leaves the quarantine.
+func (m *Model) Retried(bad []checkpoint.BadRow) {
+	for _, b := range bad {
+		r := m.at(m.aside[b.Key])
+		if r != nil && m.Job.where(r) {
+			if m.fails(r) {
+				continue
+			}
+			m.do(r)
+		}
+		delete(m.aside, b.Key)
+	}
+}
+
+// WantTooMany holds the claim that one more row must be set aside than may be.
+func (m *Model) WantTooMany(limit int) error {
+	if limit == 0 {
+		limit = 100 // the default
+	}
+	if len(m.aside) != max(0, limit) || m.failed == nil {
+		return fmt.Errorf("%d set aside of %d, and the row %v did not fail", len(m.aside), limit, m.Next())
+	}
+	return nil
+}
+
+// WantEachOnce holds the plain promise against the model itself: a row that was
+// there from the beginning, stayed where it was and was not set aside has been done
+// exactly once by a job that does every row.
+func (m *Model) WantEachOnce() error {
+	for _, r := range m.rows {
+		if m.Job.every && r.first && !m.isAside(r) && r.rewrites != 1 {
+			return fmt.Errorf("done %d times: %v", r.rewrites, r)
+		}
+	}
+	return nil
+}
+
+// WantTable compares all rows.
+func (m *Model) WantTable(db *sql.DB) error {
+	want := make(map[int]*Row, len(m.rows))
+	for _, r := range m.rows {
+		want[r.U] = r
+	}
+	err := each(db, "SELECT u, n, v, s, bad, coalesce(w, '') FROM t", func(scan scanner) error {
+		var r Row
+		var bad int64
+		if err := scan(&r.U, &r.N, &r.V, &r.Todo, &bad, &r.W); err != nil {
+			return err
+		}
+		r.Bad = bad != 0
+		w := want[r.U]
+		if w == nil {
+			return fmt.Errorf("row %d should not be there", r.U)
+		}
+		delete(want, r.U)
+		if r.N != w.N || r.V != w.V || r.Todo != w.Todo || r.Bad != w.Bad || r.W != w.W {
+			r.Key = w.Key
+			return fmt.Errorf("the table has %v, it should be %v", &r, w)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range want {
+		return fmt.Errorf("missing: %v", r)
+	}
+	return nil
+}
+
+// Insert adds a row whose key is free.
+func (m *Model) Insert(q Execer, r Row) error {
+	r.U, r.Bad = m.created, r.Bad && m.Failure.fails != nil
+	m.created++
+	if r.Bad {
+		r.N = 0 // see Failures
+	}
+	args := append(slices.Clone(r.Key), r.U, r.N, r.V, r.Todo, m.mark(&r))
+	_, err := q.Exec(fmt.Sprintf("INSERT INTO t (%s, u, n, v, s, bad) VALUES (%s?, ?, ?, ?, ?)",
+		m.Shape.names(), strings.Repeat("?, ", len(m.Shape.columns))), args...)
+	if err == nil {
+		m.add(&r)
+	}
+	return err
+}
+
+// Delete removes a row, unless a trigger would not have it.
+func (m *Model) Delete(q Execer, r *Row) error {
+	if r.Bad && m.Failure.deletes {
+		return nil
+	}
+	_, err := q.Exec("DELETE FROM t WHERE u = ?", r.U)
+	if err == nil {
+		m.remove(r)
+	}
+	return err
+}
+
+// Move gives a row another key, which is free.
+func (m *Model) Move(q Execer, r *Row, key []any) error {
+	columns := strings.ReplaceAll(m.Shape.names(), ",", " = ?,") + " = ?"
+	_, err := q.Exec("UPDATE t SET "+columns+" WHERE u = ?", append(slices.Clone(key), r.U)...)
+	if err == nil {
+		m.remove(r)
+		r.Key, r.first = key, false
+		m.add(r)
+	}
+	return err
+}
+
+// Change writes what live writes write.
+func (m *Model) Change(q Execer, r *Row, change func(*Row)) error {
+	after := *r
+	change(&after)
+	if after.Bad != r.Bad && (m.Failure.fails == nil || after.Bad && r.N != 0) || r.Bad && after.N != r.N {
+		return nil // a constraint or a trigger would not have it
+	}
+	statement := "UPDATE t SET v = ?, s = ?, bad = ?"
+	args := []any{after.V, after.Todo, m.mark(&after)}
+	if after.N != r.N {
+		statement, args = statement+", n = ?", append(args, after.N)
+	}
+	_, err := q.Exec(statement+" WHERE u = ?", append(args, r.U)...)
+	if err == nil {
+		*r = after
+	}
+	return err
+}
