@@ -162,9 +162,14 @@ func readFile(db *sql.DB) (f file, err error) {
 	if err = each(db, "SELECT what, u FROM rewrites", func(scan scanner) error {
 		var what string
 		var u int
-		err := scan(&what, &u)
+		if err := scan(&what, &u); err != nil {
+			return err
+		}
+		if f.rewrites[what] == nil {
+			return fmt.Errorf("a rewrite by %q", what)
+		}
 		f.rewrites[what][u]++
-		return err
+		return nil
 	}); err != nil {
 		return f, err
 	}

@@ -77,6 +77,7 @@ func mustRead(t testing.TB, path string) []byte {
 func (tr *trial) elsewhere() *trial {
 	other := *tr
 	other.path = filepath.Join(tr.t.TempDir(), "cut.db")
+	other.truth.Journal = other.journal()
 	return &other
 }
 
@@ -85,7 +86,12 @@ func (tr *trial) elsewhere() *trial {
 func (tr *trial) lose(im image) {
 	tr.t.Helper()
 	_ = os.Remove(tr.path + "-shm")
-	err := errors.Join(os.WriteFile(tr.path, im.db, 0o600), os.WriteFile(tr.path+"-wal", im.log, 0o600))
+	err := os.WriteFile(tr.path, im.db, 0o600)
+	if im.log == nil {
+		_ = os.Remove(tr.path + "-wal")
+	} else {
+		err = errors.Join(err, os.WriteFile(tr.path+"-wal", im.log, 0o600))
+	}
 	if err != nil {
 		tr.t.Fatal(err)
 	}
