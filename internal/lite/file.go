@@ -46,7 +46,8 @@ func Inspect(ctx context.Context, db *sql.DB) (File, error) {
 	if queryOnly || readOnly(conn) {
 		return f, fmt.Errorf("%w: %s; open it without mode=ro, immutable or query_only, and check the file's permissions", ErrReadOnly, f.Path)
 	}
-	if mode != "wal" && mode != "memory" {
+	inMemory := mode == "memory" && f.Path == "" // a file whose journal is in memory is torn by a kill
+	if mode != "wal" && !inMemory {
 		return f, fmt.Errorf("%w but %s: there every batch would block all readers; "+
 			"set it once with PRAGMA journal_mode=WAL (it persists): %s", ErrNotWAL, mode, f.Path)
 	}

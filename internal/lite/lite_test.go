@@ -466,10 +466,13 @@ func TestInspect(t *testing.T) {
 	if _, err := reader.Exec("CREATE TABLE x (a)"); err == nil {
 		t.Error("the reader can write")
 	}
-	rollback := open(t)
-	mustExec(t, rollback, "PRAGMA journal_mode = delete")
-	if _, err := lite.Inspect(t.Context(), rollback); !errors.Is(err, lite.ErrNotWAL) {
-		t.Errorf("rollback journal: %v", err)
+	for _, mode := range []string{"delete", "truncate", "persist", "memory", "off"} {
+		rollback := open(t)
+		mustExec(t, rollback, "PRAGMA journal_mode = delete")
+		mustExec(t, rollback, "PRAGMA journal_mode = "+mode)
+		if _, err := lite.Inspect(t.Context(), rollback); !errors.Is(err, lite.ErrNotWAL) {
+			t.Errorf("journal_mode %s: %v", mode, err)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func TestKilledAtWrites(t *testing.T) {
 		t.Run(fmt.Sprint("part_", part), func(t *testing.T) {
 			t.Parallel()
 			for n := 1 + part*step; n < most; n += parts * step {
-				tr := newTrial(t, subject, torture.Shapes[n%len(torture.Shapes)], 300, "-hold", "200us", "-full")
+				tr := newTrial(t, subject, torture.Shapes[n%len(torture.Shapes)], 300, "-hold", "200us", "-synchronous", "FULL")
 				killed, err := torture.Run(strace(t, tr.command(0), "", fmt.Sprintf("pwrite64:signal=SIGKILL:when=%d", n)))
 				if err != nil {
 					t.Fatalf("n %d: %v", n, err)
@@ -94,7 +94,7 @@ func TestFailingDisk(t *testing.T) {
 			name := fmt.Sprintf(c.name, n)
 			t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 				t.Parallel()
-				tr := newTrial(t, subject, torture.Shapes[0], 300, "-hold", "200us", "-full", "-max-live", "0")
+				tr := newTrial(t, subject, torture.Shapes[0], 300, "-hold", "200us", "-synchronous", "FULL", "-max-live", "0")
 				_, err := torture.Run(strace(t, tr.command(0), tr.path+"-wal", fmt.Sprintf(c.inject, n)))
 				tr.stands(name, err, c.says)
 			})

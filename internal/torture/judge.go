@@ -79,6 +79,38 @@ func Judge(path string, truth Truth) (Verdict, error) {
 	return v, nil
 }
 
+// JudgeHalf looks at a file whose jobs are not through, as a power cut may leave it:
+// whatever has been lost, rows and checkpoints must agree. It returns how many
+// rewrites are in the file.
+func JudgeHalf(path string) (rewrites int, v Verdict, err error) {
+	db, err := Open(path)
+	if err != nil {
+		return 0, v, err
+	}
+	defer db.Close()
+	f, err := readFile(db)
+	if err != nil {
+		return 0, v, err
+	}
+	v.Rows = len(f.rows)
+	for u, r := range f.rows {
+		n, m := f.rewrites["inc_n"][u], f.rewrites["inc_m"][u]
+		if n > 1 || m > 1 || r.n != before(u)+int64(n) || r.m != before(u)+int64(m) {
+			v.wrongf("row %d: counters %d and %d after %d and %d rewrites of %d", u, r.n, r.m, n, m, before(u))
+		}
+	}
+	for what, rows := range f.rewrites {
+		if changed := f.jobs[what].changed; changed != len(rows) {
+			v.wrongf("job %s counts %d changed; %d were rewritten", what, changed, len(rows))
+		}
+		rewrites += len(rows)
+	}
+	if f.integrity != "ok" {
+		v.wrongf("integrity_check: %s", f.integrity)
+	}
+	return rewrites, v, nil
+}
+
 // readJournal lists the rows whose insertion a live write was told is committed.
 // A kill in the middle of a line leaves one that was not.
 func readJournal(path string) (rows []int, err error) {
@@ -130,11 +162,23 @@ func readFile(db *sql.DB) (f file, err error) {
 	if err = each(db, "SELECT what, u FROM rewrites", func(scan scanner) error {
 		var what string
 		var u int
-		err := scan(&what, &u)
+		if err := scan(&what, &u); err != nil {
+			return err
+		}
+		if f.rewrites[what] == nil {
+			return fmt.Errorf("a rewrite by %q", what)
+		}
 		f.rewrites[what][u]++
-		return err
+		return nil
 	}); err != nil {
 		return f, err
+	}
+	var known bool
+	if err = db.QueryRow("SELECT count(*) > 0 FROM sqlite_schema WHERE name = '_async_migration_checkpoints'").Scan(&known); err != nil {
+		return f, err
+	}
+	if !known {
+		return f, db.QueryRow("PRAGMA integrity_check").Scan(&f.integrity)
 	}
 	if err = each(db, `SELECT name, phase, coalesce(status, ''), rows_scanned, rows_changed, rows_quarantined
 		FROM _async_migration_checkpoints LEFT JOIN _async_migrations USING (name)`, func(scan scanner) error {

@@ -10,7 +10,7 @@ torture = go test -count=1 -v -timeout 2h ./internal/torture
 figures = sed -uE '/^ *(=== |--- PASS: .*\/)/d; s/^--- PASS: (\w+) .*/ok  \1/; s/^ +\w+\.go:[0-9]+: /    /'
 
 crash: ## kill at every failpoint and at random, cut the power, plant bugs; some 10 minutes
-	@$(torture) -run 'TestKilledAtEvery|TestRandomKills|TestPlanted|TestStoppedOwner|TestPowerCut' -args -full | $(figures)
+	@$(torture) -run 'TestKilledAtEvery|TestRandomKills|TestPlanted|TestStoppedOwner|TestPowerCut|TestBlackout' -args -full | $(figures)
 
 faults: ## disks that fail, are full or are torn away in the middle of a write
 	@$(torture) -run 'TestKilledAtWrites|TestFailingDisk|TestSmallDisk|TestFullDatabase|TestLittleFreeSpace' -args -full | $(figures)

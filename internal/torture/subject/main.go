@@ -21,11 +21,12 @@ import (
 
 type config struct {
 	path, journal, shape, jobs string
+	synchronous                string
 	live, maxLive, standAt     int
 	ingest, maxPages           int
 	minFree                    int64
 	hold                       time.Duration
-	sole, start, full, verbose bool
+	sole, start, verbose       bool
 }
 
 func main() {
@@ -43,7 +44,7 @@ func main() {
 	flag.DurationVar(&c.hold, "hold", 0, "target hold and quiet hold")
 	flag.BoolVar(&c.sole, "sole", true, "engine.Config.SoleProcess")
 	flag.BoolVar(&c.start, "start", false, "start the jobs in the background and wait for the ledger, as services do")
-	flag.BoolVar(&c.full, "full", false, "synchronous=FULL instead of NORMAL")
+	flag.StringVar(&c.synchronous, "synchronous", "NORMAL", "PRAGMA synchronous")
 	flag.BoolVar(&c.verbose, "v", false, "log")
 	flag.Parse()
 	if err := run(c); err != nil {
@@ -60,10 +61,8 @@ func run(c config) error {
 		return err
 	}
 	defer db.Close()
-	if c.full {
-		if _, err := db.Exec("PRAGMA synchronous = FULL"); err != nil {
-			return err
-		}
+	if _, err := db.Exec("PRAGMA synchronous = " + c.synchronous); err != nil {
+		return err
 	}
 	if c.maxPages > 0 {
 		if err := limit(db, c.maxPages); err != nil {
