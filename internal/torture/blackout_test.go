@@ -1,11 +1,9 @@
 package torture_test
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -190,9 +188,6 @@ func (b *blackout) missing(t *testing.T, tr *trial, acked []int) (wrong []string
 func (b *blackout) goOn(t *testing.T, tr *trial, where string) {
 	t.Helper()
 	b.started++
-	if err := os.Remove(tr.journal()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
-	}
 	killed, err := torture.Run(tr.command(1))
 	verdict := tr.judge()
 	switch {
