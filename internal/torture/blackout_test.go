@@ -23,7 +23,7 @@ func TestBlackout(t *testing.T) {
 	wantStrace(t)
 	cuts, rows := 120, 100
 	if *full {
-		cuts, rows = 5000, 300
+		cuts, rows = 2000, 200
 	}
 	for _, c := range []struct {
 		level        string
