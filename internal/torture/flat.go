@@ -59,9 +59,9 @@ func NotFlat(samples []Sample) (grown []string) {
 	rss := func(s Sample) int64 { return s.RSS }
 	was := median(all(early, rss))
 	atMost("RSS", was, median(all(late, rss)), was/10+2*mib)
-	size := func(s Sample) int64 { return s.WAL }
-	was = slices.Max(all(early, size))
-	atMost("size of the log", was, slices.Max(all(late, size)), was/4)
+	// The log's file is as long as the log has ever been. What the engine keeps it
+	// below is 8 MiB; a machine that stalls lets live writes pile up on top.
+	atMost("size of the log", 8*mib, samples[len(samples)-1].WAL, 8*mib)
 	db := func(s Sample) int64 { return s.DB }
 	was = slices.Max(all(early, db))
 	atMost("size of the database", was, slices.Max(all(late, db)), was/4+mib/2)

@@ -72,6 +72,14 @@ var (
 	}}}
 )
 
+// KeeperDoesNotSync takes a power cut: the log is begun anew while what was in it
+// has not reached the disk.
+var KeeperDoesNotSync = Bug{"WAL checkpoints that are not synced", []Edit{{
+	File: "internal/lite/file.go",
+	Old:  "synchronous(%d)\", synchronous)",
+	New:  "synchronous(%d)\", 0*synchronous)",
+}}}
+
 // CrashBugs are those that kills alone bring to light, RowBugs those that a row
 // that fails does. RunIDNotChecked takes a rival.
 var (

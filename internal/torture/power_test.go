@@ -73,23 +73,21 @@ func mustRead(t testing.TB, path string) []byte {
 	return data
 }
 
-// elsewhere is the same trial on a file of another name: the first is still open.
+// elsewhere is the same trial on a file in a directory of its own: the first is
+// still open.
 func (tr *trial) elsewhere() *trial {
 	other := *tr
-	other.path = filepath.Join(tr.t.TempDir(), "cut.db")
+	other.path = filepath.Join(tr.t.TempDir(), "cut", "test.db")
 	other.truth.Journal = other.journal()
 	return &other
 }
 
-// lose is what a power cut left of the log: of what had not been synced some is
-// there and some is not, in any order.
+// lose is what a power cut left, and nothing besides.
 func (tr *trial) lose(im image) {
 	tr.t.Helper()
-	_ = os.Remove(tr.path + "-shm")
-	err := os.WriteFile(tr.path, im.db, 0o600)
-	if im.log == nil {
-		_ = os.Remove(tr.path + "-wal")
-	} else {
+	dir := filepath.Dir(tr.path)
+	err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700), os.WriteFile(tr.path, im.db, 0o600))
+	if im.log != nil {
 		err = errors.Join(err, os.WriteFile(tr.path+"-wal", im.log, 0o600))
 	}
 	if err != nil {

@@ -112,6 +112,7 @@ func TestVacuumBetweenBatches(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantEachOnce(t, db, rows/2)
+			t.Logf("%d VACUUMs between batches; %d rows, each done once", vacuums, rows/2)
 			if vacuums == 0 {
 				t.Error("no VACUUM")
 			}
@@ -235,6 +236,7 @@ func TestSchemaChangedWhilePaused(t *testing.T) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 			wantEachOnce(t, db, rows)
+			t.Logf("went on; %d rows, each done once", rows)
 		})
 	}
 }
