@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -51,8 +52,8 @@ func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) err
 	if t.TargetHold != 0 && (t.TargetHold < 100*time.Microsecond || t.TargetHold > time.Second) {
 		return fmt.Errorf("%w: TargetHold %v is not within 100µs and 1s", ErrConfig, t.TargetHold)
 	}
-	if _, err := throttle.NewLimiter(max(0, t.MaxRate)); err != nil {
-		return fmt.Errorf("%w: MaxRate: %w", ErrConfig, err)
+	if math.IsNaN(t.MaxRate) || math.IsInf(t.MaxRate, 0) {
+		return fmt.Errorf("%w: MaxRate %v is no number of rows a second", ErrConfig, t.MaxRate)
 	}
 	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
 		if err := unended(ctx, c, name); err != nil {
