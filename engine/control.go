@@ -17,7 +17,7 @@ import (
 
 // Pause asks whoever runs the job, in this process or another, now or after a
 // restart, to stop working until Resume. It returns once the request is stored;
-// the job heeds it before its next batch.
+// the job finds it with the next batch that it saves, and heeds it after that.
 func (e *Engine) Pause(ctx context.Context, name, why string) error {
 	return e.ask(ctx, name, checkpoint.Pause, why)
 }
@@ -28,8 +28,8 @@ func (e *Engine) Resume(ctx context.Context, name, why string) error {
 }
 
 // Cancel ends the job for good: only Retry runs it again. Rows already rewritten
-// stay so. If nobody runs the job it is cancelled at once, otherwise before its
-// next batch.
+// stay so. If nobody runs the job it is cancelled at once, otherwise after
+// the next batch that it saves.
 func (e *Engine) Cancel(ctx context.Context, name, why string) error {
 	if err := e.ask(ctx, name, checkpoint.Cancel, why); err != nil {
 		return err

@@ -86,6 +86,9 @@ func anyNumber(rt *rapid.T) uint64 {
 	return rapid.Uint64().Draw(rt, "any")
 }
 
+// modelChecks is how many plays an ordinary run has: a few seconds.
+var modelChecks = 120
+
 // TestModel has the engine and a model in memory play the same: a random job on a
 // random table, live writes of all kinds between its batches, pauses, tunes,
 // cancels, interruptions, crashes and rivals. After every hold the table and the
@@ -93,13 +96,13 @@ func anyNumber(rt *rapid.T) uint64 {
 // drawn, so the sizes of the batches depend on nothing else.
 //
 // A crash is a copy of the files, taken between two batches or in the middle of
-// one, that the next run goes on with.
+// one, that the next run goes on with. Planted and caught: see
+// TestPlantedModelBugs.
 func TestModel(t *testing.T) {
-	checks := 120
 	if *full {
-		checks = 5000
+		modelChecks = 5000
 	}
-	setRapid(t, checks)
+	setRapid(t, modelChecks)
 	dir, total, began := t.TempDir(), figures{}, time.Now()
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(anyPlay(rt), dir)

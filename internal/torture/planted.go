@@ -80,6 +80,67 @@ var KeeperDoesNotSync = Bug{"WAL checkpoints that are not synced", []Edit{{
 	New:  "synchronous(%d)\", 0*synchronous)",
 }}}
 
+// Bugs of the kind that live writes bring to light.
+var (
+	CursorTooFar = Bug{"cursor saved one row too far", []Edit{{
+		File: "engine/batch.go",
+		Old:  "\t\tout.Rows, out.end = stretch.Rows, stretch.End\n",
+		New: `		out.Rows, out.end = stretch.Rows, stretch.End
+		if further, ok, err := r.table.Key.Next(ctx, c, r.cursor, bound, n+1); ok && err == nil {
+			out.end = further.End
+		}
+`,
+	}}}
+	ResultsByOneValue = Bug{"a transform's result looked up by one of the values read", []Edit{{
+		File: "internal/rowfunc/rowfunc.go",
+		Old:  "\tfor i, a := range args {\n\t\tvar equal bool",
+		New:  "\tfor i, a := range args[:1] {\n\t\tvar equal bool",
+	}}}
+	QuarantineUnseen = Bug{"a row set aside without a look whether it is still the next", []Edit{{
+		File: "engine/batch.go",
+		Old:  "if !slices.Equal(next.End, out.end) {",
+		New:  "if !slices.Equal(next.End, out.end) && false {",
+	}}}
+	QuarantineAtBound = Bug{"a row set aside under the place where its batch ended", []Edit{{
+		File: "engine/batch.go",
+		Old:  "if out.Asked > 1 {",
+		New:  "if out.Rows > 1 {",
+	}, {
+		File: "engine/batch.go",
+		Old:  "if !slices.Equal(next.End, out.end) {",
+		New:  "if !slices.Equal(next.End, out.end) && false {",
+	}}}
+	RequestDropped = Bug{"a pause not heard while rows are set aside", []Edit{{
+		File: "engine/batch.go",
+		Old:  "r.cp, r.cursor, r.request = cp, out.end, request",
+		New:  "r.cp, r.cursor, _ = cp, out.end, request",
+	}}}
+	ConditionFirst = Bug{"the condition tested on rows beyond the batch", []Edit{{
+		File: "internal/lite/statement.go",
+		Old:  `return s.head + " WHERE " + r.where.sql + " AND (" + s.cond + "\n)", s.Args`,
+		New:  `return s.head + " WHERE (" + s.cond + "\n) AND " + r.where.sql, s.Args`,
+	}}}
+	SecondPassOverAll = Bug{"a second pass over rows that are done", []Edit{{
+		File: "engine/run.go",
+		Old:  "where = and(where, r.spec.Todo, r.table.Key.NotAt(aside))",
+		New:  "where = and(where, r.table.Key.NotAt(aside))",
+	}}}
+	BoundForgotten = Bug{"the walk does not end where it was to end when the job began", []Edit{{
+		File: "engine/run.go",
+		Old:  "{{&r.lower, cp.Lower}, {&r.upper, cp.Upper}, {&r.cursor, cp.Cursor}} {",
+		New:  "{{&r.lower, cp.Lower}, {&r.upper, cp.Upper}, {&r.cursor, cp.Cursor}} {\n\t\tif place.to == &r.upper {\n\t\t\t_, last, err := r.table.Key.Bounds(context.Background(), q.(lite.Querier))\n\t\t\tif err != nil {\n\t\t\t\treturn err\n\t\t\t}\n\t\t\tr.upper = last\n\t\t\tcontinue\n\t\t}",
+	}}}
+	InterruptionFails = Bug{"an interruption while it verifies recorded as a failure", []Edit{{
+		File: "engine/run.go",
+		Old:  "if ctx.Err() != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, ErrInterrupted) {",
+		New:  "if false {",
+	}}}
+)
+
+// ModelBugs are those that a model must catch.
+var ModelBugs = []Bug{CursorNotSaved, BoundaryIncluded, CursorIgnored, CheckpointBeforeData, RunIDNotChecked, CursorTooFar, ResultsByOneValue,
+	QuarantineUnseen, QuarantineAtBound, RequestDropped, ConditionFirst, SecondPassOverAll, BoundForgotten, InterruptionFails}
+
 // CrashBugs are those that kills alone bring to light, RowBugs those that a row
 // that fails does. RunIDNotChecked takes a rival.
 var (

@@ -2,7 +2,9 @@ package torture_test
 
 import (
 	"errors"
+	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/chunkfill/chunkfill/internal/torture"
@@ -15,6 +17,30 @@ func TestPlantedBugs(t *testing.T) {
 		t.Run(bug.Name, func(t *testing.T) {
 			t.Parallel()
 			wantCaught(t, bug, sweep(t, build(t, bug)))
+		})
+	}
+}
+
+// TestPlantedModelBugs plays TestModel with one bug each in the library and wants it
+// to fail. Each takes a build, so it is for a full sweep.
+func TestPlantedModelBugs(t *testing.T) {
+	if !*full {
+		t.Skip("in a full sweep")
+	}
+	for _, bug := range torture.ModelBugs {
+		t.Run(bug.Name, func(t *testing.T) {
+			overlay, err := torture.Overlay(t.TempDir(), bug.Edits...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "^TestModel$", ".",
+				"-rapid.checks=12000", "-rapid.shrinktime=1s").CombinedOutput()
+			_, caught, found := strings.Cut(string(out), "[rapid] failed ")
+			if err == nil || !found {
+				t.Fatalf("not caught: %v\n%s", err, out)
+			}
+			caught, _, _ = strings.Cut(caught, "\n")
+			t.Log("caught " + caught)
 		})
 	}
 }

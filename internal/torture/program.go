@@ -29,7 +29,7 @@ func Build(dir, name string, edits ...Edit) (program string, err error) {
 	program = filepath.Join(dir, name)
 	args := []string{"build", "-tags", "chunkfill_failpoints", "-o", program}
 	if len(edits) > 0 {
-		overlay, err := writeOverlay(dir, edits)
+		overlay, err := Overlay(dir, edits...)
 		if err != nil {
 			return "", err
 		}
@@ -48,8 +48,8 @@ type Edit struct {
 	Old, New string
 }
 
-// writeOverlay edits copies, and has the go command build with them.
-func writeOverlay(dir string, edits []Edit) (string, error) {
+// Overlay edits copies in dir and returns what has the go command build with them.
+func Overlay(dir string, edits ...Edit) (string, error) {
 	edited := map[string]string{} // file from the root: its text
 	for _, e := range edits {
 		if err := e.apply(edited); err != nil {
