@@ -53,7 +53,7 @@ func TestBlackout(t *testing.T) {
 	}
 	t.Run("planted", func(t *testing.T) {
 		t.Parallel()
-		b := cutPower(t, build(t, torture.KeeperDoesNotSync), "NORMAL", 100, cuts)
+		b := cutPower(t, build(t, torture.KeeperDoesNotSync), "NORMAL", 100, 120)
 		wantCaught(t, torture.KeeperDoesNotSync, b.example["whole"])
 	})
 }
@@ -148,7 +148,7 @@ func (b *blackout) cut(t *testing.T, tr *trial, d *disk, i int, f fate) {
 	db, log := d.cut(b.rng, b.tr.path, keep), d.cut(b.rng, b.tr.path+"-wal", keep)
 	tr.lose(image{db, log})
 	where := fmt.Sprintf("cut after call %d with %v, %s reached the disk", i, d, f.name)
-	_, verdict, err := torture.JudgeHalf(tr.path)
+	_, verdict, err := torture.JudgeHalf(tr.path, tr.rows)
 	if err != nil {
 		verdict.Wrong = append(verdict.Wrong, err.Error())
 	}

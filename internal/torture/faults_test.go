@@ -94,8 +94,11 @@ func TestFailingDisk(t *testing.T) {
 			name := fmt.Sprintf(c.name, n)
 			t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 				t.Parallel()
-				tr := newTrial(t, subject, torture.Shapes[0], 300, "-hold", "200us", "-synchronous", "FULL", "-max-live", "0")
+				tr := newTrial(t, subject, torture.Shapes[0], 300, "-hold", "100us", "-synchronous", "FULL", "-max-live", "0")
 				_, err := torture.Run(strace(t, tr.command(0), tr.path+"-wal", fmt.Sprintf(c.inject, n)))
+				if err == nil && *full {
+					t.Skipf("%s: the program had come to its end before", name)
+				}
 				tr.stands(name, err, c.says)
 			})
 		}

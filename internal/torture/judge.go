@@ -80,9 +80,9 @@ func Judge(path string, truth Truth) (Verdict, error) {
 }
 
 // JudgeHalf looks at a file whose jobs are not through, as a power cut may leave it:
-// whatever has been lost, rows and checkpoints must agree. It returns how many
-// rewrites are in the file.
-func JudgeHalf(path string) (rewrites int, v Verdict, err error) {
+// whatever has been lost, rows and checkpoints must agree. Rows 0 to rows-1 were
+// there before. It returns how many rewrites are in the file.
+func JudgeHalf(path string, rows int) (rewrites int, v Verdict, err error) {
 	db, err := Open(path)
 	if err != nil {
 		return 0, v, err
@@ -93,17 +93,22 @@ func JudgeHalf(path string) (rewrites int, v Verdict, err error) {
 		return 0, v, err
 	}
 	v.Rows = len(f.rows)
+	for u := range rows {
+		if _, there := f.rows[u]; there == (f.rewrites["purge"][u] > 0) {
+			v.wrongf("row %d: there %v, deleted %d times", u, there, f.rewrites["purge"][u])
+		}
+	}
 	for u, r := range f.rows {
 		n, m := f.rewrites["inc_n"][u], f.rewrites["inc_m"][u]
 		if n > 1 || m > 1 || r.n != before(u)+int64(n) || r.m != before(u)+int64(m) {
 			v.wrongf("row %d: counters %d and %d after %d and %d rewrites of %d", u, r.n, r.m, n, m, before(u))
 		}
 	}
-	for what, rows := range f.rewrites {
-		if changed := f.jobs[what].changed; changed != len(rows) {
-			v.wrongf("job %s counts %d changed; %d were rewritten", what, changed, len(rows))
+	for what, done := range f.rewrites {
+		if changed := f.jobs[what].changed; changed != len(done) {
+			v.wrongf("job %s counts %d changed; %d were rewritten", what, changed, len(done))
 		}
-		rewrites += len(rows)
+		rewrites += len(done)
 	}
 	if f.integrity != "ok" {
 		v.wrongf("integrity_check: %s", f.integrity)

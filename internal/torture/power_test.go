@@ -98,7 +98,7 @@ func (tr *trial) lose(im image) {
 // half looks at what is left and returns how many rewrites there are.
 func (tr *trial) half() (rewrites int, wrong []string) {
 	tr.t.Helper()
-	rewrites, verdict, err := torture.JudgeHalf(tr.path)
+	rewrites, verdict, err := torture.JudgeHalf(tr.path, tr.rows)
 	if err != nil {
 		tr.t.Fatal(err)
 	}
