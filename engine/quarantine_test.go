@@ -100,7 +100,7 @@ func TestInterruptAnywhere(t *testing.T) {
 		Where: "v IS NULL", Todo: "v IS NULL"}
 	phases := map[checkpoint.Phase]int{}
 	for stop := 1; ; stop++ {
-		db := open(t, numbers(200)...)
+		db := open(t, numbers(40)...)
 		ctx, cancel := context.WithCancel(t.Context())
 		cfg, holds := sole, 0
 		var phase checkpoint.Phase
@@ -127,7 +127,7 @@ func TestInterruptAnywhere(t *testing.T) {
 		if _, err := newEngine(t, db, sole).Run(t.Context(), job); err != nil {
 			t.Error(err)
 		}
-		wantEachOnce(t, db, 200)
+		wantEachOnce(t, db, 40)
 	}
 	if phases[checkpoint.Verifying] == 0 { // how many holds come before it differs from run to run
 		t.Errorf("phases %v", phases)

@@ -20,8 +20,9 @@ import (
 // Planted and caught: NORMAL held to what FULL promises, OFF to what NORMAL does,
 // and a connection for WAL checkpoints that does not sync as the host's does.
 func TestBlackout(t *testing.T) {
+	sweeping(t)
 	wantStrace(t)
-	cuts, rows := 120, 100
+	cuts, rows := 60, 100
 	if *full {
 		cuts, rows = 2000, 200
 	}

@@ -22,6 +22,17 @@ var (
 	seed  = flag.Uint64("seed", 0, "try this one seed alone")
 )
 
+// sweeps says whether tests run that are nothing but programs in processes of their
+// own; under the race detector they do not.
+var sweeps = true
+
+func sweeping(t *testing.T) {
+	t.Helper()
+	if !sweeps {
+		t.Skip("runs without the race detector")
+	}
+}
+
 // FailpointKillAt and FailpointTrace are what package failpoint reads when it is
 // built with its tag, which these tests are not.
 const (
@@ -175,9 +186,10 @@ func nameOf(names []string, k int) string {
 
 // TestKilledAtEveryFailpoint kills the program at the k-th failpoint, for every k,
 // starts it again and lets the judge look at the file. Outside a full sweep it
-// takes one kind of key and every third k.
+// takes one kind of key and every fifth k.
 func TestKilledAtEveryFailpoint(t *testing.T) {
-	shapes, rows, step := torture.Shapes[:1], 60, 3
+	sweeping(t)
+	shapes, rows, step := torture.Shapes[:1], 60, 5
 	if *full {
 		shapes, rows, step = torture.Shapes, 150, 1
 	}
@@ -213,6 +225,7 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 // TestRandomKills kills a random program on a random table at random failpoints,
 // again and again. Give -seed to see one again.
 func TestRandomKills(t *testing.T) {
+	sweeping(t)
 	first, last := uint64(1), uint64(6)
 	if *full {
 		last = *seeds

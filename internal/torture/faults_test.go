@@ -44,8 +44,9 @@ func wantStrace(t testing.TB) {
 // TestKilledAtWrites kills the program at the n-th write to the log or to the
 // database, so in the middle of what a commit or a WAL checkpoint writes.
 func TestKilledAtWrites(t *testing.T) {
+	sweeping(t)
 	wantStrace(t)
-	step, parts, most := 23, 1, 200
+	step, parts, most := 40, 1, 200
 	if *full {
 		step, parts, most = 7, 2, math.MaxInt
 	}
@@ -78,6 +79,7 @@ func TestKilledAtWrites(t *testing.T) {
 // TestFailingDisk has system calls on the log fail. The program ends with an error
 // that says so, the job's last good batch stands, and the next start finishes.
 func TestFailingDisk(t *testing.T) {
+	sweeping(t)
 	wantStrace(t)
 	for _, c := range []struct{ name, inject, says string }{
 		{"EIO on the %dth fsync", "fsync,fdatasync:error=EIO:when=%d", "disk I/O error"},
@@ -144,6 +146,7 @@ func firstLine(err error) string {
 // TestSmallDisk runs on a file system of a few megabytes that something else
 // fills up; what SQLite then fails with comes at COMMIT.
 func TestSmallDisk(t *testing.T) {
+	sweeping(t)
 	dir := smallDisk(t, "16m")
 	tr := trialIn(t, dir, subject, torture.Shapes[0], 500, "-hold", "200us", "-max-live", "0", "-min-free", "-1", "-stand-at", "3")
 	p := begin(t, tr.command(0))
@@ -162,6 +165,7 @@ func TestSmallDisk(t *testing.T) {
 // TestFullDatabase gives SQLite a limit on pages, which a batch runs into before
 // its COMMIT.
 func TestFullDatabase(t *testing.T) {
+	sweeping(t)
 	for _, pages := range []int{1, 5, 15, 30} {
 		tr := newTrial(t, subject, torture.Shapes[0], 2000, "-max-live", "0")
 		first := tr.command(0)

@@ -13,6 +13,7 @@ import (
 // TestPlantedBugs builds the program with one bug each and wants the harness to
 // catch it. A harness that cannot fail proves nothing.
 func TestPlantedBugs(t *testing.T) {
+	sweeping(t)
 	for _, bug := range torture.CrashBugs {
 		t.Run(bug.Name, func(t *testing.T) {
 			t.Parallel()
@@ -49,6 +50,7 @@ func TestPlantedModelBugs(t *testing.T) {
 // row on which a trigger raises ROLLBACK to bring it to light. The program as it is
 // must come through.
 func TestPlantedRowBugs(t *testing.T) {
+	sweeping(t)
 	if complaint := sweepBadRows(t, subject); complaint != "" {
 		t.Errorf("the program as it is: %s", complaint)
 	} else {

@@ -111,6 +111,7 @@ func (tr *trial) half() (rewrites int, wrong []string) {
 // state after some batch: rows and checkpoint of one transaction are both there or
 // both gone. The next start finishes the job, and no row is done twice.
 func TestPowerCut(t *testing.T) {
+	sweeping(t)
 	shapes, step, finish := torture.Shapes[:1], 3, 60
 	if *full {
 		shapes, step, finish = torture.Shapes, 1, 10

@@ -20,6 +20,7 @@ var soakFor = flag.Duration("soak", 8*time.Second, "how long TestSoak runs")
 // it holds to stay as it is: see NotFlat. Planted and caught: see
 // TestPlantedLeaks.
 func TestSoak(t *testing.T) {
+	sweeping(t)
 	program, err := torture.Build(t.TempDir(), torture.Soak)
 	if err != nil {
 		t.Fatal(err)
@@ -41,6 +42,7 @@ func TestSoak(t *testing.T) {
 
 // TestPlantedLeaks wants a soak to notice what is left behind by each job.
 func TestPlantedLeaks(t *testing.T) {
+	sweeping(t)
 	for _, bug := range torture.LeakBugs {
 		t.Run(bug.Name, func(t *testing.T) {
 			t.Parallel()
