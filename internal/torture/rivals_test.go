@@ -145,6 +145,7 @@ func stoppedOwner(t *testing.T, program string, done bool) (*trial, error) {
 // TestAnotherProcessWritesAllTheTime: neither it nor the live writes of the job's
 // own process see BUSY or wait for long.
 func TestAnotherProcessWritesAllTheTime(t *testing.T) {
+	sweeping(t)
 	tr := newTrial(t, subject, torture.Shapes[0], 60_000, "-live", "0", "-sole=false", "-ingest", "200")
 	other := tr.command(0)
 	other.Args = append(other.Args, "-jobs", "")

@@ -93,7 +93,7 @@ func TestVacuumBetweenBatches(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no sqlite3 shell on this machine")
 	}
-	const rows = 2000
+	const rows = 1000
 	for _, shape := range torture.Shapes {
 		t.Run(shape.Name, func(t *testing.T) {
 			db, path := openShape(t, shape, rows)
