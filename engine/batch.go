@@ -32,9 +32,9 @@ func (r *runner) walk(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n, size := r.size()
+		n, step, size := r.size()
 		before := r.last.Log
-		out, err := r.batch(ctx, bound, n)
+		out, err := r.batch(ctx, bound, n, step)
 		if err != nil {
 			if err = r.failed(ctx, out, err); err != nil {
 				return err
@@ -65,31 +65,26 @@ func (r *runner) bound(ctx context.Context) (lite.Pos, error) {
 	return bound, interrupted(err)
 }
 
-// size decides how many rows the next batch has.
-func (r *runner) size() (int, throttle.Size) {
-	size := r.sizer.Next(time.Now())
-	return max(1, min(r.bisect.size(size.Rows), r.limiter.MaxRows())), size
+// size decides how many rows the next batch has, and how many of them a step.
+func (r *runner) size() (n, step int, size throttle.Size) {
+	size = r.sizer.Next(time.Now())
+	n = max(1, min(r.bisect.size(size.Rows), r.limiter.MaxRows()))
+	step = max(1, int(float64(size.Rows)*float64(r.step)/float64(size.Target)))
+	return n, step, size
 }
 
-// batch rewrites the next n rows: boundary, rows and checkpoint in one
+// batch rewrites up to n of the next rows: boundary, rows and checkpoint in one
 // transaction, all or nothing.
-func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, error) {
-	out := outcome{Batch: throttle.Batch{Asked: n}}
+func (r *runner) batch(ctx context.Context, bound lite.Pos, n, step int) (outcome, error) {
+	out := outcome{Batch: throttle.Batch{Asked: n}, end: r.cursor}
 	var cp checkpoint.Checkpoint
-	var waiters int64
 	timing, err := r.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) (err error) {
-		waiters = r.e.db.Stats().WaitCount // those that queue from here on wait for us
 		if err := r.sameTable(ctx, c); err != nil {
 			return err
 		}
-		stretch, ok, err := r.table.Key.Next(ctx, c, r.cursor, bound, n)
-		if err != nil || !ok {
-			out.none = err == nil
+		err = lite.Guarded(ctx, c, func() error { return r.rewrite(ctx, c, bound, step, &out) })
+		if err != nil || out.none {
 			return err
-		}
-		out.Rows, out.end = stretch.Rows, stretch.End
-		if err := lite.Guarded(ctx, c, func() error { return r.apply(ctx, c, stretch, &out) }); err != nil {
-			return &rowError{err}
 		}
 		cp = r.advanced(out)
 		out.request, err = checkpoint.SaveTx(ctx, c, cp, time.Now())
@@ -99,7 +94,7 @@ func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, err
 		return r.sample(ctx, c, cp)
 	})
 	out.timing, out.Hold = timing, timing.Held
-	out.Waited = r.e.db.Stats().WaitCount > waiters || r.live() > 0
+	out.Waited = r.writer.Queued() || r.live() > 0
 	if !out.none {
 		r.report(HoldBatch, out.Rows, out.Changed, timing)
 	}
@@ -131,15 +126,39 @@ func (r *runner) sameTable(ctx context.Context, q lite.Querier) error {
 	return nil
 }
 
-func (r *runner) apply(ctx context.Context, c lite.Querier, stretch lite.Range, out *outcome) (err error) {
+// rewrite takes the rows of a batch a step at a time. When a live write comes to
+// wait, the batch ends there: the write gets in within a step and a commit. While
+// none does, the transaction goes on, and more rows share what it costs.
+func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, step int, out *outcome) error {
+	for out.Rows < out.Asked {
+		stretch, ok, err := r.table.Key.Next(ctx, c, out.end, bound, min(step, out.Asked-out.Rows))
+		if err != nil || !ok {
+			out.none = err == nil && out.Rows == 0
+			return err
+		}
+		out.Rows, out.end = out.Rows+stretch.Rows, stretch.End
+		changed, err := r.apply(ctx, c, stretch)
+		if err != nil {
+			return &rowError{err}
+		}
+		out.Changed += changed
+		r.breathe()
+		if r.writer.Queued() || r.gauge() > 0 {
+			out.Asked = out.Rows // so that it tells the sizer what rows cost, not what size to grow from
+		}
+	}
+	return nil
+}
+
+func (r *runner) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (changed int, err error) {
 	failpoint.Hit("before apply")
 	stmt := r.stmt
 	if !r.ahead.maySkip() {
 		stmt = r.brief
 	}
-	out.Changed, err = stmt.Run(ctx, c, stretch)
+	changed, err = stmt.Run(ctx, c, stretch)
 	failpoint.Hit("after apply")
-	return err
+	return changed, err
 }
 
 // advanced is the checkpoint after a batch.

@@ -52,11 +52,14 @@ type Config struct {
 	// see how many queue behind one another. Called from one goroutine a job, often.
 	LiveWriters func() int
 
-	// TargetHold is how long the writer is held at most, about, while live writes
-	// wait. Default 2ms, 100µs to 1s.
+	// TargetHold is about how long a live write has to wait for the job. A batch looks
+	// every half of that who waits, in the pool or by LiveWriters, and ends if
+	// somebody does. Those of other processes cannot be seen: with them it is also how
+	// long the writer is held. Default 2ms, 100µs to 1s.
 	TargetHold time.Duration
-	// QuietHold is the same for times when nobody has waited for a second. Default
-	// 20ms, or 5ms where another process may write; TargetHold to 1s.
+	// QuietHold is how long the writer is held when nobody waits; where others may
+	// write, when nobody has waited for a second. Default 20ms, or 5ms where others
+	// may write; TargetHold to 1s.
 	QuietHold time.Duration
 	// MaxRate caps rows a second. Default 0: no cap.
 	MaxRate float64

@@ -58,8 +58,18 @@ func (r *runner) tune(t checkpoint.Tuning) {
 	case t.MaxRate < 0:
 		rate = 0
 	}
-	r.sizer.SetTargets(target, quiet)
+	r.aim(target, quiet)
 	_ = r.limiter.SetRate(rate) // checked by whoever tuned it
+}
+
+// aim sets how long the writer is held. Where the pool shows that a live write
+// waits, a batch may be long: it ends when one does.
+func (r *runner) aim(target, quiet time.Duration) {
+	r.step = target / 2
+	if r.e.cfg.SoleProcess {
+		target = quiet
+	}
+	r.sizer.SetTargets(target, quiet)
 }
 
 // paused waits until somebody resumes or cancels the job.
@@ -240,9 +250,17 @@ func (r *runner) isQuiet() bool {
 // live is how many live writes are under way or waiting, as far as can be seen.
 func (r *runner) live() int {
 	if r.e.cfg.LiveWriters != nil {
-		return r.e.cfg.LiveWriters()
+		return r.gauge()
 	}
 	return r.poolInUse()
+}
+
+// gauge is what the host says of its live writes, 0 if it says nothing.
+func (r *runner) gauge() int {
+	if r.e.cfg.LiveWriters == nil {
+		return 0
+	}
+	return r.e.cfg.LiveWriters()
 }
 
 // poolInUse is 1 while somebody has the pool's one connection. A larger pool does

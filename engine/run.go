@@ -46,6 +46,8 @@ type runner struct {
 	guard   throttle.Guard
 	upkeep  upkeep
 	bisect  bisection
+	step    time.Duration // how long a batch goes on before it looks who waits
+	breath  breath
 	busy    int // attempts in a row that found the database busy
 	knocked time.Time
 	sampled time.Time
@@ -64,6 +66,7 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 		return err
 	}
 	defer closeCalls(r.calls)
+	defer r.breath.close()
 	if err := r.take(ctx); err != nil {
 		return stopped(ctx, err)
 	}
@@ -96,11 +99,12 @@ func (e *Engine) newRunner(p plan) (*runner, error) {
 	r := &runner{
 		plan: p, e: e, writer: e.newWriter(), log: e.log.With("migration", p.spec.Name, "table", p.spec.Table),
 		calls: p.open(), limiter: limiter, window: window,
-		sizer:  throttle.NewSizer(throttle.SizerConfig{ContendedHold: e.cfg.TargetHold, QuietHold: e.cfg.QuietHold}),
+		sizer:  throttle.NewSizer(throttle.SizerConfig{}),
 		pacer:  throttle.NewPacer(throttle.PacerConfig{SoleProcess: e.cfg.SoleProcess}),
 		guard:  throttle.Guard{WALCap: e.cfg.WALCap, MinFree: max(0, e.cfg.MinFree)},
 		upkeep: newUpkeep(e.cfg, e.file.PageSize),
 	}
+	r.aim(e.cfg.TargetHold, e.cfg.QuietHold)
 	r.setPass(1, nil)
 	return r, nil
 }

@@ -151,9 +151,8 @@ func (r *runner) renewLog(ctx context.Context) error {
 	}
 	overdue := r.last.Log.Frames >= r.upkeep.overdue()
 	timing, err := r.writer.Borrow(ctx, func(ctx context.Context, _ lite.Querier) error {
-		waiters := r.e.db.Stats().WaitCount
 		r.copyLog(ctx)
-		for !r.copiedWithin(patience) && (overdue || r.e.db.Stats().WaitCount == waiters) {
+		for !r.copiedWithin(patience) && (overdue || !r.writer.Queued()) {
 		}
 		return nil
 	})

@@ -33,10 +33,15 @@ type Writer struct {
 	// back.
 	Lift int
 
-	host   int // the host's wal_autocheckpoint
+	queue  int64 // how many had ever queued when the hold began
+	host   int   // the host's wal_autocheckpoint
 	lifted bool
 	cache  statements
 }
+
+// Queued tells whether anybody has come to wait for a connection since the latest
+// hold began. A larger pool hides that.
+func (w *Writer) Queued() bool { return w.DB.Stats().WaitCount > w.queue }
 
 // Close gives the connection back the host's settings and forgets the compiled
 // statements.
@@ -93,6 +98,7 @@ func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Con
 		return Timing{Wait: time.Since(asked)}, fmt.Errorf("wait for the connection: %w", err)
 	}
 	taken := time.Now()
+	w.queue = w.DB.Stats().WaitCount
 	t.Wait = taken.Sub(asked)
 	clean := false
 	defer func() { // also when fn panics

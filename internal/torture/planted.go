@@ -21,13 +21,16 @@ const twice = `if _, err := c.ExecContext(ctx, "COMMIT"); err != nil {
 var (
 	CheckpointBeforeData = Bug{"checkpoint committed before data", []Edit{{
 		File: "engine/batch.go",
-		Old:  "if err := lite.Guarded(ctx, c, func() error { return r.apply(ctx, c, stretch, &out) }); err != nil {",
-		New: `early := r.advanced(out)
-		early.Changed += int64(out.Rows)
-		if _, err := checkpoint.SaveTx(ctx, c, early, time.Now()); err != nil {
+		Old:  "err = lite.Guarded(",
+		New: `if stretch, ok, err := r.table.Key.Next(ctx, c, r.cursor, bound, n); err != nil {
 			return err
-		}
-		` + twice + `if err := lite.Guarded(ctx, c, func() error { return r.apply(ctx, c, stretch, &out) }); err != nil {`,
+		} else if ok {
+			early := r.advanced(outcome{Batch: throttle.Batch{Asked: n, Rows: stretch.Rows, Changed: stretch.Rows}, end: stretch.End})
+			if _, err := checkpoint.SaveTx(ctx, c, early, time.Now()); err != nil {
+				return err
+			}
+			` + twice + `}
+		err = lite.Guarded(`,
 	}}}
 	CheckpointAfterData = Bug{"checkpoint after data, in a second transaction", []Edit{{
 		File: "engine/batch.go",
@@ -45,12 +48,12 @@ var (
 	}}}
 	ApplyErrorIgnored = Bug{"apply's error ignored, checkpoint saved before RELEASE", []Edit{{
 		File: "engine/batch.go",
-		Old:  "if err := lite.Guarded(ctx, c, func() error { return r.apply(ctx, c, stretch, &out) }); err != nil {",
-		New: `if err := lite.Guarded(ctx, c, func() error {
-			_ = r.apply(ctx, c, stretch, &out)
-			_, err := checkpoint.SaveTx(ctx, c, r.advanced(out), time.Now())
+		Old:  "changed, err := r.apply(ctx, c, stretch)\n\t\tif err != nil {\n\t\t\treturn &rowError{err}\n\t\t}\n",
+		New: `changed, _ := r.apply(ctx, c, stretch)
+		if _, err := checkpoint.SaveTx(ctx, c, r.advanced(*out), time.Now()); err != nil {
 			return err
-		}); err != nil {`,
+		}
+`,
 	}}}
 	BeginLeftOpen = Bug{"a connection given back with BEGIN open", []Edit{{
 		File: "internal/lite/hold.go",
@@ -84,9 +87,9 @@ var KeeperDoesNotSync = Bug{"WAL checkpoints that are not synced", []Edit{{
 var (
 	CursorTooFar = Bug{"cursor saved one row too far", []Edit{{
 		File: "engine/batch.go",
-		Old:  "\t\tout.Rows, out.end = stretch.Rows, stretch.End\n",
-		New: `		out.Rows, out.end = stretch.Rows, stretch.End
-		if further, ok, err := r.table.Key.Next(ctx, c, r.cursor, bound, n+1); ok && err == nil {
+		Old:  "\t\tout.Rows, out.end = out.Rows+stretch.Rows, stretch.End\n",
+		New: `		out.Rows, out.end = out.Rows+stretch.Rows, stretch.End
+		if further, ok, err := r.table.Key.Next(ctx, c, out.end, bound, 1); ok && err == nil {
 			out.end = further.End
 		}
 `,

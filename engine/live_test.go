@@ -1,0 +1,126 @@
+package engine_test
+
+import (
+	"database/sql/driver"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill/jobs"
+)
+
+// rowHook is called by the SQL function of watched with the key of each row.
+var rowHook atomic.Pointer[func(id int64)]
+
+func init() {
+	sqlite.MustRegisterFunction("chunkfill_test_row", &sqlite.FunctionImpl{NArgs: 1, VolatileArgs: true,
+		Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+			(*rowHook.Load())(args[0].(int64))
+			return int64(0), nil
+		}})
+}
+
+// watched is increment with a hook in each row.
+func watched(hook func(id int64)) jobs.Update {
+	rowHook.Store(&hook)
+	job := increment("watched")
+	job.Set[0].Expr += " + chunkfill_test_row(id)"
+	return job
+}
+
+// longHolds has batches of a second, so that what ends one early shows: its steps
+// are a thousandth of that.
+var longHolds = engine.Config{SoleProcess: true, TargetHold: 2 * time.Millisecond, QuietHold: time.Second}
+
+const (
+	someRows = 60_000
+	halfway  = someRows / 2
+)
+
+// TestLiveWriteEndsTheBatch has a live write come in the middle of a long batch:
+// it gets in after a step. Planted and caught: the queue not looked at; one that
+// came right after the connection was taken not counted.
+func TestLiveWriteEndsTheBatch(t *testing.T) {
+	db := open(t, append(numbers(someRows), "CREATE TABLE ingest (x)")...)
+	var done, doneAt int64
+	in := make(chan error, 1)
+	job := watched(func(id int64) {
+		atomic.AddInt64(&done, 1)
+		if id != halfway {
+			return
+		}
+		before := db.Stats().WaitCount
+		go func() {
+			_, err := db.Exec("INSERT INTO ingest VALUES (1)")
+			atomic.StoreInt64(&doneAt, atomic.LoadInt64(&done))
+			in <- err
+		}()
+		for db.Stats().WaitCount == before {
+			runtime.Gosched()
+		}
+	})
+	if _, err := newEngine(t, db, longHolds).Run(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-in; err != nil {
+		t.Fatal(err)
+	}
+	if waited := doneAt - halfway; waited > someRows/20 {
+		t.Errorf("a live write waited for %d rows of %d, want a step", waited, someRows)
+	}
+	wantEachOnce(t, db, someRows)
+}
+
+// TestGaugeEndsTheBatch is the same for a host that counts its live writes.
+func TestGaugeEndsTheBatch(t *testing.T) {
+	db := open(t, numbers(someRows)...)
+	var live atomic.Int64
+	var ended int
+	cfg := longHolds
+	cfg.LiveWriters = func() int { return int(live.Load()) }
+	rows := 0
+	cfg.OnHold = func(h engine.Hold) {
+		rows += h.Rows
+		if live.Swap(0) > 0 {
+			ended = rows
+		}
+	}
+	job := watched(func(id int64) {
+		if id == halfway {
+			live.Store(1)
+		}
+	})
+	if _, err := newEngine(t, db, cfg).Run(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if waited := ended - halfway; ended == 0 || waited > someRows/20 {
+		t.Errorf("the batch went on for %d rows of %d, want a step", waited, someRows)
+	}
+	wantEachOnce(t, db, someRows)
+}
+
+// TestTimersRunDuringABatch: with one processor, which the batch keeps busy, a live
+// write whose timer runs out must be found after a step and not at the end of
+// Go's time slice. Planted and caught: breathe left out.
+func TestTimersRunDuringABatch(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	db := open(t, numbers(someRows)...)
+	var done, rang int64
+	job := watched(func(id int64) {
+		atomic.AddInt64(&done, 1)
+		if id == halfway {
+			time.AfterFunc(0, func() { atomic.StoreInt64(&rang, atomic.LoadInt64(&done)) })
+		}
+	})
+	if _, err := newEngine(t, db, longHolds).Run(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if late := rang - halfway; rang == 0 || late > someRows/100 {
+		t.Errorf("a timer was found after %d rows of %d, want a step", late, someRows)
+	}
+	wantEachOnce(t, db, someRows)
+}
