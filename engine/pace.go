@@ -51,6 +51,9 @@ func (r *runner) tune(t checkpoint.Tuning) {
 	target, quiet, rate := r.e.cfg.TargetHold, r.e.cfg.QuietHold, r.e.cfg.MaxRate
 	if t.TargetHold > 0 {
 		target, quiet = t.TargetHold, max(t.TargetHold, min(quiet, 10*t.TargetHold))
+		if !r.e.cfg.SoleProcess {
+			quiet = target // the live writes that this is for wait unseen, for all of a hold
+		}
 	}
 	switch {
 	case t.MaxRate > 0:

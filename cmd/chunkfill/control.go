@@ -65,7 +65,7 @@ process was started with; a negative --max-rate lifts a cap.`,
 		},
 	}
 	cmd.Flags().StringVar(&path, "db", "", "database file")
-	cmd.Flags().DurationVar(&hold, "target-hold", 0, "hold the write lock about this long at a time")
+	cmd.Flags().DurationVar(&hold, "target-hold", 0, "let live writes wait about this long at a time")
 	cmd.Flags().Float64Var(&rate, "max-rate", 0, "at most this many rows a second")
 	return cmd
 }

@@ -115,7 +115,7 @@ writes to the file, every hold of the write lock is followed by a pause as long.
 	f.register(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.db, "db", "", "database file")
-	flags.DurationVar(&f.targetHold, "target-hold", 0, "hold the write lock about this long at a time (default 5ms; 2ms with --sole-process)")
+	flags.DurationVar(&f.targetHold, "target-hold", 0, "hold the write lock about this long at a time (default 5ms; 20ms with --sole-process)")
 	flags.Float64Var(&f.maxRate, "max-rate", 0, "at most this many rows a second (default no cap)")
 	flags.StringVar(&f.window, "window", "", "work only then, such as 'Mon-Fri 01:00-05:00 Europe/Berlin'")
 	flags.BoolVar(&f.soleProcess, "sole-process", false, "no other process writes to the file: do not pause for one")
