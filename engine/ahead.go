@@ -13,7 +13,7 @@ import (
 
 // ahead computes the rows of a transform before the writer needs them: one
 // goroutine reads chunks on the read-only connection, in short transactions, and
-// has the row function run on every processor. A batch never reaches beyond what
+// has the row function run on every processor but one, the writer's. A batch never reaches beyond what
 // has been computed, so the writer is held for writing alone. A row that changes
 // in between is computed again by the statement itself.
 type ahead struct {
@@ -83,7 +83,7 @@ func (a *ahead) run(ctx context.Context, cursor lite.Pos, where string) {
 				return err
 			})
 			if err == nil {
-				chunk.Compute(ctx, runtime.GOMAXPROCS(0))
+				chunk.Compute(ctx, max(1, runtime.GOMAXPROCS(0)-1))
 				a.push(computed{chunk, chunk.Skips(), stretch.End})
 				cursor = stretch.End
 				continue

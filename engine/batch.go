@@ -67,9 +67,14 @@ func (r *runner) bound(ctx context.Context) (lite.Pos, error) {
 
 // size decides how many rows the next batch has, and how many of them a step.
 func (r *runner) size() (n, step int, size throttle.Size) {
-	size = r.sizer.Next(time.Now())
+	now := time.Now()
+	size = r.sizer.Next(now)
 	n = max(1, min(r.bisect.size(size.Rows), r.limiter.MaxRows()))
-	step = max(1, int(float64(size.Rows)*float64(r.step)/float64(size.Target)))
+	length := size.Target / 4
+	if r.sizer.Contended(now) {
+		length = r.step
+	}
+	step = max(1, int(float64(size.Rows)*float64(length)/float64(size.Target)))
 	return n, step, size
 }
 
@@ -128,7 +133,8 @@ func (r *runner) sameTable(ctx context.Context, q lite.Querier) error {
 
 // rewrite takes the rows of a batch a step at a time. When a live write comes to
 // wait, the batch ends there: the write gets in within a step and a commit. While
-// none does, the transaction goes on, and more rows share what it costs.
+// none does, the transaction goes on, and more rows share what it costs. A step has
+// its cost, too, so steps are longer when nobody has waited for a second.
 func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, step int, out *outcome) error {
 	for out.Rows < out.Asked {
 		stretch, ok, err := r.table.Key.Next(ctx, c, out.end, bound, min(step, out.Asked-out.Rows))

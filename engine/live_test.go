@@ -103,24 +103,33 @@ func TestGaugeEndsTheBatch(t *testing.T) {
 	wantEachOnce(t, db, someRows)
 }
 
-// TestTimersRunDuringABatch: with one processor, which the batch keeps busy, a live
+// TestTimersRunDuringABatch: with one processor, which the job keeps busy, a live
 // write whose timer runs out must be found after a step and not at the end of
 // Go's time slice. Planted and caught: breathe left out.
 func TestTimersRunDuringABatch(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	db := open(t, numbers(someRows)...)
-	var done, rang int64
-	job := watched(func(id int64) {
-		atomic.AddInt64(&done, 1)
-		if id == halfway {
-			time.AfterFunc(0, func() { atomic.StoreInt64(&rang, atomic.LoadInt64(&done)) })
-		}
-	})
-	if _, err := newEngine(t, db, longHolds).Run(t.Context(), job); err != nil {
-		t.Fatal(err)
+	for name, job := range map[string]jobs.Job{
+		"update": increment("inc"),
+		"transform": jobs.Transform{Name: "inc", Table: "t", Read: []string{"n"}, Write: []string{"n"},
+			Row: func(read []any) ([]any, error) { return []any{read[0].(int64) + 1}, nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := open(t, append(numbers(someRows),
+				"CREATE TRIGGER watched AFTER UPDATE ON t BEGIN SELECT chunkfill_test_row(new.id); END")...)
+			var done, rang int64
+			watched(func(id int64) {
+				atomic.AddInt64(&done, 1)
+				if id == halfway {
+					time.AfterFunc(0, func() { atomic.StoreInt64(&rang, atomic.LoadInt64(&done)) })
+				}
+			})
+			if _, err := newEngine(t, db, longHolds).Run(t.Context(), job); err != nil {
+				t.Fatal(err)
+			}
+			if late := rang - halfway; rang == 0 || late > someRows/100 {
+				t.Errorf("a timer was found after %d rows of %d, want a step", late, someRows)
+			}
+			wantEachOnce(t, db, someRows)
+		})
 	}
-	if late := rang - halfway; rang == 0 || late > someRows/100 {
-		t.Errorf("a timer was found after %d rows of %d, want a step", late, someRows)
-	}
-	wantEachOnce(t, db, someRows)
 }

@@ -46,7 +46,7 @@ type runner struct {
 	guard   throttle.Guard
 	upkeep  upkeep
 	bisect  bisection
-	step    time.Duration // how long a batch goes on before it looks who waits
+	step    time.Duration // how long a batch goes on before it looks who waits, when somebody lately did
 	breath  breath
 	busy    int // attempts in a row that found the database busy
 	knocked time.Time

@@ -131,7 +131,7 @@ func (s *Sizer) SetTargets(contended, quiet time.Duration) {
 func (s *Sizer) Next(now time.Time) Size {
 	target := s.target(now)
 	rows, reason := s.plan(target)
-	if reason == ReasonTarget && s.waited && s.contended(now) {
+	if reason == ReasonTarget && s.waited && s.Contended(now) {
 		reason = ReasonLive
 	}
 	return Size{Rows: rows, Target: target, Reason: reason}
@@ -173,12 +173,13 @@ func (s *Sizer) cut(rows int, target time.Duration) {
 	s.rows, s.hold, s.why = max(1, int(bound)), 0, ReasonHeavy
 }
 
-func (s *Sizer) contended(now time.Time) bool {
+// Contended tells whether the target at now is ContendedHold.
+func (s *Sizer) Contended(now time.Time) bool {
 	return s.busyAt.IsZero() || now.Sub(s.busyAt) < quietAfter
 }
 
 func (s *Sizer) target(now time.Time) time.Duration {
-	if s.contended(now) {
+	if s.Contended(now) {
 		return s.cfg.ContendedHold
 	}
 	return s.cfg.QuietHold

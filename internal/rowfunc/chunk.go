@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,7 @@ func (c *Calls) collect(args []driver.Value) (driver.Value, error) {
 	defer c.mu.Unlock()
 	if c.pending != nil {
 		c.pending.reads = append(c.pending.reads, clone(args))
+		giveWay(len(c.pending.reads))
 	}
 	return nil, nil
 }
@@ -143,10 +145,19 @@ func (c *computation) start(ctx context.Context) *worker {
 				return // given up, nobody waits for it
 			}
 			c.results[i] = &r
+			giveWay(int(i))
 		}
 		c.ended <- struct{}{}
 	}()
 	return w
+}
+
+// giveWay lets other goroutines run after some rows: the writer, if this one has its
+// processor, and live writes.
+func giveWay(row int) {
+	if row%64 == 0 {
+		runtime.Gosched()
+	}
 }
 
 func (c *computation) givenUp(w *worker) bool {
