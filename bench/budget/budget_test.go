@@ -292,15 +292,10 @@ func TestCountRoundsUp(t *testing.T) {
 
 func open(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	name, err := dsn.Of(path)
+	db, err := dsn.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { db.Close() })
 	return db
 }

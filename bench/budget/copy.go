@@ -76,16 +76,7 @@ func openSource(path string) (*sql.DB, error) {
 	if _, err := os.Stat(path + "-wal"); errors.Is(err, os.ErrNotExist) && head[18] == walVersion {
 		options = []string{"immutable=1"}
 	}
-	name, err := dsn.Of(path, options...)
-	if err != nil {
-		return nil, err
-	}
-	db, err := sql.Open("sqlite", name)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	db.SetMaxOpenConns(1)
-	return db, nil
+	return dsn.Open(path, options...)
 }
 
 // walVersion is what the file format version in the header says of WAL mode.
@@ -140,14 +131,5 @@ func backup(ctx context.Context, source backuper, to string, progress func(strin
 
 // openCopy opens the copy as a service would, in WAL mode.
 func openCopy(path string) (*sql.DB, error) {
-	name, err := dsn.Of(path, "_pragma=journal_mode(wal)", "_pragma=busy_timeout(5000)", "_pragma=synchronous(normal)")
-	if err != nil {
-		return nil, err
-	}
-	db, err := sql.Open("sqlite", name)
-	if err != nil {
-		return nil, fmt.Errorf("open the copy: %w", err)
-	}
-	db.SetMaxOpenConns(1)
-	return db, nil
+	return dsn.Open(path, "_pragma=journal_mode(wal)", "_pragma=busy_timeout(5000)", "_pragma=synchronous(normal)")
 }

@@ -26,15 +26,10 @@ func small(t *testing.T, cfg Config) (*sql.DB, Summary) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := dsn.Of(path)
+	db, err := dsn.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { db.Close() })
 	return db, summary
 }

@@ -9,8 +9,6 @@ import (
 	"os"
 	"strings"
 
-	_ "modernc.org/sqlite" // the driver
-
 	"github.com/chunkfill/chunkfill/bench/internal/dsn"
 )
 
@@ -75,15 +73,10 @@ func Generate(ctx context.Context, path string, cfg Config) (Summary, error) {
 }
 
 func generate(ctx context.Context, path string, cfg Config) (Summary, error) {
-	name, err := dsn.Of(path)
+	db, err := dsn.Open(path)
 	if err != nil {
 		return Summary{}, err
 	}
-	db, err := sql.Open("sqlite", name)
-	if err != nil {
-		return Summary{}, err
-	}
-	db.SetMaxOpenConns(1)
 	g := generator{db: db, model: newModel(cfg), summary: Summary{Config: cfg}}
 	if err := errors.Join(g.write(ctx), db.Close()); err != nil {
 		return Summary{}, err

@@ -71,16 +71,7 @@ func (l *Load) obey(orders *json.Decoder) {
 // Open opens a database as an ingesting service does: one connection, five
 // seconds of patience for the lock.
 func Open(path string) (*sql.DB, error) {
-	name, err := dsn.Of(path, "mode=rw", "_pragma=busy_timeout(5000)", "_pragma=synchronous(normal)")
-	if err != nil {
-		return nil, err
-	}
-	db, err := sql.Open("sqlite", name)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	db.SetMaxOpenConns(1)
-	return db, nil
+	return dsn.Open(path, "mode=rw", "_pragma=busy_timeout(5000)", "_pragma=synchronous(normal)")
 }
 
 // Process is a load in a child process. It is not safe for concurrent use.

@@ -78,7 +78,7 @@ func checkFile(path string) error {
 		return usagef("%s is a folder: name the database file in it", path)
 	}
 	n, err := io.ReadFull(f, head)
-	if n == 0 && err == io.EOF {
+	if n == 0 && errors.Is(err, io.EOF) {
 		return usagef("%s is empty: not a database yet", path)
 	}
 	if string(head[:n]) != magic {

@@ -46,7 +46,7 @@ func (w *Writer) Queued() bool { return w.DB.Stats().WaitCount > w.queue }
 // Close gives the connection back the host's settings and forgets the compiled
 // statements.
 func (w *Writer) Close(ctx context.Context) error {
-	w.cache.close()
+	_ = w.cache.close() // they may be those of a connection that is gone
 	w.Lift = 0
 	if !w.lifted {
 		return nil

@@ -1,12 +1,29 @@
-// Package dsn names database files to the driver.
+// Package dsn names database files to the driver, and opens them.
 package dsn
 
 import (
+	"database/sql"
 	"fmt"
 	"net/url"
 	"path/filepath"
 	"strings"
+
+	_ "modernc.org/sqlite" // the driver that is opened
 )
+
+// Open opens the file at path as the users of this project do, with one connection.
+func Open(path string, settings ...string) (*sql.DB, error) {
+	name, err := Of(path, settings...)
+	if err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", name)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
 
 // Of names the file at path, which may hold any character, with settings such as
 // "mode=rw". Without the form of a URI the driver would cut a path at a question
