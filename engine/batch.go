@@ -74,8 +74,7 @@ func (r *runner) size() (n, step int, size throttle.Size) {
 	if r.sizer.Contended(now) {
 		length = r.step
 	}
-	step = max(1, int(float64(size.Rows)*float64(length)/float64(size.Target)))
-	return n, step, size
+	return n, r.sizer.Step(length), size
 }
 
 // batch rewrites up to n of the next rows: boundary, rows and checkpoint in one

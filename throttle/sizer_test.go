@@ -137,3 +137,40 @@ func atTarget(r *run, rows int, target time.Duration, tolerance float64) bool {
 	}
 	return rows == 1 || float64(hold) <= tolerance*float64(target)
 }
+
+// TestStepOfARunningBatch: live writes end every batch early, so its size hardly
+// grows, and a step has the rows of its time all the same. After a stretch of rows
+// that need nothing it must not become a stall. Planted and caught: the step as a
+// part of the planned size; the cost of a changed row left out.
+func TestStepOfARunningBatch(t *testing.T) {
+	rng := newRand(t)
+	for range 3000 {
+		tb := &table{
+			row:   time.Duration(100 * math.Pow(1e4, rng.Float64())), // 0.1 µs to 1 ms
+			fixed: []time.Duration{0, 55, 100, 300}[rng.IntN(4)] * time.Microsecond,
+			noise: []float64{0, 0.1}[rng.IntN(2)],
+			rng:   rng,
+		}
+		tb.unchangedRow = tb.row / 20
+		r := newQuietRun(tb)
+		few := max(2, int(2*time.Millisecond/tb.row)) // then a live write comes
+		for range 30 {
+			rows := min(few, r.sizer.Next(r.now).Rows)
+			r.observe(rows, rows, tb.hold(rows, rows))
+		}
+		d := time.Duration(float64(quietHold) * (0.05 + 0.2*rng.Float64()))
+		want := min(maxRows, max(1, float64(d)/float64(tb.row)))
+		if got := float64(r.sizer.Step(d)); got < want/2-1 || got > 2*want {
+			t.Errorf("%+v: %v rows in %v, want about %v", *tb, got, d, want)
+		}
+		for range 30 {
+			r.step(0)
+		}
+		if got := float64(r.sizer.Step(d)); got > 8*want+1 {
+			t.Errorf("%+v: after unchanged rows %v rows in %v, want about %v", *tb, got, d, want)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
