@@ -13,9 +13,9 @@ import (
 
 // ahead computes the rows of a transform before the writer needs them: one
 // goroutine reads chunks on the read-only connection, in short transactions, and
-// has the row function run on every processor but one, the writer's. A batch never reaches beyond what
-// has been computed, so the writer is held for writing alone. A row that changes
-// in between is computed again by the statement itself.
+// has the row function run on every processor but one, the writer's. A batch never
+// reaches beyond what has been computed, so the writer is held for writing alone. A
+// row that changes in between is computed again by the statement itself.
 type ahead struct {
 	r      *runner
 	done   chan struct{} // closed when the goroutine has ended

@@ -65,7 +65,8 @@ func (r *runner) bound(ctx context.Context) (lite.Pos, error) {
 	return bound, interrupted(err)
 }
 
-// size decides how many rows the next batch has, and how many of them a step.
+// size decides how many rows the next batch has, and how many of them a step. A
+// step has its cost, too, so steps are long after a second in which nobody waited.
 func (r *runner) size() (n, step int, size throttle.Size) {
 	now := time.Now()
 	size = r.sizer.Next(now)
@@ -132,8 +133,7 @@ func (r *runner) sameTable(ctx context.Context, q lite.Querier) error {
 
 // rewrite takes the rows of a batch a step at a time. When a live write comes to
 // wait, the batch ends there: the write gets in within a step and a commit. While
-// none does, the transaction goes on, and more rows share what it costs. A step has
-// its cost, too, so steps are longer when nobody has waited for a second.
+// none does, the transaction goes on, and more rows share what it costs.
 func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, step int, out *outcome) error {
 	for out.Rows < out.Asked {
 		stretch, ok, err := r.table.Key.Next(ctx, c, out.end, bound, min(step, out.Asked-out.Rows))

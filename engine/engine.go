@@ -54,8 +54,9 @@ type Config struct {
 
 	// TargetHold is about how long a live write has to wait for the job. A batch looks
 	// every half of that who waits, in the pool or by LiveWriters, and ends if
-	// somebody does; after a second of quiet, every quarter of QuietHold. Those of other processes cannot be seen: with them it is also how
-	// long the writer is held. Default 2ms, 100µs to 1s.
+	// somebody does; after a second of quiet it looks every quarter of QuietHold.
+	// Those of other processes cannot be seen: with them it is also how long the
+	// writer is held. Default 2ms, 100µs to 1s.
 	TargetHold time.Duration
 	// QuietHold is how long the writer is held when nobody waits; where others may
 	// write, when nobody has waited for a second. Default 20ms, or 5ms where others

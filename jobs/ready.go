@@ -21,9 +21,9 @@ func (u Update) Spec() Spec {
 }
 
 // Transform passes rows through a Go function. Rows are read and computed ahead
-// of the writer, on a read-only connection and on all processors but
-// one; the writer is held only to write. A row whose Read columns have
-// changed in between is computed again from what it holds then.
+// of the writer, on a read-only connection and on all processors but one; the
+// writer is held only to write. A row whose Read columns have changed in between is
+// computed again from what it holds then.
 //
 // It needs the modernc.org/sqlite driver. Where no second connection can be had
 // (in memory, exclusive locking) rows are computed while the writer is held.
