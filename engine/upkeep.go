@@ -29,8 +29,8 @@ type upkeep struct {
 }
 
 const (
-	// A quarter more, where live writes come in between, stays below 8 MB.
-	ownLimit = 1500
+	// A quarter more, where live writes come in between, and a batch stay below 8 MB.
+	ownLimit = 1350
 	// Commits of other processes checkpoint at 1000 frames, and their fsyncs are then
 	// part of a live write; we are earlier.
 	sharedLimit = 600
