@@ -17,7 +17,8 @@ import (
 type outcome struct {
 	throttle.Batch
 	timing  lite.Timing
-	none    bool // nothing was left up to the bound
+	lost    time.Duration // of the hold, to others who had the processor
+	none    bool          // nothing was left up to the bound
 	request checkpoint.Request
 	end     lite.Pos
 }
@@ -98,7 +99,7 @@ func (r *runner) batch(ctx context.Context, bound lite.Pos, n, step int) (outcom
 		}
 		return r.sample(ctx, c, cp)
 	})
-	out.timing, out.Hold = timing, timing.Held
+	out.timing, out.Hold = timing, timing.Held-out.lost
 	out.Waited = r.writer.Queued() || r.live() > 0
 	if !out.none {
 		r.report(HoldBatch, out.Rows, out.Changed, timing)
@@ -133,7 +134,9 @@ func (r *runner) sameTable(ctx context.Context, q lite.Querier) error {
 
 // rewrite takes the rows of a batch a step at a time. When a live write comes to
 // wait, the batch ends there: the write gets in within a step and a commit. While
-// none does, the transaction goes on, and more rows share what it costs.
+// none does, the transaction goes on, and more rows share what it costs. It also
+// ends when others had the processor for long: they may have it for longer, but not
+// while the writer is held.
 func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, step int, out *outcome) error {
 	for out.Rows < out.Asked {
 		stretch, ok, err := r.table.Key.Next(ctx, c, out.end, bound, min(step, out.Asked-out.Rows))
@@ -147,8 +150,9 @@ func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, st
 			return &rowError{err}
 		}
 		out.Changed += changed
-		r.breathe()
-		if r.writer.Queued() || r.gauge() > 0 {
+		lost := r.breathe()
+		out.lost += lost
+		if lost > r.step || r.writer.Queued() || r.gauge() > 0 {
 			out.Asked = out.Rows // so that it tells the sizer what rows cost, not what size to grow from
 		}
 	}
