@@ -33,9 +33,9 @@ func (r *runner) walk(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n, step, size := r.size()
+		n, size := r.size()
 		before := r.last.Log
-		out, err := r.batch(ctx, bound, n, step)
+		out, err := r.batch(ctx, bound, n)
 		if err != nil {
 			if err = r.failed(ctx, out, err); err != nil {
 				return err
@@ -66,29 +66,31 @@ func (r *runner) bound(ctx context.Context) (lite.Pos, error) {
 	return bound, interrupted(err)
 }
 
-// size decides how many rows the next batch has, and how many of them a step. A
-// step has its cost, too, so steps are long after a second in which nobody waited.
-func (r *runner) size() (n, step int, size throttle.Size) {
-	now := time.Now()
-	size = r.sizer.Next(now)
-	n = max(1, min(r.bisect.size(size.Rows), r.limiter.MaxRows()))
-	length := size.Target / 4
-	if r.sizer.Contended(now) {
-		length = r.step
+// size decides how many rows the next batch has.
+func (r *runner) size() (int, throttle.Size) {
+	size := r.sizer.Next(time.Now())
+	return max(1, min(r.bisect.size(size.Rows), r.limiter.MaxRows())), size
+}
+
+// stepTime is how long a batch goes on before it looks who waits. That has its cost,
+// too, so it is longer after a second in which nobody did.
+func (r *runner) stepTime() time.Duration {
+	if r.sizer.Contended(time.Now()) {
+		return r.target / 2
 	}
-	return n, r.sizer.Step(length), size
+	return r.quiet / 4
 }
 
 // batch rewrites up to n of the next rows: boundary, rows and checkpoint in one
 // transaction, all or nothing.
-func (r *runner) batch(ctx context.Context, bound lite.Pos, n, step int) (outcome, error) {
+func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, error) {
 	out := outcome{Batch: throttle.Batch{Asked: n}, end: r.cursor}
 	var cp checkpoint.Checkpoint
 	timing, err := r.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) (err error) {
 		if err := r.sameTable(ctx, c); err != nil {
 			return err
 		}
-		err = lite.Guarded(ctx, c, func() error { return r.rewrite(ctx, c, bound, step, &out) })
+		err = lite.Guarded(ctx, c, func() error { return r.rewrite(ctx, c, bound, &out) })
 		if err != nil || out.none {
 			return err
 		}
@@ -137,9 +139,11 @@ func (r *runner) sameTable(ctx context.Context, q lite.Querier) error {
 // none does, the transaction goes on, and more rows share what it costs. It also
 // ends when others had the processor for long: they may have it for longer, but not
 // while the writer is held.
-func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, step int, out *outcome) error {
+func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, out *outcome) error {
+	length := r.stepTime()
 	for out.Rows < out.Asked {
-		stretch, ok, err := r.table.Key.Next(ctx, c, out.end, bound, min(step, out.Asked-out.Rows))
+		began := time.Now()
+		stretch, ok, err := r.table.Key.Next(ctx, c, out.end, bound, min(r.stepper.Next(length), out.Asked-out.Rows))
 		if err != nil || !ok {
 			out.none = err == nil && out.Rows == 0
 			return err
@@ -150,9 +154,10 @@ func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, st
 			return &rowError{err}
 		}
 		out.Changed += changed
+		r.stepper.Observe(stretch.Rows, changed, time.Since(began))
 		lost := r.breathe()
 		out.lost += lost
-		if lost > r.step || r.writer.Queued() || r.gauge() > 0 {
+		if lost > r.target/2 || r.writer.Queued() || r.gauge() > 0 {
 			out.Asked = out.Rows // so that it tells the sizer what rows cost, not what size to grow from
 		}
 	}

@@ -68,7 +68,7 @@ func (r *runner) tune(t checkpoint.Tuning) {
 // aim sets how long the writer is held. Where the pool shows that a live write
 // waits, a batch may be long: it ends when one does.
 func (r *runner) aim(target, quiet time.Duration) {
-	r.step = target / 2
+	r.target, r.quiet = target, quiet
 	if r.e.cfg.SoleProcess {
 		target = quiet
 	}

@@ -27,8 +27,8 @@ func TestTunedHold(t *testing.T) {
 		if sole { // a batch ends when a live write waits
 			want = 10 * time.Millisecond
 		}
-		if quiet != want || r.step != time.Millisecond/2 {
-			t.Errorf("alone on the file %v: hold %v, want %v; step %v", sole, quiet, want, r.step)
+		if quiet != want || r.target != time.Millisecond {
+			t.Errorf("alone on the file %v: hold %v, want %v; target %v", sole, quiet, want, r.target)
 		}
 	}
 }

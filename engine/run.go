@@ -46,7 +46,9 @@ type runner struct {
 	guard   throttle.Guard
 	upkeep  upkeep
 	bisect  bisection
-	step    time.Duration // how long a batch goes on before it looks who waits, when somebody lately did
+	stepper throttle.Stepper
+	target  time.Duration // TargetHold and QuietHold, as configured or tuned
+	quiet   time.Duration
 	breath  breath
 	busy    int // attempts in a row that found the database busy
 	knocked time.Time

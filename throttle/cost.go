@@ -45,18 +45,9 @@ func (c *cost) fit(target time.Duration) float64 {
 	if !c.scanned.known {
 		return math.Inf(1)
 	}
-	fits := min(c.rows(target, c.scanned.cost), c.sparse()*c.rows(target, c.changed.cost))
+	sparse := min(unchangedGrowth, 1/c.density) // 1/0 is +Inf
+	fits := min(c.rows(target, c.scanned.cost), sparse*c.rows(target, c.changed.cost))
 	return math.Floor(fits + 0.5)
-}
-
-// sparse is how many rows there are to a changed one, within bounds.
-func (c *cost) sparse() float64 {
-	return min(unchangedGrowth, 1/c.density) // 1/0 is +Inf
-}
-
-// within is the number of further rows that a running batch takes in a time.
-func (c *cost) within(d time.Duration) float64 {
-	return min(float64(d)/c.scanned.cost, c.sparse()*float64(d)/c.changed.cost)
 }
 
 // rows solves hold(n) = target for a row of the given cost. A fixed cost beyond

@@ -137,12 +137,6 @@ func (s *Sizer) Next(now time.Time) Size {
 	return Size{Rows: rows, Target: target, Reason: reason}
 }
 
-// Step answers how many rows a running batch takes in that time, at least 1: what a
-// transaction costs once is not in it. It changes nothing.
-func (s *Sizer) Step(d time.Duration) int {
-	return int(max(1, min(s.cost.within(d), float64(s.cfg.MaxRows))))
-}
-
 // Observe learns from a batch that committed at now. A batch of no rows tells
 // only whether somebody waited.
 func (s *Sizer) Observe(now time.Time, b Batch) {
