@@ -3,6 +3,8 @@
 //
 //   - [Sizer]: how many rows, so that a batch holds the writer for about the
 //     target and no longer.
+//   - [Stepper]: after how many rows a running batch looks up, to end early if a
+//     live write waits.
 //   - [Pacer]: how long to give way between two holds, so that neither the live
 //     writes nor the job starve.
 //   - [Limiter]: a cap in rows per second.
@@ -14,7 +16,7 @@
 // goroutine, and it never sleeps. The caller measures, sleeps and gives way.
 // Every size and every wait carries a [Reason].
 //
-// A Sizer, Pacer or Limiter belongs to the loop that runs one job and is not
+// A Sizer, Stepper, Pacer or Limiter belongs to the loop that runs one job and is not
 // safe for concurrent use: values that are tuned from elsewhere reach it through
 // that loop. Guard and Window are plain values that nothing mutates. Nothing
 // here is durable; [Sizer.Resume] seeds a size that the caller has kept.
