@@ -3,6 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -14,6 +17,13 @@ import (
 const (
 	countOnReader = 20_000
 	countOnHost   = 500
+)
+
+// As many count at once. Where they take all processors, each gives its own away
+// after a millisecond or so, for live writes.
+const (
+	counters    = 2
+	countStride = 2000
 )
 
 // verify counts the rows that are left to do, without those set aside.
@@ -65,7 +75,49 @@ func (e *Engine) countTodo(ctx context.Context, p plan, upper lite.Pos, between 
 	if err != nil {
 		return 0, err
 	}
-	return key.CountStrides(ctx, e.reader, lower, upper, countOnReader, p.spec.Todo, between)
+	return e.countAtOnce(ctx, key.Strides(lower, upper, countStride, p.spec.Todo), between)
+}
+
+// countAtOnce counts on several connections. Only the first counter calls between.
+func (e *Engine) countAtOnce(ctx context.Context, strides *lite.Strides, between func() error) (int64, error) {
+	n := min(counters, runtime.GOMAXPROCS(0))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var total atomic.Int64
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			found, err := e.countSome(ctx, strides, n, func() error {
+				if i > 0 {
+					return nil
+				}
+				return between()
+			})
+			if err != nil {
+				cancel(err)
+			}
+			total.Add(found)
+		})
+	}
+	wg.Wait()
+	return total.Load(), context.Cause(ctx)
+}
+
+// countSome is the part of one of n counters.
+func (e *Engine) countSome(ctx context.Context, strides *lite.Strides, n int, between func() error) (int64, error) {
+	conn, err := e.reader.Conn(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	var b breath
+	defer b.close()
+	return strides.Count(ctx, conn, func() error {
+		if n == runtime.GOMAXPROCS(0) {
+			b.take()
+		}
+		return between()
+	})
 }
 
 // Verify counts the rows of the whole table for which the job's Todo holds now,

@@ -24,9 +24,9 @@ func PathJSON(name, table string) Update {
 }
 
 // pathTodo spells out what a TRACE packet looks like as text: bits 2 to 5 of the
-// first byte are 9, in hex text that is whole.
+// first byte are 9, in hex text that is whole, which is what unhex takes.
 const pathTodo = `(path_json IS NULL OR path_json = '') AND raw_hex <> ''
-	AND NOT (raw_hex GLOB '[26AEae][4-7]*' AND length(raw_hex) % 2 = 0 AND raw_hex NOT GLOB '*[^0-9A-Fa-f]*')`
+	AND NOT (raw_hex GLOB '[26AEae][4-7]*' AND unhex(raw_hex) IS NOT NULL)`
 
 func init() {
 	sqlite.MustRegisterFunction("chunkfill_path_json", &sqlite.FunctionImpl{

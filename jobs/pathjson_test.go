@@ -142,7 +142,7 @@ func FuzzDecodePath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		trace := checkDecode(t, raw)
 		if strings.IndexByte(raw, 0) >= 0 {
-			return // SQLite's length and GLOB end at a NUL
+			return // SQLite's unhex ends at a NUL
 		}
 		if picked, want := condition(t, raw), raw != "" && !trace; picked != want {
 			t.Errorf("raw_hex %q: Where is %t, want %t", raw, picked, want)
@@ -152,7 +152,7 @@ func FuzzDecodePath(f *testing.F) {
 
 // TestPathJSONLeavesTraceAlone: what Where picks is what DecodePath calls no
 // TRACE, for every first byte and for random texts. Planted and caught: a class of
-// GLOB without the lower-case letters, one without 7, no test of the length.
+// GLOB without the lower-case letters, one without 7, no unhex.
 func TestPathJSONLeavesTraceAlone(t *testing.T) {
 	condition := openCondition(t)
 	check := func(raw string) {

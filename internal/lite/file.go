@@ -90,7 +90,11 @@ func OpenKeeper(ctx context.Context, db *sql.DB, path string) (*sql.DB, error) {
 	if err := db.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
 		return nil, fmt.Errorf("read the connection's settings: %w", err)
 	}
-	return openSecond(ctx, db, path, fmt.Sprintf("mode=rw&_pragma=busy_timeout(0)&_pragma=synchronous(%d)", synchronous))
+	keeper, err := openSecond(ctx, db, path, fmt.Sprintf("mode=rw&_pragma=busy_timeout(0)&_pragma=synchronous(%d)", synchronous))
+	if keeper != nil {
+		keeper.SetMaxOpenConns(1)
+	}
+	return keeper, err
 }
 
 func openSecond(ctx context.Context, db *sql.DB, path, settings string) (*sql.DB, error) {
@@ -98,7 +102,6 @@ func openSecond(ctx context.Context, db *sql.DB, path, settings string) (*sql.DB
 		return nil, nil
 	}
 	second := sql.OpenDB(connector{db.Driver(), DSN(path) + "?" + settings})
-	second.SetMaxOpenConns(1)
 	var n int
 	err := second.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n)
 	if err == nil {

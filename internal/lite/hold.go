@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chunkfill/chunkfill/internal/failpoint"
@@ -224,15 +225,36 @@ func borrowPragmas(ctx context.Context, c *sql.Conn, keepsLog bool) (pragmas, er
 			return p, fmt.Errorf("read the connection's settings: %w", err)
 		}
 	}
-	err := c.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pragma_database_list WHERE name = 'temp')`).Scan(&p.tempOpen)
+	names, err := databases(ctx, c)
 	if err != nil {
 		return p, fmt.Errorf("read the connection's settings: %w", err)
 	}
+	p.tempOpen = slices.Contains(names, "temp")
 	autoCheckpoint := p.autoCheckpoint
 	if keepsLog {
 		autoCheckpoint = 0
 	}
 	return p, p.set(ctx, c, 0, memory, autoCheckpoint) // no waiting inside SQLite
+}
+
+// databases lists the schemas that a connection has opened. (The table-valued form
+// of the pragma would be made anew each time, which costs ten times as much.)
+func databases(ctx context.Context, q Querier) ([]string, error) {
+	rows, err := q.QueryContext(ctx, "PRAGMA database_list")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var seq int
+		var name, file string
+		if err := rows.Scan(&seq, &name, &file); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
 }
 
 func (p pragmas) restore(ctx context.Context, c *sql.Conn) error {

@@ -388,58 +388,6 @@ func (k Key) lastIn(ctx context.Context, q Querier, within cond, upper Pos) (Pos
 		k.literals(), k.from(), within.sql, k.order(true)), within.args...)
 }
 
-// Count counts the rows up to upper for which condition holds, in short reads of
-// about n rows each: a long one would pin the write-ahead log, or, on the host's
-// own connection, keep live writes waiting. between is called after each.
-func (k Key) Count(ctx context.Context, q Querier, upper Pos, n int, condition string, between func() error) (found int64, err error) {
-	statement := k.SelectStatement("count(*)", condition, nil)
-	var cursor Pos
-	for upper != nil {
-		r, ok, err := k.Next(ctx, q, cursor, upper, n)
-		if err != nil || !ok {
-			return found, err
-		}
-		part, err := statement.Int(ctx, q, r)
-		if err != nil {
-			return found, err
-		}
-		found, cursor = found+part, r.End
-		if err := between(); err != nil {
-			return found, err
-		}
-	}
-	return found, nil
-}
-
-// CountStrides is Count for a rowid key on a connection of its own. It strides
-// over ids, so that each row is read once; where ids are sparse the strides grow.
-func (k Key) CountStrides(ctx context.Context, q Querier, lower, upper Pos, n int, condition string, between func() error) (found int64, err error) {
-	if lower == nil || upper == nil {
-		return 0, nil
-	}
-	query := fmt.Sprintf("SELECT count(*) FILTER (WHERE %s\n), count(*) FROM %s WHERE %s BETWEEN ? AND ?", condition, k.from(), k.tuple())
-	stride := uint64(n)
-	for from, last := integer(lower), integer(upper); from <= last; {
-		to := last
-		if uint64(last)-uint64(from) >= stride { // the distance, also across 0
-			to = from + int64(stride) - 1
-		}
-		var part, rows int64
-		if err := q.QueryRowContext(ctx, query, from, to).Scan(&part, &rows); err != nil {
-			return found, err
-		}
-		found += part
-		if stride = min(2*stride, 1<<62); rows > int64(n)/2 {
-			stride = uint64(n)
-		}
-		if err := between(); err != nil || to == last {
-			return found, err
-		}
-		from = to + 1
-	}
-	return found, nil
-}
-
 // verify refuses a key whose literal does not lead back to its row, before a
 // cursor that skips or repeats rows can be stored.
 func (k Key) verify(ctx context.Context, q Querier, p Pos) error {
