@@ -13,7 +13,8 @@ import (
 
 // ahead computes the rows of a transform before the writer needs them: one
 // goroutine reads chunks on the read-only connection, in short transactions, and
-// has the row function run on every processor but one, the writer's. A batch never
+// has the row function run on every processor but one, the writer's, and on that one
+// while the writer waits for results. A batch never
 // reaches beyond what has been computed, so the writer is held for writing alone. A
 // row that changes in between is computed again by the statement itself.
 type ahead struct {
@@ -106,6 +107,8 @@ func (a *ahead) room(ctx context.Context) bool {
 // none will come.
 func (a *ahead) bound(ctx context.Context) (lite.Pos, error) {
 	bound := a.r.upper
+	a.r.calls.Spare.Store(true)
+	defer a.r.calls.Spare.Store(false)
 	err := a.wait(ctx, func() bool {
 		if len(a.queue) > 0 {
 			bound = a.queue[0].end

@@ -40,6 +40,7 @@ var longHolds = engine.Config{SoleProcess: true, TargetHold: 200 * time.Microsec
 const (
 	someRows = 24_000
 	halfway  = someRows / 2
+	fewSteps = someRows / 4 // with the race detector on a noisy machine; half of all rows is the bug
 )
 
 // TestLiveWriteEndsTheBatch has a live write come in the middle of a long batch:
@@ -70,8 +71,8 @@ func TestLiveWriteEndsTheBatch(t *testing.T) {
 	if err := <-in; err != nil {
 		t.Fatal(err)
 	}
-	if waited := doneAt - halfway; waited > someRows/10 {
-		t.Errorf("a live write waited for %d rows of %d, want a step", waited, someRows)
+	if waited := doneAt - halfway; waited > fewSteps {
+		t.Errorf("a live write waited for %d rows of %d, want at most %d", waited, someRows, fewSteps)
 	}
 	wantValue(t, db, strconv.Itoa(someRows), "SELECT count(*) FROM t WHERE n = 1")
 }
@@ -98,8 +99,8 @@ func TestGaugeEndsTheBatch(t *testing.T) {
 	if _, err := newEngine(t, db, cfg).Run(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
-	if waited := ended - halfway; ended == 0 || waited > someRows/10 {
-		t.Errorf("the batch went on for %d rows of %d, want a step", waited, someRows)
+	if waited := ended - halfway; ended == 0 || waited > fewSteps {
+		t.Errorf("the batch went on for %d rows of %d, want at most %d", waited, someRows, fewSteps)
 	}
 	wantValue(t, db, strconv.Itoa(someRows), "SELECT count(*) FROM t WHERE n = 1")
 }
@@ -127,8 +128,8 @@ func TestTimersRunDuringABatch(t *testing.T) {
 			if _, err := newEngine(t, db, longHolds).Run(t.Context(), job); err != nil {
 				t.Fatal(err)
 			}
-			if late := rang - halfway; rang == 0 || late > someRows/10 {
-				t.Errorf("a timer was found after %d rows of %d, want a step", late, someRows)
+			if late := rang - halfway; rang == 0 || late > fewSteps {
+				t.Errorf("a timer was found after %d rows of %d, want at most %d", late, someRows, fewSteps)
 			}
 			wantValue(t, db, strconv.Itoa(someRows), "SELECT count(*) FROM t WHERE n = 1")
 		})
@@ -161,8 +162,8 @@ func TestBusyProcessorEndsTheBatch(t *testing.T) {
 	if _, err := newEngine(t, db, cfg).Run(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
-	if late := end - halfway; end == 0 || late > someRows/10 {
-		t.Errorf("the batch went on for %d rows of %d, want a step", late, someRows)
+	if late := end - halfway; end == 0 || late > fewSteps {
+		t.Errorf("the batch went on for %d rows of %d, want at most %d", late, someRows, fewSteps)
 	}
 	wantValue(t, db, strconv.Itoa(someRows), "SELECT count(*) FROM t WHERE n = 1")
 }

@@ -49,13 +49,14 @@ func (c *Calls) collect(args []driver.Value) (driver.Value, error) {
 	return nil, nil
 }
 
-// Compute runs the function over the chunk's rows on several goroutines and makes
-// the results available. When ctx ends it stops early; rows without a result are
+// Compute runs the function over the chunk's rows on several goroutines, one more
+// while Calls.Spare is true, and makes the results available. When ctx ends it stops early; rows without a result are
 // computed when they are written. A call that lasts longer than the limit is given
 // up: its goroutine, which nothing can stop, is left behind.
 func (k *Chunk) Compute(ctx context.Context, workers int) {
 	k.results = make([]*result, len(k.reads))
-	c := computation{calls: k.calls, reads: k.reads, results: k.results, ended: make(chan struct{}, workers)}
+	c := computation{calls: k.calls, reads: k.reads, results: k.results,
+		ended: make(chan struct{}, workers+1), more: make(chan struct{}, 1)}
 	c.run(ctx, workers)
 	k.skips = slices.ContainsFunc(k.results, func(r *result) bool { return r == nil || errors.Is(r.err, ErrSkip) })
 	k.calls.publish(func(all []*Chunk) []*Chunk { return append(all, k) })
@@ -100,13 +101,16 @@ type computation struct {
 	results []*result
 	next    atomic.Int64  // row that nobody has taken yet
 	ended   chan struct{} // a worker says that it found none
+	helped  atomic.Bool   // one more worker is there or has been asked for
+	more    chan struct{} // asks for it
 }
 
 // worker takes one row after the other. Whoever swaps row away decides what becomes
 // of that row: the worker with its result, or the watch that gives it up.
 type worker struct {
-	row  atomic.Int64
-	seen int64 // at the last look of the watch
+	row   atomic.Int64
+	seen  int64 // at the last look of the watch
+	extra bool  // it works while there is a processor to spare
 }
 
 const noRow = -1
@@ -116,7 +120,7 @@ const noRow = -1
 func (c *computation) run(ctx context.Context, workers int) {
 	active := make([]*worker, workers)
 	for i := range active {
-		active[i] = c.start(ctx)
+		active[i] = c.start(ctx, false)
 	}
 	watch := time.NewTicker(c.calls.limit)
 	defer watch.Stop()
@@ -124,32 +128,53 @@ func (c *computation) run(ctx context.Context, workers int) {
 		select {
 		case <-c.ended:
 			working--
+		case <-c.more:
+			active = append(active[:workers], c.start(ctx, true))
+			working++
 		case <-watch.C:
 			for i, w := range active {
 				if c.givenUp(w) {
-					active[i] = c.start(ctx)
+					active[i] = c.start(ctx, w.extra)
 				}
 			}
 		}
 	}
 }
 
-func (c *computation) start(ctx context.Context) *worker {
-	w := &worker{seen: noRow}
+func (c *computation) start(ctx context.Context, extra bool) *worker {
+	w := &worker{seen: noRow, extra: extra}
 	w.row.Store(noRow)
 	go func() {
-		for i := c.next.Add(1) - 1; i < int64(len(c.reads)) && ctx.Err() == nil; i = c.next.Add(1) - 1 {
-			w.row.Store(i)
-			r := c.calls.call(c.reads[i])
-			if !w.row.CompareAndSwap(i, noRow) {
+		for ctx.Err() == nil && (!extra || c.calls.Spare.Load()) {
+			i := c.next.Add(1) - 1
+			if i >= int64(len(c.reads)) {
+				break
+			}
+			if !c.compute(w, i) {
 				return // given up, nobody waits for it
 			}
-			c.results[i] = &r
 			giveWay(int(i))
+		}
+		if extra {
+			c.helped.Store(false)
 		}
 		c.ended <- struct{}{}
 	}()
 	return w
+}
+
+// compute calls the function for a row, and is false if that took too long.
+func (c *computation) compute(w *worker, i int64) bool {
+	if c.calls.Spare.Load() && c.helped.CompareAndSwap(false, true) {
+		c.more <- struct{}{}
+	}
+	w.row.Store(i)
+	r := c.calls.call(c.reads[i])
+	if !w.row.CompareAndSwap(i, noRow) {
+		return false
+	}
+	c.results[i] = &r
+	return true
 }
 
 // giveWay lets other goroutines run after some rows: the writer, if this one has its

@@ -17,6 +17,12 @@ import (
 // returns in the end is not used. Planted and caught: no worker in the place of one
 // that is given up; the late answer stored.
 func TestTooLong(t *testing.T) {
+	for _, spare := range []bool{false, true} {
+		t.Run(fmt.Sprintf("spare=%t", spare), func(t *testing.T) { testTooLong(t, spare) })
+	}
+}
+
+func testTooLong(t *testing.T, spare bool) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		var late atomic.Int64
@@ -28,6 +34,7 @@ func TestTooLong(t *testing.T) {
 			return []any{read[0]}, nil
 		}, 1, time.Second)
 		defer c.Close()
+		c.Spare.Store(spare)
 		chunk := gatherNumbers(t, c, 40)
 		began := time.Now()
 		chunk.Compute(t.Context(), 2)
@@ -80,6 +87,42 @@ func TestSlowIsNotTooLong(t *testing.T) {
 			if got, err := c.value([]driver.Value{int64(0), i}); err != nil || got != i {
 				t.Errorf("row %d: %v, %v", i, got, err)
 			}
+		}
+	})
+}
+
+// One worker more is there while a processor is to spare, and only then. Planted and
+// caught: no more, one that stays, one for each row, none the second time.
+func TestSpareProcessor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := Open(func(read []any) ([]any, error) {
+			time.Sleep(10 * time.Millisecond)
+			return []any{read[0]}, nil
+		}, 1, time.Second)
+		defer c.Close()
+		const ms = time.Millisecond
+		for _, test := range []struct {
+			spare []time.Duration // when it is, and is not, to spare
+			want  time.Duration   // for 100 rows
+		}{
+			{nil, 1000 * ms},
+			{[]time.Duration{0}, 500 * ms},
+			{[]time.Duration{0, 245 * ms}, 750 * ms},
+			{[]time.Duration{245 * ms}, 630 * ms},
+			{[]time.Duration{0, 95 * ms, 295 * ms, 395 * ms}, 800 * ms},
+		} {
+			c.Spare.Store(false)
+			for i, at := range test.spare {
+				time.AfterFunc(at, func() { c.Spare.Store(i%2 == 0) })
+			}
+			synctest.Wait()
+			chunk := gatherNumbers(t, c, 100)
+			began := time.Now()
+			chunk.Compute(t.Context(), 1)
+			if took := time.Since(began); took != test.want {
+				t.Errorf("spare at %v: it took %v, want %v", test.spare, took, test.want)
+			}
+			chunk.Drop()
 		}
 	})
 }

@@ -74,6 +74,10 @@ func find(name string, args []driver.Value) (*Calls, error) {
 // Calls is one job's function, open for the time of a run. The SQL functions
 // may be called from several connections at once.
 type Calls struct {
+	// Spare says that whoever writes the rows waits for results, so that there is a
+	// processor more to compute on.
+	Spare atomic.Bool
+
 	fn      Func
 	outputs int
 	limit   time.Duration
