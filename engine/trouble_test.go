@@ -292,17 +292,17 @@ func TestFunc(t *testing.T) {
 }
 
 func TestVerify(t *testing.T) {
-	db := open(t, numbers(1000)...)
+	db := open(t, numbers(10_000)...)
 	eng := newEngine(t, db, sole)
 	job := jobs.Update{Name: "fill", Table: "t", Set: []jobs.Assign{{Column: "v", Expr: "'x'"}}, Where: "v IS NULL", Todo: "v IS NULL"}
-	if left, err := eng.Verify(t.Context(), job); err != nil || left != 1000 {
+	if left, err := eng.Verify(t.Context(), job); err != nil || left != 10_000 {
 		t.Errorf("before: %d left, %v", left, err)
 	}
 	wantValue(t, db, "0", "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%async%'")
 	if _, err := eng.Run(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, db, "UPDATE t SET v = NULL WHERE id IN (3, 1000)")
+	mustExec(t, db, "UPDATE t SET v = NULL WHERE id IN (3, 10000)")
 	if left, err := eng.Verify(t.Context(), job); err != nil || left != 2 {
 		t.Errorf("after: %d left, %v", left, err)
 	}

@@ -253,6 +253,18 @@ func TestSureAsTheStretchesAreAlike(t *testing.T) {
 	}
 }
 
+// However even the first rows are, they say little of the rest. Planted: as sure of
+// them as of a sample.
+func TestFirstRowsAreNoSample(t *testing.T) {
+	r := &rehearsal{watch: *watched(func(int) time.Duration { return 4 * time.Microsecond })}
+	if err := r.predict(t.Context(), rehearsed{}, 1e6, prefixError); err != nil {
+		t.Fatal(err)
+	}
+	if sure := float64(r.report.High-r.report.Predicted) / float64(r.report.Predicted-r.watch.setup); math.Abs(sure-0.25) > 0.001 {
+		t.Errorf("predicted %v to %v: unsure by %.3f, want 0.25", r.report.Predicted, r.report.High, sure)
+	}
+}
+
 // Planted: the same for the whole job, whose unchanged stretches are real.
 func TestTheFirstBatchOfAStretchIsNoHoldOfTheJob(t *testing.T) {
 	for sample, want := range map[bool]time.Duration{true: 4 * time.Millisecond, false: time.Second} {
