@@ -3,8 +3,10 @@ package bench
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/chunkfill/chunkfill/jobs"
@@ -30,14 +32,22 @@ func runCreateIndex(ctx context.Context, r *rig) error {
 	return err
 }
 
+// shellTodo is about pathJob.Where without unhex, which a shell before 3.41 does not
+// have: packets that begin like a TRACE and are no hex text are left out, too.
+const shellTodo = `(path_json IS NULL OR path_json = '') AND raw_hex <> '' AND raw_hex NOT GLOB '[26AEae][4-7]*'`
+
 // runShell leaves decoding out: the shell has no Go function. The expression
 // writes about as many bytes.
 func runShell(ctx context.Context, r *rig) error {
 	statement := `UPDATE observations SET path_json = '["' || substr(raw_hex, 5, 4) || '","' || substr(raw_hex, 9, 4) || '"]'
-		WHERE (` + pathJob.Where + `); SELECT changes();`
+		WHERE ` + shellTodo + `; SELECT changes();`
 	began := time.Now()
 	cmd := exec.CommandContext(ctx, "sqlite3", "-batch", "-bail", "-cmd", ".timeout 5000", r.path, "PRAGMA synchronous = NORMAL; "+statement)
 	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
+	}
 	if err != nil {
 		return fmt.Errorf("run the sqlite3 shell: %w", err)
 	}
