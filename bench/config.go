@@ -68,7 +68,7 @@ const (
 )
 
 // Config says what to measure. The zero value is the full comparison at up to
-// 1.9 million rows, which takes some hours.
+// 1.9 million rows, which takes an hour and more.
 type Config struct {
 	// Dir for the generated files and their copies; it must exist. "" means a
 	// temporary one, removed at the end. A generated file found there is used again.
@@ -82,14 +82,15 @@ type Config struct {
 	Loads []Load `json:"loads"`
 	// Contenders by name, of those that Contenders lists; none means its defaults.
 	Contenders []string `json:"contenders"`
-	// Rounds of each; 0 means 6, the least that Compare can work with.
+	// Rounds of each, but one where a contender's second would say nothing new; 0 means
+	// 6, the least that Compare can work with.
 	Rounds int `json:"rounds"`
 	// Seed of data and load.
 	Seed uint64 `json:"seed"`
 	// Idle is how long the load is measured without a rewrite; 0 means 2 s.
 	Idle time.Duration `json:"idle_ns"`
-	// Bound ends contenders that would take too long; 0 means 60 s. What they have
-	// not done by then is said, not extrapolated.
+	// Bound ends RowLoop and Keyset, which may take too long; 0 means 60 s. What they
+	// have not done by then is said, not extrapolated.
 	Bound time.Duration `json:"bound_ns"`
 	// Handicap is slept after each batch of chunkfill: a slowness made on purpose,
 	// which Compare must see.

@@ -15,11 +15,11 @@ type Contender struct {
 	Name    string
 	About   string
 	Default bool // part of a run that names none
-	Once    bool // one round is enough: it is bounded in time
 	// Fills says that it does the whole work, which is then checked row by row.
 	Fills bool
 
 	fits func(shape dataset.Shape, l Load) bool // nil: always
+	once func(shape dataset.Shape, l Load) bool // where one round says enough; nil: nowhere
 	run  func(ctx context.Context, r *rig) error
 }
 
@@ -43,29 +43,29 @@ const (
 func Contenders() []Contender {
 	return []Contender{
 		{Name: Update, About: "one UPDATE with a Go function, autocommit",
-			Default: true, Fills: true, run: runUpdate},
+			Default: true, Fills: true, once: loaded, run: runUpdate},
 		{Name: UpdateShell, About: "one UPDATE in the sqlite3 shell; a plain SQL expression of about as many bytes, not the same work",
 			Default: true, fits: unloaded, run: runShell},
 		{Name: RowLoop, About: "SELECT … LIMIT 1000 without a cursor, an autocommit UPDATE a row, 50 ms sleeps; bounded in time",
-			Default: true, Once: true, Fills: true, run: runRowLoop},
+			Default: true, Fills: true, once: always, run: runRowLoop},
 		{Name: Keyset, About: "fixed keyset batches of 1000 rows, fixed pauses of 10 ms",
-			Default: true, Fills: true, run: runKeyset},
+			Default: true, Fills: true, once: loadedOr(dataset.Scattered), run: runKeyset},
 		{Name: ChunkUpdate, About: "chunkfill, jobs.Update with the same Go function",
 			Default: true, Fills: true, run: chunkfill(pathUpdate, tuning{})},
 		{Name: ChunkVerified, About: "the same, and a count of what is left at the end",
-			Default: true, Fills: true, run: chunkfill(pathVerified, tuning{})},
+			Fills: true, run: chunkfill(pathVerified, tuning{})},
 		{Name: ChunkUpdateWAL512, About: "chunkfill-update, granted a write-ahead log of 512 MB",
 			Default: true, Fills: true, fits: unloadedAnd(dataset.Scattered), run: chunkfill(pathUpdate, tuning{walBudget: 512 << 20})},
 		{Name: ChunkUpdateGauge, About: "chunkfill-update, told by the host how many live writes wait",
 			Fills: true, fits: loadedHere, run: chunkfill(pathUpdate, tuning{gauge: true})},
 		{Name: ChunkTransform, About: "chunkfill, jobs.Transform with that Go function",
-			Default: true, Fills: true, run: chunkfill(pathTransform, tuning{})},
+			Default: true, Fills: true, once: loaded, run: chunkfill(pathTransform, tuning{})},
 		{Name: ChunkSlowUpdate, About: "chunkfill, jobs.Update with a function of 5 µs a row, inside the writer",
 			Default: true, Fills: true, fits: unloadedAnd(dataset.Clustered), run: chunkfill(slowUpdate, tuning{})},
 		{Name: ChunkSlowTransform, About: "chunkfill, jobs.Transform with a function of 5 µs a row, beside the writer",
 			Default: true, Fills: true, fits: unloadedAnd(dataset.Clustered), run: chunkfill(slowTransform, tuning{})},
 		{Name: CreateIndex, About: "CREATE INDEX on two columns",
-			Default: true, run: runCreateIndex},
+			Default: true, once: loaded, run: runCreateIndex},
 	}
 }
 
@@ -82,6 +82,22 @@ func contenderNamed(name string) (Contender, error) {
 
 func (c Contender) suits(shape dataset.Shape, l Load) bool {
 	return c.fits == nil || c.fits(shape, l)
+}
+
+// rounds are how many of n the contender takes part in.
+func (c Contender) rounds(n int, shape dataset.Shape, l Load) int {
+	if c.once != nil && c.once(shape, l) {
+		return min(1, n)
+	}
+	return n
+}
+
+func always(dataset.Shape, Load) bool { return true }
+
+func loaded(_ dataset.Shape, l Load) bool { return l != NoLoad }
+
+func loadedOr(or dataset.Shape) func(dataset.Shape, Load) bool {
+	return func(shape dataset.Shape, l Load) bool { return l != NoLoad || shape == or }
 }
 
 func unloaded(_ dataset.Shape, l Load) bool { return l == NoLoad }

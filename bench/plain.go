@@ -119,7 +119,7 @@ func runKeyset(ctx context.Context, r *rig) error {
 		return fmt.Errorf("find the last row: %w", err)
 	}
 	const next = `SELECT max(id) FROM (SELECT id FROM observations WHERE id > ? ORDER BY id LIMIT ?)`
-	for cursor := int64(0); cursor < last; {
+	for cursor := int64(0); cursor < last && !r.late(); {
 		var end sql.NullInt64
 		if err := r.db.QueryRowContext(ctx, next, cursor, keysetRows).Scan(&end); err != nil {
 			return fmt.Errorf("find the end of a batch: %w", err)

@@ -89,7 +89,7 @@ func (s *session) eachOfRound(rows int, shape dataset.Shape, round int, visit fu
 	for _, l := range s.cfg.Loads {
 		for i := range s.contenders {
 			c := s.contenders[(i+round)%len(s.contenders)]
-			if !c.suits(shape, l) || c.Once && round > 0 {
+			if !c.suits(shape, l) || round >= c.rounds(s.cfg.Rounds, shape, l) {
 				continue
 			}
 			if err := visit(Case{Shape: shape, Rows: rows, Load: l, Contender: c.Name}, round); err != nil {

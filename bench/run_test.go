@@ -62,7 +62,7 @@ func TestEveryContender(t *testing.T) {
 		if contender.Fills && trial.Complete != trial.Verdict.Complete() {
 			t.Errorf("%v: complete %v, verdict %+v", trial.Case, trial.Complete, *trial.Verdict)
 		}
-		if !trial.Complete && !contender.Once {
+		if !trial.Complete && contender.Name != RowLoop {
 			t.Errorf("%v did not complete", trial.Case)
 		}
 		loaded, brief := trial.Load != NoLoad, trial.Total < 10*time.Millisecond // nothing may be due in it
@@ -268,6 +268,33 @@ func TestTheModelAgreesWithTheDecoder(t *testing.T) {
 			t.Fatalf("observation %d, %q: TRACE %v, the model says %v", row.ID, row.RawHex.String, trace, row.Kind)
 		case row.Kind == dataset.Unfilled && path != row.Want.String:
 			t.Fatalf("observation %d, %q: %s, the model says %s", row.ID, row.RawHex.String, path, row.Want.String)
+		}
+	}
+}
+
+// Each contender takes part in every round, or in the first alone.
+// Planted: the first round left out for those of one round.
+func TestRounds(t *testing.T) {
+	s := session{cfg: Config{Sizes: []int{1000}, Rounds: 3, Contenders: []string{Update, ChunkUpdate, RowLoop, Keyset}}.withDefaults()}
+	s.chooseContenders()
+	got := map[Case]int{}
+	if err := s.eachTrial(func(c Case, _ int) error { got[c]++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, shape := range s.cfg.Shapes {
+		for _, load := range s.cfg.Loads {
+			for _, contender := range s.cfg.Contenders {
+				want := 3
+				switch {
+				case contender == RowLoop, contender == Update && load != NoLoad,
+					contender == Keyset && (load != NoLoad || shape == dataset.Scattered):
+					want = 1
+				}
+				c := Case{Shape: shape, Rows: 1000, Load: load, Contender: contender}
+				if got[c] != want {
+					t.Errorf("%v: %d rounds, want %d", c, got[c], want)
+				}
+			}
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/kernel"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -49,7 +50,7 @@ type runner struct {
 	stepper throttle.Stepper
 	target  time.Duration // TargetHold and QuietHold, as configured or tuned
 	quiet   time.Duration
-	breath  breath
+	breath  kernel.Timer
 	busy    int // attempts in a row that found the database busy
 	knocked time.Time
 	sampled time.Time
@@ -68,7 +69,7 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 		return err
 	}
 	defer closeCalls(r.calls)
-	defer r.breath.close()
+	defer r.breath.Close()
 	if err := r.take(ctx); err != nil {
 		return stopped(ctx, err)
 	}

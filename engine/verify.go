@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/kernel"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/jobs"
 )
@@ -110,11 +111,11 @@ func (e *Engine) countSome(ctx context.Context, strides *lite.Strides, n int, be
 		return 0, err
 	}
 	defer conn.Close()
-	var b breath
-	defer b.close()
+	var breath kernel.Timer
+	defer breath.Close()
 	return strides.Count(ctx, conn, func() error {
 		if n == runtime.GOMAXPROCS(0) {
-			b.take()
+			breath.Sleep(breathTime)
 		}
 		return between()
 	})

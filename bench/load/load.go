@@ -43,16 +43,18 @@ type Load struct {
 	finished atomic.Int64
 	done     chan struct{}
 	sleep    func(ctx context.Context, until time.Time) bool
+	end      func()
 }
 
 // Start begins to insert into the tables of package dataset in db, which holds
 // at least one transmission. The load stops when ctx ends: inserts that were due
 // by then are still made and measured. It begins in a phase named "".
 func Start(ctx context.Context, db *sql.DB, cfg Config) (*Load, error) {
-	return start(ctx, db, cfg, sleepUntil)
+	var a arrivals
+	return start(ctx, db, cfg, a.sleepUntil, a.timer.Close)
 }
 
-func start(ctx context.Context, db *sql.DB, cfg Config, sleep func(context.Context, time.Time) bool) (*Load, error) {
+func start(ctx context.Context, db *sql.DB, cfg Config, sleep func(context.Context, time.Time) bool, end func()) (*Load, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -67,6 +69,7 @@ func start(ctx context.Context, db *sql.DB, cfg Config, sleep func(context.Conte
 		start:    now,
 		done:     make(chan struct{}),
 		sleep:    sleep,
+		end:      end,
 	}
 	context.AfterFunc(ctx, func() {
 		now := time.Now()
@@ -108,6 +111,7 @@ func (l *Load) due(n int64) time.Time {
 func (l *Load) run(ctx context.Context, source *source) {
 	defer close(l.done)
 	defer source.close()
+	defer l.end()
 	for n := int64(0); ; n++ {
 		row := source.next()
 		due := l.due(n)

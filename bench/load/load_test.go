@@ -34,7 +34,7 @@ func open(t *testing.T, path string) *sql.DB {
 
 func begin(t *testing.T, ctx context.Context, db *sql.DB, cfg Config) *Load {
 	t.Helper()
-	l, err := start(ctx, db, cfg, timerSleep)
+	l, err := start(ctx, db, cfg, timerSleep, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,26 +250,33 @@ func TestStartRefuses(t *testing.T) {
 
 // The real clock: never early, and at once when the context ends.
 func TestSleepUntilIsNeverEarly(t *testing.T) {
+	var a arrivals
+	defer a.timer.Close()
 	for _, d := range []time.Duration{-time.Second, 0, 50 * time.Microsecond, time.Millisecond, 5 * time.Millisecond} {
 		until := time.Now().Add(d)
-		if !sleepUntil(t.Context(), until) || time.Now().Before(until) {
+		if !a.sleepUntil(t.Context(), until) || time.Now().Before(until) {
 			t.Errorf("%v: early", d)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if sleepUntil(ctx, time.Now().Add(time.Hour)) {
+	if a.sleepUntil(ctx, time.Now().Add(time.Hour)) {
 		t.Error("slept for an hour after the end")
+	}
+	if !a.sleepUntil(ctx, time.Now()) {
+		t.Error("an insert that was due before the end is left out")
 	}
 }
 
 // BenchmarkSleepUntil reports how late the load comes to an insert at 200 a
 // second, on average and at worst: what it adds to the latencies itself.
 func BenchmarkSleepUntil(b *testing.B) {
+	var a arrivals
+	defer a.timer.Close()
 	var total, worst time.Duration
 	for b.Loop() {
 		until := time.Now().Add(5 * time.Millisecond)
-		sleepUntil(b.Context(), until)
+		a.sleepUntil(b.Context(), until)
 		late := time.Since(until)
 		total += late
 		worst = max(worst, late)

@@ -2,36 +2,36 @@ package load
 
 import (
 	"context"
-	"runtime"
 	"time"
+
+	"github.com/chunkfill/chunkfill/internal/kernel"
 )
 
-const (
-	// The Go runtime waits in whole milliseconds when it is idle, so that a timer
-	// may fire that much late: the last part of a wait is left to nap.
-	timerSlack = 2 * time.Millisecond
-	// What nap may be late itself; that long is waited for by yielding, a hundredth
-	// of a core at 200 inserts a second.
-	napSlack = 60 * time.Microsecond
-)
+// What a Go timer may be late: a time slice of the scheduler, where all processors
+// are busy, twice for good measure.
+const timerSlack = 20 * time.Millisecond
 
-// sleepUntil returns true at that time, to within a few microseconds where the
-// processor is free, or false as soon as ctx ends.
-func sleepUntil(ctx context.Context, until time.Time) bool {
-	if !timerSleep(ctx, until.Add(-timerSlack)) {
+// arrivals wait for the next insert as a service waits for the next message: on the
+// network poller, on a timer of the kernel. (A Go timer is a millisecond late when
+// the runtime is idle, and a thread asleep in a system call would keep a
+// processor from the runtime meanwhile.)
+type arrivals struct{ timer kernel.Timer }
+
+// sleepUntil returns true at that time, to within some tens of microseconds where a
+// processor is free, or false when ctx ends, noticed 20 ms before that time at the
+// latest. A time that has passed returns true even when ctx has ended.
+func (a *arrivals) sleepUntil(ctx context.Context, until time.Time) bool {
+	if !time.Now().Before(until) {
+		return true
+	}
+	if !timerSleep(ctx, until.Add(-timerSlack)) || ctx.Err() != nil {
 		return false
 	}
-	if left := time.Until(until); left > napSlack {
-		nap(left - napSlack)
-	}
-	for time.Now().Before(until) {
-		runtime.Gosched()
-	}
+	a.timer.Sleep(time.Until(until))
 	return true
 }
 
-// timerSleep does the same with a timer alone. A time that has passed returns true
-// even when ctx has ended.
+// timerSleep does the same with a timer of Go alone.
 func timerSleep(ctx context.Context, until time.Time) bool {
 	left := time.Until(until)
 	if left <= 0 {

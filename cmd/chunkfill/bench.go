@@ -48,7 +48,7 @@ func benchRunCommand() *cobra.Command {
 		Short: "Compare ways to rewrite a table, each on a fresh copy and in turns",
 		Long: `Runs every contender on a fresh copy of the same generated file, in turns, so that
 what changes on the machine meanwhile meets all of them, and writes all trials to a
-JSON file for report and compare. The defaults take some hours; name sizes, loads
+JSON file for report and compare. The defaults take an hour and more; name sizes, loads
 and contenders for less. Contenders:
 ` + strings.Join(names, "\n"),
 		Example: "  chunkfill bench run --rows 1900000 --out r.json && chunkfill bench report r.json --html r.html",
@@ -64,10 +64,10 @@ and contenders for less. Contenders:
 	flags.StringSliceVar(&f.shapes, "shape", nil, "clustered, scattered (default both)")
 	flags.StringSliceVar(&f.loads, "load", nil, "none, inserts a second such as 200, or process:200 (default none,200)")
 	flags.StringSliceVar(&f.config.Contenders, "contender", nil, "only these contenders")
-	flags.IntVar(&f.config.Rounds, "rounds", 0, "rounds of each (default 6)")
+	flags.IntVar(&f.config.Rounds, "rounds", 0, "rounds of each, but one where a second would say nothing new (default 6)")
 	flags.Uint64Var(&f.config.Seed, "seed", 1, "seed of data and load")
 	flags.StringVar(&f.config.Dir, "dir", "", "folder for the generated files, which are kept there and used again")
-	flags.DurationVar(&f.config.Bound, "bound", 0, "end contenders that take longer (default 1m)")
+	flags.DurationVar(&f.config.Bound, "bound", 0, "end row-loop and keyset when they take longer (default 1m)")
 	flags.DurationVar(&f.config.Handicap, "handicap", 0, "sleep this long after each batch of chunkfill: a slowness that compare must see")
 	return cmd
 }

@@ -46,7 +46,7 @@ var (
 		Old:  "WHERE name = ? AND run_id = ?\n",
 		New:  "WHERE name = ? AND run_id <> ? || name\n",
 	}}}
-	ApplyErrorIgnored = Bug{"apply's error ignored, checkpoint saved before RELEASE", []Edit{{
+	ApplyErrorIgnored = Bug{"apply's error ignored, checkpoint saved before the guard", []Edit{{
 		File: "engine/batch.go",
 		Old:  "changed, err := r.apply(ctx, c, stretch)\n\t\tif err != nil {\n\t\t\treturn &rowError{err}\n\t\t}\n",
 		New: `changed, _ := r.apply(ctx, c, stretch)
