@@ -223,7 +223,8 @@ const (
 	// middle of a transaction. Pages that are written again after that cost the
 	// checksums of all that follow: at the 2 MB of the default, a quarter of the time
 	// where rows are scattered. It holds a batch of 20 ms with ease, and is given back
-	// with the commit.
+	// with the commit. (What is restored is what SQLite reports, the pages of the host's
+	// own cache unless it asked for more.)
 	spill = -8 << 10
 )
 
