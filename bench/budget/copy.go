@@ -129,7 +129,15 @@ func backup(ctx context.Context, source backuper, to string, progress func(strin
 	return nil
 }
 
-// openCopy opens the copy as a service would, in WAL mode.
+// openCopy opens the copy as a service would, in WAL mode. It is synced first, or
+// writing it back would be charged to the rehearsal. No connection to it may be open.
 func openCopy(path string) (*sql.DB, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return nil, fmt.Errorf("sync the copy: %w", err)
+	}
 	return dsn.Open(path, "_pragma=journal_mode(wal)", "_pragma=busy_timeout(5000)", "_pragma=synchronous(normal)")
 }
