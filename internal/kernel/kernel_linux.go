@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"os"
-	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,8 +32,7 @@ func (t *Timer) Sleep(d time.Duration) {
 	}
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
 	if t.none || unix.TimerfdSettime(t.fd, 0, &spec, nil) != nil {
-		runtime.Gosched()
-		time.Sleep(d)
+		giveWayFor(d)
 		return
 	}
 	var expirations [8]byte

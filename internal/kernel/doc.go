@@ -1,7 +1,0 @@
-// Package kernel gives a processor away where the Go runtime alone would keep it.
-//
-// Go looks for goroutines that have become ready when one stops, and after time
-// slices of 10 ms; the kernel does so for threads, after some 4 ms. Whoever keeps a
-// processor for long, beside writes that should take a millisecond, gives it away
-// more often than that.
-package kernel
