@@ -40,7 +40,7 @@ func TestBlackout(t *testing.T) {
 		}
 		t.Run(c.level, func(t *testing.T) {
 			t.Parallel()
-			b := cutPower(t, subject, c.level, rows, cuts)
+			b := cutPower(t, subject(t), c.level, rows, cuts)
 			t.Logf("synchronous=%-6s %d writes and syncs; power cut %d times: %d files whose rows and checkpoint disagree, "+
 				"%d that lost a live write told to be committed; the next start finished %d of %d",
 				c.level, len(b.events), b.cuts, b.lost["whole"], b.lost["acked"], b.finished, b.started)

@@ -40,8 +40,8 @@ const (
 	failpointTrace  = "CHUNKFILL_FAILPOINT_TRACE"
 )
 
-// subject is the program as it is, built once.
-var subject string
+// buildSubject builds the program as it is, once.
+var buildSubject func() (string, error)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -51,11 +51,19 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
-		if subject, err = torture.Build(dir, torture.Subject); err != nil {
-			panic(err)
-		}
+		buildSubject = sync.OnceValues(func() (string, error) { return torture.Build(dir, torture.Subject) })
 		return m.Run()
 	}())
+}
+
+// subject is the program as it is.
+func subject(t testing.TB) string {
+	t.Helper()
+	program, err := buildSubject()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
 }
 
 // trial is one table, the program on it, and what the judge will be told.
@@ -197,13 +205,13 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 	for _, shape := range shapes {
 		t.Run(shape.Name, func(t *testing.T) {
 			t.Parallel()
-			names := failpoints(t, subject, shape, rows)
+			names := failpoints(t, subject(t), shape, rows)
 			if len(names) < 100 {
 				t.Errorf("only %d failpoints", len(names))
 			}
 			kills, compared := 0, 0
 			for k := 1; ; k += step {
-				tr := newTrial(t, subject, shape, rows)
+				tr := newTrial(t, subject(t), shape, rows)
 				if err := tr.killAt(k); err != nil {
 					t.Fatalf("k %d: %v", k, err)
 				}
@@ -238,7 +246,7 @@ func TestRandomKills(t *testing.T) {
 	for s := first; s <= last; s++ {
 		t.Run(fmt.Sprint("seed_", s), func(t *testing.T) {
 			t.Parallel()
-			tr, err := randomKills(t, subject, s)
+			tr, err := randomKills(t, subject(t), s)
 			if err != nil {
 				t.Fatalf("-seed %d: %s, %d rows %v: %v", s, tr.shape.Name, tr.rows, tr.args, err)
 			}

@@ -55,7 +55,7 @@ func TestKilledAtWrites(t *testing.T) {
 		t.Run(fmt.Sprint("part_", part), func(t *testing.T) {
 			t.Parallel()
 			for n := 1 + part*step; n < most; n += parts * step {
-				tr := newTrial(t, subject, torture.Shapes[n%len(torture.Shapes)], 300, "-hold", "200us", "-synchronous", "FULL")
+				tr := newTrial(t, subject(t), torture.Shapes[n%len(torture.Shapes)], 300, "-hold", "200us", "-synchronous", "FULL")
 				killed, err := torture.Run(strace(t, tr.command(0), "", fmt.Sprintf("pwrite64:signal=SIGKILL:when=%d", n)))
 				if err != nil {
 					t.Fatalf("n %d: %v", n, err)
@@ -96,7 +96,7 @@ func TestFailingDisk(t *testing.T) {
 			name := fmt.Sprintf(c.name, n)
 			t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 				t.Parallel()
-				tr := newTrial(t, subject, torture.Shapes[0], 300, "-hold", "100us", "-synchronous", "FULL", "-max-live", "0")
+				tr := newTrial(t, subject(t), torture.Shapes[0], 300, "-hold", "100us", "-synchronous", "FULL", "-max-live", "0")
 				_, err := torture.Run(strace(t, tr.command(0), tr.path+"-wal", fmt.Sprintf(c.inject, n)))
 				if err == nil && *full {
 					t.Skipf("%s: the program had come to its end before", name)
@@ -148,7 +148,7 @@ func firstLine(err error) string {
 func TestSmallDisk(t *testing.T) {
 	sweeping(t)
 	dir := smallDisk(t, "16m")
-	tr := trialIn(t, dir, subject, torture.Shapes[0], 500, "-hold", "200us", "-max-live", "0", "-min-free", "-1", "-stand-at", "3")
+	tr := trialIn(t, dir, subject(t), torture.Shapes[0], 500, "-hold", "200us", "-max-live", "0", "-min-free", "-1", "-stand-at", "3")
 	p := begin(t, tr.command(0))
 	p.says("standing")
 	ballast := filepath.Join(dir, "ballast")
@@ -167,7 +167,7 @@ func TestSmallDisk(t *testing.T) {
 func TestFullDatabase(t *testing.T) {
 	sweeping(t)
 	for _, pages := range []int{1, 5, 15, 30} {
-		tr := newTrial(t, subject, torture.Shapes[0], 2000, "-max-live", "0")
+		tr := newTrial(t, subject(t), torture.Shapes[0], 2000, "-max-live", "0")
 		first := tr.command(0)
 		first.Args = append(first.Args, "-max-pages", strconv.Itoa(pages))
 		_, err := torture.Run(first)
@@ -209,7 +209,7 @@ func fill(t *testing.T, path string) {
 // waits, says why, and goes on when there is room.
 func TestLittleFreeSpace(t *testing.T) {
 	dir := smallDisk(t, "8m")
-	tr := trialIn(t, dir, subject, torture.Shapes[0], 500)
+	tr := trialIn(t, dir, subject(t), torture.Shapes[0], 500)
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 6<<20), 0o600); err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func TestPlantedModelBugs(t *testing.T) {
 // must come through.
 func TestPlantedRowBugs(t *testing.T) {
 	sweeping(t)
-	if complaint := sweepBadRows(t, subject); complaint != "" {
+	if complaint := sweepBadRows(t, subject(t)); complaint != "" {
 		t.Errorf("the program as it is: %s", complaint)
 	} else {
 		t.Log("the program as it is comes through")

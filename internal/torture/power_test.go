@@ -119,7 +119,7 @@ func TestPowerCut(t *testing.T) {
 	for _, shape := range shapes {
 		t.Run(shape.Name, func(t *testing.T) {
 			t.Parallel()
-			tr := newTrial(t, subject, shape, 60, "-hold", "100us", "-max-live", "0")
+			tr := newTrial(t, subject(t), shape, 60, "-hold", "100us", "-max-live", "0")
 			im := record(t, tr)
 			tr = tr.elsewhere()
 			cuts, states := cutEverywhere(t, tr, im, step)

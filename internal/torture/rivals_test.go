@@ -14,7 +14,7 @@ import (
 // row is done once, and who does not run a job says who does.
 func TestManyProcessesOneJob(t *testing.T) {
 	const rivals = 6
-	tr := newTrial(t, subject, torture.Shapes[0], 20_000, "-live", "0", "-sole=false")
+	tr := newTrial(t, subject(t), torture.Shapes[0], 20_000, "-live", "0", "-sole=false")
 	var processes []*process
 	for range rivals {
 		processes = append(processes, begin(t, tr.command(0)))
@@ -40,7 +40,7 @@ func TestManyProcessesOneJob(t *testing.T) {
 // TestStandbyTakesOver is a rolling deploy in which the first process dies: of
 // those that stand by, one goes on at once.
 func TestStandbyTakesOver(t *testing.T) {
-	tr := newTrial(t, subject, torture.Shapes[0], 3_000, "-live", "0", "-sole=false", "-jobs", "inc_n", "-start")
+	tr := newTrial(t, subject(t), torture.Shapes[0], 3_000, "-live", "0", "-sole=false", "-jobs", "inc_n", "-start")
 	owner := tr.command(0)
 	owner.Args = append(owner.Args, "-stand-at", "2")
 	first := begin(t, owner)
@@ -80,7 +80,7 @@ func TestStandbyTakesOver(t *testing.T) {
 func TestStoppedOwner(t *testing.T) {
 	for _, successor := range []string{"halfway", "done"} {
 		t.Run(successor, func(t *testing.T) {
-			tr, err := stoppedOwner(t, subject, successor == "done")
+			tr, err := stoppedOwner(t, subject(t), successor == "done")
 			t.Logf("the old owner said: %v", err)
 			if err == nil || !strings.Contains(err.Error(), "another run has taken this job over") {
 				t.Errorf("the old owner ended with %v", err)
@@ -130,12 +130,12 @@ func stoppedOwner(t *testing.T, program string, done bool) (*trial, error) {
 	_, err := owner.end()
 	after := tr.value(standing)
 	t.Logf("checkpoint and rewrites when it went on: %s; when it ended: %s", before, after)
-	if after != before && program == subject {
+	if after != before && program == subject(t) {
 		t.Error("the old owner wrote")
 	}
 	if !done {
 		next.walk()
-		if _, err := next.end(); err != nil && program == subject {
+		if _, err := next.end(); err != nil && program == subject(t) {
 			t.Fatal(err)
 		}
 	}
@@ -146,7 +146,7 @@ func stoppedOwner(t *testing.T, program string, done bool) (*trial, error) {
 // own process see BUSY or wait for long.
 func TestAnotherProcessWritesAllTheTime(t *testing.T) {
 	sweeping(t)
-	tr := newTrial(t, subject, torture.Shapes[0], 60_000, "-live", "0", "-sole=false", "-ingest", "200")
+	tr := newTrial(t, subject(t), torture.Shapes[0], 60_000, "-live", "0", "-sole=false", "-ingest", "200")
 	other := tr.command(0)
 	other.Args = append(other.Args, "-jobs", "")
 	rival, owner := begin(t, other), begin(t, tr.command(0))

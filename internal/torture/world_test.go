@@ -19,7 +19,7 @@ import (
 // openShape returns a table of that shape, in this process.
 func openShape(t testing.TB, shape torture.Shape, rows int) (db *sql.DB, path string) {
 	t.Helper()
-	tr := newTrial(t, subject, shape, rows)
+	tr := newTrial(t, subject(t), shape, rows)
 	return openFile(t, tr.path), tr.path
 }
 

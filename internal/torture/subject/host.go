@@ -12,8 +12,9 @@ import (
 	"github.com/chunkfill/chunkfill/internal/torture"
 )
 
-// No table of the harness takes so many batches, even at one row each.
-const maxBatches = 5_000
+// patience is how often a run may pass each row: for every job, in both passes, and
+// in the searches for bad rows. One that passes them more often goes round in circles.
+const patience = 100
 
 // host is the application around the jobs.
 type host struct {
@@ -24,8 +25,9 @@ type host struct {
 	stdin   *bufio.Reader
 	giveUp  context.CancelCauseFunc
 
-	mu      sync.Mutex // jobs that were started run side by side
-	batches int
+	mu            sync.Mutex // jobs that were started run side by side
+	batches, rows int
+	limit         int // of rows
 }
 
 func newHost(db *sql.DB, c config, giveUp context.CancelCauseFunc) (*host, error) {
@@ -34,6 +36,10 @@ func newHost(db *sql.DB, c config, giveUp context.CancelCauseFunc) (*host, error
 		return nil, err
 	}
 	h := &host{db: db, shape: shape, c: c, stdin: bufio.NewReader(os.Stdin), giveUp: giveUp}
+	if err := db.QueryRow("SELECT count(*) FROM t").Scan(&h.limit); err != nil {
+		return nil, err
+	}
+	h.limit = patience * (h.limit + c.maxLive)
 	if c.live > 0 {
 		h.journal, err = os.OpenFile(c.journal, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	}
@@ -48,12 +54,13 @@ func (h *host) onHold(hold engine.Hold) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.batches++
+	h.rows += max(1, hold.Rows) // those of a batch that failed count, too
 	if h.batches == h.c.standAt {
 		fmt.Println("standing")
 		_, _ = h.stdin.ReadString('\n')
 	}
-	if h.batches > maxBatches {
-		h.giveUp(fmt.Errorf("%d batches and no end", maxBatches))
+	if h.rows > h.limit {
+		h.giveUp(fmt.Errorf("%d rows in %d batches and no end", h.rows, h.batches))
 	}
 	if h.journal != nil && h.batches <= h.c.maxLive {
 		if err := h.insert(h.c.live + h.batches); err != nil {
