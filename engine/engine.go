@@ -197,6 +197,7 @@ type Engine struct {
 	file   lite.File
 	reader *sql.DB // read-only, for what should not hold the writer; nil if there can be none
 	keeper *sql.DB // for WAL checkpoints, so that no live write waits for one; nil likewise
+	lifts  lite.Lifts
 
 	stop context.CancelFunc // of the context that Close ends
 	life context.Context

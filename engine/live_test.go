@@ -2,6 +2,8 @@ package engine_test
 
 import (
 	"database/sql/driver"
+	"errors"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync/atomic"
@@ -166,4 +168,44 @@ func TestBusyProcessorEndsTheBatch(t *testing.T) {
 		t.Errorf("the batch went on for %d rows of %d, want at most %d", late, someRows, fewSteps)
 	}
 	wantValue(t, db, strconv.Itoa(someRows), "SELECT count(*) FROM t WHERE n = 1")
+}
+
+// TestEndLeavesAShortLog: when the job ends the host's commits checkpoint the log
+// again, so there must be little to copy: the ledger's is the first that would.
+// Planted and caught: the log left as it is.
+func TestEndLeavesAShortLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	db := openAt(t, path, numbers(someRows)[:2:2]...)
+	watcher := openAt(t, path)
+	var most, last int
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = conn.Raw(func(c any) error {
+		c.(sqlite.HookRegisterer).RegisterCommitHook(func() int32 {
+			var busy, frames, copied int
+			if err := watcher.QueryRow("PRAGMA wal_checkpoint(NOOP)").Scan(&busy, &frames, &copied); err != nil {
+				t.Error(err)
+			}
+			last = frames - copied
+			most = max(most, last)
+			return 0
+		})
+		return nil
+	})
+	if err := errors.Join(err, conn.Close()); err != nil {
+		t.Fatal(err)
+	}
+	job := increment("wide")
+	job.Set = append(job.Set, jobs.Assign{Column: "v", Expr: "hex(zeroblob(200))"})
+	if _, err := newEngine(t, db, sole).Run(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if most < 500 {
+		t.Fatalf("the log never had more than %d frames to copy: this shows nothing", most)
+	}
+	if last > 10 {
+		t.Errorf("%d frames were left to copy at the last commit, at most %d ever", last, most)
+	}
 }

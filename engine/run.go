@@ -77,7 +77,7 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 	defer e.leave(r)
 	if r.cp.Phase != checkpoint.Done {
 		err = r.end(ctx, stopped(ctx, r.run(ctx)))
-		r.awaitCopy()
+		r.leaveLog(ctx)
 	}
 	return errors.Join(err, r.writer.Close(context.WithoutCancel(ctx)))
 }
@@ -113,12 +113,14 @@ func (e *Engine) newRunner(p plan) (*runner, error) {
 }
 
 // newWriter holds the writer for a job. Where there is a keeper, no commit of
-// ours or of the host checkpoints the log while the job runs.
+// ours checkpoints the log while the job runs, nor does one of a host whose pool is
+// of one connection.
 func (e *Engine) newWriter() lite.Writer {
-	if e.keeper == nil {
-		return lite.Writer{DB: e.db}
+	w := lite.Writer{DB: e.db, KeepsLog: e.keeper != nil}
+	if w.KeepsLog && e.db.Stats().MaxOpenConnections == 1 {
+		w.Lifts, w.Lift = &e.lifts, 4*ownLimit
 	}
-	return lite.Writer{DB: e.db, KeepsLog: true, Lift: 4 * ownLimit}
+	return w
 }
 
 func parseWindow(text string) (*throttle.Window, error) {

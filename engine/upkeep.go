@@ -179,6 +179,15 @@ func (r *runner) settleLog(ctx context.Context) {
 	}
 }
 
+// leaveLog copies what the job leaves in the log. Without this the first commit of
+// the host that checkpoints it again, a live one, would copy all of it.
+func (r *runner) leaveLog(ctx context.Context) {
+	r.awaitCopy()
+	if r.e.keeper != nil {
+		r.settleLog(ctx)
+	}
+}
+
 // copiedWithin tells whether the copy that is under way ends in time.
 func (r *runner) copiedWithin(d time.Duration) bool {
 	select {

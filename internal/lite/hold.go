@@ -30,14 +30,13 @@ type Writer struct {
 
 	// While the write-ahead log may grow beyond what SQLite lets it (1000 frames),
 	// every commit of the host would checkpoint all of it. Lift raises that limit
-	// between our holds to so many frames, 0 leaves it; Close brings the host's
-	// back.
-	Lift int
+	// between our holds to so many frames, 0 leaves it; Close takes that back. The
+	// writers of one pool share Lifts, and without one nothing is raised.
+	Lift  int
+	Lifts *Lifts
 
-	queue  int64 // how many had ever queued before the hold
-	host   int   // the host's wal_autocheckpoint
-	lifted bool
-	cache  statements
+	queue int64 // how many had ever queued before the hold
+	cache statements
 }
 
 // Queued tells whether anybody had to wait for a connection since the latest hold
@@ -50,7 +49,7 @@ func (w *Writer) Queued() bool { return w.DB.Stats().WaitCount > w.queue }
 func (w *Writer) Close(ctx context.Context) error {
 	_ = w.cache.close() // they may be those of a connection that is gone
 	w.Lift = 0
-	if !w.lifted {
+	if !w.Lifts.has(w) {
 		return nil
 	}
 	_, err := w.Borrow(ctx, func(context.Context, Querier) error { return nil })
@@ -119,24 +118,10 @@ func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Con
 		return t, err
 	}
 	err = fn(ctx, conn)
-	w.lift(&host)
+	host.autoCheckpoint = w.Lifts.of(w, host.autoCheckpoint)
 	restoreErr := host.set(ctx, conn, ours)
 	clean = restoreErr == nil && !errors.Is(err, errDirty)
 	return t, errors.Join(err, restoreErr)
-}
-
-// lift chooses the wal_autocheckpoint that the connection is given back with. A
-// host that has turned it off (0) does its own upkeep and is left alone.
-func (w *Writer) lift(host *pragmas) {
-	if !w.lifted {
-		w.host = host.autoCheckpoint
-	}
-	switch {
-	case w.Lift > w.host && w.host > 0:
-		host.autoCheckpoint, w.lifted = w.Lift, true
-	case w.lifted:
-		host.autoCheckpoint, w.lifted = w.host, false
-	}
 }
 
 // inTransaction runs fn in a *sql.Tx, which is what lets it use statements that

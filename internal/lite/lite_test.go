@@ -607,25 +607,37 @@ func TestWALUpkeep(t *testing.T) {
 }
 
 // TestLift: between holds the host's commits must not checkpoint a log that is
-// meant to be long, and after the last one the host's own setting is back.
+// meant to be long, whoever else works on it, and after the last one the host's own
+// setting is back. Planted and caught: a writer that takes what another has raised
+// for the host's.
 func TestLift(t *testing.T) {
 	db := open(t, "PRAGMA wal_autocheckpoint = 123")
-	w := lite.Writer{DB: db, Lift: 5000}
-	nothing := func(context.Context, lite.Querier) error { return nil }
-	setting := func() string { return column(t, db, "PRAGMA wal_autocheckpoint")[0] }
-	for range 2 {
-		if _, err := w.Hold(t.Context(), nothing); err != nil || setting() != "5000" {
-			t.Errorf("lifted to %s, %v", setting(), err)
+	var lifts lite.Lifts
+	one, two := lite.Writer{DB: db, Lifts: &lifts, Lift: 5000}, lite.Writer{DB: db, Lifts: &lifts, Lift: 7000}
+	hold := func(w *lite.Writer) error {
+		_, err := w.Hold(t.Context(), func(context.Context, lite.Querier) error { return nil })
+		return err
+	}
+	want := func(after string, err error, want string) {
+		t.Helper()
+		if got := column(t, db, "PRAGMA wal_autocheckpoint")[0]; err != nil || got != want {
+			t.Errorf("after %s: %s, %v, want %s", after, got, err, want)
 		}
 	}
-	if err := w.Close(t.Context()); err != nil || setting() != "123" {
-		t.Errorf("restored to %s, %v", setting(), err)
-	}
+	want("a hold", hold(&one), "5000")
+	want("another", hold(&one), "5000")
+	want("a second writer's", hold(&two), "7000")
+	want("the first again", hold(&one), "7000")
+	want("the first's end", one.Close(t.Context()), "7000")
+	one.Lift = 5000
+	want("its return", hold(&one), "7000")
+	want("the second's end", two.Close(t.Context()), "5000")
+	want("the end of both", one.Close(t.Context()), "123")
+	want("a second end", one.Close(t.Context()), "123")
 	mustExec(t, db, "PRAGMA wal_autocheckpoint = 0")
-	off := lite.Writer{DB: db, Lift: 5000}
-	if _, err := off.Hold(t.Context(), nothing); err != nil || setting() != "0" {
-		t.Errorf("a host that keeps its log itself got %s, %v", setting(), err)
-	}
+	one.Lift = 5000
+	want("a hold where the host keeps its log itself", hold(&one), "0")
+	want("its end", one.Close(t.Context()), "0")
 }
 
 // TestCount counts over gaps and the ends of the integers, alone and by two at once.
