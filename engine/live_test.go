@@ -1,9 +1,10 @@
 package engine_test
 
 import (
+	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -170,26 +172,22 @@ func TestBusyProcessorEndsTheBatch(t *testing.T) {
 	wantValue(t, db, strconv.Itoa(someRows), "SELECT count(*) FROM t WHERE n = 1")
 }
 
-// TestEndLeavesAShortLog: when the job ends the host's commits checkpoint the log
-// again, so there must be little to copy: the ledger's is the first that would.
-// Planted and caught: the log left as it is.
-func TestEndLeavesAShortLog(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.db")
-	db := openAt(t, path, numbers(someRows)[:2:2]...)
-	watcher := openAt(t, path)
-	var most, last int
+// onCommit has f called at each commit on the connection with the log as it was
+// before.
+func onCommit(t *testing.T, db *sql.DB, f func(lite.Log)) {
+	t.Helper()
+	watcher := openAt(t, value(t, db, "SELECT file FROM pragma_database_list"))
 	conn, err := db.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = conn.Raw(func(c any) error {
 		c.(sqlite.HookRegisterer).RegisterCommitHook(func() int32 {
-			var busy, frames, copied int
-			if err := watcher.QueryRow("PRAGMA wal_checkpoint(NOOP)").Scan(&busy, &frames, &copied); err != nil {
+			log, err := lite.ReadLog(context.Background(), watcher)
+			if err != nil {
 				t.Error(err)
 			}
-			last = frames - copied
-			most = max(most, last)
+			f(log)
 			return 0
 		})
 		return nil
@@ -197,6 +195,62 @@ func TestEndLeavesAShortLog(t *testing.T) {
 	if err := errors.Join(err, conn.Close()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestScatteredRowsSoonHaveALongLog: what a row costs is known after some hundred
+// of them, not after a second of WAL checkpoints that each copy the same pages.
+// Planted and caught: a moving average that begins at zero.
+func TestScatteredRowsSoonHaveALongLog(t *testing.T) {
+	db := open(t, "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT)",
+		"INSERT INTO t SELECT value, hex(randomblob(200)) FROM (WITH RECURSIVE c(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM c WHERE value < 12000) SELECT value FROM c)",
+		"CREATE INDEX t_n ON t (n)", "PRAGMA wal_checkpoint(TRUNCATE)")
+	longest, renewed := 0, false
+	onCommit(t, db, func(log lite.Log) {
+		renewed = renewed || log.Frames < longest
+		if !renewed {
+			longest = log.Frames
+		}
+	})
+	job := jobs.Update{Name: "shuffle", Table: "t", Set: []jobs.Assign{{Column: "n", Expr: "hex(randomblob(200))"}}}
+	if _, err := newEngine(t, db, sole).Run(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if longest < 8000 {
+		t.Errorf("the log first began anew after %d frames; it may have some 16,000", longest)
+	}
+}
+
+// TestLogOfTheHost: what the host wrote before the job is not what a batch of it
+// costs, and no reason to copy a log that is short. Planted and caught: the log not
+// looked at before the first batch.
+func TestLogOfTheHost(t *testing.T) {
+	db := open(t, append(numbers(100)[:2:2], "CREATE TABLE live (a)", "PRAGMA wal_checkpoint(TRUNCATE)",
+		"INSERT INTO live VALUES (zeroblob(3000000))")...) // some 730 frames
+	copied := 0
+	cfg := sole
+	cfg.OnHold = func(h engine.Hold) {
+		if h.Kind == engine.HoldCheckpoint {
+			copied++
+		}
+	}
+	if _, err := newEngine(t, db, cfg).Run(t.Context(), increment("few")); err != nil {
+		t.Fatal(err)
+	}
+	if copied > 0 {
+		t.Errorf("the log was copied %d times while live writes waited", copied)
+	}
+}
+
+// TestEndLeavesAShortLog: when the job ends the host's commits checkpoint the log
+// again, so there must be little to copy: the ledger's is the first that would.
+// Planted and caught: the log left as it is.
+func TestEndLeavesAShortLog(t *testing.T) {
+	db := open(t, numbers(someRows)[:2:2]...)
+	var most, last int
+	onCommit(t, db, func(log lite.Log) {
+		last = log.Pending
+		most = max(most, last)
+	})
 	job := increment("wide")
 	job.Set = append(job.Set, jobs.Assign{Column: "v", Expr: "hex(zeroblob(200))"})
 	if _, err := newEngine(t, db, sole).Run(t.Context(), job); err != nil {

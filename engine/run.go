@@ -146,6 +146,10 @@ func (r *runner) setPass(pass int, aside []lite.Pos) {
 // run walks the table, and once more over what is left where the job can tell.
 func (r *runner) run(ctx context.Context) error {
 	for {
+		// What the log has grown by so far is not what rows cost.
+		if err := r.tendLog(ctx, r.upkeep.limit); err != nil {
+			return err
+		}
 		r.startAhead(ctx)
 		err := r.walk(ctx)
 		r.stopAhead()

@@ -20,9 +20,10 @@ import (
 // and only one that has become a quarter longer than meant is finished whoever
 // waits.
 type upkeep struct {
-	limit   int // frames the log may have
-	budget  int // the same where rows lie scattered
-	perRow  float64
+	limit   int           // frames the log may have
+	budget  int           // the same where rows lie scattered
+	rows    int           // the latest
+	frames  int           // that they cost
 	next    int           // length of the log at the next try to begin it anew, if that is longer
 	waited  time.Time     // when a live write last did
 	copying chan struct{} // closed at the end of a copy that is under way; nil if none is
@@ -39,7 +40,9 @@ const (
 	// copies them once.
 	scattered = 0.8
 	// What a batch of fewer rows writes is mostly its checkpoint.
-	enough = 100
+	tiny = 20
+	// So many rows tell what one costs; beyond memory the older ones fade.
+	enough, memory = 100, 10_000
 	// Frames that are copied in no time but that of the two fsyncs.
 	few = 100
 	// On so few, a long copy beside the job would leave none to live writes: Go lets
@@ -60,7 +63,7 @@ func newUpkeep(cfg Config, pageSize int) upkeep {
 
 // wholeBy is the length in frames at which the log shall begin anew.
 func (u *upkeep) wholeBy() int {
-	if u.perRow > scattered {
+	if u.rows >= enough && float64(u.frames) > scattered*float64(u.rows) {
 		return u.budget
 	}
 	return u.limit
@@ -77,8 +80,12 @@ func (u *upkeep) observe(before, after lite.Log, changed int) {
 	if grown < 0 { // it has begun anew
 		u.next, grown = 0, after.Frames
 	}
-	if changed >= enough {
-		u.perRow += (float64(grown)/float64(changed) - u.perRow) / 32
+	if changed < tiny {
+		return
+	}
+	u.rows, u.frames = u.rows+changed, u.frames+grown
+	if u.rows > memory {
+		u.rows, u.frames = u.rows/2, u.frames/2
 	}
 }
 
