@@ -39,8 +39,8 @@ const (
 	// than the table, the same pages are written again and again. A longer log
 	// copies them once.
 	scattered = 0.8
-	// What a batch of fewer rows writes is mostly its checkpoint.
-	tiny = 20
+	// A batch of fewer rows shares no page among them. Its checkpoint is a frame or two.
+	tiny, own = 5, 2
 	// So many rows tell what one costs; beyond memory the older ones fade.
 	enough, memory = 100, 10_000
 	// Frames that are copied in no time but that of the two fsyncs.
@@ -83,7 +83,7 @@ func (u *upkeep) observe(before, after lite.Log, changed int) {
 	if changed < tiny {
 		return
 	}
-	u.rows, u.frames = u.rows+changed, u.frames+grown
+	u.rows, u.frames = u.rows+changed, u.frames+max(0, grown-own)
 	if u.rows > memory {
 		u.rows, u.frames = u.rows/2, u.frames/2
 	}
