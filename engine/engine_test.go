@@ -323,6 +323,21 @@ func TestChangedJobIsRefused(t *testing.T) {
 	}
 }
 
+// TestRefusedJobLeavesTheConnection: a run that cannot begin gives the host its
+// settings back, too. Planted and caught: the writer not closed then.
+func TestRefusedJobLeavesTheConnection(t *testing.T) {
+	db := open(t, numbers(10)...)
+	e := newEngine(t, db, sole)
+	if _, err := e.Run(t.Context(), increment("one")); err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, db, "CREATE TRIGGER no BEFORE INSERT ON _async_migration_events BEGIN SELECT RAISE(ABORT, 'no room'); END")
+	if _, err := e.Run(t.Context(), increment("two")); err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("%v, want the trigger's error", err)
+	}
+	wantValue(t, db, "1000", "PRAGMA wal_autocheckpoint")
+}
+
 func TestForget(t *testing.T) {
 	db := open(t, numbers(100)...)
 	e := newEngine(t, db, sole)

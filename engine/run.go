@@ -71,7 +71,7 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 	defer closeCalls(r.calls)
 	defer r.breath.Close()
 	if err := r.take(ctx); err != nil {
-		return stopped(ctx, err)
+		return errors.Join(stopped(ctx, err), r.writer.Close(context.WithoutCancel(ctx)))
 	}
 	e.enter(r)
 	defer e.leave(r)
