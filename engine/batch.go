@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
@@ -19,6 +18,7 @@ type outcome struct {
 	timing  lite.Timing
 	lost    time.Duration // of the hold, to others who had the processor
 	none    bool          // nothing was left up to the bound
+	bad     error         // why its one row was set aside; nil if it was not
 	request checkpoint.Request
 	end     lite.Pos
 }
@@ -37,7 +37,7 @@ func (r *runner) walk(ctx context.Context) error {
 		before := r.last.Log
 		out, err := r.batch(ctx, bound, n)
 		if err != nil {
-			if err = r.failed(ctx, out, err); err != nil {
+			if err = r.failed(ctx, n, out, err); err != nil {
 				return err
 			}
 			continue
@@ -46,6 +46,10 @@ func (r *runner) walk(ctx context.Context) error {
 			if r.ahead == nil || !r.ahead.pop() {
 				return nil
 			}
+			continue
+		}
+		if out.bad != nil {
+			r.passedOver(out)
 			continue
 		}
 		r.succeeded(out, size)
@@ -82,11 +86,12 @@ func (r *runner) stepTime() time.Duration {
 }
 
 // batch rewrites up to n of the next rows: boundary, rows and checkpoint in one
-// transaction, all or nothing.
+// transaction, all or nothing. A single row that fails is set aside in the same hold,
+// before a live write can mend it, move it or put another in its place.
 func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, error) {
 	out := outcome{Batch: throttle.Batch{Asked: n}, end: r.cursor}
 	var cp checkpoint.Checkpoint
-	timing, err := r.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) (err error) {
+	work := func(ctx context.Context, c lite.Querier) (err error) {
 		if err := r.sameTable(ctx, c); err != nil {
 			return err
 		}
@@ -100,7 +105,17 @@ func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, err
 			return err
 		}
 		return r.sample(ctx, c, cp)
-	})
+	}
+	hold := func() (lite.Timing, error) { return r.writer.Hold(ctx, work) }
+	if n == 1 {
+		hold = func() (lite.Timing, error) {
+			return r.writer.Try(ctx, work, func(ctx context.Context, c lite.Querier, cause error) (err error) {
+				cp, err = r.setAside(ctx, c, &out, cause)
+				return err
+			})
+		}
+	}
+	timing, err := hold()
 	out.timing, out.Hold = timing, timing.Held-out.lost
 	out.Waited = r.writer.Queued() || r.live() > 0
 	if !out.none {
@@ -151,7 +166,7 @@ func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, ou
 		out.Rows, out.end = out.Rows+stretch.Rows, stretch.End
 		changed, err := r.apply(ctx, c, stretch)
 		if err != nil {
-			return &rowError{err}
+			return err
 		}
 		out.Changed += changed
 		r.stepper.Observe(stretch.Rows, changed, time.Since(began))
@@ -172,8 +187,18 @@ func (r *runner) apply(ctx context.Context, c lite.Querier, stretch lite.Range) 
 	}
 	changed, err = stmt.Run(ctx, c, stretch)
 	failpoint.Hit("after apply")
-	return changed, err
+	switch {
+	case err == nil:
+		return changed, nil
+	case !r.ahead.maySkip() && r.calls.MetSkip():
+		return 0, errMetSkip
+	}
+	return 0, &rowError{err}
 }
+
+// errMetSkip: a row that is to stay as it is has come since its chunk was computed,
+// and the statement was the one that does not ask.
+var errMetSkip = errors.New("a row is to be skipped")
 
 // advanced is the checkpoint after a batch.
 func (r *runner) advanced(out outcome) checkpoint.Checkpoint {
@@ -201,21 +226,22 @@ func (r *runner) succeeded(out outcome, size throttle.Size) {
 	r.publish()
 }
 
-// failed decides what an error of a batch asks for: patience, a search for the
-// bad row, or the end. The batch has been rolled back.
-func (r *runner) failed(ctx context.Context, out outcome, err error) error {
+// failed decides what an error of a batch of n rows asks for: patience, a search for
+// the bad row, or the end. The batch has been rolled back.
+func (r *runner) failed(ctx context.Context, n int, out outcome, err error) error {
 	switch {
-	case errors.Is(err, ErrLostOwner):
+	case errors.Is(err, ErrLostOwner), errors.Is(err, ErrTableChanged), errors.Is(err, ErrTooManyBadRows):
 		return err
-	case !r.ahead.maySkip() && r.calls.MetSkip():
+	case errors.Is(err, errMetSkip):
 		r.ahead.expectSkips()
 		return nil
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return interrupted(err)
 	case lite.Classify(err) == lite.Busy:
 		return r.backOff(ctx)
-	case lite.Classify(err) == lite.Row:
-		return r.searchBadRow(ctx, out, err)
+	case lite.Classify(err) == lite.Row && n > 1 && out.Rows > 0: // else it failed before it knew its rows
+		r.bisect.failed(out.Rows)
+		return nil
 	}
 	return fmt.Errorf("batch after key (%s): %w", r.cursor, err)
 }
@@ -232,94 +258,48 @@ func (r *runner) backOff(ctx context.Context) error {
 	return r.throttled(ctx, p.Fixed)
 }
 
-// searchBadRow narrows the batch down to the row at fault, one hold a step, and
-// sets that row aside.
-func (r *runner) searchBadRow(ctx context.Context, out outcome, err error) error {
-	if compileErr := r.recompile(ctx); compileErr != nil {
-		return fmt.Errorf("%w: %w (when %w)", ErrTableChanged, compileErr, err)
-	}
-	if out.Rows == 0 { // it failed before it knew its rows
-		return fmt.Errorf("batch after key (%s): %w", r.cursor, err)
-	}
-	if out.Asked > 1 { // a batch that ran out of rows ends at the bound, not at its row
-		r.bisect.failed(out.Rows)
-		return nil
-	}
-	r.bisect = bisection{}
-	return r.quarantine(ctx, out, err)
-}
-
-// recompile tells an error of the statement from one of a row: SQLite returns the
-// same code for both.
-func (r *runner) recompile(ctx context.Context) error {
-	_, err := r.writer.Borrow(ctx, func(ctx context.Context, c lite.Querier) error {
-		table, err := lite.LoadTable(ctx, c, r.spec.Table)
-		if err != nil {
-			return err
-		}
-		return r.stmt.Compile(ctx, c, table.Key)
-	})
-	if err != nil && ctx.Err() != nil {
-		return nil // the caller sees ctx next time round
-	}
-	return err
-}
-
-// quarantine sets the one row of the batch aside and moves past it. Live writes
-// have come in since it failed: if it is no longer the next row, it is looked for
-// anew.
-func (r *runner) quarantine(ctx context.Context, out outcome, cause error) error {
-	var row *rowError
-	if errors.As(cause, &row) {
-		cause = row.err
+// setAside puts the one row of a batch into quarantine: it has failed, in this hold.
+func (r *runner) setAside(ctx context.Context, c lite.Querier, out *outcome, cause error) (cp checkpoint.Checkpoint, err error) {
+	// SQLite returns the same code for an error of the statement as for one of a row.
+	table, err := lite.LoadTable(ctx, c, r.spec.Table)
+	if err == nil {
+		err = r.stmt.Compile(ctx, c, table.Key)
 	}
 	limit := max(0, r.e.cfg.QuarantineLimit)
-	if r.cp.Quarantined >= int64(limit) {
-		return fmt.Errorf("%w: %d are set aside already (QuarantineLimit %d) and row (%s) failed too: %w",
-			ErrTooManyBadRows, r.cp.Quarantined, limit, out.end, cause)
+	switch {
+	case err != nil:
+		return cp, fmt.Errorf("%w: %w (when %w)", ErrTableChanged, err, cause)
+	case out.Rows == 0:
+		return cp, cause // it failed before it knew its row
+	case r.cp.Quarantined >= int64(limit):
+		return cp, fmt.Errorf("%w: %d are set aside already (QuarantineLimit %d) and row (%s) failed too: %w",
+			ErrTooManyBadRows, r.cp.Quarantined, limit, out.end, causeOf(cause))
 	}
-	out.Changed = 0
-	cp := r.advanced(out)
+	out.Changed, out.bad = 0, causeOf(cause)
+	cp = r.advanced(*out)
 	cp.Quarantined++
 	cp.BatchRows = r.cp.BatchRows
 	now := time.Now()
-	var request checkpoint.Request
-	err := r.persist(ctx, func(ctx context.Context, c lite.Querier) error {
-		next, _, err := r.table.Key.Next(ctx, c, r.cursor, out.end, 1)
-		if err != nil {
-			return err
-		}
-		if !slices.Equal(next.End, out.end) {
-			return errMoved
-		}
-		if err := checkpoint.QuarantineTx(ctx, c, r.spec.Name, out.end.Encode(), cause.Error(), now); err != nil {
-			return err
-		}
-		if err := checkpoint.AddEvent(ctx, c, r.spec.Name, checkpoint.Event{At: now, Event: "quarantined",
-			By: r.e.cfg.By, Detail: fmt.Sprintf("row (%s): %v", out.end, cause)}); err != nil {
-			return err
-		}
-		request, err = checkpoint.SaveTx(ctx, c, cp, now)
-		return err
-	})
-	switch {
-	case errors.Is(err, errMoved):
-		return nil
-	case err != nil:
-		return err
+	if err := checkpoint.QuarantineTx(ctx, c, r.spec.Name, out.end.Encode(), out.bad.Error(), now); err != nil {
+		return cp, err
 	}
-	r.cp, r.cursor, r.request = cp, out.end, request
+	if err := checkpoint.AddEvent(ctx, c, r.spec.Name, checkpoint.Event{At: now, Event: "quarantined",
+		By: r.e.cfg.By, Detail: fmt.Sprintf("row (%s): %v", out.end, out.bad)}); err != nil {
+		return cp, err
+	}
+	out.request, err = checkpoint.SaveTx(ctx, c, cp, now)
+	return cp, err
+}
+
+// passedOver ends the search for the bad row that has been set aside.
+func (r *runner) passedOver(out outcome) {
+	r.busy, r.bisect = 0, bisection{}
 	if r.ahead != nil {
 		r.ahead.reached(out.end, 1)
 	}
-	r.log.Warn("chunkfill: row set aside", "key", out.end.String(), "error", cause)
+	r.log.Warn("chunkfill: row set aside", "key", out.end.String(), "error", out.bad)
 	r.publish()
-	return nil
 }
-
-// errMoved: between its failure and its quarantine a row was deleted or moved, or
-// another one has come before it.
-var errMoved = errors.New("the row is not the next any more")
 
 // bisection narrows a failing batch down: window is how many of the next rows
 // are known to hold a bad one, 0 outside a search.

@@ -95,10 +95,14 @@ func (e *Engine) note(ctx context.Context, q checkpoint.Querier, name, what, det
 // write writes a request next to a job that may be running in another process:
 // it knocks first, so that the job leaves a gap.
 func (e *Engine) write(ctx context.Context, fn func(context.Context, lite.Querier) error) error {
+	return e.insist(ctx, func(w *lite.Writer) (lite.Timing, error) { return w.Hold(ctx, fn) })
+}
+
+func (e *Engine) insist(ctx context.Context, hold func(*lite.Writer) (lite.Timing, error)) error {
 	writer := lite.Writer{DB: e.db}
 	pacer := throttle.NewPacer(throttle.PacerConfig{})
 	for attempt := 1; ; attempt++ {
-		_, err := writer.Hold(ctx, fn)
+		_, err := hold(&writer)
 		if lite.Classify(err) != lite.Busy {
 			return err
 		}
@@ -193,25 +197,23 @@ func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 
 func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement, place lite.Pos) error {
 	name, key := p.spec.Name, place.Encode()
-	err := e.write(ctx, func(ctx context.Context, c lite.Querier) error {
+	attempt := func(ctx context.Context, c lite.Querier) error {
 		changed := 0
 		err := lite.Guarded(ctx, c, func() (err error) {
 			changed, err = statement.Run(ctx, c, p.table.Key.Only(place))
 			return err
 		})
 		if err != nil {
-			return &rowError{err}
+			return err
 		}
 		if err := checkpoint.ReleaseTx(ctx, c, name, key, changed); err != nil {
 			return err
 		}
 		return e.note(ctx, c, name, "released", fmt.Sprintf("row (%s) is mended", place))
-	})
-	var row *rowError
-	if !errors.As(err, &row) || lite.Classify(err) != lite.Row {
-		return err
 	}
-	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
-		return checkpoint.QuarantineTx(ctx, c, name, key, row.err.Error(), time.Now())
+	return e.insist(ctx, func(w *lite.Writer) (lite.Timing, error) {
+		return w.Try(ctx, attempt, func(ctx context.Context, c lite.Querier, cause error) error {
+			return checkpoint.QuarantineTx(ctx, c, name, key, cause.Error(), time.Now())
+		})
 	})
 }

@@ -40,6 +40,15 @@ type rowError struct{ err error }
 func (e *rowError) Error() string { return fmt.Sprintf("rewrite rows: %v", e.err) }
 func (e *rowError) Unwrap() error { return e.err }
 
+// causeOf is what the database or the row function said.
+func causeOf(err error) error {
+	var row *rowError
+	if errors.As(err, &row) {
+		return row.err
+	}
+	return err
+}
+
 // What is wrong with a job or a database that cannot be used at all. Nothing has
 // been changed when one of these is returned.
 var (

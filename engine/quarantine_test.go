@@ -10,7 +10,7 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-const refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON t WHEN old.v = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END"
+const refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF n ON t WHEN old.v = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END"
 
 // TestPauseAmongBadRows: a job that finds nothing but bad rows is heeding all the
 // same. Planted and caught: the answer of the save that sets a row aside dropped,
@@ -38,24 +38,45 @@ func TestPauseAmongBadRows(t *testing.T) {
 	}
 }
 
-// TestBadRowIsNamed: live writes come in between the failure of a row and its
-// quarantine. Planted and caught, as it was: the place where the failed batch ended
-// taken for the place of its row.
+// TestBadRowIsSetAsideAtOnce: when the hold in which a row has failed is over, it is in
+// quarantine; a live write that comes then would mend it, or put another in its place.
+// Planted and caught, as it was: a hold of its own for the quarantine.
+func TestBadRowIsSetAsideAtOnce(t *testing.T) {
+	db := open(t, append(numbers(1), "UPDATE t SET v = 'bad'", "DELETE FROM rewrites", refuse)...)
+	cfg, first := sole, true
+	cfg.OnHold = func(h engine.Hold) {
+		if h.Kind == engine.HoldBatch && first {
+			first = false
+			wantValue(t, db, `["1"]`, "SELECT key FROM _async_migration_quarantine")
+			mustExec(t, db, "UPDATE t SET v = NULL")
+		}
+	}
+	result, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
+	if err != nil || first || len(result.Quarantine) != 1 {
+		t.Errorf("%v, %v", result.Quarantine, err)
+	}
+}
+
+// TestBadRowIsNamed: live writes come in while the bad row of a batch is looked for.
+// Planted and caught: a batch of two rows set aside.
 func TestBadRowIsNamed(t *testing.T) {
 	for _, c := range []struct{ name, meanwhile, aside, done string }{
-		{"another row comes before it", "INSERT INTO t (id) VALUES (-5)", `["10"]`, "-5,20"},
-		{"it is deleted", "DELETE FROM t WHERE id = 10", "", "20"},
-		{"it is moved ahead", "UPDATE t SET id = 15 WHERE id = 10", `["15"]`, "20"},
-		{"the last row is deleted", "DELETE FROM t WHERE id = 20", `["10"]`, ""},
+		{"another row comes before it", "INSERT INTO t (id) VALUES (5)", `["10"]`, "1,5,20"},
+		{"it is deleted", "DELETE FROM t WHERE id = 10", "", "1,20"},
+		{"it is mended", "UPDATE t SET v = NULL WHERE id = 10", "", "1,10,20"},
+		{"it is moved ahead", "UPDATE t SET id = 15 WHERE id = 10", `["15"]`, "1,20"},
+		{"the last row is deleted", "DELETE FROM t WHERE id = 20", `["10"]`, "1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			db := open(t, append(numbers(1), "DELETE FROM t")...)
-			mustExec(t, db, "INSERT INTO t (id, v) VALUES (10, 'bad'), (20, NULL)")
-			mustExec(t, db, "CREATE TRIGGER refuse BEFORE UPDATE OF n ON t WHEN old.v = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END")
-			cfg, first := sole, true
+			db := open(t, append(numbers(1), "INSERT INTO t (id, v) VALUES (10, 'bad'), (20, NULL)", refuse)...)
+			cfg, batches := sole, 0
 			cfg.OnHold = func(h engine.Hold) {
-				if h.Kind == engine.HoldBatch && first {
-					first = false
+				if h.Kind != engine.HoldBatch {
+					return
+				}
+				if batches++; batches == 2 {
+					wantValue(t, db, "1", "SELECT group_concat(id) FROM t WHERE n = 1")
+					wantValue(t, db, "0", "SELECT count(*) FROM _async_migration_quarantine")
 					mustExec(t, db, c.meanwhile)
 				}
 			}
@@ -75,8 +96,8 @@ func TestBadRowIsNamed(t *testing.T) {
 	}
 }
 
-// TestLastBadRowIsNamed: the batch that fails has more room than rows, so it ends at
-// the bound, whose row is gone. Planted and caught, as it was: that place set aside.
+// TestLastBadRowIsNamed: the batch that fails has room for more than its one row.
+// Planted and caught: the rows it had looked at for its size, so that the job failed.
 func TestLastBadRowIsNamed(t *testing.T) {
 	db := open(t, append(numbers(30), "UPDATE t SET v = 'bad' WHERE id = 29", "DELETE FROM rewrites", refuse)...)
 	cfg, first := sole, true
@@ -90,6 +111,20 @@ func TestLastBadRowIsNamed(t *testing.T) {
 	if err != nil || len(result.Quarantine) != 1 || result.Quarantine[0].Key != `["29"]` {
 		t.Errorf("%v, %v", result.Quarantine, err)
 	}
+}
+
+// TestRowThatFailsWithItsCommit: a row may break a foreign key that is looked at when
+// the batch commits. Planted and caught: errors of the commit left to the job, which
+// failed.
+func TestRowThatFailsWithItsCommit(t *testing.T) {
+	db := open(t, append(numbers(30), "PRAGMA foreign_keys = ON", "CREATE TEMP TABLE mine (a)",
+		"CREATE TABLE child (t_id REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)", "INSERT INTO child VALUES (17)")...)
+	result, err := newEngine(t, db, sole).Run(t.Context(), jobs.Delete{Name: "del", Table: "t"})
+	if err != nil || len(result.Quarantine) != 1 || result.Quarantine[0].Key != `["17"]` {
+		t.Errorf("%v, %v", result.Quarantine, err)
+	}
+	wantValue(t, db, "17", "SELECT group_concat(id) FROM t")
+	wantValue(t, db, "0", "SELECT count(*) FROM temp.mine")
 }
 
 // TestInterruptAnywhere ends the context at each hold of a job that verifies: it is

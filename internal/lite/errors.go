@@ -32,11 +32,18 @@ const (
 // checkpoint written after it would be committed alone.
 var ErrRolledBack = errors.New("the transaction was rolled back from within")
 
+// ErrOvertaken: another connection has written between the failure of a row and what
+// was to be done about it. Try again.
+var ErrOvertaken = errors.New("another connection has written in between")
+
 // Classify tells what err asks for. A plain SQLITE_ERROR is ambiguous: a wrong
 // statement and a function that failed on a row both return it, so the caller
 // compiles the statement again to know (see Statement.Check).
 func Classify(err error) Class {
-	if errors.Is(err, ErrRolledBack) {
+	switch {
+	case errors.Is(err, ErrOvertaken):
+		return Busy
+	case errors.Is(err, ErrRolledBack):
 		return Row
 	}
 	switch primaryCode(err) {

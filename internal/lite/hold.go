@@ -66,12 +66,54 @@ func (w *Writer) Close(ctx context.Context) error {
 // database/sql throws a connection away whose statement was cancelled, and with
 // MaxOpenConns(1) that is the only one.
 func (w *Writer) Hold(ctx context.Context, fn func(context.Context, Querier) error) (Timing, error) {
+	return w.hold(ctx, func(ctx context.Context, c *sql.Conn) error { return w.inTransaction(ctx, c, fn) })
+}
+
+// Try is a Hold for what may fail because of one row. If fn does, or its commit, with
+// an error of class Row, then it is rolled back and otherwise, which is told the error,
+// has a transaction of its own, in the same hold: the row is still as it was when it
+// failed. If another connection has written in between all the same, which in a pool
+// of one is another process, nothing is done and the error is ErrOvertaken, of class
+// Busy.
+func (w *Writer) Try(ctx context.Context, fn func(context.Context, Querier) error,
+	otherwise func(context.Context, Querier, error) error) (Timing, error) {
+	return w.hold(ctx, func(ctx context.Context, c *sql.Conn) error {
+		var version int64
+		cause := w.inTransaction(ctx, c, func(ctx context.Context, q Querier) (err error) {
+			if version, err = dataVersion(ctx, q); err != nil {
+				return err
+			}
+			return fn(ctx, q)
+		})
+		if Classify(cause) != Row || errors.Is(cause, errDirty) {
+			return cause
+		}
+		return w.inTransaction(ctx, c, func(ctx context.Context, q Querier) error {
+			now, err := dataVersion(ctx, q)
+			switch {
+			case err != nil:
+				return err
+			case now != version:
+				return ErrOvertaken
+			}
+			return otherwise(ctx, q, cause)
+		})
+	})
+}
+
+// dataVersion changes with every commit of another connection.
+func dataVersion(ctx context.Context, q Querier) (version int64, err error) {
+	err = q.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version)
+	return version, err
+}
+
+func (w *Writer) hold(ctx context.Context, transact func(context.Context, *sql.Conn) error) (Timing, error) {
 	if err := w.cache.prepare(ctx, w.DB); err != nil {
 		return Timing{}, err
 	}
 	committed, log := false, Log{}
 	t, err := w.withConn(ctx, func(ctx context.Context, c *sql.Conn) error {
-		if err := w.inTransaction(ctx, c, fn); err != nil {
+		if err := transact(ctx, c); err != nil {
 			return err
 		}
 		committed = true
@@ -167,7 +209,8 @@ var errDirty = errors.New("the transaction could not be rolled back")
 
 // rollback ends the transaction whatever state it is in. Where SQLite has ended
 // it already, ROLLBACK fails with "no transaction is active"; a BEGIN that works
-// and is rolled back again tells that case from a transaction that remains.
+// and is rolled back again tells that case from a transaction that remains. (The
+// driver itself rolls back after a COMMIT that failed.)
 func rollback(ctx context.Context, c *sql.Conn, tx *sql.Tx) error {
 	if tx.Rollback() == nil {
 		return nil

@@ -542,6 +542,74 @@ func TestGuarded(t *testing.T) {
 	}
 }
 
+// try has a row inserted that fails in one way or another, and sets it aside.
+func try(t *testing.T, db *sql.DB, statement string, meanwhile func()) (aside []string, err error) {
+	t.Helper()
+	w := lite.Writer{DB: db}
+	defer w.Close(t.Context())
+	_, err = w.Try(t.Context(), func(ctx context.Context, c lite.Querier) error {
+		mustExec(t, c, "INSERT INTO cp VALUES ('done')")
+		_, err := c.ExecContext(ctx, statement)
+		meanwhile()
+		return err
+	}, func(ctx context.Context, c lite.Querier, cause error) error {
+		_, err := c.ExecContext(ctx, "INSERT INTO cp VALUES (?)", cause.Error())
+		return err
+	})
+	return column(t, db, "SELECT n FROM cp"), err
+}
+
+var failing = []string{"PRAGMA foreign_keys = ON", "CREATE TABLE cp (n)", "CREATE TABLE p (id INTEGER PRIMARY KEY)", "CREATE TABLE half (a)",
+	"CREATE TABLE t (a CHECK (a <> 11), p REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+	"CREATE TRIGGER h BEFORE INSERT ON t BEGIN INSERT INTO half VALUES (new.a); END",
+	"CREATE TRIGGER r AFTER INSERT ON t WHEN new.a = 12 BEGIN SELECT RAISE(ROLLBACK, 'rolled back'); END",
+	"CREATE TRIGGER f AFTER INSERT ON t WHEN new.a = 13 BEGIN SELECT RAISE(FAIL, 'half done'); END"}
+
+// TestTry: whichever way a row fails, nothing of it stays but what otherwise writes,
+// and the connection is the one it was. Planted and caught: otherwise run in what is
+// left of the first transaction; an error of the commit passed on.
+func TestTry(t *testing.T) {
+	for _, c := range []struct{ name, statement, want string }{
+		{"it does not", "INSERT INTO t (a) VALUES (1)", "done"},
+		{"constraint", "INSERT INTO t (a) VALUES (11)", "CHECK constraint failed"},
+		{"rollback", "INSERT INTO t (a) VALUES (12)", "rolled back"},
+		{"half", "INSERT INTO t (a) VALUES (13)", "half done"},
+		{"with its commit", "INSERT INTO t (a, p) VALUES (1, 99)", "COMMIT: constraint failed: FOREIGN KEY"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			db := open(t, failing...)
+			mustExec(t, db, "CREATE TEMP TABLE mine AS SELECT 7 AS a")
+			aside, err := try(t, db, c.statement, func() {})
+			if err != nil || len(aside) != 1 || !strings.Contains(aside[0], c.want) {
+				t.Errorf("%q, %v; want %q alone", aside, err, c.want)
+			}
+			left := column(t, db, "SELECT count(*) + (SELECT count(*) FROM half) FROM t")[0]
+			if want := map[bool]string{true: "2", false: "0"}[c.want == "done"]; left != want {
+				t.Errorf("%s rows, want %s", left, want)
+			}
+			if got := column(t, db, "SELECT a FROM temp.mine"); got[0] != "7" { // lost with a connection
+				t.Errorf("the TEMP table holds %v", got)
+			}
+		})
+	}
+}
+
+// TestTryOvertaken: another process gets in where SQLite has ended the transaction by
+// itself. Planted and caught: its write not looked for.
+func TestTryOvertaken(t *testing.T) {
+	db := open(t, failing...)
+	other, err := sql.Open("sqlite", column(t, db, "SELECT file FROM pragma_database_list")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	mustExec(t, other, "SELECT 1")
+	aside, err := try(t, db, "INSERT INTO t (a) VALUES (12)", func() { mustExec(t, other, "INSERT INTO p VALUES (99)") })
+	if !errors.Is(err, lite.ErrOvertaken) || lite.Classify(err) != lite.Busy || len(aside) != 0 {
+		t.Errorf("%q, %v; want nothing, overtaken", aside, err)
+	}
+}
+
 func TestInspect(t *testing.T) {
 	db := open(t, "CREATE TABLE t (a)")
 	f, err := lite.Inspect(t.Context(), db)

@@ -20,7 +20,7 @@ import (
 //   - so a row that stays where it is, is done once; a row that moves, appears or
 //     goes is done as often as the cursor passes it: a key that jumps over the
 //     cursor is passed twice or never;
-//   - a row that fails is set aside, it alone, and counts as scanned;
+//   - a row that fails is set aside as it failed, it alone, and counts as scanned;
 //   - with a todo the rows that are left up to the end are counted, and walked once
 //     more, without those set aside.
 type Model struct {
@@ -172,8 +172,7 @@ func (m *Model) Saw(db *sql.DB, cp checkpoint.Checkpoint, bad []checkpoint.BadRo
 	return m.wantCounters(cp, bad)
 }
 
-// BatchFailed keeps which row is the next: it is set aside if it alone has failed,
-// whatever live writes do to it until then, as long as it stays the next.
+// BatchFailed keeps which row was the next and failed, if it did.
 func (m *Model) BatchFailed() {
 	if m.failed = m.Next(); m.failed != nil && !(m.wanted(m.failed) && m.fails(m.failed)) {
 		m.failed = nil
@@ -216,7 +215,7 @@ func (m *Model) setAside(db *sql.DB, places []string, rows int64) error {
 		return fmt.Errorf("%d rows set aside with %d scanned", len(places), rows)
 	case next == nil:
 		return fmt.Errorf("row %s set aside beyond the end", places[0])
-	case next != m.failed && (!m.wanted(next) || !m.fails(next)):
+	case !m.wanted(next) || !m.fails(next):
 		return fmt.Errorf("set aside, though it does not fail: %v", next)
 	}
 	u, err := m.placed(db, places[0])

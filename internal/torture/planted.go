@@ -99,24 +99,26 @@ var (
 		Old:  "\tfor i, a := range args {\n\t\tvar equal bool",
 		New:  "\tfor i, a := range args[:1] {\n\t\tvar equal bool",
 	}}}
-	QuarantineUnseen = Bug{"a row set aside without a look whether it is still the next", []Edit{{
+	QuarantineLater = Bug{"a row set aside in a later hold than the one in which it failed", []Edit{{
 		File: "engine/batch.go",
-		Old:  "if !slices.Equal(next.End, out.end) {",
-		New:  "if !slices.Equal(next.End, out.end) && false {",
+		Old:  "\t\t\treturn r.writer.Try(ctx, work, func(ctx context.Context, c lite.Querier, cause error) (err error) {\n",
+		New: `			timing, cause := r.writer.Hold(ctx, work)
+			if lite.Classify(cause) != lite.Row {
+				return timing, cause
+			}
+			r.report(HoldBatch, 0, 0, timing)
+			return r.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) (err error) {
+`,
 	}}}
 	QuarantineAtBound = Bug{"a row set aside under the place where its batch ended", []Edit{{
 		File: "engine/batch.go",
-		Old:  "if out.Asked > 1 {",
-		New:  "if out.Rows > 1 {",
-	}, {
-		File: "engine/batch.go",
-		Old:  "if !slices.Equal(next.End, out.end) {",
-		New:  "if !slices.Equal(next.End, out.end) && false {",
+		Old:  "if n == 1 {",
+		New:  "if n <= 2 {",
 	}}}
 	RequestDropped = Bug{"a pause not heard while rows are set aside", []Edit{{
 		File: "engine/batch.go",
-		Old:  "r.cp, r.cursor, r.request = cp, out.end, request",
-		New:  "r.cp, r.cursor, _ = cp, out.end, request",
+		Old:  "\tout.request, err = checkpoint.SaveTx(ctx, c, cp, now)\n\treturn cp, err\n",
+		New:  "\t_, err = checkpoint.SaveTx(ctx, c, cp, now)\n\treturn cp, err\n",
 	}}}
 	ConditionFirst = Bug{"the condition tested on rows beyond the batch", []Edit{{
 		File: "internal/lite/statement.go",
@@ -142,7 +144,7 @@ var (
 
 // ModelBugs are those that a model must catch.
 var ModelBugs = []Bug{CursorNotSaved, BoundaryIncluded, CursorIgnored, CheckpointBeforeData, RunIDNotChecked, CursorTooFar, ResultsByOneValue,
-	QuarantineUnseen, QuarantineAtBound, RequestDropped, ConditionFirst, SecondPassOverAll, BoundForgotten, InterruptionFails}
+	QuarantineLater, QuarantineAtBound, RequestDropped, ConditionFirst, SecondPassOverAll, BoundForgotten, InterruptionFails}
 
 // CrashBugs are those that kills alone bring to light, RowBugs those that a row
 // that fails does. RunIDNotChecked takes a rival.
