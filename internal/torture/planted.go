@@ -48,7 +48,7 @@ var (
 	}}}
 	ApplyErrorIgnored = Bug{"apply's error ignored, checkpoint saved before the guard", []Edit{{
 		File: "engine/batch.go",
-		Old:  "changed, err := r.apply(ctx, c, stretch)\n\t\tif err != nil {\n\t\t\treturn &rowError{err}\n\t\t}\n",
+		Old:  "changed, err := r.apply(ctx, c, stretch)\n\t\tif err != nil {\n\t\t\treturn err\n\t\t}\n",
 		New: `changed, _ := r.apply(ctx, c, stretch)
 		if _, err := checkpoint.SaveTx(ctx, c, r.advanced(*out), time.Now()); err != nil {
 			return err
