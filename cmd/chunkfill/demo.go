@@ -125,8 +125,9 @@ func (d *demo) run(ctx context.Context) error {
 	if err := d.prepare(ctx); err != nil {
 		return err
 	}
-	compares := !d.noBaseline && !d.resumed
+	d.removeCopy() // of a demo that was killed
 	defer d.removeCopy()
+	compares := !d.noBaseline && !d.resumed
 	if compares {
 		if err := d.copy(); err != nil {
 			return err
@@ -254,7 +255,6 @@ func (d *demo) copied() string { return d.path + ".baseline" }
 
 func (d *demo) copy() error { return copyFile(d.path, d.copied()) }
 
-// removeCopy removes the copy, also that of a demo that was killed.
 func (d *demo) removeCopy() {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		os.Remove(d.copied() + suffix)
