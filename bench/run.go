@@ -23,6 +23,8 @@ func Run(ctx context.Context, cfg Config) (Results, error) {
 		}
 		defer os.RemoveAll(dir)
 		cfg.Dir = dir
+	} else if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+		return Results{}, fmt.Errorf("make a directory for the files: %w", err)
 	}
 	s := session{cfg: cfg, results: Results{Started: time.Now(), Config: cfg, Machine: describe(ctx, cfg.Dir)}}
 	s.chooseContenders()

@@ -138,9 +138,10 @@ func TestContendersTakeTurns(t *testing.T) {
 	}
 }
 
-// Planted: trials on the generated file itself.
+// In a directory that is not there yet.
+// Planted: trials on the generated file itself; the directory not made.
 func TestTheGeneratedFileIsKeptAndUsedAgain(t *testing.T) {
-	cfg := smallConfig(t.TempDir())
+	cfg := smallConfig(filepath.Join(t.TempDir(), "new"))
 	mustRun(t, cfg)
 	files, err := filepath.Glob(filepath.Join(cfg.Dir, "*"))
 	if err != nil || len(files) != 1 {

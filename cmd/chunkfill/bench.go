@@ -66,7 +66,7 @@ and contenders for less. Contenders:
 	flags.StringSliceVar(&f.config.Contenders, "contender", nil, "only these contenders")
 	flags.IntVar(&f.config.Rounds, "rounds", 0, "rounds of each, but one where a second would say nothing new (default 6)")
 	flags.Uint64Var(&f.config.Seed, "seed", 1, "seed of data and load")
-	flags.StringVar(&f.config.Dir, "dir", "", "folder for the generated files, which are kept there and used again")
+	flags.StringVar(&f.config.Dir, "dir", "", "folder for the generated files, made if need be; they are kept there and used again")
 	flags.DurationVar(&f.config.Bound, "bound", 0, "end row-loop and keyset when they take longer (default 1m)")
 	flags.DurationVar(&f.config.Handicap, "handicap", 0, "sleep this long after each batch of chunkfill: a slowness that compare must see")
 	return cmd
