@@ -97,11 +97,12 @@ func maxCause(p load.Phase, holds *holdLog) string {
 	if queued := worst.Began.Sub(worst.Due); queued > time.Millisecond {
 		parts = append(parts, fmt.Sprintf("%v behind the insert before it", round(queued)))
 	}
-	for _, h := range holds.during(worst.Due, worst.Ended) {
+	held := holds.during(worst.Due, worst.Ended)
+	for _, h := range held {
 		parts = append(parts, fmt.Sprintf("a %v %s", round(h.Held), h.Kind))
 	}
-	if len(parts) == 0 {
-		return "its own commit, no hold of the job"
+	if len(held) == 0 {
+		parts = append(parts, fmt.Sprintf("%v in its own commit, no hold of the job", round(worst.Ended.Sub(worst.Began))))
 	}
 	return strings.Join(parts, ", ")
 }
