@@ -106,24 +106,24 @@ func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, err
 		}
 		return r.sample(ctx, c, cp)
 	}
-	hold := func() (lite.Timing, error) { return r.writer.Hold(ctx, work) }
+	var otherwise func(context.Context, lite.Querier, error) error
 	if n == 1 {
-		hold = func() (lite.Timing, error) {
-			return r.writer.Try(ctx, work, func(ctx context.Context, c lite.Querier, cause error) (err error) {
-				cp, err = r.setAside(ctx, c, &out, cause)
-				return err
-			})
+		otherwise = func(ctx context.Context, c lite.Querier, cause error) (err error) {
+			cp, err = r.setAside(ctx, c, &out, cause)
+			return err
 		}
 	}
-	timing, err := hold()
+	timing, err := r.writer.Try(ctx, work, otherwise)
 	out.timing, out.Hold = timing, timing.Held-out.lost
 	out.Waited = r.writer.Queued() || r.live() > 0
-	if !out.none {
-		r.report(HoldBatch, out.Rows, out.Changed, timing)
-	}
-	if err != nil || out.none {
+	switch {
+	case out.none:
+		return out, err
+	case err != nil:
+		r.report(HoldBatch, 0, 0, timing)
 		return out, err
 	}
+	r.report(HoldBatch, out.Rows, out.Changed, timing)
 	r.cp, r.cursor, r.request = cp, out.end, out.request
 	r.cp.Working += timing.Held
 	return out, nil
@@ -181,8 +181,8 @@ func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, ou
 
 func (r *runner) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (changed int, err error) {
 	failpoint.Hit("before apply")
-	stmt := r.stmt
-	if !r.ahead.maySkip() {
+	stmt, asks := r.stmt, r.ahead.maySkip()
+	if !asks {
 		stmt = r.brief
 	}
 	changed, err = stmt.Run(ctx, c, stretch)
@@ -190,7 +190,7 @@ func (r *runner) apply(ctx context.Context, c lite.Querier, stretch lite.Range) 
 	switch {
 	case err == nil:
 		return changed, nil
-	case !r.ahead.maySkip() && r.calls.MetSkip():
+	case !asks && r.calls.MetSkip():
 		return 0, errMetSkip
 	}
 	return 0, &rowError{err}

@@ -95,14 +95,16 @@ func (e *Engine) note(ctx context.Context, q checkpoint.Querier, name, what, det
 // write writes a request next to a job that may be running in another process:
 // it knocks first, so that the job leaves a gap.
 func (e *Engine) write(ctx context.Context, fn func(context.Context, lite.Querier) error) error {
-	return e.insist(ctx, func(w *lite.Writer) (lite.Timing, error) { return w.Hold(ctx, fn) })
+	return e.try(ctx, fn, nil)
 }
 
-func (e *Engine) insist(ctx context.Context, hold func(*lite.Writer) (lite.Timing, error)) error {
+// try is such a write of what may fail because of one row.
+func (e *Engine) try(ctx context.Context, fn func(context.Context, lite.Querier) error,
+	otherwise func(context.Context, lite.Querier, error) error) error {
 	writer := lite.Writer{DB: e.db}
 	pacer := throttle.NewPacer(throttle.PacerConfig{})
 	for attempt := 1; ; attempt++ {
-		_, err := hold(&writer)
+		_, err := writer.Try(ctx, fn, otherwise)
 		if lite.Classify(err) != lite.Busy {
 			return err
 		}
@@ -211,9 +213,7 @@ func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement,
 		}
 		return e.note(ctx, c, name, "released", fmt.Sprintf("row (%s) is mended", place))
 	}
-	return e.insist(ctx, func(w *lite.Writer) (lite.Timing, error) {
-		return w.Try(ctx, attempt, func(ctx context.Context, c lite.Querier, cause error) error {
-			return checkpoint.QuarantineTx(ctx, c, name, key, cause.Error(), time.Now())
-		})
+	return e.try(ctx, attempt, func(ctx context.Context, c lite.Querier, cause error) error {
+		return checkpoint.QuarantineTx(ctx, c, name, key, cause.Error(), time.Now())
 	})
 }

@@ -102,7 +102,7 @@ type Config struct {
 type Hold struct {
 	At      time.Time // its end
 	Kind    HoldKind
-	Rows    int           // scanned
+	Rows    int           // scanned; 0 where it was rolled back
 	Changed int           // rewritten
 	Waited  time.Duration // for the connection
 	Held    time.Duration

@@ -43,22 +43,18 @@ func TestPauseAmongBadRows(t *testing.T) {
 // Planted and caught, as it was: a hold of its own for the quarantine.
 func TestBadRowIsSetAsideAtOnce(t *testing.T) {
 	db := open(t, append(numbers(1), "UPDATE t SET v = 'bad'", "DELETE FROM rewrites", refuse)...)
-	cfg, first := sole, true
-	cfg.OnHold = func(h engine.Hold) {
-		if h.Kind == engine.HoldBatch && first {
-			first = false
-			wantValue(t, db, `["1"]`, "SELECT key FROM _async_migration_quarantine")
-			mustExec(t, db, "UPDATE t SET v = NULL")
-		}
-	}
+	cfg := onBatch(func(int) {
+		wantValue(t, db, `["1"]`, "SELECT key FROM _async_migration_quarantine")
+		mustExec(t, db, "UPDATE t SET v = NULL")
+	})
 	result, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
-	if err != nil || first || len(result.Quarantine) != 1 {
+	if err != nil || len(result.Quarantine) != 1 {
 		t.Errorf("%v, %v", result.Quarantine, err)
 	}
 }
 
 // TestBadRowIsNamed: live writes come in while the bad row of a batch is looked for.
-// Planted and caught: a batch of two rows set aside.
+// Planted and caught: a batch of two rows set aside; rows that were rolled back told of.
 func TestBadRowIsNamed(t *testing.T) {
 	for _, c := range []struct{ name, meanwhile, aside, done string }{
 		{"another row comes before it", "INSERT INTO t (id) VALUES (5)", `["10"]`, "1,5,20"},
@@ -69,11 +65,12 @@ func TestBadRowIsNamed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			db := open(t, append(numbers(1), "INSERT INTO t (id, v) VALUES (10, 'bad'), (20, NULL)", refuse)...)
-			cfg, batches := sole, 0
+			cfg, batches, rows := sole, 0, 0
 			cfg.OnHold = func(h engine.Hold) {
 				if h.Kind != engine.HoldBatch {
 					return
 				}
+				rows += h.Rows
 				if batches++; batches == 2 {
 					wantValue(t, db, "1", "SELECT group_concat(id) FROM t WHERE n = 1")
 					wantValue(t, db, "0", "SELECT count(*) FROM _async_migration_quarantine")
@@ -91,6 +88,9 @@ func TestBadRowIsNamed(t *testing.T) {
 			if aside != c.aside || len(result.Quarantine) > 1 {
 				t.Errorf("set aside %v, want %s", result.Quarantine, c.aside)
 			}
+			if int64(rows) != result.Rows {
+				t.Errorf("the holds tell of %d rows, the result of %d", rows, result.Rows)
+			}
 			wantValue(t, db, c.done, "SELECT coalesce(group_concat(id ORDER BY id), '') FROM t WHERE n = 1")
 		})
 	}
@@ -100,13 +100,11 @@ func TestBadRowIsNamed(t *testing.T) {
 // Planted and caught: the rows it had looked at for its size, so that the job failed.
 func TestLastBadRowIsNamed(t *testing.T) {
 	db := open(t, append(numbers(30), "UPDATE t SET v = 'bad' WHERE id = 29", "DELETE FROM rewrites", refuse)...)
-	cfg, first := sole, true
-	cfg.OnHold = func(h engine.Hold) {
-		if h.Kind == engine.HoldBatch && first {
-			first = false
+	cfg := onBatch(func(n int) {
+		if n == 1 {
 			mustExec(t, db, "DELETE FROM t WHERE id = 30 OR id BETWEEN 2 AND 28")
 		}
-	}
+	})
 	result, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
 	if err != nil || len(result.Quarantine) != 1 || result.Quarantine[0].Key != `["29"]` {
 		t.Errorf("%v, %v", result.Quarantine, err)

@@ -235,7 +235,6 @@ func (d *demo) reopen(ctx context.Context) error {
 // job and after it, since a shared machine may be a third faster a minute later.
 func (d *demo) timePlain(ctx context.Context) error {
 	d.say("timing one plain UPDATE on a copy")
-	defer d.removeCopy()
 	db, err := load.Open(d.copied())
 	if err != nil {
 		return err

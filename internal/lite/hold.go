@@ -66,7 +66,7 @@ func (w *Writer) Close(ctx context.Context) error {
 // database/sql throws a connection away whose statement was cancelled, and with
 // MaxOpenConns(1) that is the only one.
 func (w *Writer) Hold(ctx context.Context, fn func(context.Context, Querier) error) (Timing, error) {
-	return w.hold(ctx, func(ctx context.Context, c *sql.Conn) error { return w.inTransaction(ctx, c, fn) })
+	return w.Try(ctx, fn, nil)
 }
 
 // Try is a Hold for what may fail because of one row. If fn does, or its commit, with
@@ -77,43 +77,12 @@ func (w *Writer) Hold(ctx context.Context, fn func(context.Context, Querier) err
 // Busy.
 func (w *Writer) Try(ctx context.Context, fn func(context.Context, Querier) error,
 	otherwise func(context.Context, Querier, error) error) (Timing, error) {
-	return w.hold(ctx, func(ctx context.Context, c *sql.Conn) error {
-		var version int64
-		cause := w.inTransaction(ctx, c, func(ctx context.Context, q Querier) (err error) {
-			if version, err = dataVersion(ctx, q); err != nil {
-				return err
-			}
-			return fn(ctx, q)
-		})
-		if Classify(cause) != Row || errors.Is(cause, errDirty) {
-			return cause
-		}
-		return w.inTransaction(ctx, c, func(ctx context.Context, q Querier) error {
-			now, err := dataVersion(ctx, q)
-			switch {
-			case err != nil:
-				return err
-			case now != version:
-				return ErrOvertaken
-			}
-			return otherwise(ctx, q, cause)
-		})
-	})
-}
-
-// dataVersion changes with every commit of another connection.
-func dataVersion(ctx context.Context, q Querier) (version int64, err error) {
-	err = q.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version)
-	return version, err
-}
-
-func (w *Writer) hold(ctx context.Context, transact func(context.Context, *sql.Conn) error) (Timing, error) {
 	if err := w.cache.prepare(ctx, w.DB); err != nil {
 		return Timing{}, err
 	}
 	committed, log := false, Log{}
 	t, err := w.withConn(ctx, func(ctx context.Context, c *sql.Conn) error {
-		if err := transact(ctx, c); err != nil {
+		if err := w.transact(ctx, c, fn, otherwise); err != nil {
 			return err
 		}
 		committed = true
@@ -127,6 +96,40 @@ func (w *Writer) hold(ctx context.Context, transact func(context.Context, *sql.C
 		return t, nil
 	}
 	return t, err
+}
+
+// transact runs fn and, if a row is at fault, otherwise.
+func (w *Writer) transact(ctx context.Context, c *sql.Conn, fn func(context.Context, Querier) error,
+	otherwise func(context.Context, Querier, error) error) error {
+	if otherwise == nil {
+		return w.inTransaction(ctx, c, fn)
+	}
+	var version int64
+	cause := w.inTransaction(ctx, c, func(ctx context.Context, q Querier) (err error) {
+		if version, err = dataVersion(ctx, q); err != nil {
+			return err
+		}
+		return fn(ctx, q)
+	})
+	if Classify(cause) != Row || errors.Is(cause, errDirty) {
+		return cause
+	}
+	return w.inTransaction(ctx, c, func(ctx context.Context, q Querier) error {
+		now, err := dataVersion(ctx, q)
+		switch {
+		case err != nil:
+			return err
+		case now != version:
+			return ErrOvertaken
+		}
+		return otherwise(ctx, q, cause)
+	})
+}
+
+// dataVersion changes with every commit of another connection.
+func dataVersion(ctx context.Context, q Querier) (version int64, err error) {
+	err = q.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version)
+	return version, err
 }
 
 // Borrow takes the connection without a transaction, under the same rules.

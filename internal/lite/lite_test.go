@@ -499,14 +499,21 @@ func TestHoldAfterPanic(t *testing.T) {
 	}
 }
 
-func TestHoldIsBusyAtOnce(t *testing.T) {
-	db := open(t, "CREATE TABLE t (a)")
+// another is a connection that another process could have.
+func another(t *testing.T, db *sql.DB) *sql.DB {
+	t.Helper()
 	other, err := sql.Open("sqlite", column(t, db, "SELECT file FROM pragma_database_list")[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Close()
+	t.Cleanup(func() { other.Close() })
 	other.SetMaxOpenConns(1)
+	return other
+}
+
+func TestHoldIsBusyAtOnce(t *testing.T) {
+	db := open(t, "CREATE TABLE t (a)")
+	other := another(t, db)
 	mustExec(t, other, "BEGIN IMMEDIATE")
 	timing, err := hold(t, db, func(context.Context, lite.Querier) error { return nil })
 	if lite.Classify(err) != lite.Busy {
@@ -569,12 +576,12 @@ var failing = []string{"PRAGMA foreign_keys = ON", "CREATE TABLE cp (n)", "CREAT
 // and the connection is the one it was. Planted and caught: otherwise run in what is
 // left of the first transaction; an error of the commit passed on.
 func TestTry(t *testing.T) {
-	for _, c := range []struct{ name, statement, want string }{
-		{"it does not", "INSERT INTO t (a) VALUES (1)", "done"},
-		{"constraint", "INSERT INTO t (a) VALUES (11)", "CHECK constraint failed"},
-		{"rollback", "INSERT INTO t (a) VALUES (12)", "rolled back"},
-		{"half", "INSERT INTO t (a) VALUES (13)", "half done"},
-		{"with its commit", "INSERT INTO t (a, p) VALUES (1, 99)", "COMMIT: constraint failed: FOREIGN KEY"},
+	for _, c := range []struct{ name, statement, want, left string }{
+		{"it does not", "INSERT INTO t (a) VALUES (1)", "done", "2"},
+		{"constraint", "INSERT INTO t (a) VALUES (11)", "CHECK constraint failed", "0"},
+		{"rollback", "INSERT INTO t (a) VALUES (12)", "rolled back", "0"},
+		{"half", "INSERT INTO t (a) VALUES (13)", "half done", "0"},
+		{"with its commit", "INSERT INTO t (a, p) VALUES (1, 99)", "COMMIT: constraint failed: FOREIGN KEY", "0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			db := open(t, failing...)
@@ -583,9 +590,8 @@ func TestTry(t *testing.T) {
 			if err != nil || len(aside) != 1 || !strings.Contains(aside[0], c.want) {
 				t.Errorf("%q, %v; want %q alone", aside, err, c.want)
 			}
-			left := column(t, db, "SELECT count(*) + (SELECT count(*) FROM half) FROM t")[0]
-			if want := map[bool]string{true: "2", false: "0"}[c.want == "done"]; left != want {
-				t.Errorf("%s rows, want %s", left, want)
+			if left := column(t, db, "SELECT count(*) + (SELECT count(*) FROM half) FROM t"); left[0] != c.left {
+				t.Errorf("%s rows, want %s", left[0], c.left)
 			}
 			if got := column(t, db, "SELECT a FROM temp.mine"); got[0] != "7" { // lost with a connection
 				t.Errorf("the TEMP table holds %v", got)
@@ -598,11 +604,7 @@ func TestTry(t *testing.T) {
 // itself. Planted and caught: its write not looked for.
 func TestTryOvertaken(t *testing.T) {
 	db := open(t, failing...)
-	other, err := sql.Open("sqlite", column(t, db, "SELECT file FROM pragma_database_list")[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
+	other := another(t, db)
 	mustExec(t, other, "SELECT 1")
 	aside, err := try(t, db, "INSERT INTO t (a) VALUES (12)", func() { mustExec(t, other, "INSERT INTO p VALUES (99)") })
 	if !errors.Is(err, lite.ErrOvertaken) || lite.Classify(err) != lite.Busy || len(aside) != 0 {

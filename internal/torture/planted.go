@@ -101,13 +101,12 @@ var (
 	}}}
 	QuarantineLater = Bug{"a row set aside in a later hold than the one in which it failed", []Edit{{
 		File: "engine/batch.go",
-		Old:  "\t\t\treturn r.writer.Try(ctx, work, func(ctx context.Context, c lite.Querier, cause error) (err error) {\n",
-		New: `			timing, cause := r.writer.Hold(ctx, work)
-			if lite.Classify(cause) != lite.Row {
-				return timing, cause
-			}
-			r.report(HoldBatch, 0, 0, timing)
-			return r.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) (err error) {
+		Old:  "\ttiming, err := r.writer.Try(ctx, work, otherwise)\n",
+		New: `	timing, err := r.writer.Hold(ctx, work)
+	if cause := err; otherwise != nil && lite.Classify(cause) == lite.Row {
+		r.report(HoldBatch, 0, 0, timing)
+		timing, err = r.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) error { return otherwise(ctx, c, cause) })
+	}
 `,
 	}}}
 	QuarantineAtBound = Bug{"a row set aside under the place where its batch ended", []Edit{{
