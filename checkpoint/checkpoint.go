@@ -154,7 +154,7 @@ func list(ctx context.Context, q Querier, tail string, args ...any) ([]Checkpoin
 	if version, err := Version(ctx, q); err != nil || version == 0 {
 		return nil, err
 	}
-	rows, err := q.QueryContext(ctx, "SELECT "+columns+" FROM _async_migration_checkpoints "+tail, args...)
+	rows, err := q.QueryContext(ctx, "SELECT "+columns+" FROM main._async_migration_checkpoints "+tail, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoints: %w", err)
 	}
@@ -212,7 +212,7 @@ func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond 
 // owner: the run before, if it still lives, finds out at its next SaveTx. What
 // others have asked of the job is left as it is.
 func Take(ctx context.Context, q Querier, c Checkpoint, now time.Time) error {
-	_, err := q.ExecContext(ctx, `INSERT INTO _async_migration_checkpoints (name, run_id, fingerprint, definition, table_name,
+	_, err := q.ExecContext(ctx, `INSERT INTO main._async_migration_checkpoints (name, run_id, fingerprint, definition, table_name,
 			owner_pid, owner_host, owner_since, phase, lower_bound, upper_bound, cursor, pass, total_rows, created_at, updated_at)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15)
 		ON CONFLICT (name) DO UPDATE SET run_id = ?2, fingerprint = ?3, definition = ?4, table_name = ?5,
@@ -233,7 +233,7 @@ func Take(ctx context.Context, q Querier, c Checkpoint, now time.Time) error {
 func SaveTx(ctx context.Context, q Querier, c Checkpoint, now time.Time) (Request, error) {
 	var r Request
 	var hold int64
-	err := q.QueryRowContext(ctx, `UPDATE _async_migration_checkpoints SET
+	err := q.QueryRowContext(ctx, `UPDATE main._async_migration_checkpoints SET
 			phase = ?, reason = ?, error = ?, cursor = ?, pass = ?,
 			rows_scanned = ?, rows_changed = ?, rows_quarantined = ?, rows_left = ?, batches = ?, batch_rows = ?,
 			working_us = ?, throttled_us = ?, paused_us = ?, updated_at = ?
@@ -277,7 +277,7 @@ func change(ctx context.Context, q Querier, name, set string, args ...any) error
 	} else if version == 0 {
 		return fmt.Errorf("%w: %s", ErrUnknown, name)
 	}
-	result, err := q.ExecContext(ctx, "UPDATE _async_migration_checkpoints SET "+set+" WHERE name = ?", append(args, name)...)
+	result, err := q.ExecContext(ctx, "UPDATE main._async_migration_checkpoints SET "+set+" WHERE name = ?", append(args, name)...)
 	if err != nil {
 		return fmt.Errorf("change the checkpoint of %s: %w", name, err)
 	}

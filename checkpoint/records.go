@@ -22,12 +22,12 @@ type Event struct {
 // AddEvent appends to the audit trail, within the caller's transaction if there
 // is one.
 func AddEvent(ctx context.Context, q Querier, name string, e Event) error {
-	if _, err := q.ExecContext(ctx, `INSERT INTO _async_migration_events (name, at, event, by, detail) VALUES (?, ?, ?, ?, ?)`,
+	if _, err := q.ExecContext(ctx, `INSERT INTO main._async_migration_events (name, at, event, by, detail) VALUES (?, ?, ?, ?, ?)`,
 		name, stamp(e.At), e.Event, e.By, e.Detail); err != nil {
 		return fmt.Errorf("record that %s was %s: %w", name, e.Event, err)
 	}
-	if _, err := q.ExecContext(ctx, `DELETE FROM _async_migration_events WHERE name = ?1 AND id <=
-		(SELECT id FROM _async_migration_events WHERE name = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)`, name, MaxEvents); err != nil {
+	if _, err := q.ExecContext(ctx, `DELETE FROM main._async_migration_events WHERE name = ?1 AND id <=
+		(SELECT id FROM main._async_migration_events WHERE name = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)`, name, MaxEvents); err != nil {
 		return fmt.Errorf("shorten the events of %s: %w", name, err)
 	}
 	return nil
@@ -35,7 +35,7 @@ func AddEvent(ctx context.Context, q Querier, name string, e Event) error {
 
 // Events reads a job's audit trail, the latest n, oldest first.
 func Events(ctx context.Context, q Querier, name string, n int) ([]Event, error) {
-	rows, err := q.QueryContext(ctx, `SELECT at, event, by, detail FROM (SELECT * FROM _async_migration_events
+	rows, err := q.QueryContext(ctx, `SELECT at, event, by, detail FROM (SELECT * FROM main._async_migration_events
 		WHERE name = ? ORDER BY id DESC LIMIT ?) ORDER BY id`, name, n)
 	if err != nil {
 		return nil, fmt.Errorf("read the events of %s: %w", name, err)
@@ -66,7 +66,7 @@ type BadRow struct {
 
 // QuarantineTx sets a row aside, or counts one more attempt at one that is.
 func QuarantineTx(ctx context.Context, q Querier, name, key, reason string, now time.Time) error {
-	_, err := q.ExecContext(ctx, `INSERT INTO _async_migration_quarantine (name, key, error, at) VALUES (?1, ?2, ?3, ?4)
+	_, err := q.ExecContext(ctx, `INSERT INTO main._async_migration_quarantine (name, key, error, at) VALUES (?1, ?2, ?3, ?4)
 		ON CONFLICT (name, key) DO UPDATE SET error = ?3, at = ?4, attempts = attempts + 1`, name, key, reason, stamp(now))
 	if err != nil {
 		return fmt.Errorf("quarantine %s of %s: %w", key, name, err)
@@ -77,7 +77,7 @@ func QuarantineTx(ctx context.Context, q Querier, name, key, reason string, now 
 // ReleaseTx takes a row out of quarantine after the job has changed it (changed
 // rows, 0 or 1), and counts that in the job's checkpoint.
 func ReleaseTx(ctx context.Context, q Querier, name, key string, changed int) error {
-	if _, err := q.ExecContext(ctx, `DELETE FROM _async_migration_quarantine WHERE name = ? AND key = ?`, name, key); err != nil {
+	if _, err := q.ExecContext(ctx, `DELETE FROM main._async_migration_quarantine WHERE name = ? AND key = ?`, name, key); err != nil {
 		return fmt.Errorf("release %s of %s from quarantine: %w", key, name, err)
 	}
 	return change(ctx, q, name, `rows_quarantined = rows_quarantined - 1, rows_changed = rows_changed + ?`, changed)
@@ -85,7 +85,7 @@ func ReleaseTx(ctx context.Context, q Querier, name, key string, changed int) er
 
 // Quarantine lists the rows that a job has set aside.
 func Quarantine(ctx context.Context, q Querier, name string) ([]BadRow, error) {
-	rows, err := q.QueryContext(ctx, `SELECT key, error, attempts, at FROM _async_migration_quarantine WHERE name = ? ORDER BY at, key`, name)
+	rows, err := q.QueryContext(ctx, `SELECT key, error, attempts, at FROM main._async_migration_quarantine WHERE name = ? ORDER BY at, key`, name)
 	if err != nil {
 		return nil, fmt.Errorf("read the quarantine of %s: %w", name, err)
 	}
@@ -121,7 +121,7 @@ type Sample struct {
 // AddSample puts a sample into the ring; its slot follows from the time, so the
 // ring needs no counter and a restart goes on where it was.
 func AddSample(ctx context.Context, q Querier, name string, s Sample) error {
-	_, err := q.ExecContext(ctx, `INSERT OR REPLACE INTO _async_migration_samples VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+	_, err := q.ExecContext(ctx, `INSERT OR REPLACE INTO main._async_migration_samples VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		name, s.At.Unix()%MaxSamples, stamp(s.At), s.Rows, s.BatchRows, s.Hold.Microseconds(), s.Wait.Microseconds(), s.WALBytes)
 	if err != nil {
 		return fmt.Errorf("sample %s: %w", name, err)
@@ -132,7 +132,7 @@ func AddSample(ctx context.Context, q Querier, name string, s Sample) error {
 // Samples reads the ring, oldest first.
 func Samples(ctx context.Context, q Querier, name string) ([]Sample, error) {
 	rows, err := q.QueryContext(ctx, `SELECT at, rows_scanned, batch_rows, hold_us, wait_us, wal_bytes
-		FROM _async_migration_samples WHERE name = ? ORDER BY at`, name)
+		FROM main._async_migration_samples WHERE name = ? ORDER BY at`, name)
 	if err != nil {
 		return nil, fmt.Errorf("read the samples of %s: %w", name, err)
 	}
@@ -158,7 +158,7 @@ func Samples(ctx context.Context, q Querier, name string) ([]Sample, error) {
 // from zero. The caller must own the job.
 func ForgetTx(ctx context.Context, q Querier, name string) error {
 	for _, table := range []string{"checkpoints", "events", "quarantine", "samples"} {
-		if _, err := q.ExecContext(ctx, `DELETE FROM _async_migration_`+table+` WHERE name = ?`, name); err != nil {
+		if _, err := q.ExecContext(ctx, `DELETE FROM main._async_migration_`+table+` WHERE name = ?`, name); err != nil {
 			return fmt.Errorf("forget %s: %w", name, err)
 		}
 	}

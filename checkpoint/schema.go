@@ -14,9 +14,9 @@ const CurrentVersion = 1
 // edited once released; a later version appends.
 var upgrades = [CurrentVersion][]string{
 	{
-		`CREATE TABLE _async_migration_schema (version INTEGER NOT NULL)`,
-		`INSERT INTO _async_migration_schema VALUES (0)`,
-		`CREATE TABLE _async_migration_checkpoints (
+		`CREATE TABLE main._async_migration_schema (version INTEGER NOT NULL)`,
+		`INSERT INTO main._async_migration_schema VALUES (0)`,
+		`CREATE TABLE main._async_migration_checkpoints (
 			name TEXT PRIMARY KEY,
 			run_id TEXT NOT NULL,
 			fingerprint TEXT NOT NULL,
@@ -50,7 +50,7 @@ var upgrades = [CurrentVersion][]string{
 			created_at TEXT NOT NULL,
 			updated_at TEXT NOT NULL
 		) WITHOUT ROWID`,
-		`CREATE TABLE _async_migration_events (
+		`CREATE TABLE main._async_migration_events (
 			id INTEGER PRIMARY KEY,
 			name TEXT NOT NULL,
 			at TEXT NOT NULL,
@@ -58,8 +58,8 @@ var upgrades = [CurrentVersion][]string{
 			by TEXT NOT NULL DEFAULT '',
 			detail TEXT NOT NULL DEFAULT ''
 		)`,
-		`CREATE INDEX _async_migration_events_name ON _async_migration_events (name, id)`,
-		`CREATE TABLE _async_migration_quarantine (
+		`CREATE INDEX main._async_migration_events_name ON _async_migration_events (name, id)`,
+		`CREATE TABLE main._async_migration_quarantine (
 			name TEXT NOT NULL,
 			key TEXT NOT NULL,
 			error TEXT NOT NULL,
@@ -67,7 +67,7 @@ var upgrades = [CurrentVersion][]string{
 			at TEXT NOT NULL,
 			PRIMARY KEY (name, key)
 		) WITHOUT ROWID`,
-		`CREATE TABLE _async_migration_samples (
+		`CREATE TABLE main._async_migration_samples (
 			name TEXT NOT NULL,
 			slot INTEGER NOT NULL,
 			at TEXT NOT NULL,
@@ -86,7 +86,7 @@ var upgrades = [CurrentVersion][]string{
 // tell. It changes nothing.
 func Version(ctx context.Context, q Querier) (int, error) {
 	var exists bool
-	err := q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_async_migration_schema')`).Scan(&exists)
+	err := q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = '_async_migration_schema')`).Scan(&exists)
 	if err != nil {
 		return 0, fmt.Errorf("look for the checkpoint tables: %w", err)
 	}
@@ -94,7 +94,7 @@ func Version(ctx context.Context, q Querier) (int, error) {
 		return 0, nil
 	}
 	var stored any
-	err = q.QueryRowContext(ctx, `SELECT version FROM _async_migration_schema`).Scan(&stored)
+	err = q.QueryRowContext(ctx, `SELECT version FROM main._async_migration_schema`).Scan(&stored)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, fmt.Errorf("read the version of the checkpoint tables: %w", err)
 	}
@@ -121,7 +121,7 @@ func UpgradeTx(ctx context.Context, q Querier) error {
 				return fmt.Errorf("upgrade the checkpoint tables to version %d: %w", version+1, err)
 			}
 		}
-		if _, err := q.ExecContext(ctx, `UPDATE _async_migration_schema SET version = ?`, version+1); err != nil {
+		if _, err := q.ExecContext(ctx, `UPDATE main._async_migration_schema SET version = ?`, version+1); err != nil {
 			return fmt.Errorf("upgrade the checkpoint tables to version %d: %w", version+1, err)
 		}
 	}

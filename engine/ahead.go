@@ -71,7 +71,7 @@ func (r *runner) stopAhead() {
 
 // run computes chunk after chunk from the cursor to the bound. If reading fails,
 // the rest is computed while the writer is held, which is slower and as right.
-func (a *ahead) run(ctx context.Context, cursor lite.Pos, where string) {
+func (a *ahead) run(ctx context.Context, cursor lite.Pos, where []string) {
 	defer close(a.done)
 	key, read := a.r.table.Key, lite.Idents(a.r.spec.Read)
 	gather := key.SelectStatement("count("+a.r.calls.Collect(read)+")", where, a.r.spec.Args)

@@ -95,6 +95,9 @@ func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, err
 		if err := r.sameTable(ctx, c); err != nil {
 			return err
 		}
+		if err := r.followNewest(ctx, c); err != nil {
+			return err
+		}
 		err = lite.Guarded(ctx, c, func() error { return r.rewrite(ctx, c, bound, &out) })
 		if err != nil || out.none {
 			return err
@@ -138,15 +141,52 @@ func (r *runner) sameTable(ctx context.Context, q lite.Querier) error {
 	if err := q.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version); err != nil || version == r.schema {
 		return err
 	}
-	table, err := lite.LoadTable(ctx, q, r.spec.Table)
+	now, err := r.refreshed(ctx, q)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrTableChanged, err)
 	}
-	if (plan{spec: r.spec, table: table}).identity() != r.fingerprint {
-		return fmt.Errorf("%w: its key, or a column that the job names, is gone or declared otherwise", ErrTableChanged)
+	if now.table.Key.Index != r.table.Key.Index {
+		return &newIndexError{now.table}
 	}
 	r.schema = version
 	return nil
+}
+
+// refreshed is the plan as the table is now: with the same key, whatever else it has got.
+func (p plan) refreshed(ctx context.Context, q lite.Querier) (plan, error) {
+	table, err := lite.LoadTable(ctx, q, p.spec.Table)
+	if err != nil {
+		return p, err
+	}
+	fits := false
+	if p.table, fits = table.WalkedBy(p.table.Key); !fits || !p.matches(p.fingerprint) {
+		return p, errors.New("its key, or a column that the job names, is gone or declared otherwise")
+	}
+	calls := p.open()
+	defer closeCalls(calls)
+	statement := p.statement(calls, []string{p.spec.Where}, true)
+	if err := statement.Compile(ctx, q, p.table.Key); err != nil {
+		return p, err
+	}
+	return p, p.checkEffects(ctx, q, statement)
+}
+
+// newIndexError: the index of the key has another name now.
+type newIndexError struct{ table lite.Table }
+
+func (e *newIndexError) Error() string {
+	return "the key of " + e.table.Name + " has another index now"
+}
+
+// walkBy goes on with a key that has another index now.
+func (r *runner) walkBy(ctx context.Context, table lite.Table) {
+	ahead := r.ahead != nil
+	r.stopAhead()
+	r.table = table
+	r.compile()
+	if ahead {
+		r.startAhead(ctx)
+	}
 }
 
 // rewrite takes the rows of a batch a step at a time. When a live write comes to
@@ -164,9 +204,12 @@ func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, ou
 			return err
 		}
 		out.Rows, out.end = out.Rows+stretch.Rows, stretch.End
-		changed, err := r.apply(ctx, c, stretch)
+		changed, err := r.watched(ctx, c, stretch, func() (int, error) { return r.apply(ctx, c, stretch) })
 		if err != nil {
 			return err
+		}
+		if changed > stretch.Rows {
+			return fmt.Errorf("%w: %w: %d were rewritten in a range of %d", ErrTableChanged, ErrKeyMoves, changed, stretch.Rows)
 		}
 		out.Changed += changed
 		r.stepper.Observe(stretch.Rows, changed, time.Since(began))
@@ -229,21 +272,25 @@ func (r *runner) succeeded(out outcome, size throttle.Size) {
 // failed decides what an error of a batch of n rows asks for: patience, a search for
 // the bad row, or the end. The batch has been rolled back.
 func (r *runner) failed(ctx context.Context, n int, out outcome, err error) error {
+	var index *newIndexError
 	switch {
-	case errors.Is(err, ErrLostOwner), errors.Is(err, ErrTableChanged), errors.Is(err, ErrTooManyBadRows):
+	case is(err, ErrLostOwner, ErrTableChanged, ErrTooManyBadRows, ErrLeft, ErrKeyMoves):
 		return err
 	case errors.Is(err, errMetSkip):
 		r.ahead.expectSkips()
+		return nil
+	case errors.As(err, &index):
+		r.walkBy(ctx, index.table)
 		return nil
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return interrupted(err)
 	case lite.Classify(err) == lite.Busy:
 		return r.backOff(ctx)
-	case lite.Classify(err) == lite.Row && n > 1 && out.Rows > 0: // else it failed before it knew its rows
+	case ofRow(err) && n > 1 && out.Rows > 0: // else it failed before it knew its rows
 		r.bisect.failed(out.Rows)
 		return nil
 	}
-	return fmt.Errorf("batch after key (%s): %w", r.cursor, err)
+	return fmt.Errorf("batch after key (%s): %w", r.cursor, lite.Explain(err))
 }
 
 // backOff waits for another process to finish its transaction.
@@ -261,16 +308,19 @@ func (r *runner) backOff(ctx context.Context) error {
 // setAside puts the one row of a batch into quarantine: it has failed, in this hold.
 func (r *runner) setAside(ctx context.Context, c lite.Querier, out *outcome, cause error) (cp checkpoint.Checkpoint, err error) {
 	// SQLite returns the same code for an error of the statement as for one of a row.
-	table, err := lite.LoadTable(ctx, c, r.spec.Table)
+	if !ofRow(cause) {
+		return cp, cause
+	}
+	_, err = r.refreshed(ctx, c)
 	if err == nil {
-		err = r.stmt.Compile(ctx, c, table.Key)
+		err = r.stmt.Compile(ctx, c, r.table.Key)
 	}
 	limit := max(0, r.e.cfg.QuarantineLimit)
 	switch {
 	case err != nil:
 		return cp, fmt.Errorf("%w: %w (when %w)", ErrTableChanged, err, cause)
-	case out.Rows == 0:
-		return cp, cause // it failed before it knew its row
+	case out.Rows != 1:
+		return cp, cause // it failed before it knew its row, or that row cannot be told from the next
 	case r.cp.Quarantined >= int64(limit):
 		return cp, fmt.Errorf("%w: %d are set aside already (QuarantineLimit %d) and row (%s) failed too: %w",
 			ErrTooManyBadRows, r.cp.Quarantined, limit, out.end, causeOf(cause))

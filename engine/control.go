@@ -184,7 +184,7 @@ func (e *Engine) reopen(ctx context.Context, name string) error {
 func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 	calls := p.open()
 	defer closeCalls(calls)
-	statement := p.statement(calls, p.spec.Where, true)
+	statement := p.statement(calls, []string{p.spec.Where}, true)
 	aside, err := e.aside(ctx, p)
 	if err != nil {
 		return err

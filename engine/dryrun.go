@@ -31,11 +31,11 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (Rehearsal, error) {
 	}
 	q, key := e.readQuerier(), p.table.Key
 	d := Rehearsal{Table: p.table.Name, Key: strings.Join(key.Names(), ", "), Matching: -1}
-	if err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Ident(p.table.Name)).Scan(&d.Rows); err != nil {
+	if err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Main(p.table.Name)).Scan(&d.Rows); err != nil {
 		return d, fmt.Errorf("count the rows of %s: %w", p.table.Name, err)
 	}
 	if len(p.spec.Args) == 0 {
-		matching := key.SelectStatement("count(*)", p.spec.Where, nil)
+		matching := key.SelectStatement("count(*)", []string{p.spec.Where}, nil)
 		if d.Matching, err = matching.Int(ctx, q, lite.Everything); err != nil {
 			return d, fmt.Errorf("count the rows that match: %w", err)
 		}
@@ -55,7 +55,7 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (Rehearsal, error) {
 func (d *Rehearsal) plan(ctx context.Context, q lite.Querier, p plan) (err error) {
 	calls := p.open()
 	defer closeCalls(calls)
-	statement := p.statement(calls, p.spec.Where, true)
+	statement := p.statement(calls, []string{p.spec.Where}, true)
 	text, args := statement.SQL(p.table.Key.Sample())
 	d.Statement = text
 	d.Plan, err = lite.Plan(ctx, q, text, args)

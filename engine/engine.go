@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
+	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/jobs"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -204,6 +205,7 @@ type Engine struct {
 
 	mu      sync.Mutex
 	running map[string]*runner
+	started map[string]plan // by name: jobs that this engine runs or stands by for
 }
 
 // New returns an engine for db. It reads the database's settings and refuses one
@@ -235,7 +237,7 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 	return &Engine{
 		db: db, cfg: cfg, log: cfg.Logger, file: file, reader: reader, keeper: keeper,
 		store: asyncmig.NewStore(db, asyncmig.Config{Logger: cfg.Logger}),
-		life:  life, stop: stop, running: map[string]*runner{},
+		life:  life, stop: stop, running: map[string]*runner{}, started: map[string]plan{},
 	}, nil
 }
 
@@ -266,23 +268,71 @@ func (e *Engine) Wait() { e.store.WaitForAsyncMigrations() }
 // An invalid job, a job that has changed since it began (ErrJobChanged) and one
 // that was cancelled (ErrCancelled) are refused at once.
 func (e *Engine) Start(ctx context.Context, job jobs.Job) error {
-	p, err := e.prepare(ctx, job)
+	p, err := e.prepareUnlessDone(ctx, job)
 	if err != nil {
 		return err
 	}
-	return e.store.RunAsyncMigration(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
+	end, err := e.claim(p)
+	if err != nil {
+		return err
+	}
+	err = e.store.RunAsyncMigration(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
+		defer end()
 		return ledger(e.work(ctx, p))
 	})
+	if err != nil {
+		end()
+		return err
+	}
+	if status, err := e.store.AsyncMigrationStatus(p.spec.Name); err == nil && status == asyncmig.StatusDone {
+		end()
+		return nil
+	}
+	return e.sameElsewhere(ctx, p)
+}
+
+// claim keeps the name of a job for its definition, from its start to its end.
+func (e *Engine) claim(p plan) (end func(), err error) {
+	name := p.spec.Name
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if other, ok := e.started[name]; ok && other.definition() != p.definition() {
+		return nil, conflict(name, other.spec, p.spec)
+	}
+	if _, ok := e.started[name]; ok || p.unfit != nil {
+		return func() {}, nil // it is claimed already, or done and will not run
+	}
+	e.started[name] = p
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.started, name)
+	}, nil
+}
+
+// sameElsewhere refuses a job of which another process runs one of the same name and
+// another definition, which had not yet been recorded when this one was prepared.
+func (e *Engine) sameElsewhere(ctx context.Context, p plan) error {
+	begun, err := checkpoint.Load(ctx, e.readQuerier(), p.spec.Name)
+	if err != nil || p.unfit != nil {
+		return nil // not recorded yet, or not to be read just now: the run will look again
+	}
+	return p.compatible(begun)
 }
 
 // Run runs a job and waits for its end. It returns what was done in any case,
 // also with an error: ErrInterrupted when ctx ended, *asyncmig.OwnedError when
 // another run has the job (it says who), or why the job failed.
 func (e *Engine) Run(ctx context.Context, job jobs.Job) (Result, error) {
-	p, err := e.prepare(ctx, job)
+	p, err := e.prepareUnlessDone(ctx, job)
 	if err != nil {
 		return Result{}, err
 	}
+	end, err := e.claim(p)
+	if err != nil {
+		return Result{}, err
+	}
+	defer end()
 	var workErr error
 	err = e.store.Run(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
 		workErr = e.work(ctx, p)

@@ -22,6 +22,8 @@ var (
 	ErrTableChanged = errors.New("the table has changed since the job began")
 	// ErrTooManyBadRows: more rows failed than QuarantineLimit allows.
 	ErrTooManyBadRows = errors.New("too many rows fail")
+	// ErrAllFailed: no row succeeded. Mend the rows, then Retry.
+	ErrAllFailed = errors.New("every row that the job tried has failed")
 	// ErrLeft: the job walked the whole table, twice, and its Todo still holds for
 	// some rows.
 	ErrLeft = errors.New("rows are left to do")
@@ -39,6 +41,15 @@ type rowError struct{ err error }
 
 func (e *rowError) Error() string { return fmt.Sprintf("rewrite rows: %v", e.err) }
 func (e *rowError) Unwrap() error { return e.err }
+
+// ofRow reports whether an error is the fault of a row: the statement failed on it, or
+// the commit that looked at it. An error of the engine's own records is none, though
+// SQLite gives both the same code.
+func ofRow(err error) bool {
+	var row *rowError
+	atFault := errors.As(err, &row) || errors.Is(err, lite.ErrCommit) || errors.Is(err, lite.ErrRolledBack)
+	return atFault && lite.Classify(err) == lite.Row
+}
 
 // causeOf is what the database or the row function said.
 func causeOf(err error) error {
@@ -59,4 +70,18 @@ var (
 	ErrFragment = lite.ErrFragment // an expression or condition that is none
 	ErrReadOnly = lite.ErrReadOnly
 	ErrNotWAL   = lite.ErrNotWAL
+
+	// ErrOwnWork is returned for an expression or condition with a query over what the
+	// job's own statement writes, whose answer would depend on how many batches there
+	// have been. Put what it finds into a table of its own first.
+	ErrOwnWork = lite.ErrOwnWork
+	// ErrKeyMoves is returned for a job under which rows would change their places in
+	// the walk or come into it: by a generated column, a trigger or a foreign key action.
+	// It also ends a run that finds more rows rewritten than a range had.
+	ErrKeyMoves = lite.ErrKeyMoves
+	// ErrCollation is returned for a table with an index whose collation this connection
+	// does not have. Run the job in the application that registers it.
+	ErrCollation = lite.ErrCollation
+	// ErrIndexMisses is returned for a table whose key has an index that misses rows.
+	ErrIndexMisses = lite.ErrIndexMisses
 )

@@ -1,15 +1,17 @@
 package engine
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strings"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
@@ -20,67 +22,152 @@ import (
 // does not change while it runs.
 type plan struct {
 	spec        jobs.Spec
+	given       []any // Args as the host gave them
 	table       lite.Table
 	fingerprint string
 	rowLimit    time.Duration
+	unfit       error // why a job that is done could not be run again
 }
 
 // prepare validates a job without writing anything. Only a new job whose key
 // could hold NULLs makes it look through an index.
-func (e *Engine) prepare(ctx context.Context, job jobs.Job) (plan, error) {
-	spec := job.Spec()
-	if err := spec.Validate(); err != nil {
-		return plan{}, err
+func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) {
+	if p, err = freeze(job.Spec()); err != nil {
+		return p, err
 	}
 	conn, err := e.db.Conn(ctx)
 	if err != nil {
-		return plan{}, fmt.Errorf("wait for the connection: %w", err)
+		return p, fmt.Errorf("wait for the connection: %w", err)
 	}
 	defer conn.Close()
-	p := plan{spec: spec, rowLimit: e.cfg.RowLimit}
-	if p.table, err = lite.LoadTable(ctx, conn, spec.Table); err != nil {
-		return plan{}, fmt.Errorf("job %s: %w", spec.Name, err)
+	p.rowLimit = e.cfg.RowLimit
+	if p.table, err = lite.LoadTable(ctx, conn, p.spec.Table); err != nil {
+		return p, fmt.Errorf("job %s: %w", p.spec.Name, lite.BlameCollation(ctx, conn, p.spec.Table, err))
+	}
+
+	begun, err := checkpoint.Load(ctx, conn, p.spec.Name)
+	known := err == nil
+	if !known && !errors.Is(err, checkpoint.ErrUnknown) {
+		return p, err
+	}
+	if known {
+		p.recognize(begun.Fingerprint)
 	}
 	if err := p.check(ctx, conn); err != nil {
-		return plan{}, fmt.Errorf("job %s: %w", spec.Name, err)
+		return p, fmt.Errorf("job %s: %w", p.spec.Name, lite.BlameCollation(ctx, conn, p.spec.Table, err))
 	}
-	p.fingerprint = p.identity()
-	begun, err := checkpoint.Load(ctx, conn, spec.Name)
+	if p.fingerprint == "" {
+		p.fingerprint = p.identity()
+	}
 	conn.Close() // the rest reads elsewhere, and there may be but one
-	switch {
-	case err == nil:
+	if known {
 		return p, p.compatible(begun)
-	case !errors.Is(err, checkpoint.ErrUnknown):
-		return plan{}, err
 	}
 	return p, p.table.CheckNulls(ctx, e.readQuerier())
 }
 
+// prepareUnlessDone is prepare for a job that need not run: one that is done is no
+// error, though its table or a column has since been dropped or renamed.
+func (e *Engine) prepareUnlessDone(ctx context.Context, job jobs.Job) (plan, error) {
+	p, err := e.prepare(ctx, job)
+	if err == nil || is(err, jobs.ErrSpec, ErrJobChanged, ErrCancelled) || ctx.Err() != nil {
+		return p, err
+	}
+	status, statusErr := e.store.AsyncMigrationStatus(p.spec.Name)
+	if statusErr != nil || status != asyncmig.StatusDone {
+		return p, err
+	}
+	begun, loadErr := checkpoint.Load(ctx, e.readQuerier(), p.spec.Name)
+	if loadErr == nil && !p.sameDefinition(begun) {
+		return p, p.changed(begun)
+	}
+	p.unfit = err
+	return p, nil
+}
+
+func is(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
+}
+
+// freeze takes a copy of all that the host could change, and the values behind
+// pointers and driver.Valuers.
+func freeze(spec jobs.Spec) (plan, error) {
+	given := slices.Clone(spec.Args)
+	spec.Set, spec.Read, spec.Write = slices.Clone(spec.Set), slices.Clone(spec.Read), slices.Clone(spec.Write)
+	spec.Args = slices.Clone(spec.Args)
+	if err := spec.Validate(); err != nil {
+		return plan{spec: spec}, err
+	}
+	for i, a := range spec.Args {
+		named, isNamed := a.(sql.NamedArg)
+		if isNamed {
+			a = named.Value
+		}
+		value, err := driver.DefaultParameterConverter.ConvertValue(a)
+		if err != nil {
+			return plan{spec: spec}, fmt.Errorf("%w %s: Args[%d]: %w", jobs.ErrSpec, spec.Name, i, err)
+		}
+		if b, ok := value.([]byte); ok {
+			value = bytes.Clone(b)
+		}
+		spec.Args[i] = value
+		if isNamed {
+			spec.Args[i] = sql.Named(named.Name, value)
+		}
+	}
+	return plan{spec: spec, given: given}, nil
+}
+
 // check compiles every part of the job, alone and together.
 func (p plan) check(ctx context.Context, q lite.Querier) error {
-	if err := p.checkColumns(); err != nil {
+	if err := errors.Join(p.checkColumns(), p.checkAll()); err != nil {
 		return err
 	}
-	fragments := []struct{ what, sql string }{{"where", p.spec.Where}, {"todo", p.spec.Todo}}
-	for _, a := range p.spec.Set {
-		fragments = append(fragments, struct{ what, sql string }{"the new value of " + a.Column, a.Expr})
-	}
-	for i, f := range fragments {
-		if f.sql == "" && i < 2 {
-			continue // no condition
-		}
-		if err := lite.CheckFragment(ctx, q, p.spec.Table, f.what, f.sql); err != nil {
+	fragments := p.fragments()
+	for _, what := range slices.Sorted(maps.Keys(fragments)) {
+		if err := lite.CheckFragment(ctx, q, p.spec.Table, what, fragments[what]); err != nil {
 			return err
 		}
 	}
-	calls := p.open()
-	defer closeCalls(calls)
 	if p.spec.Todo != "" {
 		if err := p.count().Compile(ctx, q, p.table.Key); err != nil {
 			return fmt.Errorf("todo: %w", err)
 		}
 	}
-	return p.statement(calls, p.spec.Where, true).Compile(ctx, q, p.table.Key)
+	calls := p.open()
+	defer closeCalls(calls)
+	statement := p.statement(calls, []string{p.spec.Where}, true)
+	if err := statement.Compile(ctx, q, p.table.Key); err != nil {
+		return err
+	}
+	if err := statement.CheckArgs(ctx, q); err != nil {
+		return err
+	}
+	return p.checkEffects(ctx, q, statement)
+}
+
+// checkEffects refuses a job whose rows would move under the walk, or whose expressions
+// read what it writes.
+func (p plan) checkEffects(ctx context.Context, q lite.Querier, s lite.Statement) error {
+	if err := p.table.CheckMoves(ctx, q, s); err != nil {
+		return err
+	}
+	return p.table.CheckReads(ctx, q, s, p.fragments())
+}
+
+// fragments are the pieces of SQL that the job is made of, and what each is.
+func (p plan) fragments() map[string]string {
+	fragments := map[string]string{}
+	if p.spec.Where != "" {
+		fragments["where"] = p.spec.Where
+	}
+	if p.spec.Todo != "" {
+		fragments["todo"] = p.spec.Todo
+	}
+	for _, a := range p.spec.Set {
+		fragments["the new value of "+a.Column] = a.Expr
+	}
+	return fragments
 }
 
 func (p plan) checkColumns() error {
@@ -117,10 +204,10 @@ func closeCalls(c *rowfunc.Calls) {
 	}
 }
 
-// statement is what a batch runs, over the rows for which where holds. skips says
+// statement is what a batch runs, over the rows that meet all conditions. skips says
 // whether a transform's function may leave some of them as they are; to ask it of
 // each row costs.
-func (p plan) statement(calls *rowfunc.Calls, where string, skips bool) lite.Statement {
+func (p plan) statement(calls *rowfunc.Calls, where []string, skips bool) lite.Statement {
 	key := p.table.Key
 	switch p.spec.Kind {
 	case jobs.KindDelete:
@@ -132,7 +219,7 @@ func (p plan) statement(calls *rowfunc.Calls, where string, skips bool) lite.Sta
 			set[i] = lite.Assign{Column: column, Expr: calls.Value(i, read)}
 		}
 		if skips {
-			where = and(where, calls.Changes(read))
+			where = append(slices.Clone(where), calls.Changes(read))
 		}
 		return key.UpdateStatement(set, where, p.spec.Args)
 	default:
@@ -146,52 +233,23 @@ func (p plan) statement(calls *rowfunc.Calls, where string, skips bool) lite.Sta
 
 // count counts what is left to do.
 func (p plan) count() lite.Statement {
-	return p.table.Key.SelectStatement("count(*)", p.spec.Todo, nil)
-}
-
-// and joins conditions, each in parentheses that a comment cannot swallow.
-func and(conditions ...string) string {
-	var terms []string
-	for _, c := range conditions {
-		if c != "" && c != "1" {
-			terms = append(terms, "("+c+"\n)")
-		}
-	}
-	return strings.Join(terms, " AND ")
-}
-
-// identity is a digest of all that makes the job what it is: its definition, the
-// key, and the declarations of the columns it names. An unrelated ALTER TABLE does
-// not change it.
-func (p plan) identity() string {
-	named := map[string]string{}
-	text := strings.ToLower(fmt.Sprint(p.spec.Set, p.spec.Read, p.spec.Write, p.spec.Where, p.spec.Todo))
-	for _, c := range p.table.Columns {
-		// A column that is only mentioned in a string is watched too: harmless.
-		if strings.Contains(text, strings.ToLower(c.Name)) {
-			named[c.Name] = c.Decl
-		}
-	}
-	args := make([]string, len(p.spec.Args))
-	for i, a := range p.spec.Args {
-		args[i] = fmt.Sprint(a)
-	}
-	s := p.spec
-	text1, _ := json.Marshal([]any{s.Kind, s.Table, p.table.Key.Columns, named, s.Set, s.Read, s.Write, s.Where, args, s.Todo, s.Version})
-	sum := sha256.Sum256(text1)
-	return hex.EncodeToString(sum[:])
+	return p.table.Key.SelectStatement("count(*)", []string{p.spec.Todo}, nil)
 }
 
 // compatible refuses a job that this database knows under another definition, or
 // as cancelled.
 func (p plan) compatible(begun checkpoint.Checkpoint) error {
-	if begun.Fingerprint != p.fingerprint {
-		return fmt.Errorf("%w: %s was begun as %q and is now %q (a changed column declaration or Version counts too); "+
-			"its state is kept: give the new job another name, bring the old definition back, or forget the old job to begin from zero",
-			ErrJobChanged, p.spec.Name, begun.Definition, p.spec)
+	if begun.Fingerprint != p.fingerprint && !(begun.Phase == checkpoint.Done && p.sameDefinition(begun)) {
+		return p.changed(begun)
 	}
 	if begun.Phase == checkpoint.Cancelled {
 		return fmt.Errorf("%w: %s, by %s: %s", ErrCancelled, p.spec.Name, begun.Request.By, begun.Request.Reason)
 	}
 	return nil
+}
+
+func (p plan) changed(begun checkpoint.Checkpoint) error {
+	return fmt.Errorf("%w: %s was begun as %q and is now %q (a changed column declaration or Version counts too); "+
+		"its state is kept: give the new job another name, bring the old definition back, or forget the old job to begin from zero",
+		ErrJobChanged, p.spec.Name, begun.Definition, p.spec)
 }

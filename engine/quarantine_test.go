@@ -42,10 +42,12 @@ func TestPauseAmongBadRows(t *testing.T) {
 // quarantine; a live write that comes then would mend it, or put another in its place.
 // Planted and caught, as it was: a hold of its own for the quarantine.
 func TestBadRowIsSetAsideAtOnce(t *testing.T) {
-	db := open(t, append(numbers(1), "UPDATE t SET v = 'bad'", "DELETE FROM rewrites", refuse)...)
-	cfg := onBatch(func(int) {
-		wantValue(t, db, `["1"]`, "SELECT key FROM _async_migration_quarantine")
-		mustExec(t, db, "UPDATE t SET v = NULL")
+	db := open(t, append(numbers(2), "UPDATE t SET v = 'bad' WHERE id = 2", "DELETE FROM rewrites", refuse)...)
+	cfg := onBatch(func(n int) {
+		if n == 3 { // of two rows, which failed, and of that one
+			wantValue(t, db, `["2"]`, "SELECT key FROM _async_migration_quarantine")
+			mustExec(t, db, "UPDATE t SET v = NULL")
+		}
 	})
 	result, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
 	if err != nil || len(result.Quarantine) != 1 {

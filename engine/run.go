@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -36,7 +37,9 @@ type runner struct {
 	writer lite.Writer
 	stmt   lite.Statement
 	brief  lite.Statement // the same for a transform's rows of which none is to be skipped
-	where  string         // of stmt, without the range
+	where  []string       // of stmt, without the range
+	aside  *rowfunc.Keys  // that a second pass leaves out; or nil
+	newest *newest        // that tell old rows from new; or nil
 	calls  *rowfunc.Calls
 	ahead  *ahead // a transform's rows, computed before they are needed; or nil
 
@@ -61,6 +64,9 @@ type runner struct {
 
 // work runs a job that this process owns to its end.
 func (e *Engine) work(ctx context.Context, p plan) error {
+	if p.unfit != nil { // it was done when it was prepared, and is not any more
+		return p.unfit
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(e.life, cancel)()
@@ -69,6 +75,10 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 		return err
 	}
 	defer closeCalls(r.calls)
+	defer func() {
+		r.leaveOut(nil)
+		r.newest.close()
+	}()
 	defer r.breath.Close()
 	if err := r.take(ctx); err != nil {
 		return errors.Join(stopped(ctx, err), r.writer.Close(context.WithoutCancel(ctx)))
@@ -131,21 +141,81 @@ func parseWindow(text string) (*throttle.Window, error) {
 	return &w, err
 }
 
-// setPass chooses what a batch does: on the first pass the job as it is, on the
+// setPass chooses what a batch does: on the first pass the job as it is, on a
 // second only what verification found left, without the rows set aside.
 func (r *runner) setPass(pass int, aside []lite.Pos) {
-	where := r.spec.Where
-	if pass == 2 {
-		where = and(where, r.spec.Todo, r.table.Key.NotAt(aside))
-	}
-	r.where = where
-	r.stmt, r.brief = r.statement(r.calls, where, true), r.statement(r.calls, where, false)
 	r.cp.Pass = pass
+	r.leaveOut(aside)
+	r.compile()
 }
 
-// run walks the table, and once more over what is left where the job can tell.
+// leaveOut sets which rows the statement passes over.
+func (r *runner) leaveOut(aside []lite.Pos) {
+	if r.aside != nil {
+		r.aside.Close()
+		r.aside = nil
+	}
+	if len(aside) > 0 {
+		r.aside = openKeys(aside)
+	}
+}
+
+func openKeys(places []lite.Pos) *rowfunc.Keys {
+	keys := make([][]string, len(places))
+	for i, p := range places {
+		keys[i] = p
+	}
+	return rowfunc.OpenKeys(keys)
+}
+
+// compile makes the statements of the pass. The rows set aside are told first: the
+// condition may be what fails on them.
+func (r *runner) compile() {
+	r.where = []string{r.spec.Where}
+	switch {
+	case r.newest != nil:
+		r.where = r.newest.conds(r.table.Key, r.cp.Pass)
+	case r.cp.Pass == 2:
+		r.where = append(r.where, r.spec.Todo)
+		if r.aside != nil {
+			r.where = slices.Insert(r.where, 0, r.aside.Lacks(r.table.Key.Literals()))
+		}
+	}
+	r.stmt, r.brief = r.statement(r.calls, r.where, true), r.statement(r.calls, r.where, false)
+}
+
+// run walks the table, once more over what is left where the job can tell, and looks
+// whether what it did is what was meant.
 func (r *runner) run(ctx context.Context) error {
-	for {
+	if err := r.passes(ctx); err != nil {
+		return err
+	}
+	nulls, err := r.table.CountNulls(ctx, r.e.readQuerier())
+	switch {
+	case err != nil:
+		return err
+	case nulls > 0:
+		return fmt.Errorf("%w: %d rows of %s have come with NULL in the key while the job ran, which no walk can reach; "+
+			"give them a value or delete them, then start it again", ErrNullKey, nulls, r.spec.Table)
+	case r.allFailed():
+		return fmt.Errorf("%w: %d rows of %s are set aside and none is changed; mend them, then retry", ErrAllFailed, r.cp.Quarantined, r.spec.Table)
+	}
+	return nil
+}
+
+// allFailed reports whether the job has set rows aside and changed none. Rows that a
+// transform's function skips are no failures, but only those of this run are known.
+func (r *runner) allFailed() bool {
+	if r.cp.Quarantined == 0 || r.cp.Changed > 0 {
+		return false
+	}
+	return r.calls == nil || r.cp.Quarantined == r.cp.Rows
+}
+
+// passes makes the walks: the first, and one over what verification finds left. A run
+// that goes on with a later pass may make one more: what made rows be left may be mended.
+func (r *runner) passes(ctx context.Context) error {
+	for again := false; ; again = true {
 		// What the log has grown by so far is not what rows cost.
 		if err := r.tendLog(ctx, r.upkeep.limit); err != nil {
 			return err
@@ -156,14 +226,22 @@ func (r *runner) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if r.spec.Todo == "" {
+		switch {
+		case r.newest != nil && r.cp.Pass == 1:
+			if err := r.deleteNewest(ctx); err != nil {
+				return err
+			}
+			continue
+		case r.spec.Todo == "":
 			return nil
 		}
 		left, err := r.verify(ctx)
-		if err != nil || left == 0 {
+		switch {
+		case err != nil || left == 0:
 			return err
-		}
-		if r.cp.Pass == 2 {
+		case again && r.takesLate():
+			return nil // they were none of its rows when it passed them
+		case again:
 			return fmt.Errorf("%w: %d of table %s after two passes: does the job make its todo false (%s)?",
 				ErrLeft, left, r.spec.Table, r.spec.Todo)
 		}
@@ -173,9 +251,9 @@ func (r *runner) run(ctx context.Context) error {
 	}
 }
 
-// again begins the second pass.
+// again begins a second pass.
 func (r *runner) again(ctx context.Context, left int64) error {
-	aside, err := r.aside(ctx, r.e.db)
+	aside, err := r.quarantined(ctx, r.e.db)
 	if err != nil {
 		return err
 	}
@@ -187,15 +265,15 @@ func (r *runner) again(ctx context.Context, left int64) error {
 
 // take makes this run the owner of the job, new or left by another.
 func (r *runner) take(ctx context.Context) error {
-	fresh, err := r.survey(ctx)
+	total, err := r.survey(ctx)
 	if err != nil {
 		return err
 	}
-	return r.persist(ctx, func(ctx context.Context, c lite.Querier) error { return r.takeTx(ctx, c, fresh) })
+	return r.persist(ctx, func(ctx context.Context, c lite.Querier) error { return r.takeTx(ctx, c, total) })
 }
 
-// survey counts the rows for a new job whose progress cannot be told otherwise,
-// on the reader where there is one.
+// survey counts the rows for a new job whose progress cannot be told otherwise, for
+// want of arithmetic in its key, on the reader where there is one.
 func (r *runner) survey(ctx context.Context) (total int64, err error) {
 	q := r.e.readQuerier()
 	if _, err := checkpoint.Load(ctx, q, r.spec.Name); !errors.Is(err, checkpoint.ErrUnknown) {
@@ -204,12 +282,7 @@ func (r *runner) survey(ctx context.Context) (total int64, err error) {
 	if r.table.Key.Rowid {
 		return 0, nil
 	}
-	// A key without arithmetic: progress is told by counting.
-	err = q.QueryRowContext(ctx, "SELECT count(*) FROM "+r.table.Key.From()).Scan(&total)
-	if err != nil {
-		return 0, fmt.Errorf("count the rows of %s: %w", r.spec.Table, err)
-	}
-	return total, nil
+	return r.table.CountRows(ctx, q)
 }
 
 // readQuerier is where long reads go.
@@ -254,10 +327,19 @@ func (r *runner) takeTx(ctx context.Context, c lite.Querier, total int64) error 
 // of the table as it is now.
 func (r *runner) begin(ctx context.Context, q lite.Querier, total int64) (checkpoint.Checkpoint, error) {
 	lower, upper, err := r.table.Key.Bounds(ctx, q)
+	if err != nil {
+		return checkpoint.Checkpoint{}, err
+	}
+	var newest []newRow
+	if r.boundByNewest() {
+		if newest, err = r.findNewest(ctx, q); err != nil {
+			return checkpoint.Checkpoint{}, err
+		}
+	}
 	return checkpoint.Checkpoint{
 		Name: r.spec.Name, Fingerprint: r.fingerprint, Definition: r.spec.String(), Table: r.spec.Table,
-		Lower: lower.Encode(), Upper: upper.Encode(), Pass: 1, Total: total, Left: -1,
-	}, err
+		Lower: lower.Encode(), Upper: encodeUpper(upper, newest), Pass: 1, Total: total, Left: -1,
+	}, nil
 }
 
 // adopt continues from a checkpoint.
@@ -266,21 +348,25 @@ func (r *runner) adopt(ctx context.Context, q checkpoint.Querier, cp checkpoint.
 	for _, place := range []struct {
 		to   *lite.Pos
 		text string
-	}{{&r.lower, cp.Lower}, {&r.upper, cp.Upper}, {&r.cursor, cp.Cursor}} {
+	}{{&r.lower, cp.Lower}, {&r.cursor, cp.Cursor}} {
 		if *place.to, err = r.table.Key.DecodePos(place.text); err != nil {
 			return fmt.Errorf("%w of %s: %w", checkpoint.ErrUnreadable, cp.Name, err)
 		}
 	}
+	r.newest.close() // of an attempt before
+	if r.upper, r.newest, err = r.decodeUpper(cp.Upper); err != nil {
+		return fmt.Errorf("%w of %s: %w", checkpoint.ErrUnreadable, cp.Name, err)
+	}
 	if cp.BatchRows > 0 {
 		r.sizer.Resume(cp.BatchRows)
 	}
+	var aside []lite.Pos
 	if cp.Pass == 2 {
-		aside, err := r.aside(ctx, q)
-		if err != nil {
+		if aside, err = r.quarantined(ctx, q); err != nil {
 			return err
 		}
-		r.setPass(2, aside)
 	}
+	r.setPass(cp.Pass, aside)
 	return nil
 }
 

@@ -48,35 +48,49 @@ func (r *runner) verify(ctx context.Context) (int64, error) {
 }
 
 // left counts the rows up to upper for which the job's Todo holds, in short
-// reads with something to do between them, and leaves out those set aside.
+// reads with something to do between them, and leaves out those set aside. A row on
+// which the Todo itself fails counts as left: the next pass sets it aside.
 func (e *Engine) left(ctx context.Context, p plan, upper lite.Pos, aside []lite.Pos, between func() error) (int64, error) {
-	left, err := e.countTodo(ctx, p, upper, between)
+	keys := openKeys(aside)
+	defer keys.Close()
+	var failing atomic.Int64
+	tally := lite.Tally{Key: p.table.Key, Upper: upper, Cond: p.spec.Todo, Between: between, Fails: func(place lite.Pos) {
+		if !keys.Has(place) {
+			failing.Add(1)
+		}
+	}}
+	left, err := e.countTodo(ctx, tally)
 	if err != nil {
 		return 0, fmt.Errorf("count what is left of %s: %w", p.spec.Table, err)
 	}
 	for _, place := range aside {
 		found, err := p.count().Int(ctx, e.readQuerier(), p.table.Key.Only(place))
+		if lite.Classify(err) == lite.Row {
+			continue // it was not counted
+		}
 		if err != nil {
 			return 0, fmt.Errorf("look at the rows set aside: %w", err)
 		}
 		left -= found
 	}
-	return left, nil
+	return left + failing.Load(), nil
 }
 
-func (e *Engine) countTodo(ctx context.Context, p plan, upper lite.Pos, between func() error) (int64, error) {
-	key := p.table.Key
+func (e *Engine) countTodo(ctx context.Context, tally lite.Tally) (int64, error) {
+	tally.Rows = countOnReader
 	switch {
 	case e.reader == nil:
-		return key.Count(ctx, e.db, upper, countOnHost, p.spec.Todo, between)
-	case !key.Rowid:
-		return key.Count(ctx, e.reader, upper, countOnReader, p.spec.Todo, between)
+		tally.Rows = countOnHost
+		return tally.Count(ctx, e.db)
+	case !tally.Key.Rowid:
+		return tally.Count(ctx, e.reader)
 	}
-	lower, _, err := key.Bounds(ctx, e.reader)
+	lower, _, err := tally.Key.Bounds(ctx, e.reader)
 	if err != nil {
 		return 0, err
 	}
-	return e.countAtOnce(ctx, key.Strides(lower, upper, countStride, p.spec.Todo), between)
+	tally.Rows = countStride
+	return e.countAtOnce(ctx, tally.Strides(lower), tally.Between)
 }
 
 // countAtOnce counts on several connections. Only the first counter calls between.
@@ -149,10 +163,11 @@ func (e *Engine) aside(ctx context.Context, p plan) ([]lite.Pos, error) {
 	if err != nil || version == 0 {
 		return nil, err
 	}
-	return p.aside(ctx, e.db)
+	return p.quarantined(ctx, e.db)
 }
 
-func (p plan) aside(ctx context.Context, q checkpoint.Querier) ([]lite.Pos, error) {
+// quarantined lists the keys of the rows set aside.
+func (p plan) quarantined(ctx context.Context, q checkpoint.Querier) ([]lite.Pos, error) {
 	rows, err := checkpoint.Quarantine(ctx, q, p.spec.Name)
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func (s Spec) Validate() error {
 	if s.Table == "" {
 		return fmt.Errorf("%w %s: Table is empty", ErrSpec, s.Name)
 	}
-	if strings.HasPrefix(strings.ToLower(s.Table), "_async_migration") || strings.HasPrefix(strings.ToLower(s.Table), "sqlite_") {
+	if folded := fold(s.Table); strings.HasPrefix(folded, "_async_migration") || strings.HasPrefix(folded, "sqlite_") {
 		return fmt.Errorf("%w %s: Table %s is not the application's own", ErrSpec, s.Name, s.Table)
 	}
 	return s.validateKind()
@@ -97,13 +97,23 @@ func (s Spec) validateKind() error {
 func (s Spec) unique() error {
 	seen := map[string]bool{}
 	for _, column := range s.Writes() {
-		if lower := strings.ToLower(column); seen[lower] {
+		folded := fold(column)
+		if seen[folded] {
 			return fmt.Errorf("%w %s: column %s is set twice", ErrSpec, s.Name, column)
-		} else {
-			seen[lower] = true
 		}
+		seen[folded] = true
 	}
 	return nil
+}
+
+// fold is the form in which names are the same to SQLite: it folds ASCII alone.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, name)
 }
 
 // Writes lists the columns the job writes.

@@ -3,52 +3,96 @@ package lite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 )
 
-// Count counts the rows up to upper for which condition holds, in short reads of
-// about n rows each: a long one would pin the write-ahead log, or, on the host's
-// own connection, keep live writes waiting. between is called after each.
-func (k Key) Count(ctx context.Context, q Querier, upper Pos, n int, condition string, between func() error) (found int64, err error) {
-	statement := k.SelectStatement("count(*)", condition, nil)
-	var cursor Pos
+// Tally counts the rows up to a bound for which a condition holds, in short reads: a
+// long one would pin the write-ahead log, or, on the host's own connection, keep live
+// writes waiting.
+type Tally struct {
+	Key   Key
+	Upper Pos
+	Cond  string
+	Rows  int // about as many in one read, never more than twice as many
+
+	// Fails is told of each row on which the condition itself fails, such as
+	// json_extract of what is no JSON. It is not counted.
+	Fails func(Pos)
+	// Between is called after each read.
+	Between func() error
+}
+
+// Count counts with one read after the other.
+func (t Tally) Count(ctx context.Context, q Querier) (found int64, err error) {
+	return t.count(ctx, q, nil, t.Upper)
+}
+
+func (t Tally) count(ctx context.Context, q Querier, cursor, upper Pos) (found int64, err error) {
+	statement := t.Key.SelectStatement("count(*)", []string{t.Cond}, nil)
+	size := t.Rows
 	for upper != nil {
-		r, ok, err := k.Next(ctx, q, cursor, upper, n)
+		r, ok, err := t.Key.Next(ctx, q, cursor, upper, size)
 		if err != nil || !ok {
 			return found, err
 		}
 		part, err := statement.Int(ctx, q, r)
-		if err != nil {
+		switch {
+		case err == nil:
+			found, cursor, size = found+part, r.End, min(t.Rows, 2*size)
+		case Classify(err) != Row || !statement.compiles(ctx, q, r):
 			return found, err
+		case r.Rows > 1:
+			size = r.Rows / 2
+		default:
+			t.Fails(r.End)
+			cursor = r.End
 		}
-		found, cursor = found+part, r.End
-		if err := between(); err != nil {
+		if err := t.Between(); err != nil {
 			return found, err
 		}
 	}
 	return found, nil
 }
 
-// Strides divides the rows of a rowid key between lower and upper among those who
-// count them at once, so that each row is read once. It strides over ids; where they
-// are sparse the strides grow. It is safe for concurrent use.
+// compiles tells an error of a row from one of the statement.
+func (s Statement) compiles(ctx context.Context, q Querier, r Range) bool {
+	text, _ := s.SQL(r)
+	compiled, err := q.PrepareContext(ctx, text)
+	if err != nil {
+		return false
+	}
+	_ = compiled.Close()
+	return true
+}
+
+// Strides divides the rows of a rowid key among those who count them at once, so that
+// each row is read once. It strides over ids; where they are sparse the strides grow,
+// and one that meets more rows than expected is cut short. It is safe for concurrent
+// use.
 type Strides struct {
+	tally Tally
 	query string
-	rows  uint64 // about how many rows a stride shall have
 
 	mu         sync.Mutex
 	from, last int64
 	length     uint64
 	done       bool
+	rest       [][2]int64 // of strides that were cut short
 }
 
-// Strides begins a count of the rows for which condition holds, about n at a time.
-func (k Key) Strides(lower, upper Pos, n int, condition string) *Strides {
-	s := &Strides{rows: uint64(n), length: uint64(n), done: lower == nil || upper == nil}
+// Strides begins a tally that several connections share, over ids from lower on.
+func (t Tally) Strides(lower Pos) *Strides {
+	s := &Strides{tally: t, length: uint64(t.Rows), done: lower == nil || t.Upper == nil}
 	if !s.done {
-		s.query = fmt.Sprintf("SELECT count(*) FILTER (WHERE %s\n), count(*) FROM %s WHERE %s BETWEEN ? AND ?", condition, k.from(), k.tuple())
-		s.from, s.last = integer(lower), integer(upper)
+		k := t.Key
+		s.query = fmt.Sprintf(`SELECT count(*) FILTER (WHERE is_left), count(*), max(place) FROM (
+			SELECT (%s) AS is_left, %s AS place FROM %s WHERE %[2]s BETWEEN ? AND ? ORDER BY %[2]s LIMIT %[4]d)`,
+			t.Cond+"\n", k.tuple(), k.from(), 2*t.Rows)
+		s.from, s.last = integer(lower), integer(t.Upper)
 		s.done = s.from > s.last
 	}
 	return s
@@ -58,6 +102,10 @@ func (k Key) Strides(lower, upper Pos, n int, condition string) *Strides {
 func (s *Strides) next() (from, to int64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if n := len(s.rest); n > 0 {
+		from, to, s.rest = s.rest[n-1][0], s.rest[n-1][1], s.rest[:n-1]
+		return from, to, true
+	}
 	if s.done {
 		return 0, 0, false
 	}
@@ -69,12 +117,16 @@ func (s *Strides) next() (from, to int64, ok bool) {
 	return from, to, true
 }
 
-// found tells how many rows a stretch had.
-func (s *Strides) found(rows uint64) {
+// read tells how many rows a stretch had, up to its last id: the others are left for
+// whoever asks next.
+func (s *Strides) read(rows int64, last, to int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.length = min(2*s.length, 1<<62); rows > s.rows/2 {
-		s.length = s.rows
+	if s.length = min(2*s.length, 1<<62); rows > int64(s.tally.Rows)/2 {
+		s.length = uint64(s.tally.Rows)
+	}
+	if rows == int64(2*s.tally.Rows) && last < to {
+		s.rest = append(s.rest, [2]int64{last + 1, to})
 	}
 }
 
@@ -96,14 +148,68 @@ func (s *Strides) Count(ctx context.Context, conn *sql.Conn, between func() erro
 			return found, nil
 		}
 		var part, rows int64
-		if err := statement.QueryRowContext(short, from, to).Scan(&part, &rows); err != nil {
+		var last sql.NullInt64
+		err := statement.QueryRowContext(short, from, to).Scan(&part, &rows, &last)
+		if Classify(err) == Row {
+			part, err = s.rowByRow(ctx, conn, from, to)
+		}
+		if err != nil {
 			return found, err
 		}
 		found += part
-		s.found(uint64(rows))
+		s.read(rows, last.Int64, to)
 		if err := between(); err != nil {
 			return found, err
 		}
 	}
 	return found, ctx.Err()
+}
+
+// rowByRow counts a stretch in which the condition fails on some row.
+func (s *Strides) rowByRow(ctx context.Context, conn *sql.Conn, from, to int64) (int64, error) {
+	var cursor Pos
+	if from > -1<<63 {
+		cursor = Pos{strconv.FormatInt(from-1, 10)}
+	}
+	return s.tally.count(ctx, conn, cursor, Pos{strconv.FormatInt(to, 10)})
+}
+
+// ErrIndexMisses is returned for an index that does not have an entry for each row.
+var ErrIndexMisses = errors.New("the index of the key is damaged")
+
+// CountRows counts the rows of the table by its key, and refuses an index that misses
+// some: the walk would never come to them.
+func (t Table) CountRows(ctx context.Context, q Querier) (rows int64, err error) {
+	there := rows
+	if t.keyRoot() == t.root {
+		err = q.QueryRowContext(ctx, "SELECT count(*) FROM "+t.Key.from()).Scan(&rows)
+		there = rows
+	} else {
+		err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT (SELECT count(*) FROM %s), (SELECT count(*) FROM %s NOT INDEXED)",
+			t.Key.from(), Main(t.Name))).Scan(&rows, &there)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("count the rows of %s: %w", t.Name, err)
+	}
+	if rows != there {
+		return 0, fmt.Errorf("%w: %s has %d rows, its index %s has %d; REINDEX %s and PRAGMA integrity_check, then start again",
+			ErrIndexMisses, t.Name, there, t.Key.Index, rows, Ident(t.Key.Index))
+	}
+	return rows, nil
+}
+
+// CountNulls counts the rows that no walk can reach, since a column of the key is NULL.
+func (t Table) CountNulls(ctx context.Context, q Querier) (rows int64, err error) {
+	var terms []string
+	for _, name := range t.nullable() {
+		terms = append(terms, Ident(name)+" IS NULL")
+	}
+	if terms == nil {
+		return 0, nil
+	}
+	err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", t.Key.from(), strings.Join(terms, " OR "))).Scan(&rows)
+	if err != nil {
+		return 0, fmt.Errorf("look for NULLs in the key of %s: %w", t.Name, err)
+	}
+	return rows, nil
 }

@@ -29,6 +29,24 @@ func Ident(name string) string {
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }
 
+// Main names a table of the main database: the bare name would be that of a TEMP table
+// first.
+func Main(table string) string { return "main." + Ident(table) }
+
+// SameName reports whether SQLite takes two names for the same: it folds ASCII letters
+// and no others.
+func SameName(a, b string) bool { return FoldName(a) == FoldName(b) }
+
+// FoldName is the form in which equal names are the same.
+func FoldName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, name)
+}
+
 // Idents quotes names and joins them with commas.
 func Idents(names []string) string {
 	quoted := make([]string, len(names))

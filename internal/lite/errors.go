@@ -87,3 +87,50 @@ func Guarded(ctx context.Context, q Querier, apply func() error) error {
 	}
 	return fmt.Errorf("ask for the transaction: %w", err)
 }
+
+// ErrCollation: an index of the table is ordered by a collation that the connection
+// does not have.
+var ErrCollation = errors.New("unknown collation")
+
+// BlameCollation names the collations that a connection lacks for a table, where that
+// may be the cause of err: SQLite says "no query solution" as a rule.
+func BlameCollation(ctx context.Context, q Querier, table string, err error) error {
+	if !errors.Is(err, ErrFragment) {
+		return err
+	}
+	for _, name := range collations(ctx, q, table) {
+		statement, prepareErr := q.PrepareContext(ctx, "SELECT '' = '' COLLATE "+Ident(name))
+		if prepareErr != nil {
+			return fmt.Errorf("%w: %s, by which an index of %s is ordered, is not registered with this connection; "+
+				"run the job in the application that registers it: %w", ErrCollation, name, table, err)
+		}
+		_ = statement.Close()
+	}
+	return err
+}
+
+// collations lists those of a table's indexes; none where they cannot be read.
+func collations(ctx context.Context, q Querier, table string) (names []string) {
+	rows, err := q.QueryContext(ctx, `SELECT DISTINCT x.coll FROM pragma_index_list(?, 'main') l, pragma_index_xinfo(l.name, 'main') x`, table)
+	if err != nil {
+		return nil
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if rows.Scan(&name) == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Explain adds what a person needs to know to an error of a statement.
+func Explain(err error) error {
+	var e *sqlite.Error
+	if errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CORRUPT_VTAB {
+		return fmt.Errorf("a virtual table that a trigger writes, such as a full-text index (fts5), is out of step with the table; "+
+			"rebuild it, with INSERT INTO f (f) VALUES ('rebuild'), then start again: %w", err)
+	}
+	return err
+}

@@ -191,7 +191,7 @@ func (w *Writer) inTransaction(ctx context.Context, c *sql.Conn, fn func(context
 	}
 	failpoint.Hit("before COMMIT")
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("COMMIT: %w", err)
+		return fmt.Errorf("%w: %w", ErrCommit, err)
 	}
 	failpoint.Hit("after COMMIT")
 	committed = true
@@ -206,6 +206,10 @@ func lock(ctx context.Context, q Querier) error {
 	}
 	return exec(ctx, q, "BEGIN IMMEDIATE")
 }
+
+// ErrCommit marks an error of COMMIT, which may be that of a row: deferred foreign keys
+// are looked at there.
+var ErrCommit = errors.New("COMMIT")
 
 // errDirty marks a connection on which a transaction may remain.
 var errDirty = errors.New("the transaction could not be rolled back")

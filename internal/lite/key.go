@@ -50,7 +50,12 @@ func (p Pos) Encode() string {
 // ErrBadPos is returned for a stored place that is not one.
 var ErrBadPos = errors.New("not a place in the key")
 
-var literal = regexp.MustCompile(`^(?:NULL|-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|'(?:[^'\x00]|'')*'|X'(?:[0-9A-Fa-f]{2})*'|CAST\(X'(?:[0-9A-F]{2})*' AS TEXT\))$`)
+var literal = regexp.MustCompile(`^(?:NULL|-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|'(?:[^'\x00]|'')*'|X'(?:[0-9A-Fa-f]{2})*'|\+CAST\(X'(?:[0-9A-F]{2})*' AS TEXT\))$`)
+
+// unsigned is how earlier versions wrote a text that quote() cannot: as a CAST, which
+// has an affinity of its own. SQLite then compared it by other rules than the index
+// and could not search for it. The sign takes the affinity away.
+const unsigned = "CAST(X'"
 
 // DecodePos reads what Encode wrote. What is not a list of as many literals as
 // the key has columns is refused, since it would become part of a statement.
@@ -65,8 +70,11 @@ func (k Key) DecodePos(text string) (Pos, error) {
 	if len(p) != len(k.Columns) {
 		return nil, fmt.Errorf("%w: %q has %d values, the key of %s has %d columns", ErrBadPos, text, len(p), k.Table, len(k.Columns))
 	}
-	for _, value := range p {
-		if !literal.MatchString(value) {
+	for i, value := range p {
+		if strings.HasPrefix(value, unsigned) {
+			p[i] = "+" + value
+		}
+		if !literal.MatchString(p[i]) {
 			return nil, fmt.Errorf("%w: %q", ErrBadPos, text)
 		}
 	}
@@ -90,9 +98,9 @@ func (k Key) Names() []string {
 // batch would cost as much as the whole table.
 func (k Key) from() string {
 	if k.Rowid {
-		return Ident(k.Table) + " NOT INDEXED"
+		return Main(k.Table) + " NOT INDEXED"
 	}
-	return Ident(k.Table) + " INDEXED BY " + Ident(k.Index)
+	return Main(k.Table) + " INDEXED BY " + Ident(k.Index)
 }
 
 // From is the table as it stands in an UPDATE, DELETE or SELECT of a range.
@@ -169,6 +177,13 @@ func (c cond) and(d cond) cond {
 	return cond{c.sql + " AND " + d.sql, slices.Concat(c.args, d.args)}
 }
 
+// leg is a part of the walk: the rows for which cond holds. They share the first so
+// many columns of the key.
+type leg struct {
+	cond
+	shared int
+}
+
 // after returns the conditions that together cover everything beyond p, in the
 // order of the walk. There is one, unless the key needs legs: then the rows that
 // share p's first columns come first, those that share fewer later, and each leg
@@ -176,28 +191,28 @@ func (c cond) and(d cond) cond {
 //
 // Rowids are integers by definition: they are bound, so that the text of the
 // statement stays the same and it need not be compiled for every batch.
-func (k Key) after(p Pos) []cond {
+func (k Key) after(p Pos) []leg {
 	switch {
 	case k.Rowid:
 		return k.afterRowid(p)
 	case p == nil:
-		return []cond{{sql: "1"}}
+		return []leg{{cond: cond{sql: "1"}}}
 	case !k.legs:
-		return []cond{{sql: k.tuple() + " > " + row(p)}}
+		return []leg{{cond: cond{sql: k.tuple() + " > " + row(p)}}}
 	}
-	legs := make([]cond, 0, len(k.Columns))
+	legs := make([]leg, 0, len(k.Columns))
 	for shared := len(k.Columns) - 1; shared >= 0; shared-- {
 		var terms []string
 		for i := range shared {
 			terms = append(terms, k.expr(k.Columns[i])+" = "+p[i])
 		}
 		terms = append(terms, k.expr(k.Columns[shared])+k.Columns[shared].beyond()+p[shared])
-		legs = append(legs, cond{sql: strings.Join(terms, " AND ")})
+		legs = append(legs, leg{cond{sql: strings.Join(terms, " AND ")}, shared})
 	}
 	return legs
 }
 
-func (k Key) afterRowid(p Pos) []cond {
+func (k Key) afterRowid(p Pos) []leg {
 	least := int64(math.MinInt64)
 	if p != nil {
 		if least = integer(p); least == math.MaxInt64 {
@@ -205,7 +220,7 @@ func (k Key) afterRowid(p Pos) []cond {
 		}
 		least++
 	}
-	return []cond{{k.tuple() + " >= ?", []any{least}}}
+	return []leg{{cond: cond{k.tuple() + " >= ?", []any{least}}}}
 }
 
 // integer is the rowid of a place.
@@ -221,6 +236,13 @@ func (c KeyColumn) beyond() string {
 	return " > "
 }
 
+func (c KeyColumn) before() string {
+	if c.Desc {
+		return " >"
+	}
+	return " <"
+}
+
 // upto is the condition "not beyond p".
 func (k Key) upto(p Pos) cond {
 	switch {
@@ -231,14 +253,13 @@ func (k Key) upto(p Pos) cond {
 	}
 	// The first term repeats what follows from the second, as a range that the
 	// index can use.
-	before := map[bool]string{true: " > ", false: " < "}
 	tail := "1"
 	for i := len(k.Columns) - 1; i >= 0; i-- {
 		c := k.Columns[i]
-		tail = fmt.Sprintf("(%s%s%s OR (%s = %s AND %s))", k.expr(c), before[c.Desc], p[i], k.expr(c), p[i], tail)
+		tail = fmt.Sprintf("(%s%s %s OR (%s = %s AND %s))", k.expr(c), c.before(), p[i], k.expr(c), p[i], tail)
 	}
 	first := k.Columns[0]
-	return cond{sql: k.expr(first) + strings.TrimRight(before[first.Desc], " ") + "= " + p[0] + " AND " + tail}
+	return cond{sql: k.expr(first) + first.before() + "= " + p[0] + " AND " + tail}
 }
 
 // At is the condition "exactly this row".
@@ -250,22 +271,10 @@ func (k Key) At(p Pos) string {
 	return "(" + strings.Join(terms, " AND ") + ")"
 }
 
-// NotAt is the condition "none of these rows", "1" for none.
-func (k Key) NotAt(places []Pos) string {
-	if len(places) == 0 {
-		return "1"
-	}
-	terms := make([]string, len(places))
-	for i, p := range places {
-		terms[i] = k.At(p)
-	}
-	return "NOT (" + strings.Join(terms, " OR ") + ")"
-}
-
-// literals selects the key of a row as SQL literals. quote() stops at a NUL
+// Literals selects the key of a row as SQL literals. quote() stops at a NUL
 // byte and lets bytes through that are not UTF-8, which JSON would replace, so a
 // text of anything but printable ASCII travels as hex.
-func (k Key) literals() string {
+func (k Key) Literals() string {
 	exprs := make([]string, len(k.Columns))
 	for i, c := range k.Columns {
 		name := Ident(c.Name)
@@ -274,7 +283,7 @@ func (k Key) literals() string {
 			continue
 		}
 		exprs[i] = fmt.Sprintf("CASE WHEN typeof(%[1]s) = 'text' AND (instr(%[1]s, char(0)) > 0 OR %[1]s GLOB '*[^ -~]*') "+
-			"THEN 'CAST(X''' || hex(%[1]s) || ''' AS TEXT)' ELSE quote(%[1]s) END", name)
+			"THEN '+CAST(X''' || hex(%[1]s) || ''' AS TEXT)' ELSE quote(%[1]s) END", name)
 	}
 	return strings.Join(exprs, ", ")
 }
@@ -305,15 +314,15 @@ func (k Key) place(ctx context.Context, q Querier, query string, args ...any) (P
 // Bounds returns the first and the last place of the table, nil when it is empty.
 func (k Key) Bounds(ctx context.Context, q Querier) (first, last Pos, err error) {
 	const query = "SELECT %s FROM %s ORDER BY %s LIMIT 1"
-	first, err = k.place(ctx, q, fmt.Sprintf(query, k.literals(), k.from(), k.order(false)))
+	first, err = k.place(ctx, q, fmt.Sprintf(query, k.Literals(), k.from(), k.order(false)))
 	if err != nil {
 		return nil, nil, fmt.Errorf("find the first key of %s: %w", k.Table, err)
 	}
-	last, err = k.place(ctx, q, fmt.Sprintf(query, k.literals(), k.from(), k.order(true)))
+	last, err = k.place(ctx, q, fmt.Sprintf(query, k.Literals(), k.from(), k.order(true)))
 	if err != nil {
 		return nil, nil, fmt.Errorf("find the last key of %s: %w", k.Table, err)
 	}
-	return first, last, nil
+	return first, last, k.verify(ctx, q, last)
 }
 
 // Range is one stretch of the key: the rows that a batch covers.
@@ -331,11 +340,7 @@ func (k Key) Only(p Pos) Range { return Range{where: cond{sql: k.At(p)}, End: p,
 
 // Sample returns some range, to compile a statement with and to show it.
 func (k Key) Sample() Range {
-	zero := make(Pos, len(k.Columns))
-	for i := range zero {
-		zero[i] = "0"
-	}
-	return Range{where: k.after(zero)[0].and(k.upto(zero)), End: zero}
+	return k.samples()[0].Range
 }
 
 // Next returns the range of the next n rows beyond the cursor and not beyond
@@ -354,50 +359,111 @@ func (k Key) Next(ctx context.Context, q Querier, cursor, upper Pos, n int) (Ran
 	return Range{}, false, nil
 }
 
-func (k Key) nextIn(ctx context.Context, q Querier, leg cond, upper Pos, n int) (Range, bool, error) {
-	within := leg.and(k.upto(upper))
-	end, err := k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1 OFFSET ?",
-		k.literals(), k.from(), within.sql, k.order(false)), append(within.args, n-1)...)
-	if err != nil {
-		return Range{}, false, err
-	}
-	if end != nil {
-		if err := k.verify(ctx, q, end); err != nil {
+// maxUnmarked is by how many rows a range grows where none of them can be its end.
+const maxUnmarked = 64
+
+// nextIn finds the next range within one leg.
+func (k Key) nextIn(ctx context.Context, q Querier, l leg, upper Pos, n int) (Range, bool, error) {
+	within := l.and(k.upto(upper))
+	for longest := n + maxUnmarked; ; n++ {
+		end, err := k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1 OFFSET ?",
+			k.Literals(), k.from(), within.sql, k.order(false)), append(within.args, n-1)...)
+		switch {
+		case err != nil:
 			return Range{}, false, err
+		case end == nil:
+			return k.restIn(ctx, q, l, within, upper)
 		}
-		return Range{where: leg.and(k.upto(end)), End: end, Rows: n}, true, nil
+		err = k.verify(ctx, q, end)
+		switch {
+		case errors.Is(err, errUnmarked) && n < longest:
+			continue // it lies within a longer range as any other does
+		case err != nil:
+			return Range{}, false, err
+		case k.legs:
+			return k.cut(ctx, q, l, end, n)
+		}
+		return Range{where: l.and(k.upto(end)), End: end, Rows: n}, true, nil
 	}
+}
+
+// restIn is the range of what a leg has left, fewer than n rows.
+func (k Key) restIn(ctx context.Context, q Querier, l leg, within cond, upper Pos) (Range, bool, error) {
 	var rest int
-	err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", k.from(), within.sql), within.args...).Scan(&rest)
+	err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", k.from(), within.sql), within.args...).Scan(&rest)
 	if err != nil || rest == 0 {
 		return Range{}, false, err
 	}
-	if end, err = k.lastIn(ctx, q, within, upper); err != nil {
+	if !k.legs {
+		return Range{where: within, End: upper, Rows: rest}, true, nil
+	}
+
+	end, err := k.lastIn(ctx, q, within)
+	if err == nil {
+		err = k.verify(ctx, q, end)
+	}
+	if err != nil {
 		return Range{}, false, err
 	}
-	return Range{where: within, End: end, Rows: rest}, true, nil
+	return k.cut(ctx, q, l, end, rest)
 }
 
-// lastIn is where a stretch with fewer than n rows ends: at the fixed bound, or,
-// in a leg, at its own last row.
-func (k Key) lastIn(ctx context.Context, q Querier, within cond, upper Pos) (Pos, error) {
-	if !k.legs {
-		return upper, nil
+// cut is the longest range of a leg that is one range of the index and does not reach
+// beyond end, the n-th row of the leg. A range that ended amid the rows that share a
+// value of an earlier column could not be told to the index: SQLite would read on to
+// the last of them, once for each batch.
+func (k Key) cut(ctx context.Context, q Querier, l leg, end Pos, n int) (Range, bool, error) {
+	for ; l.shared < len(k.Columns)-1; l = k.into(l, end) {
+		c := k.Columns[l.shared]
+		before := l.and(cond{sql: k.expr(c) + c.before() + " " + end[l.shared]})
+
+		var rows int
+		err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", k.from(), before.sql)).Scan(&rows)
+		if err != nil {
+			return Range{}, false, err
+		}
+		if rows > 0 {
+			last, err := k.lastIn(ctx, q, before)
+			return Range{where: before, End: last, Rows: rows}, err == nil, err
+		}
 	}
-	return k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1",
-		k.literals(), k.from(), within.sql, k.order(true)), within.args...)
+
+	c := k.Columns[l.shared]
+	return Range{where: l.and(cond{sql: k.expr(c) + c.before() + "= " + end[l.shared]}), End: end, Rows: n}, true, nil
 }
 
-// verify refuses a key whose literal does not lead back to its row, before a
-// cursor that skips or repeats rows can be stored.
+// into is the leg of the rows that share one column more with p. None of the rows that
+// l has before those is left.
+func (k Key) into(l leg, p Pos) leg {
+	terms := make([]string, l.shared, l.shared+2)
+	for i := range l.shared {
+		terms[i] = k.expr(k.Columns[i]) + " = " + p[i]
+	}
+	c := k.Columns[l.shared]
+	terms = append(terms, k.expr(c)+" = "+p[l.shared])
+	return leg{cond{sql: strings.Join(terms, " AND ")}, l.shared + 1}
+}
+
+// lastIn is the last place for which a condition holds.
+func (k Key) lastIn(ctx context.Context, q Querier, within cond) (Pos, error) {
+	return k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1",
+		k.Literals(), k.from(), within.sql, k.order(true)), within.args...)
+}
+
+// errUnmarked: no literal leads to the row.
+var errUnmarked = errors.New("the key cannot be written as a literal that finds its row again")
+
+// verify refuses a key whose literal does not lead back to its row, before a cursor
+// that skips or repeats rows can be stored. SQLite takes a text with a NUL for a number
+// where it compares it with a column of numeric affinity, and older versions store it
+// there as a text.
 func (k Key) verify(ctx context.Context, q Querier, p Pos) error {
-	if k.Rowid {
+	if k.Rowid || p == nil {
 		return nil
 	}
-	var found bool
-	err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s)", k.from(), k.At(p))).Scan(&found)
-	if err == nil && !found {
-		err = fmt.Errorf("the key %s of %s cannot be written as a literal that finds its row again", p, k.Table)
+	found, err := k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s", k.Literals(), k.from(), k.At(p)))
+	if err == nil && !slices.Equal(found, p) {
+		err = fmt.Errorf("%w: %s of %s", errUnmarked, p, k.Table)
 	}
 	return err
 }
@@ -425,5 +491,5 @@ func float(integer string) float64 {
 
 // Has tells whether a column is part of the key.
 func (k Key) Has(column string) bool {
-	return slices.ContainsFunc(k.Columns, func(c KeyColumn) bool { return strings.EqualFold(c.Name, column) })
+	return slices.ContainsFunc(k.Columns, func(c KeyColumn) bool { return SameName(c.Name, column) })
 }

@@ -153,7 +153,7 @@ func walk(t *testing.T, db *sql.DB, size int) (scanned int) {
 		t.Fatal(err)
 	}
 	key := table.Key
-	update := key.UpdateStatement([]lite.Assign{{Column: "n", Expr: "n + 1"}}, "", nil)
+	update := key.UpdateStatement([]lite.Assign{{Column: "n", Expr: "n + 1"}}, nil, nil)
 	if err := update.Compile(ctx, db, key); err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestStatisticsDoNotLeadAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := table.Key.UpdateStatement([]lite.Assign{{Column: "n", Expr: "1"}}, "v = 3 OR v IS NULL", nil)
+	s := table.Key.UpdateStatement([]lite.Assign{{Column: "n", Expr: "1"}}, []string{"v = 3 OR v IS NULL"}, nil)
 	if err := s.Compile(t.Context(), db, table.Key); err != nil {
 		t.Error(err)
 	}
@@ -253,7 +253,7 @@ func TestConditionBeyondTheRange(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			statement := table.Key.UpdateStatement([]lite.Assign{{Column: "n", Expr: "n + 1"}}, "json_extract(v, '$.x') IS NULL", nil)
+			statement := table.Key.UpdateStatement([]lite.Assign{{Column: "n", Expr: "n + 1"}}, []string{"json_extract(v, '$.x') IS NULL"}, nil)
 			var cursor lite.Pos
 			for range shape.values {
 				mustExec(t, db, "UPDATE t SET v = '{'")
@@ -290,7 +290,7 @@ func TestStatisticsOfAnEmptyTable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			statement := table.Key.UpdateStatement([]lite.Assign{{Column: "n", Expr: "n + 1"}}, "", nil)
+			statement := table.Key.UpdateStatement([]lite.Assign{{Column: "n", Expr: "n + 1"}}, nil, nil)
 			err = statement.Compile(t.Context(), db, table.Key)
 			if !errors.Is(err, c.want) || c.want != nil && !strings.Contains(err.Error(), "ANALYZE t") {
 				t.Errorf("%v, want %v", err, c.want)
@@ -736,14 +736,16 @@ func TestCount(t *testing.T) {
 	defer reader.Close()
 	var reads atomic.Int64
 	between := func() error { reads.Add(1); return nil }
+	fails := func(p lite.Pos) { t.Errorf("the condition fails on row %s", p) }
 	for n := 1; n < 3000; n = n*3 + 1 {
+		tally := lite.Tally{Key: table.Key, Upper: upper, Cond: "v = 1", Rows: n, Fails: fails, Between: between}
 		for _, counters := range []int{1, 2} {
-			found, err := countStrides(t, reader, table.Key.Strides(lower, upper, n, "v = 1"), counters, between)
+			found, err := countStrides(t, reader, tally.Strides(lower), counters, between)
 			if err != nil || found != 503 {
 				t.Errorf("strides of %d, counted by %d: %d, %v; want 503", n, counters, found, err)
 			}
 		}
-		if found, err := table.Key.Count(t.Context(), db, upper, n, "v = 1", between); err != nil || found != 503 {
+		if found, err := tally.Count(t.Context(), db); err != nil || found != 503 {
 			t.Errorf("reads of %d: %d, %v; want 503", n, found, err)
 		}
 	}

@@ -24,7 +24,7 @@ func CheckFragment(ctx context.Context, q Querier, table, what, fragment string)
 		return fmt.Errorf("%w: %s is empty", ErrFragment, what)
 	}
 	for _, form := range []string{"SELECT (%s\n) FROM %s", "SELECT %s FROM %s"} {
-		statement, err := q.PrepareContext(ctx, fmt.Sprintf(form, fragment, Ident(table)))
+		statement, err := q.PrepareContext(ctx, fmt.Sprintf(form, fragment, Main(table)))
 		if err != nil {
 			return fmt.Errorf("%w: %s %q on table %s: %w", ErrFragment, what, fragment, table, err)
 		}
@@ -41,42 +41,78 @@ type Assign struct {
 // Statement rewrites the rows of a range.
 type Statement struct {
 	head string // up to the condition
-	cond string // the job's own condition, "" for all rows
+	cond string // the job's own, as ordered made it; "" for all rows
 	Args []any  // of head, then of cond
 }
 
-// UpdateStatement builds UPDATE … SET … over the key's ranges.
-func (k Key) UpdateStatement(set []Assign, cond string, args []any) Statement {
+// UpdateStatement builds UPDATE … SET … over the key's ranges, for rows that meet all
+// conditions. They are tested in order: none where one before does not hold.
+func (k Key) UpdateStatement(set []Assign, conds []string, args []any) Statement {
 	terms := make([]string, len(set))
 	for i, a := range set {
 		terms[i] = Ident(a.Column) + " = (" + a.Expr + "\n)"
 	}
-	return Statement{head: "UPDATE " + k.from() + " SET " + strings.Join(terms, ", "), cond: cond, Args: args}
+	return Statement{head: "UPDATE " + k.from() + " SET " + strings.Join(terms, ", "), cond: ordered(conds), Args: args}
 }
 
 // DeleteStatement builds DELETE over the key's ranges.
-func (k Key) DeleteStatement(cond string, args []any) Statement {
-	return Statement{head: "DELETE FROM " + k.from(), cond: cond, Args: args}
+func (k Key) DeleteStatement(conds []string, args []any) Statement {
+	return Statement{head: "DELETE FROM " + k.from(), cond: ordered(conds), Args: args}
 }
 
 // SelectStatement builds SELECT over the key's ranges.
-func (k Key) SelectStatement(columns, cond string, args []any) Statement {
-	return Statement{head: "SELECT " + columns + " FROM " + k.from(), cond: cond, Args: args}
+func (k Key) SelectStatement(columns string, conds []string, args []any) Statement {
+	return Statement{head: "SELECT " + columns + " FROM " + k.from(), cond: ordered(conds), Args: args}
 }
 
-// SQL is the statement for one range, and its arguments. The newline ends a
-// comment in the condition. The range comes first: SQLite tests what the index does
-// not in the order written, and a condition that fails on a row beyond the range
-// would be taken for a failure of the rows in it. A range with arguments, of rowids,
-// is all in the search.
+// ordered makes one term of conditions. It is a CASE for two reasons: SQLite may test
+// the sides of an AND in another order than the one written, and a function must not be
+// called on a row that is not meant; and its planner does not look into a CASE, or a
+// condition on the key ("id > 0") would take the place of the bound of a range, and
+// each batch would read the whole table.
+func ordered(conds []string) string {
+	var b strings.Builder
+	nested := 0
+	for _, c := range conds {
+		if c != "" {
+			b.WriteString("CASE WHEN (" + c + "\n) THEN ")
+			nested++
+		}
+	}
+	if nested == 0 {
+		return ""
+	}
+	return b.String() + "1" + strings.Repeat(" END", nested)
+}
+
+// SQL is the statement for one range, and its arguments. The range comes first: SQLite
+// tests what the index does not in the order written, and a condition that fails on a
+// row beyond the range would be taken for a failure of the rows in it. A range with
+// arguments, of rowids, is all in the search, and its arguments are the last, so that
+// nothing that the job has can take their places.
 func (s Statement) SQL(r Range) (string, []any) {
 	switch {
 	case s.cond == "":
 		return s.head + " WHERE " + r.where.sql, slices.Concat(s.Args, r.where.args)
 	case len(r.where.args) > 0:
-		return s.head + " WHERE (" + s.cond + "\n) AND " + r.where.sql, slices.Concat(s.Args, r.where.args)
+		return s.head + " WHERE " + s.cond + " AND " + r.where.sql, slices.Concat(s.Args, r.where.args)
 	}
-	return s.head + " WHERE " + r.where.sql + " AND (" + s.cond + "\n)", s.Args
+	return s.head + " WHERE " + r.where.sql + " AND " + s.cond, s.Args
+}
+
+// CheckArgs refuses arguments that no ? of a statement that compiles takes. SQLite
+// passes over them in silence; here one would be taken for a bound of the range.
+func (s Statement) CheckArgs(ctx context.Context, q Querier) error {
+	where := "? IS NULL" // the next after the job's own
+	if s.cond != "" {
+		where = s.cond + " AND " + where
+	}
+	rows, err := q.QueryContext(ctx, "EXPLAIN "+s.head+" WHERE "+where, s.Args...)
+	if err != nil {
+		return nil // it has no argument left, as it should be
+	}
+	rows.Close()
+	return fmt.Errorf("%w: there are %d Args, and the job has fewer ?", ErrFragment, len(s.Args))
 }
 
 // Run executes the statement for one range and returns how many rows it matched.
@@ -99,17 +135,16 @@ func (s Statement) Int(ctx context.Context, q Querier, r Range) (n int64, err er
 }
 
 // Compile asks SQLite for its plan of the statement over some range, and refuses
-// a plan that is not one search of the key: each batch would then cost as much as
-// the whole table.
+// a plan that is not one search of the key, bounded on both sides by the range: each
+// batch would then cost as much as the whole table.
 func (s Statement) Compile(ctx context.Context, q Querier, k Key) error {
-	sample := k.Sample()
-	for _, leg := range k.after(sample.End) {
-		text, args := s.SQL(Range{where: leg.and(k.upto(sample.End))})
+	for _, r := range k.samples() {
+		text, args := s.SQL(r.Range)
 		plan, err := Plan(ctx, q, text, args)
 		if err != nil {
 			return err
 		}
-		if k.walks(plan[0]) {
+		if strings.HasPrefix(plan[0], "SEARCH") && strings.HasSuffix(plan[0], r.search) {
 			continue
 		}
 		if small, err := k.small(ctx, q); err != nil || small {
@@ -121,11 +156,41 @@ func (s Statement) Compile(ctx context.Context, q Querier, k Key) error {
 	return nil
 }
 
-// walks tells whether a plan reads the rows of a range alone. Where sqlite_stat1
-// says that a table has a handful of rows, SQLite scans it, or searches for the
-// beginning of the range and reads on to the end of the table.
-func (k Key) walks(plan string) bool {
-	return strings.HasPrefix(plan, "SEARCH") && (!k.Rowid || strings.Contains(plan, "(rowid>? AND rowid<?)"))
+// sample is some range and how SQLite's plan names the search for it.
+type sample struct {
+	Range
+	search string
+}
+
+// samples returns a range of each form that there is.
+func (k Key) samples() []sample {
+	zero := make(Pos, len(k.Columns))
+	for i := range zero {
+		zero[i] = "0"
+	}
+	var all []sample
+	for _, l := range k.after(zero) {
+		within, search := l.and(k.upto(zero)), ""
+		switch {
+		case k.Rowid:
+			search = "(rowid>? AND rowid<?)"
+		case k.legs:
+			c := k.Columns[l.shared]
+			within = l.and(cond{sql: k.expr(c) + c.before() + "= 0"})
+			for _, prefix := range k.Columns[:l.shared] {
+				search += prefix.Name + "=? AND "
+			}
+			search = "(" + search + c.Name + ">? AND " + c.Name + "<?)"
+		case len(k.Columns) == 1:
+			name := k.Columns[0].Name
+			search = "(" + name + ">? AND " + name + "<?)"
+		default:
+			names, marks := "("+strings.Join(k.Names(), ",")+")", "("+strings.Repeat("?,", len(k.Columns)-1)+"?)"
+			search = "(" + names + ">" + marks + " AND " + names + "<" + marks + ")"
+		}
+		all = append(all, sample{Range{where: within, End: zero}, search})
+	}
+	return all
 }
 
 // small tells whether it does not matter what a batch reads.

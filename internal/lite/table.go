@@ -2,8 +2,10 @@ package lite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -30,13 +32,17 @@ type Table struct {
 	Name         string
 	WithoutRowid bool
 	Columns      []Column
-	Key          Key
+	Key          Key   // that it is walked by
+	Keys         []Key // all that it could be walked by, the best first
+
+	root  store            // its own b-tree
+	roots map[string]store // and those of its indexes, by name
 }
 
-// Column returns the column of that name; SQLite compares names without case.
+// Column returns the column of that name.
 func (t Table) Column(name string) (Column, error) {
 	for _, c := range t.Columns {
-		if strings.EqualFold(c.Name, name) {
+		if SameName(c.Name, name) {
 			return c, nil
 		}
 	}
@@ -60,11 +66,27 @@ func LoadTable(ctx context.Context, q Querier, name string) (Table, error) {
 	if t.Columns, err = loadColumns(ctx, q, t.Name); err != nil {
 		return Table{}, err
 	}
-	if t.Key, err = chooseKey(ctx, q, t); err != nil {
+	if err := t.loadRoots(ctx, q); err != nil {
 		return Table{}, err
 	}
-	t.Key.legs, err = t.Key.needsLegs(ctx, q)
-	return t, err
+	if t.Keys, err = findKeys(ctx, q, t); err != nil {
+		return Table{}, err
+	}
+	t.Key = t.Keys[0]
+	return t, nil
+}
+
+// WalkedBy returns the table with the key that has the same columns as k, whatever its
+// index is called now, and false if there is none.
+func (t Table) WalkedBy(k Key) (Table, bool) {
+	i := slices.IndexFunc(t.Keys, func(o Key) bool {
+		return o.Rowid == k.Rowid && o.legs == k.legs && slices.Equal(o.Columns, k.Columns)
+	})
+	if i < 0 {
+		return t, false
+	}
+	t.Key = t.Keys[i]
+	return t, true
 }
 
 func loadKind(ctx context.Context, q Querier, name string) (Table, error) {
@@ -93,7 +115,7 @@ func loadKind(ctx context.Context, q Querier, name string) (Table, error) {
 
 func loadColumns(ctx context.Context, q Querier, table string) ([]Column, error) {
 	rows, err := q.QueryContext(ctx,
-		`SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?)`, table)
+		`SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?, 'main')`, table)
 	if err != nil {
 		return nil, fmt.Errorf("read columns of %s: %w", table, err)
 	}
@@ -111,41 +133,61 @@ func loadColumns(ctx context.Context, q Querier, table string) ([]Column, error)
 	return columns, rows.Err()
 }
 
-// index is a candidate for the key: a unique index over plain columns.
+// index is a candidate for the key: a unique index.
 type index struct {
 	name    string
 	primary bool
 	columns []KeyColumn
+
+	expressions bool // it is not over plain columns
 }
 
-// chooseKey prefers the PRIMARY KEY, then a UNIQUE index over NOT NULL columns.
-// The hidden rowid of a table without INTEGER PRIMARY KEY is never walked:
-// VACUUM may renumber it between two batches.
-func chooseKey(ctx context.Context, q Querier, t Table) (Key, error) {
+// findKeys lists the keys that a table can be walked by: its PRIMARY KEY, then UNIQUE
+// indexes over NOT NULL columns, the oldest first, so that one which is added later
+// changes nothing. The hidden rowid of a table without INTEGER PRIMARY KEY is never
+// walked: VACUUM may renumber it between two batches.
+func findKeys(ctx context.Context, q Querier, t Table) ([]Key, error) {
 	indexes, err := uniqueIndexes(ctx, q, t.Name)
 	if err != nil {
-		return Key{}, err
+		return nil, err
 	}
+	var keys []Key
 	for _, ix := range indexes {
 		if ix.primary {
-			return Key{Table: t.Name, Index: ix.name, Columns: ix.columns}, nil
+			keys = append(keys, Key{Table: t.Name, Index: ix.name, Columns: ix.columns})
 		}
 	}
 	// A primary key without an index of its own is the rowid under a name.
 	// ("INTEGER PRIMARY KEY DESC" is not: it has an index and is found above.)
 	for _, c := range t.Columns {
-		if c.pk > 0 && !t.WithoutRowid {
-			return Key{Table: t.Name, Rowid: true, Columns: []KeyColumn{{Name: c.Name}}}, nil
+		if c.pk > 0 && !t.WithoutRowid && len(keys) == 0 {
+			keys = append(keys, Key{Table: t.Name, Rowid: true, Columns: []KeyColumn{{Name: c.Name}}})
 		}
 	}
 	for _, ix := range indexes {
-		if t.allNotNull(ix.columns) {
-			return Key{Table: t.Name, Index: ix.name, Columns: ix.columns}, nil
+		if !ix.primary && t.allNotNull(ix.columns) {
+			keys = append(keys, Key{Table: t.Name, Index: ix.name, Columns: ix.columns})
 		}
 	}
-	return Key{}, fmt.Errorf("%w: table %s has neither a PRIMARY KEY nor a UNIQUE index over NOT NULL columns; "+
-		"without one its rows cannot be walked safely (VACUUM renumbers hidden rowids): "+
-		"add a UNIQUE index over columns declared NOT NULL", ErrNoKey, t.Name)
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("%w: table %s has neither a PRIMARY KEY nor a UNIQUE index over NOT NULL columns; "+
+			"without one its rows cannot be walked safely (VACUUM renumbers hidden rowids): "+
+			"add a UNIQUE index over columns declared NOT NULL", ErrNoKey, t.Name)
+	}
+	return withLegs(ctx, q, keys)
+}
+
+// withLegs finds out how each key is walked. One that SQLite cannot compare by, for
+// want of a collation, is left out unless it is the best.
+func withLegs(ctx context.Context, q Querier, keys []Key) (usable []Key, err error) {
+	for i, k := range keys {
+		if k.legs, err = k.needsLegs(ctx, q); err == nil {
+			usable = append(usable, k)
+		} else if i == 0 {
+			return nil, err
+		}
+	}
+	return usable, nil
 }
 
 func (t Table) allNotNull(columns []KeyColumn) bool {
@@ -159,10 +201,10 @@ func (t Table) allNotNull(columns []KeyColumn) bool {
 
 func uniqueIndexes(ctx context.Context, q Querier, table string) ([]index, error) {
 	rows, err := q.QueryContext(ctx, `
-		SELECT l.name, l.origin = 'pk', coalesce(x.name, ''), x."desc", x.coll
-		FROM pragma_index_list(?) l, pragma_index_xinfo(l.name) x
+		SELECT l.name, l.origin = 'pk', coalesce(x.name, ''), x."desc", x.coll, x.cid
+		FROM pragma_index_list(?, 'main') l, pragma_index_xinfo(l.name, 'main') x
 		WHERE l."unique" AND NOT l.partial AND x.key
-		ORDER BY l.seq, x.seqno`, table)
+		ORDER BY l.seq DESC, x.seqno`, table)
 	if err != nil {
 		return nil, fmt.Errorf("read indexes of %s: %w", table, err)
 	}
@@ -171,7 +213,8 @@ func uniqueIndexes(ctx context.Context, q Querier, table string) ([]index, error
 	for rows.Next() {
 		var ix index
 		var c KeyColumn
-		if err := rows.Scan(&ix.name, &ix.primary, &c.Name, &c.Desc, &c.Collation); err != nil {
+		var cid int
+		if err := rows.Scan(&ix.name, &ix.primary, &c.Name, &c.Desc, &c.Collation, &cid); err != nil {
 			return nil, fmt.Errorf("read indexes of %s: %w", table, err)
 		}
 		if n := len(all); n == 0 || all[n-1].name != ix.name {
@@ -179,47 +222,64 @@ func uniqueIndexes(ctx context.Context, q Querier, table string) ([]index, error
 		}
 		last := &all[len(all)-1]
 		last.columns = append(last.columns, c)
+		last.expressions = last.expressions || cid < 0 // an expression, or the hidden rowid
 	}
-	return withoutExpressions(all), rows.Err()
-}
-
-// withoutExpressions drops indexes over expressions, whose columns have no name.
-func withoutExpressions(all []index) []index {
-	var plain []index
-next:
-	for _, ix := range all {
-		for _, c := range ix.columns {
-			if c.Name == "" {
-				continue next
-			}
-		}
-		plain = append(plain, ix)
-	}
-	return plain
+	return slices.DeleteFunc(all, func(ix index) bool { return ix.expressions }), rows.Err()
 }
 
 // CheckNulls refuses a table that has NULLs in its key: a rowid table allows
 // them (SQLite keeps an old bug there), and no comparison ever reaches them.
 func (t Table) CheckNulls(ctx context.Context, q Querier) error {
-	if t.Key.Rowid || t.WithoutRowid {
-		return nil
-	}
-	for _, k := range t.Key.Columns {
-		c, err := t.Column(k.Name)
-		if err != nil || c.NotNull {
-			continue
-		}
+	for _, name := range t.nullable() {
 		var found bool
-		err = q.QueryRowContext(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT 1 FROM %s WHERE %s IS NULL)`,
-			t.Key.from(), Ident(k.Name))).Scan(&found)
+		err := q.QueryRowContext(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT 1 FROM %s WHERE %s IS NULL)`,
+			t.Key.from(), Ident(name))).Scan(&found)
 		if err != nil {
-			return fmt.Errorf("look for NULLs in %s.%s: %w", t.Name, k.Name, err)
+			return fmt.Errorf("look for NULLs in %s.%s: %w", t.Name, name, err)
 		}
 		if found {
 			return fmt.Errorf("%w: %s.%s has rows with NULL, which no walk can reach; "+
 				"give them a value or delete them (… WHERE %s IS NULL), then start again",
-				ErrNullKey, t.Name, k.Name, Ident(k.Name))
+				ErrNullKey, t.Name, name, Ident(name))
 		}
 	}
 	return nil
+}
+
+// nullable lists the key's columns that may hold NULL.
+func (t Table) nullable() (names []string) {
+	if t.Key.Rowid || t.WithoutRowid {
+		return nil
+	}
+	for _, k := range t.Key.Columns {
+		if c, err := t.Column(k.Name); err == nil && !c.NotNull {
+			names = append(names, k.Name)
+		}
+	}
+	return names
+}
+
+// RowidAlias returns a name by which the rowid of the table goes, "" if there is none.
+func (t Table) RowidAlias() string {
+	if t.WithoutRowid {
+		return ""
+	}
+	for _, alias := range []string{"rowid", "_rowid_", "oid"} {
+		if _, err := t.Column(alias); err != nil {
+			return alias
+		}
+	}
+	return ""
+}
+
+// RowidOf returns the rowid of the row at a place, and false if there is none.
+func (t Table) RowidOf(ctx context.Context, q Querier, p Pos) (rowid int64, found bool, err error) {
+	err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s", t.RowidAlias(), t.Key.from(), t.Key.At(p))).Scan(&rowid)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, false, nil
+	case err != nil:
+		return 0, false, fmt.Errorf("look for row (%s) of %s: %w", p, t.Name, err)
+	}
+	return rowid, true, nil
 }

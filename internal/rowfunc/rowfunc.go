@@ -234,8 +234,10 @@ func (c *Calls) check(write []any) result {
 			return result{err: fmt.Errorf("value %d of the row function: %w", i, err)}
 		}
 		switch v := v.(type) {
-		case nil, int64, float64, string, []byte:
+		case nil, int64, float64, string:
 			values[i] = v
+		case []byte:
+			values[i] = bytes.Clone(v) // the function may use its buffer again
 		case bool:
 			values[i] = map[bool]int64{true: 1}[v]
 		default:

@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/jobs"
+)
+
+// What is left after a second pass is, for most jobs, a failure: the rewrite does not
+// make its todo false, or old code goes on writing rows of the old form. Two kinds of
+// jobs meet rows that were not theirs when they passed them, however often they walk: a
+// Delete, since what it deleted cannot be left, and one whose todo reads the clock,
+// since rows go on aging. Such rows are reported as left and are for the next job. What
+// these jobs did pass and could not change is still a failure; see refuses.
+
+// takesLate reports whether rows that are left may have come due since.
+func (p plan) takesLate() bool {
+	return p.spec.Kind == jobs.KindDelete || lite.ReadsClock(p.spec.Todo)
+}
+
+// watched runs a step of a second pass, and fails if rows that were to be changed
+// are not.
+func (r *runner) watched(ctx context.Context, c lite.Querier, stretch lite.Range, apply func() (int, error)) (changed int, err error) {
+	if r.cp.Pass == 1 || r.newest != nil || !r.takesLate() {
+		return apply()
+	}
+	meant := r.table.Key.SelectStatement("count(*)", r.where, r.spec.Args)
+	before, err := meant.Int(ctx, c, stretch)
+	if err != nil {
+		return 0, &rowError{err}
+	}
+	if changed, err = apply(); err != nil || before == 0 {
+		return changed, err
+	}
+
+	refused := before - int64(changed) // a trigger kept them; more than were meant have come due meanwhile
+	if r.spec.Kind != jobs.KindDelete {
+		after, err := meant.Int(ctx, c, stretch)
+		if err != nil {
+			return 0, &rowError{err}
+		}
+		refused = 0
+		if after >= int64(changed) {
+			refused = after
+		}
+	}
+	if refused > 0 {
+		return 0, fmt.Errorf("%w: %d of table %s up to key (%s) are as they were after two passes: does a trigger undo what the job does?",
+			ErrLeft, refused, r.spec.Table, stretch.End)
+	}
+	return changed, nil
+}

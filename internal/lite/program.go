@@ -1,0 +1,252 @@
+package lite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Errors of a job that would not do each row once, and only the rows meant.
+var (
+	// ErrOwnWork: an expression reads what the job's own statement writes, so that its
+	// value would depend on how many batches there have been.
+	ErrOwnWork = errors.New("an expression reads what the job writes")
+	// ErrKeyMoves: rows would change their places in the walk, or come into it.
+	ErrKeyMoves = errors.New("rows would move under the walk")
+)
+
+// op is an instruction of SQLite's virtual machine, as EXPLAIN lists it. Its opcodes
+// are no interface: what is not understood leads to no refusal, and tests with the
+// oldest and the newest SQLite hold what is.
+type op struct {
+	code       string
+	p1, p2, p3 int
+	p4         string
+	p5         int
+}
+
+// Flags of p5 of Insert and of p2 of Delete.
+const (
+	flagIsUpdate = 0x04 // by an UPDATE
+	flagIsNoop   = 0x40 // of Delete: the row stays where it is
+)
+
+// explain returns the instructions of a statement, and after them those of each
+// trigger and foreign key action that it may fire.
+func explain(ctx context.Context, q Querier, statement string, args []any) (programs [][]op, err error) {
+	rows, err := q.QueryContext(ctx, "EXPLAIN "+statement, args...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFragment, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var o op
+		var address int
+		var p4, comment any
+		if err := rows.Scan(&address, &o.code, &o.p1, &o.p2, &o.p3, &p4, &o.p5, &comment); err != nil {
+			return nil, fmt.Errorf("read the program of a statement: %w", err)
+		}
+		o.p4, _ = p4.(string)
+		if address == 0 {
+			programs = append(programs, nil)
+		}
+		if n := len(programs); n > 0 {
+			programs[n-1] = append(programs[n-1], o)
+		}
+	}
+	return programs, rows.Err()
+}
+
+// store is what a statement reads or writes: a b-tree by its database and first page,
+// or a virtual table by the name that EXPLAIN gives it.
+type store struct {
+	database, root int
+	virtual        string
+}
+
+func (o op) opens() (store, bool) {
+	switch o.code {
+	case "OpenRead", "OpenWrite", "ReopenIdx":
+		return store{database: o.p3, root: o.p2}, true
+	case "VOpen":
+		return store{virtual: o.p4}, true
+	}
+	return store{}, false
+}
+
+func (o op) writes() (store, bool) {
+	switch o.code {
+	case "OpenWrite":
+		return store{database: o.p3, root: o.p2}, true
+	case "Clear":
+		return store{database: o.p2, root: o.p1}, true
+	case "VUpdate":
+		return store{virtual: o.p4}, true
+	}
+	return store{}, false
+}
+
+// loadRoots finds the first pages of the table and its indexes.
+func (t *Table) loadRoots(ctx context.Context, q Querier) error {
+	rows, err := q.QueryContext(ctx, `SELECT name, type = 'table', rootpage FROM main.sqlite_schema
+		WHERE tbl_name = ? COLLATE NOCASE AND type IN ('table', 'index')`, t.Name)
+	if err != nil {
+		return fmt.Errorf("read the schema of %s: %w", t.Name, err)
+	}
+	defer rows.Close()
+	t.roots = map[string]store{}
+	for rows.Next() {
+		var name string
+		var table bool
+		var root int
+		if err := rows.Scan(&name, &table, &root); err != nil {
+			return fmt.Errorf("read the schema of %s: %w", t.Name, err)
+		}
+		if table {
+			t.root, name = store{root: root}, ""
+		}
+		t.roots[name] = store{root: root}
+	}
+	return rows.Err()
+}
+
+// keyRoot is the b-tree by which the table is walked: that of an index, or its own.
+func (t Table) keyRoot() store {
+	if root, ok := t.roots[t.Key.Index]; ok && !t.Key.Rowid && !t.WithoutRowid {
+		return root
+	}
+	return t.root
+}
+
+// reads lists what a fragment reads in queries of its own, views and virtual tables
+// among it. The table itself is opened once for the rows.
+func (t Table) reads(ctx context.Context, q Querier, fragment string, args []any) (map[store]bool, error) {
+	programs, err := explain(ctx, q, fmt.Sprintf("SELECT (%s\n) FROM %s NOT INDEXED", fragment, Main(t.Name)), args)
+	if err != nil {
+		return nil, err
+	}
+	read, rows := map[store]bool{}, false
+	for _, o := range slices.Concat(programs...) {
+		s, ok := o.opens()
+		switch {
+		case !ok:
+		case s == t.root && !rows:
+			rows = true
+		default:
+			read[s] = true
+		}
+	}
+	return read, nil
+}
+
+// CheckReads refuses expressions that read what the statement writes: the table, one
+// of its indexes, or what its triggers write.
+func (t Table) CheckReads(ctx context.Context, q Querier, s Statement, fragments map[string]string) error {
+	text, args := s.SQL(t.Key.Sample())
+	programs, err := explain(ctx, q, text, args)
+	if err != nil {
+		return err
+	}
+	written := map[store]bool{}
+	for _, root := range t.roots {
+		written[root] = true
+	}
+	for _, o := range slices.Concat(programs...) {
+		if s, ok := o.writes(); ok {
+			written[s] = true
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(fragments)) {
+		read, err := t.reads(ctx, q, fragments[what], s.Args)
+		if err != nil {
+			return err
+		}
+		for s := range read {
+			if written[s] {
+				return fmt.Errorf("%w: %s %q has a query over %s, or over what its triggers write, which each batch would see as the batches "+
+					"before have left it; put the keys or values that it finds into a table of their own first, and let it ask that table",
+					ErrOwnWork, what, fragments[what], t.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// CheckMoves refuses a statement under which rows would move: it, or a trigger or
+// foreign key action that it fires, changes the key or adds rows where they may still
+// be walked. Rows that get a rowid from SQLite itself come behind the bound.
+func (t Table) CheckMoves(ctx context.Context, q Querier, s Statement) error {
+	text, args := s.SQL(t.Key.Sample())
+	programs, err := explain(ctx, q, text, args)
+	if err != nil {
+		return err
+	}
+	for i, program := range programs {
+		moves, inserts := t.effects(program)
+		switch {
+		case i == 0 && moves && t.generatedKey():
+			return fmt.Errorf("%w: a column of the key %s of %s is generated from one that the job sets; "+
+				"walk it by another key: add a UNIQUE index over NOT NULL columns that the job leaves alone", ErrKeyMoves, Idents(t.Key.Names()), t.Name)
+		case i > 0 && moves:
+			return fmt.Errorf("%w: %s of %s changes the key of rows while the job walks by it; "+
+				"have it leave the key alone for the time of the job", ErrKeyMoves, origin(program), t.Name)
+		case i > 0 && inserts:
+			return fmt.Errorf("%w: %s of %s adds rows to the table that the job walks, and it would come to them, too; "+
+				"have it write to another table, or drop it for the time of the job", ErrKeyMoves, origin(program), t.Name)
+		}
+	}
+	return nil
+}
+
+// origin names the trigger or foreign key action of a program.
+func origin(program []op) string {
+	const mark = "-- TRIGGER "
+	if text := program[0].p4; len(text) > len(mark) && text[:len(mark)] == mark {
+		return "trigger " + text[len(mark):]
+	}
+	return "an action of a foreign key"
+}
+
+func (t Table) generatedKey() bool {
+	return slices.ContainsFunc(t.Key.Columns, func(k KeyColumn) bool {
+		c, err := t.Column(k.Name)
+		return err == nil && c.Generated
+	})
+}
+
+// effects tells what one program does to the walk.
+func (t Table) effects(program []op) (moves, inserts bool) {
+	cursors, updates := map[int]store{}, map[int]bool{}
+	automatic := map[int]bool{} // registers that hold a rowid which SQLite chose
+	for _, o := range program {
+		if o.code == "Delete" && o.p2&flagIsUpdate != 0 || o.code == "Insert" && o.p5&flagIsUpdate != 0 {
+			updates[o.p1] = true
+		}
+	}
+	for i, o := range program {
+		s, open := cursors[o.p1]
+		switch o.code {
+		case "OpenRead", "OpenWrite":
+			cursors[o.p1] = store{database: o.p3, root: o.p2}
+		case "NewRowid":
+			// An id that was given is tested for being one.
+			automatic[o.p2] = i+1 < len(program) && !(program[i+1].code == "MustBeInt" && program[i+1].p1 == o.p2)
+		case "Insert":
+			if open && s == t.root && !updates[o.p1] {
+				inserts = inserts || !t.Key.Rowid || !automatic[o.p3]
+			}
+		case "Delete":
+			if open && s == t.root && s == t.keyRoot() && updates[o.p1] && o.p2&flagIsNoop == 0 {
+				moves = true
+			}
+		case "IdxInsert":
+			if open && s == t.keyRoot() {
+				moves = moves || !t.WithoutRowid
+				inserts = inserts || t.WithoutRowid && !updates[o.p1]
+			}
+		}
+	}
+	return moves, inserts
+}

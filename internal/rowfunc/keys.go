@@ -1,0 +1,86 @@
+package rowfunc
+
+import (
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"modernc.org/sqlite"
+)
+
+// Keys is a set of keys that a statement can ask for each row, at the same cost however
+// many there are: a condition that lists them is limited, and compiled anew for each
+// batch. It is safe for concurrent use.
+type Keys struct {
+	handle int64
+	all    map[string]struct{}
+}
+
+const sqlHasKey = "chunkfill_has_key" // (handle, literal…): whether the set has that key
+
+var (
+	keySets       sync.Map // handle int64 -> *Keys
+	lastKeyHandle atomic.Int64
+)
+
+func init() {
+	sqlite.MustRegisterFunction(sqlHasKey, &sqlite.FunctionImpl{NArgs: -1,
+		Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+			if len(args) > 1 {
+				if keys, ok := keySets.Load(args[0]); ok {
+					return keys.(*Keys).has(args[1:])
+				}
+			}
+			return nil, errors.New(sqlHasKey + " is for chunkfill's own statements")
+		}})
+}
+
+// OpenKeys makes a set of keys, each a list of SQL literals, that statements can ask.
+func OpenKeys(keys [][]string) *Keys {
+	k := &Keys{handle: lastKeyHandle.Add(1), all: make(map[string]struct{}, len(keys))}
+	for _, key := range keys {
+		k.all[join(key)] = struct{}{}
+	}
+	keySets.Store(k.handle, k)
+	return k
+}
+
+// Close forgets the set.
+func (k *Keys) Close() { keySets.Delete(k.handle) }
+
+// Lacks is the SQL condition that a row's key, given as the expressions of its literals,
+// is not in the set.
+func (k *Keys) Lacks(literals string) string {
+	return fmt.Sprintf("NOT %s(%d, %s)", sqlHasKey, k.handle, literals)
+}
+
+// Has reports whether the set has the key.
+func (k *Keys) Has(key []string) bool {
+	_, ok := k.all[join(key)]
+	return ok
+}
+
+func (k *Keys) has(args []driver.Value) (driver.Value, error) {
+	key := make([]string, len(args))
+	for i, a := range args {
+		switch a := a.(type) {
+		case string:
+			key[i] = a
+		case int64: // a rowid, which is its own literal
+			key[i] = strconv.FormatInt(a, 10)
+		default:
+			return nil, fmt.Errorf("%s: a key of type %T", sqlHasKey, a)
+		}
+	}
+	if k.Has(key) {
+		return int64(1), nil
+	}
+	return int64(0), nil
+}
+
+// join is one text of a key. No literal has a NUL.
+func join(key []string) string { return strings.Join(key, "\x00") }
