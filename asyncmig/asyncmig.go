@@ -42,6 +42,9 @@ var (
 	ErrDone = errors.New("the migration is done already")
 	// ErrOwned is what an OwnedError is.
 	ErrOwned = errors.New("another run has this migration")
+	// ErrInside is returned by RunAsyncMigration inside a migration of the same name: it
+	// would wait for itself, and the outer run would say done for it. Use Run there.
+	ErrInside = errors.New("this migration is being started inside itself")
 )
 
 // OwnedError is returned when another run, in this process or another, has the
@@ -102,6 +105,11 @@ const standbyEvery = 250 * time.Millisecond
 func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(context.Context, *sql.DB) error) error {
 	if s == nil || s.db == nil {
 		return ErrNilStoreDB
+	}
+	if inside, err := s.holds(ctx, name); err != nil {
+		return err
+	} else if inside {
+		return fmt.Errorf("%w: %s", ErrInside, name)
 	}
 	if done, err := s.done(ctx, name); err != nil || done {
 		return err

@@ -14,7 +14,7 @@ import (
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 )
 
-const createLedger = `CREATE TABLE IF NOT EXISTS _async_migrations (
+const createLedger = `CREATE TABLE IF NOT EXISTS main._async_migrations (
 	name TEXT PRIMARY KEY,
 	status TEXT NOT NULL,
 	started_at TEXT NOT NULL DEFAULT (datetime('now')),
@@ -29,7 +29,7 @@ func (s *Store) register(ctx context.Context, name string) (status string, err e
 		if err := s.create(ctx); err != nil {
 			return err
 		}
-		return s.db.QueryRowContext(ctx, `INSERT INTO _async_migrations (name, status) VALUES (?, 'pending_async')
+		return s.db.QueryRowContext(ctx, `INSERT INTO main._async_migrations (name, status) VALUES (?, 'pending_async')
 			ON CONFLICT (name) DO UPDATE SET
 				started_at = CASE status WHEN 'failed' THEN datetime('now') ELSE started_at END,
 				ended_at = CASE status WHEN 'done' THEN ended_at END,
@@ -81,7 +81,7 @@ func (s *Store) status(ctx context.Context, name string) (status string, err err
 	if !exists {
 		return "", sql.ErrNoRows
 	}
-	err = s.db.QueryRowContext(ctx, `SELECT status FROM _async_migrations WHERE name = ?`, name).Scan(&status)
+	err = s.db.QueryRowContext(ctx, `SELECT status FROM main._async_migrations WHERE name = ?`, name).Scan(&status)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return "", fmt.Errorf("read the status of migration %s: %w", name, err)
 	}
@@ -111,7 +111,7 @@ func (s *Store) finish(ctx context.Context, name string, err error) {
 		}
 		if attempt == len(retryAfter) {
 			s.log.Error("CRITICAL: the end of a migration could not be recorded; the ledger still says pending_async "+
-				"and the next start runs it again. To record it by hand: UPDATE _async_migrations SET status = '"+status+
+				"and the next start runs it again. To record it by hand: UPDATE main._async_migrations SET status = '"+status+
 				"', ended_at = datetime('now') WHERE name = '"+strings.ReplaceAll(name, "'", "''")+"'",
 				"migration", name, "status", status, "error", writeErr)
 			return
@@ -121,7 +121,7 @@ func (s *Store) finish(ctx context.Context, name string, err error) {
 }
 
 func (s *Store) write(ctx context.Context, name, status, message string) error {
-	_, err := s.db.ExecContext(ctx, `INSERT INTO _async_migrations (name, status, ended_at, error) VALUES (?1, ?2, datetime('now'), nullif(?3, ''))
+	_, err := s.db.ExecContext(ctx, `INSERT INTO main._async_migrations (name, status, ended_at, error) VALUES (?1, ?2, datetime('now'), nullif(?3, ''))
 		ON CONFLICT (name) DO UPDATE SET status = ?2, ended_at = datetime('now'), error = nullif(?3, '')`, name, status, message)
 	if err != nil {
 		return fmt.Errorf("write the status of migration %s: %w", name, err)
@@ -154,7 +154,7 @@ type Execer interface {
 // ForgetTx removes a migration from the ledger, inside the caller's transaction.
 // The caller must keep others from running it (see Store.Exclusive).
 func ForgetTx(ctx context.Context, q Execer, name string) error {
-	if _, err := q.ExecContext(ctx, `DELETE FROM _async_migrations WHERE name = ?`, name); err != nil {
+	if _, err := q.ExecContext(ctx, `DELETE FROM main._async_migrations WHERE name = ?`, name); err != nil {
 		return fmt.Errorf("forget migration %s: %w", name, err)
 	}
 	return nil

@@ -17,8 +17,8 @@ import (
 )
 
 // openDB opens an existing database as a service would: one connection, WAL kept
-// as it is. It never creates a file.
-func openDB(ctx context.Context, path, mode string) (*sql.DB, error) {
+// as it is, and further settings such as "foreign_keys(1)". It never creates a file.
+func openDB(ctx context.Context, path, mode string, pragmas ...string) (*sql.DB, error) {
 	if path == "" {
 		return nil, usagef("--db FILE is missing: name the database file")
 	}
@@ -31,6 +31,9 @@ func openDB(ctx context.Context, path, mode string) (*sql.DB, error) {
 	}
 	dsn := "file:" + strings.ReplaceAll((&url.URL{Path: abs}).EscapedPath(), "?", "%3f") +
 		"?mode=" + mode + "&_pragma=busy_timeout(5000)&_pragma=synchronous(normal)"
+	for _, pragma := range pragmas {
+		dsn += "&_pragma=" + pragma
+	}
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)

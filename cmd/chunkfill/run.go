@@ -90,6 +90,7 @@ type runFlags struct {
 	soleProcess bool
 	badRows     int
 	walBudget   int64
+	foreignKeys bool
 	dryRun      bool
 	json        bool
 	retry       bool
@@ -103,7 +104,10 @@ func runCommand() *cobra.Command {
 		Long: `Rewrites (or, with --delete, deletes) the rows of a table in small batches, each
 in one short transaction together with its checkpoint. Interrupt it with Ctrl-C
 or kill it: the same command goes on where it stopped. Where another process
-writes to the file, every hold of the write lock is followed by a pause as long.`,
+writes to the file, every hold of the write lock is followed by a pause as long.
+
+Its connection has foreign_keys=ON (see --foreign-keys), synchronous=NORMAL and
+busy_timeout=5000; during a hold busy_timeout is 0.`,
 		Example: `  chunkfill run --db app.db --name users_lower_v1 --table users --set 'email = lower(email)'
   chunkfill run --db app.db --name purge_2023 --table events --delete --where "at < '2024'" --max-rate 5000
   chunkfill run --db app.db --name fill_v2 --table obs --set 'path = f(raw)' --where 'path IS NULL' --todo 'path IS NULL' --dry-run`,
@@ -121,6 +125,7 @@ writes to the file, every hold of the write lock is followed by a pause as long.
 	flags.BoolVar(&f.soleProcess, "sole-process", false, "no other process writes to the file: do not pause for one")
 	flags.IntVar(&f.badRows, "quarantine-limit", 0, "how many rows may fail and be set aside before the job fails (default 100, negative for none)")
 	flags.Int64Var(&f.walBudget, "wal-budget", 0, "with --sole-process: bytes the write-ahead log may grow to between two WAL checkpoints (default 64 MiB)")
+	flags.BoolVar(&f.foreignKeys, "foreign-keys", true, "enforce foreign keys, with their actions; =false for an application that does not")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "check the job, show its statement and plan, count its rows; change nothing")
 	flags.BoolVar(&f.json, "json", false, "print the result, or what --dry-run shows, as JSON")
 	flags.BoolVar(&f.retry, "retry", false, "retry rows set aside, and a job that failed or was cancelled")
@@ -152,7 +157,7 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDB(ctx, f.db, "rw")
+	db, err := openDB(ctx, f.db, "rw", f.pragmas()...)
 	if err != nil {
 		return err
 	}
@@ -163,7 +168,7 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 	}
 	defer eng.Close()
 	if f.dryRun {
-		return dryRun(ctx, eng, job, f.json, stdout)
+		return dryRun(ctx, eng, job, f, stdout)
 	}
 	work := eng.Run
 	if f.retry {
@@ -222,12 +227,20 @@ func writeQuarantine(w io.Writer, s engine.Status) {
 	}
 }
 
-func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, asJSON bool, stdout io.Writer) error {
+// pragmas are the settings of the connection beyond those of any command.
+func (f runFlags) pragmas() []string {
+	if f.foreignKeys {
+		return []string{"foreign_keys(1)"}
+	}
+	return []string{"foreign_keys(0)"}
+}
+
+func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, f runFlags, stdout io.Writer) error {
 	d, err := eng.DryRun(ctx, job)
 	if err != nil {
 		return err
 	}
-	if asJSON {
+	if f.json {
 		return writeJSON(stdout, d)
 	}
 	fmt.Fprintf(stdout, "dry run: nothing was changed\njob        %s\ntable      %s, %d rows", job.Spec(), d.Table, d.Rows)
@@ -238,6 +251,7 @@ func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, asJSON bool, 
 	for _, step := range d.Plan {
 		fmt.Fprintf(stdout, "plan       %s\n", step)
 	}
+	fmt.Fprintf(stdout, "settings   %s, synchronous(normal), busy_timeout(5000)\n", strings.Join(f.pragmas(), ", "))
 	if d.Begun != "" {
 		fmt.Fprintf(stdout, "state      begun before, now %s: a run goes on from there\n", d.Begun)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Errors of a job that would not do each row once, and only the rows meant.
@@ -120,8 +121,9 @@ func (t Table) keyRoot() store {
 	return t.root
 }
 
-// reads lists what a fragment reads in queries of its own, views and virtual tables
-// among it. The table itself is opened once for the rows.
+// reads lists what a fragment reads in queries of its own, through views and of
+// virtual tables, too. The table, or an index that has all that is asked for, is opened
+// once for the rows.
 func (t Table) reads(ctx context.Context, q Querier, fragment string, args []any) (map[store]bool, error) {
 	programs, err := explain(ctx, q, fmt.Sprintf("SELECT (%s\n) FROM %s NOT INDEXED", fragment, Main(t.Name)), args)
 	if err != nil {
@@ -132,13 +134,22 @@ func (t Table) reads(ctx context.Context, q Querier, fragment string, args []any
 		s, ok := o.opens()
 		switch {
 		case !ok:
-		case s == t.root && !rows:
+		case t.owns(s) && !rows:
 			rows = true
 		default:
 			read[s] = true
 		}
 	}
 	return read, nil
+}
+
+func (t Table) owns(s store) bool {
+	for _, root := range t.roots {
+		if s == root {
+			return true
+		}
+	}
+	return false
 }
 
 // CheckReads refuses expressions that read what the statement writes: the table, one
@@ -153,9 +164,14 @@ func (t Table) CheckReads(ctx context.Context, q Querier, s Statement, fragments
 	for _, root := range t.roots {
 		written[root] = true
 	}
-	for _, o := range slices.Concat(programs...) {
-		if s, ok := o.writes(); ok {
-			written[s] = true
+	for i, program := range programs {
+		if i > 0 && !isTrigger(program) {
+			continue // a foreign key action writes rows that belong to those of the batch
+		}
+		for _, o := range program {
+			if s, ok := o.writes(); ok {
+				written[s] = true
+			}
 		}
 	}
 	for _, what := range slices.Sorted(maps.Keys(fragments)) {
@@ -202,12 +218,16 @@ func (t Table) CheckMoves(ctx context.Context, q Querier, s Statement) error {
 
 // origin names the trigger or foreign key action of a program.
 func origin(program []op) string {
-	const mark = "-- TRIGGER "
-	if text := program[0].p4; len(text) > len(mark) && text[:len(mark)] == mark {
-		return "trigger " + text[len(mark):]
+	if isTrigger(program) {
+		return "trigger " + strings.TrimPrefix(program[0].p4, triggerMark)
 	}
 	return "an action of a foreign key"
 }
+
+// triggerMark is what the program of a trigger, and no other, begins with.
+const triggerMark = "-- TRIGGER "
+
+func isTrigger(program []op) bool { return strings.HasPrefix(program[0].p4, triggerMark) }
 
 func (t Table) generatedKey() bool {
 	return slices.ContainsFunc(t.Key.Columns, func(k KeyColumn) bool {

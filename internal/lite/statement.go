@@ -17,13 +17,13 @@ var (
 )
 
 // CheckFragment accepts an expression or condition over a table's columns only
-// if SQLite compiles it both in parentheses with a newline after it and bare:
+// if SQLite compiles it, with a newline after it, both in parentheses and bare:
 // "n; DROP TABLE t" fails the first, "1) OR (1" the second. Nothing is run.
 func CheckFragment(ctx context.Context, q Querier, table, what, fragment string) error {
 	if strings.TrimSpace(fragment) == "" {
 		return fmt.Errorf("%w: %s is empty", ErrFragment, what)
 	}
-	for _, form := range []string{"SELECT (%s\n) FROM %s", "SELECT %s FROM %s"} {
+	for _, form := range []string{"SELECT (%s\n) FROM %s", "SELECT %s\n FROM %s"} {
 		statement, err := q.PrepareContext(ctx, fmt.Sprintf(form, fragment, Main(table)))
 		if err != nil {
 			return fmt.Errorf("%w: %s %q on table %s: %w", ErrFragment, what, fragment, table, err)

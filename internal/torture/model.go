@@ -1,9 +1,11 @@
 package torture
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"sort"
 	"strings"
@@ -27,6 +29,7 @@ type Model struct {
 	Shape   Shape
 	Job     ModelJob
 	Failure Failure
+	Extra   Extra
 
 	rows    []*Row // in the order of the walk
 	created int
@@ -38,6 +41,7 @@ type Model struct {
 	scanned         int64
 	changed         int64
 	aside           map[string][]any // place as the checkpoint has it: key
+	newest          []newest         // for a job that must tell old rows from new
 	atEnd, verified bool             // of this pass
 	failed          *Row             // in the last batch, if it was the first
 }
@@ -52,7 +56,8 @@ type Row struct {
 	Bad  bool   // the job fails on it, as Failure says
 	W    string // written by a transform
 
-	first    bool // there when the job began, and never moved since
+	rowid    int64 // where SQLite chose it
+	first    bool  // there when the job began, and never moved since
 	rewrites int
 }
 
@@ -65,10 +70,11 @@ func (m *Model) Create(db *sql.DB) error {
 	m.aside, m.pass = map[string][]any{}, 1
 	for _, statement := range append([]string{
 		fmt.Sprintf(`CREATE TABLE t (%s, u INTEGER NOT NULL, n INTEGER NOT NULL, v INTEGER NOT NULL, s INTEGER NOT NULL,
-			bad INTEGER NOT NULL, w TEXT%s%s) %s`, m.Shape.key, m.Failure.check, m.Shape.rest, m.Shape.options),
+			bad INTEGER NOT NULL, w TEXT, touched INTEGER DEFAULT 0, double_v INTEGER AS (2 * v) STORED%s%s) %s`, m.Shape.key, m.Failure.check, m.Shape.rest, m.Shape.options),
+		"CREATE TABLE audit (what)",
 		"CREATE TRIGGER spend_update BEFORE UPDATE OF n ON t BEGIN SELECT chunkfill_model_spend(old.u); END",
 		"CREATE TRIGGER spend_delete BEFORE DELETE ON t BEGIN SELECT chunkfill_model_spend(old.u); END",
-	}, m.Failure.statements...) {
+	}, append(m.Failure.statements, m.Extra.statements...)...) {
 		if _, err := db.Exec(statement); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)
 		}
@@ -142,7 +148,7 @@ func (m *Model) Saw(db *sql.DB, cp checkpoint.Checkpoint, bad []checkpoint.BadRo
 	if !m.begun {
 		m.begin()
 	}
-	if cp.Pass != m.pass {
+	if cp.Pass != m.pass || cp.Pass == 2 && cp.Cursor == "" && m.cursor != nil {
 		if err := m.again(cp); err != nil {
 			return err
 		}
@@ -188,10 +194,55 @@ func (m *Model) begin() {
 	if n := len(m.rows); n > 0 {
 		m.upper = m.rows[n-1].Key
 	}
+	if m.Job.all && !m.Shape.walksRowid() {
+		m.newest = m.newestRows()
+	}
+}
+
+// newest is one of the rows that a job over all rows does last.
+type newest struct {
+	rowid int64
+	key   []any
+}
+
+const keptNewest = 16
+
+func (m *Model) newestRows() (all []newest) {
+	for _, r := range m.rows {
+		all = append(all, newest{r.rowid, r.Key})
+	}
+	slices.SortFunc(all, func(a, b newest) int { return cmp.Compare(a.rowid, b.rowid) })
+	return all[max(0, len(all)-keptNewest):]
+}
+
+// below is the rowid of the first of the newest rows that is still there: those with a
+// lesser one are old. It is false when none is.
+func (m *Model) below() (int64, bool) {
+	for _, n := range m.newest {
+		if r := m.at(n.key); r != nil && r.rowid <= n.rowid {
+			return r.rowid, true
+		}
+	}
+	return 0, false
+}
+
+// LostCount reports whether the job can no longer tell old rows from new.
+func (m *Model) LostCount() bool {
+	_, ok := m.below()
+	return m.newest != nil && m.pass == 1 && !ok
+}
+
+// among reports whether a row is one of the newest, or stands under the key of one.
+func (m *Model) among(r *Row) bool {
+	return r.rowid <= m.newest[len(m.newest)-1].rowid && slices.ContainsFunc(m.newest, func(n newest) bool { return reflect.DeepEqual(n.key, r.Key) })
 }
 
 func (m *Model) again(cp checkpoint.Checkpoint) error {
-	if m.Job.todo == nil || cp.Pass != 2 || !m.verified || cp.Cursor != "" {
+	ready := m.verified && m.Job.todo != nil
+	if m.newest != nil {
+		ready = m.pass == 1 && m.Next() == nil
+	}
+	if !ready || cp.Pass != 2 || cp.Cursor != "" {
 		return fmt.Errorf("pass %d after pass %d, cursor %q", cp.Pass, m.pass, cp.Cursor)
 	}
 	m.pass, m.cursor, m.verified = 2, nil, false
@@ -236,7 +287,7 @@ func (m *Model) placed(db *sql.DB, place string) (u int, err error) {
 	for i, c := range m.Shape.columns {
 		terms[i] = c.name + " = " + literals[i]
 	}
-	return u, db.QueryRow("SELECT u FROM t WHERE " + strings.Join(terms, " AND ")).Scan(&u)
+	return u, db.QueryRow("SELECT u FROM main.t WHERE " + strings.Join(terms, " AND ")).Scan(&u)
 }
 
 // batch does the next rows.
@@ -245,9 +296,13 @@ func (m *Model) batch(rows int64) error {
 	if rows < 0 || rows > int64(len(rest)) {
 		return fmt.Errorf("a batch of %d rows where %d are left", rows, len(rest))
 	}
-	for _, r := range slices.Clone(rest[:rows]) {
+	wanted := make([]bool, rows)
+	for i, r := range rest[:rows] {
+		wanted[i] = m.wanted(r)
+	}
+	for i, r := range slices.Clone(rest[:rows]) {
 		m.cursor = r.Key
-		if !m.wanted(r) {
+		if !wanted[i] {
 			continue
 		}
 		if m.fails(r) {
@@ -260,7 +315,25 @@ func (m *Model) batch(rows int64) error {
 
 // wanted is the condition of the pass.
 func (m *Model) wanted(r *Row) bool {
-	return m.Job.where(r) && (m.pass == 1 || m.Job.todo(r) && !m.isAside(r))
+	switch {
+	case m.newest != nil && m.pass == 1:
+		below, _ := m.below()
+		return r.rowid < below
+	case m.newest != nil:
+		return m.among(r)
+	}
+	return m.Job.where(r) && (m.pass == 1 || m.Job.todo(r) && !m.isAsideItself(r))
+}
+
+// isAsideItself is isAside for a row under the very key, not one that is the same to
+// the key's collation.
+func (m *Model) isAsideItself(r *Row) bool {
+	for _, key := range m.aside {
+		if reflect.DeepEqual(key, r.Key) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Model) isAside(r *Row) bool {
@@ -304,7 +377,16 @@ func (m *Model) remove(r *Row) {
 	m.rows = slices.DeleteFunc(m.rows, func(o *Row) bool { return o == r })
 }
 
-func (m *Model) add(r *Row) { m.rows = slices.Insert(m.rows, m.beyond(r.Key, false), r) }
+// add puts a row in its place. A new one gets the rowid after the greatest.
+func (m *Model) add(r *Row) {
+	if r.rowid == 0 {
+		for _, o := range m.rows {
+			r.rowid = max(r.rowid, o.rowid)
+		}
+		r.rowid++
+	}
+	m.rows = slices.Insert(m.rows, m.beyond(r.Key, false), r)
+}
 
 func (m *Model) wantCounters(cp checkpoint.Checkpoint, bad []checkpoint.BadRow) error {
 	if cp.Changed != m.changed || cp.Quarantined != int64(len(m.aside)) || len(bad) != len(m.aside) {
@@ -326,12 +408,19 @@ func (m *Model) wantEnd(cp checkpoint.Checkpoint) error {
 		if left := m.Left(); cp.Left != left {
 			return fmt.Errorf("%d counted as left, true are %d", cp.Left, left)
 		}
+	case cp.Phase == checkpoint.Done && m.AllFailed():
+		return fmt.Errorf("done, though all %d rows that it tried failed", len(m.aside))
 	case cp.Phase == checkpoint.Done && m.Job.todo == nil:
 		return m.wantNone()
-	case cp.Phase == checkpoint.Done && m.upper != nil && (cp.Left != 0 || !m.verified):
+	case cp.Phase == checkpoint.Done && m.upper != nil && (cp.Left != 0 && (m.Job.apply != nil || m.pass == 1) || !m.verified):
 		return fmt.Errorf("done with %d left, verified %t", cp.Left, m.verified)
 	}
 	return nil
+}
+
+// AllFailed reports whether the job has changed no row and set some aside.
+func (m *Model) AllFailed() bool {
+	return len(m.aside) > 0 && m.changed == 0 && (m.Job.Job.Spec().Row == nil || m.scanned == int64(len(m.aside)))
 }
 
 func (m *Model) wantNone() error {
@@ -398,7 +487,7 @@ func (m *Model) WantTable(db *sql.DB) error {
 	for _, r := range m.rows {
 		want[r.U] = r
 	}
-	err := each(db, "SELECT u, n, v, s, bad, coalesce(w, '') FROM t", func(scan scanner) error {
+	err := each(db, "SELECT u, n, v, s, bad, coalesce(w, '') FROM main.t", func(scan scanner) error {
 		var r Row
 		var bad int64
 		if err := scan(&r.U, &r.N, &r.V, &r.Todo, &bad, &r.W); err != nil {
@@ -433,7 +522,7 @@ func (m *Model) Insert(q Execer, r Row) error {
 		r.N = 0 // see Failures
 	}
 	args := append(slices.Clone(r.Key), r.U, r.N, r.V, r.Todo, m.mark(&r))
-	_, err := q.Exec(fmt.Sprintf("INSERT INTO t (%s, u, n, v, s, bad) VALUES (%s?, ?, ?, ?, ?)",
+	_, err := q.Exec(fmt.Sprintf("INSERT INTO main.t (%s, u, n, v, s, bad) VALUES (%s?, ?, ?, ?, ?)",
 		m.Shape.names(), strings.Repeat("?, ", len(m.Shape.columns))), args...)
 	if err == nil {
 		m.add(&r)
@@ -446,7 +535,7 @@ func (m *Model) Delete(q Execer, r *Row) error {
 	if r.Bad && m.Failure.deletes {
 		return nil
 	}
-	_, err := q.Exec("DELETE FROM t WHERE u = ?", r.U)
+	_, err := q.Exec("DELETE FROM main.t WHERE u = ?", r.U)
 	if err == nil {
 		m.remove(r)
 	}
@@ -456,7 +545,7 @@ func (m *Model) Delete(q Execer, r *Row) error {
 // Move gives a row another key, which is free.
 func (m *Model) Move(q Execer, r *Row, key []any) error {
 	columns := strings.ReplaceAll(m.Shape.names(), ",", " = ?,") + " = ?"
-	_, err := q.Exec("UPDATE t SET "+columns+" WHERE u = ?", append(slices.Clone(key), r.U)...)
+	_, err := q.Exec("UPDATE main.t SET "+columns+" WHERE u = ?", append(slices.Clone(key), r.U)...)
 	if err == nil {
 		m.remove(r)
 		r.Key, r.first = key, false
@@ -472,7 +561,7 @@ func (m *Model) Change(q Execer, r *Row, change func(*Row)) error {
 	if after.Bad != r.Bad && (m.Failure.fails == nil || after.Bad && r.N != 0) || r.Bad && after.N != r.N {
 		return nil // a constraint or a trigger would not have it
 	}
-	statement := "UPDATE t SET v = ?, s = ?, bad = ?"
+	statement := "UPDATE main.t SET v = ?, s = ?, bad = ?"
 	args := []any{after.V, after.Todo, m.mark(&after)}
 	if after.N != r.N {
 		statement, args = statement+", n = ?", append(args, after.N)

@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -16,6 +17,17 @@ type ModelJob struct {
 	skips func(*Row) bool // rows that its function leaves alone; nil for none
 	apply func(*Row)      // nil: it deletes
 	every bool            // it does every row there is
+	all   bool            // it has no condition, and deletes
+}
+
+// For returns the job as it must be for tables of a shape: where there are no rowids, all
+// rows can only be deleted with those that come.
+func (j ModelJob) For(s Shape) ModelJob {
+	if d, ok := j.Job.(jobs.Delete); ok && j.all && !s.HasRowid() {
+		d.Where = "1"
+		j.Job, j.all, j.todo = d, false, always
+	}
+	return j
 }
 
 func always(*Row) bool   { return true }
@@ -61,7 +73,44 @@ var ModelJobs = []ModelJob{
 		}},
 	{Name: "delete", where: toDo, todo: toDo, Job: jobs.Delete{Name: "job", Table: "t", Where: "s = 1"}},
 	{Name: "delete by argument", where: thirds, Job: jobs.Delete{Name: "job", Table: "t", Where: "v % 3 = ?", Args: []any{1}}},
-	{Name: "delete all", where: always, Job: jobs.Delete{Name: "job", Table: "t"}},
+	{Name: "delete all", where: always, all: true, Job: jobs.Delete{Name: "job", Table: "t"}},
+	{Name: "update by arguments out of order", where: thirds,
+		Job: jobs.Update{Name: "job", Table: "t", Set: []jobs.Assign{{Column: "n", Expr: "n + ?3 /* ? */"}}, Where: "v % ?1 = ?2 AND '?' <> ''",
+			Args: []any{3, pointer(1), 1}},
+		apply: increment},
+	{Name: "update by a name", where: thirds,
+		Job: jobs.Update{Name: "job", Table: "t", Set: []jobs.Assign{{Column: "n", Expr: "n + :one"}}, Where: "v % 3 = :one OR v % 3 = :one",
+			Args: []any{sql.Named("one", 1)}},
+		apply: increment},
+	{Name: "update where the row is one of its table", where: always, every: true,
+		Job:   jobs.Update{Name: "job", Table: "T", Set: []jobs.Assign{{Column: "N", Expr: "t.n + 1 -- the next"}}, Where: "u >= 0 AND T.u < 1000000"},
+		apply: increment},
+}
+
+func pointer[T any](v T) *T { return &v }
+
+// Extra is what else a database may have: none of it changes what a job is to do.
+type Extra struct {
+	Name       string
+	statements []string // of the schema, in the file
+	Connection []string // and of the host's connection
+	Shadows    bool     // it has a TEMP table of the job's name
+}
+
+// Extras are settings, triggers and TEMP tables of hosts.
+var Extras = []Extra{
+	{Name: "nothing else"},
+	{Name: "a trigger that touches the row", statements: []string{
+		"CREATE TRIGGER touch AFTER UPDATE OF n ON t BEGIN UPDATE t SET touched = touched + 1 WHERE u = new.u; END"}},
+	{Name: "a trigger that writes elsewhere", statements: []string{
+		"CREATE TRIGGER tell AFTER UPDATE ON t BEGIN INSERT INTO audit VALUES (new.u); END",
+		"CREATE TRIGGER tell_delete AFTER DELETE ON t BEGIN INSERT INTO audit VALUES (old.u); END"}},
+	{Name: "more indexes", statements: []string{"CREATE UNIQUE INDEX t_u ON t (u)", "CREATE INDEX t_vn ON t (v, n)", "CREATE INDEX t_double ON t (double_v)"}},
+	{Name: "TEMP tables of the same names", Shadows: true, Connection: []string{
+		"CREATE TEMP TABLE t (k, a, b, c, u, n, v, s, bad, w)", "INSERT INTO temp.t (k, u, n) VALUES (1, -1, 0), (2, -2, 0)",
+		"CREATE TEMP TABLE _async_migrations (name, status)", "CREATE TEMP TABLE _async_migration_checkpoints (name, run_id)"}},
+	{Name: "settings", Connection: []string{"PRAGMA reverse_unordered_selects = ON", "PRAGMA recursive_triggers = ON", "PRAGMA foreign_keys = ON",
+		"PRAGMA cache_size = 10", "PRAGMA wal_autocheckpoint = 0", "PRAGMA automatic_index = OFF"}},
 }
 
 func said(n, v int64) string { return fmt.Sprintf("n %d, v %d", n, v) }

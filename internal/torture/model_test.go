@@ -20,6 +20,7 @@ type drawn struct {
 	shape   torture.Shape
 	job     torture.ModelJob
 	failure torture.Failure
+	extra   torture.Extra
 	rows    []torture.Row
 	cost    time.Duration // of a row, on the clock of the test
 	dear    int           // every so manieth row costs fifty times as much
@@ -45,9 +46,11 @@ func anyPlay(rt *rapid.T) drawn {
 		shape:   shapes[rapid.IntRange(0, len(shapes)-1).Draw(rt, "shape")],
 		job:     torture.ModelJobs[rapid.IntRange(0, len(torture.ModelJobs)-1).Draw(rt, "job")],
 		failure: torture.Failures[rapid.IntRange(0, len(torture.Failures)-1).Draw(rt, "failure")],
+		extra:   torture.Extras[rapid.IntRange(0, len(torture.Extras)-1).Draw(rt, "extra")],
 		cost:    rapid.SampledFrom([]time.Duration{0, 20, 200, 2000}).Draw(rt, "cost µs") * time.Microsecond,
 		dear:    rapid.IntRange(1, 20).Draw(rt, "dear"),
 	}
+	d.job = d.job.For(d.shape)
 	hold := rapid.SampledFrom([]time.Duration{100 * time.Microsecond, time.Millisecond, 20 * time.Millisecond}).Draw(rt, "hold")
 	d.cfg = engine.Config{
 		MinFree: -1, TargetHold: hold, QuietHold: hold,

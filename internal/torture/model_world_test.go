@@ -36,6 +36,7 @@ type world struct {
 	live  bool               // a live write is under way
 	amid  func()             // what happens in the middle of a batch, in so many rows
 	after int
+	lost  bool // the job cannot come to its end
 }
 
 // figures are what a test has seen.
@@ -67,9 +68,9 @@ func init() {
 }
 
 func newWorld(d drawn, dir string) *world {
-	w := &world{drawn: d, dir: dir, model: torture.Model{Shape: d.shape, Job: d.job, Failure: d.failure}}
+	w := &world{drawn: d, dir: dir, model: torture.Model{Shape: d.shape, Job: d.job, Failure: d.failure, Extra: d.extra}}
 	w.figures.Plays = 1
-	w.tellf("%s, %s, %s, %d rows, a row costs %v, %+v", d.shape.Name, d.job.Name, d.failure.Name, len(d.rows), d.cost, d.cfg)
+	w.tellf("%s, %s, %s, %s, %d rows, a row costs %v, %+v", d.shape.Name, d.job.Name, d.failure.Name, d.extra.Name, len(d.rows), d.cost, d.cfg)
 	// Whoever asks moves the clock, which stands still otherwise while the engine
 	// looks for live writes; now and then there is one.
 	asked := 0
@@ -118,7 +119,7 @@ func (w *world) play() {
 			w.failf("no end after %d starts", starts)
 		}
 	}
-	if w.err == nil {
+	if w.err == nil && !w.lost {
 		w.wantEnd()
 	}
 }
@@ -134,8 +135,7 @@ func (w *world) open(path string) {
 	db, err := torture.Open(path)
 	w.wantNil("open", err)
 	w.db, w.path = db, path
-	_, err = db.Exec("PRAGMA synchronous = OFF") // nothing here takes the machine down
-	w.wantNil("open", err)
+	w.exec("PRAGMA synchronous = OFF") // nothing here takes the machine down
 }
 
 func removeAll(path string) {
@@ -147,6 +147,7 @@ func removeAll(path string) {
 
 func (w *world) create() {
 	w.wantNil("create the table", w.model.Create(w.db))
+	w.exec(w.extra.Connection...)
 	for _, r := range w.rows {
 		if w.err == nil && w.model.Free(r.Key) {
 			w.wantNil("insert", w.model.Insert(w.db, r))
@@ -240,6 +241,16 @@ func (w *world) ended(eng *engine.Engine, err error) bool {
 	case errors.Is(err, engine.ErrCancelled):
 		w.retry = true
 		return true
+	case errors.Is(err, engine.ErrTableChanged) && w.model.LostCount():
+		w.lost = true
+		return false
+	case errors.Is(err, engine.ErrAllFailed):
+		if !w.model.AllFailed() {
+			w.failf("the run ended with %w", err)
+		}
+		w.each("mend", func(r *torture.Row) { r.Bad = false })
+		w.retry = true
+		return true
 	case errors.Is(err, engine.ErrTooManyBadRows):
 		w.figures.TooManyBad++
 		w.wantNil("too many bad rows", w.model.WantTooMany(w.cfg.QuarantineLimit))
@@ -271,6 +282,7 @@ func (w *world) goOnWith(path string) {
 	w.wantNil("close the database", w.db.Close())
 	removeAll(w.path)
 	w.open(path)
+	w.exec(w.extra.Connection...)
 	w.look()
 }
 
@@ -301,7 +313,7 @@ func (w *world) wantEnd() {
 	w.figures.Rewritten = int(cp.Changed)
 	var integrity, ledger string
 	err = errors.Join(w.db.QueryRow("PRAGMA integrity_check").Scan(&integrity),
-		w.db.QueryRow("SELECT status FROM _async_migrations").Scan(&ledger))
+		w.db.QueryRow("SELECT status FROM main._async_migrations").Scan(&ledger))
 	if err != nil || integrity != "ok" || ledger != "done" {
 		w.failf("integrity_check %q, ledger %q, %w", integrity, ledger, err)
 	}

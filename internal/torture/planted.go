@@ -65,8 +65,8 @@ var (
 		Old:  "\t\tleast++\n",
 	}, {
 		File: "internal/lite/key.go",
-		Old:  "return []cond{{sql: k.tuple() + \" > \" + row(p)}}",
-		New:  "return []cond{{sql: k.tuple() + \" >= \" + row(p)}}",
+		Old:  "return []leg{{cond: cond{sql: k.tuple() + \" > \" + row(p)}}}",
+		New:  "return []leg{{cond: cond{sql: k.tuple() + \" >= \" + row(p)}}}",
 	}}}
 	CursorIgnored = Bug{"a second run begins at the first row", []Edit{{
 		File: "engine/run.go",
@@ -121,18 +121,17 @@ var (
 	}}}
 	ConditionFirst = Bug{"the condition tested on rows beyond the batch", []Edit{{
 		File: "internal/lite/statement.go",
-		Old:  `return s.head + " WHERE " + r.where.sql + " AND (" + s.cond + "\n)", s.Args`,
-		New:  `return s.head + " WHERE (" + s.cond + "\n) AND " + r.where.sql, s.Args`,
+		Old:  `return s.head + " WHERE " + r.where.sql + " AND " + s.cond, s.Args`,
+		New:  `return s.head + " WHERE " + s.cond + " AND " + r.where.sql, s.Args`,
 	}}}
 	SecondPassOverAll = Bug{"a second pass over rows that are done", []Edit{{
 		File: "engine/run.go",
-		Old:  "where = and(where, r.spec.Todo, r.table.Key.NotAt(aside))",
-		New:  "where = and(where, r.table.Key.NotAt(aside))",
+		Old:  "\t\tr.where = append(r.where, r.spec.Todo)\n",
 	}}}
 	BoundForgotten = Bug{"the walk does not end where it was to end when the job began", []Edit{{
 		File: "engine/run.go",
-		Old:  "{{&r.lower, cp.Lower}, {&r.upper, cp.Upper}, {&r.cursor, cp.Cursor}} {",
-		New:  "{{&r.lower, cp.Lower}, {&r.upper, cp.Upper}, {&r.cursor, cp.Cursor}} {\n\t\tif place.to == &r.upper {\n\t\t\t_, last, err := r.table.Key.Bounds(context.Background(), q.(lite.Querier))\n\t\t\tif err != nil {\n\t\t\t\treturn err\n\t\t\t}\n\t\t\tr.upper = last\n\t\t\tcontinue\n\t\t}",
+		Old:  "\tif cp.BatchRows > 0 {\n\t\tr.sizer.Resume",
+		New:  "\tif _, r.upper, err = r.table.Key.Bounds(context.Background(), q.(lite.Querier)); err != nil {\n\t\treturn err\n\t}\n\tif cp.BatchRows > 0 {\n\t\tr.sizer.Resume",
 	}}}
 	InterruptionFails = Bug{"an interruption while it verifies recorded as a failure", []Edit{{
 		File: "engine/run.go",

@@ -65,6 +65,12 @@ func scramble(x uint64) uint64 {
 	return x ^ x>>31
 }
 
+// walksRowid reports whether the key is the rowid itself.
+func (s Shape) walksRowid() bool { return s.Name == "rowid" }
+
+// HasRowid reports whether the table has rowids.
+func (s Shape) HasRowid() bool { return s.options != "WITHOUT ROWID" }
+
 func integers(x uint64) []any { return []any{int64(x)} }
 
 // texts has keys with quotes, beyond ASCII, and with one NUL byte inside.

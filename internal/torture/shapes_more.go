@@ -21,6 +21,53 @@ var MoreShapes = []Shape{
 		columns: []column{{name: "a"}, {name: "b"}}, values: casePairs},
 }
 
+func init() {
+	MoreShapes = append(MoreShapes,
+		// Texts that only a numeric affinity would take for numbers, and numbers.
+		Shape{Name: "numeric", key: "k NUMERIC UNIQUE NOT NULL", columns: []column{{name: "k"}}, values: numbersAndWords},
+		Shape{Name: "large-real", key: "k REAL PRIMARY KEY NOT NULL", options: "WITHOUT ROWID", columns: []column{{name: "k"}}, values: largeReals},
+		Shape{Name: "blobs-as-text", key: "k TEXT PRIMARY KEY NOT NULL", columns: []column{{name: "k"}}, values: blobsOrTexts},
+		Shape{Name: "late-text", key: "a INT NOT NULL, b TEXT NOT NULL", rest: ", PRIMARY KEY (a, b)",
+			columns: []column{{name: "a"}, {name: "b"}}, values: func(x uint64) []any { return append([]any{int64(x % 3)}, texts(x)...) }},
+		Shape{Name: "late-down", key: "a INT NOT NULL, b INT NOT NULL, c TEXT NOT NULL", rest: ", PRIMARY KEY (a, b DESC, c)",
+			columns: []column{{name: "a"}, {name: "b", down: true}, {name: "c"}}, values: func(x uint64) []any { return append([]any{int64(x % 2), int64(x % 5)}, texts(x)...) }},
+		// Names that hold one another, and SQL of their own; a second key that is newer.
+		Shape{Name: "odd-names", key: `"k k" INT NOT NULL, """" TEXT NOT NULL`, rest: `, PRIMARY KEY ("k k", """")`,
+			columns: []column{{name: `"k k"`}, {name: `""""`}}, values: func(x uint64) []any { return append([]any{int64(x % 3)}, texts(x)...) }},
+	)
+}
+
+func numbersAndWords(x uint64) []any {
+	switch x % 3 {
+	case 0:
+		return integers(x)
+	case 1:
+		return []any{float64(x>>12) + 0.5}
+	}
+	return []any{"x" + fmt.Sprintf("%x", x)}
+}
+
+// largeReals are integers beyond those that a float can tell apart, both zeros, and the
+// infinities. Of the two zeros SQLite makes one.
+func largeReals(x uint64) []any {
+	switch x {
+	case math.MaxUint64:
+		return []any{math.Inf(1)}
+	case 1 << 63:
+		return []any{math.Inf(-1)}
+	case 0:
+		return []any{math.Copysign(0, -1)}
+	}
+	return []any{float64(x>>11) * 4096}
+}
+
+func blobsOrTexts(x uint64) []any {
+	if x%2 == 0 {
+		return blobs(x)
+	}
+	return texts(x)
+}
+
 func uuids(x uint64) []any {
 	y := scramble(x)
 	return []any{fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", x>>32, x>>16&0xffff, x&0xfff, y>>48, y&0xffffffffffff)}
