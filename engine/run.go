@@ -309,7 +309,7 @@ func (r *runner) takeTx(ctx context.Context, c lite.Querier, total int64) error 
 		return err
 	}
 	if cp.Phase != checkpoint.Done {
-		cp.Phase = checkpoint.Running
+		cp.Phase, cp.Error, cp.Reason = checkpoint.Running, "", ""
 	}
 	now := time.Now()
 	cp.RunID, cp.Owner = uuid.NewString(), r.e.owner(now)

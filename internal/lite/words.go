@@ -7,18 +7,34 @@ import (
 
 // Names lists the words of a piece of SQL that may be names of columns, as FoldName
 // folds them: bare ones and those in any of the quotes that SQLite takes for a name.
-// Strings and comments have none. A double-quoted string counts as a name, since SQLite
-// decides which it is by whether there is one.
+// Strings, comments, functions and reserved words are none. A double-quoted string counts
+// as a name, since SQLite decides which it is by whether there is one.
 func Names(fragment string) map[string]bool {
 	names := map[string]bool{}
 	for i := 0; i < len(fragment); {
-		end, name := token(fragment[i:])
-		if name != "" {
-			names[FoldName(name)] = true
+		length, name := token(fragment[i:])
+		bare := name != "" && inName(fragment[i])
+		i += length
+		name = FoldName(name)
+		switch {
+		case name == "", bare && reserved[name], strings.HasPrefix(strings.TrimLeft(fragment[i:], " \t\r\n"), "("):
+		default:
+			names[name] = true
 		}
-		i += end
 	}
 	return names
+}
+
+// reserved are the words of expressions that are no name unless they are quoted.
+var reserved = set("and as between by case cast collate current_date current_time current_timestamp distinct else end escape exists false from glob " +
+	"group having in is isnull like limit not notnull null or order raise select then true union using values when where")
+
+func set(words string) map[string]bool {
+	all := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		all[w] = true
+	}
+	return all
 }
 
 // token is the length of the first token of s, and the name if it is one.
@@ -38,13 +54,22 @@ func token(s string) (length int, name string) {
 		return span(s, "\n"), ""
 	case strings.HasPrefix(s, "/*"):
 		return 2 + span(s[2:], "*/"), ""
+	case strings.IndexByte(":@$?", c) >= 0: // a parameter
+		return 1 + wordLength(s[1:]), ""
+	case '0' <= c && c <= '9':
+		return wordLength(s), ""
 	case !inName(c):
 		return 1, ""
 	}
-	for length < len(s) && inName(s[length]) {
-		length++
-	}
+	length = wordLength(s)
 	return length, s[:length]
+}
+
+func wordLength(s string) (n int) {
+	for n < len(s) && inName(s[n]) {
+		n++
+	}
+	return n
 }
 
 // quoted is the length of a token in quotes, which it may have doubled inside.
@@ -78,15 +103,11 @@ func inName(c byte) bool {
 // it names CURRENT_TIMESTAMP or one of its kind, has the string 'now', or calls a
 // function of dates without arguments, which then takes the current time.
 func ReadsClock(fragment string) bool {
-	for name := range Names(fragment) {
-		switch name {
-		case "current_timestamp", "current_date", "current_time":
-			return true
-		}
-	}
 	folded := FoldName(fragment)
-	return strings.Contains(folded, "'now'") || emptyCall.MatchString(folded)
+	return strings.Contains(folded, "'now'") || currentTime.MatchString(folded) || emptyCall.MatchString(folded)
 }
+
+var currentTime = regexp.MustCompile(`\bcurrent_(?:timestamp|date|time)\b`)
 
 // emptyCall finds a function of dates whose argument list is empty, or has nothing but
 // modifiers of its result.
