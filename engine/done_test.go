@@ -252,7 +252,8 @@ func TestDoneThenTheTableIsGone(t *testing.T) {
 
 // TestUnrelatedChanges: what a host does to its table beside the job does not stop it,
 // neither while it runs nor between two runs. Planted and caught: a column taken for
-// named whose name is part of a word; the newest of two keys; an index name kept.
+// named whose name is part of a word; a key that goes by the name of its index; that
+// name kept while the job runs.
 func TestUnrelatedChanges(t *testing.T) {
 	const create = "CREATE TABLE t (raw_hex TEXT, path_json TEXT, n INT NOT NULL DEFAULT 0, id TEXT NOT NULL)"
 	job := jobs.Update{Name: "j", Table: "t", Set: []jobs.Assign{{Column: "path_json", Expr: "lower(raw_hex) || ' raw'"}, {Column: "n", Expr: "n + 1"}}}

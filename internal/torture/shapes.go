@@ -71,6 +71,10 @@ func (s Shape) walksRowid() bool { return s.Name == "rowid" }
 // HasRowid reports whether the table has rowids.
 func (s Shape) HasRowid() bool { return s.options != "WITHOUT ROWID" }
 
+// First and Last are columns of the key.
+func (s Shape) First() string { return s.columns[0].name }
+func (s Shape) Last() string  { return s.columns[len(s.columns)-1].name }
+
 func integers(x uint64) []any { return []any{int64(x)} }
 
 // texts has keys with quotes, beyond ASCII, and with one NUL byte inside.
