@@ -43,8 +43,8 @@ var (
 	}}}
 	RunIDNotChecked = Bug{"run id not checked", []Edit{{
 		File: "checkpoint/checkpoint.go",
-		Old:  "WHERE name = ? AND run_id = ?\n",
-		New:  "WHERE name = ? AND run_id <> ? || name\n",
+		Old:  "WHERE name = ? AND run_id = ? AND batches BETWEEN ? AND ?\n",
+		New:  "WHERE name = ? AND run_id <> ? || name AND batches <> ? || ? || name\n",
 	}}}
 	ApplyErrorIgnored = Bug{"apply's error ignored, checkpoint saved before the guard", []Edit{{
 		File: "engine/batch.go",
