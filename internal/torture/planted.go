@@ -46,6 +46,11 @@ var (
 		Old:  "WHERE name = ? AND run_id = ? AND batches BETWEEN ? AND ?\n",
 		New:  "WHERE name = ? AND run_id <> ? || name AND batches <> ? || ? || name\n",
 	}}}
+	LockNotTaken = Bug{"lock not taken", []Edit{{
+		File: "internal/filelock/filelock.go",
+		Old:  "err = f.lock(l.at, min(int64(os.Getpid()), maxPID))\n",
+		New:  "err = nil\n",
+	}}}
 	ApplyErrorIgnored = Bug{"apply's error ignored, checkpoint saved before the guard", []Edit{{
 		File: "engine/batch.go",
 		Old:  "changed, err := r.apply(ctx, c, stretch)\n\t\tif err != nil {\n\t\t\treturn err\n\t\t}\n",

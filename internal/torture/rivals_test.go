@@ -1,7 +1,6 @@
 package torture_test
 
 import (
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,8 +109,9 @@ func stoppedOwner(t *testing.T, program string, done bool) (*trial, error) {
 	owner.says("standing")
 	owner.signal(syscall.SIGSTOP)
 	owner.walk() // it would, if it were not stopped
-	tr.moveToAnotherFile()
-	next := begin(t, tr.command(0))
+	rival := *tr
+	rival.program = build(t, torture.LockNotTaken)
+	next := begin(t, rival.command(0))
 	next.says("standing")
 	if done {
 		next.walk()
