@@ -51,6 +51,10 @@ var (
 	// is written then is lost or harms the file of that name, so nothing is. Open the
 	// database anew and start again.
 	ErrMoved = filelock.ErrMoved
+	// ErrOtherName is returned when another process has the database file open under
+	// another name, such as a hard link. Nothing is written then either: SQLite keeps a
+	// log beside each name, and two of them destroy the database.
+	ErrOtherName = filelock.ErrOtherName
 	// ErrLedger is returned for a table _async_migrations that cannot be used; the
 	// message names the column and why. Nothing has been changed.
 	ErrLedger = errors.New("the table _async_migrations cannot be used")
@@ -155,6 +159,11 @@ func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(cont
 	var owned *OwnedError
 	if err != nil && !errors.As(err, &owned) {
 		return err
+	}
+	if owned != nil && owned.Owner != thisProcess { // a standby must not write either
+		if err := s.CheckFile(ctx); err != nil {
+			return err
+		}
 	}
 	status, registerErr := s.register(ctx, name)
 	switch {

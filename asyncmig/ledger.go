@@ -120,7 +120,7 @@ func (s *Store) finish(ctx context.Context, t *title, cause error) error {
 		if err == nil {
 			return nil
 		}
-		if attempt == len(retryAfter) {
+		if attempt == len(retryAfter) || isRule(err) {
 			s.log.Error("CRITICAL: the end of a migration could not be recorded; the ledger still says pending_async "+
 				"and the next start runs it again. To record it by hand: UPDATE _async_migrations SET status = '"+status+
 				"' WHERE name = '"+strings.ReplaceAll(name, "'", "''")+"'",

@@ -283,16 +283,24 @@ func (l ledger) culprit(ctx context.Context, q querier, name, status, message st
 // refusal says of an error of the table's own rules which column it is about, unless
 // SQLite has said so. Other errors, such as those of a disk, stay what they are.
 func (l ledger) refusal(column string, err error) error {
-	var e *sqlite.Error
-	if errors.Is(err, ErrLedger) || !errors.As(err, &e) {
+	switch {
+	case errors.Is(err, ErrLedger) || !isRule(err):
 		return err
+	case strings.Contains(err.Error(), "_async_migrations."):
+		return fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	return fmt.Errorf("%w: column %s: %w", ErrLedger, column, err)
+}
+
+// isRule tells an error of the table's own rules from one that may pass.
+func isRule(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return errors.Is(err, ErrLedger)
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR:
-		if strings.Contains(e.Error(), "_async_migrations.") {
-			return fmt.Errorf("%w: %w", ErrLedger, err)
-		}
-		return fmt.Errorf("%w: column %s: %w", ErrLedger, column, err)
+		return true
 	}
-	return err
+	return false
 }

@@ -46,7 +46,8 @@ func (s *Store) acquire(ctx context.Context, name string) (*title, error) {
 		return t, err
 	}
 
-	// The lock is on the file of that name; it must be the one that is open.
+	// The lock is on the file of that name; it must be the one that is open, and nobody
+	// may have it open under another.
 	err = patiently(ctx, func() error { return s.opened(ctx, path, t.lock.ID()) })
 	if err != nil {
 		return nil, errors.Join(err, t.release())
@@ -198,6 +199,21 @@ func (s *Store) opened(ctx context.Context, path string, id filelock.ID) error {
 		if yes, known := filelock.OpenHere(id); known && !yes {
 			return fmt.Errorf("%w: %s is another file than the one that is open", ErrMoved, path)
 		}
-		return nil
+		return filelock.CheckName(path)
 	})
+}
+
+// CheckFile tells whether the file that is open is still the one of its name (ErrMoved
+// if not), and whether another process has it open under another name (ErrOtherName), as
+// far as the system lets us see. What is read then is old, and what is written lost.
+func (s *Store) CheckFile(ctx context.Context) error {
+	path, err := s.locate(ctx)
+	if err != nil || path == "" {
+		return err
+	}
+	id, err := filelock.Identify(path)
+	if err != nil {
+		return err
+	}
+	return patiently(ctx, func() error { return s.opened(ctx, path, id) })
 }

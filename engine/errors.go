@@ -35,6 +35,9 @@ var (
 	// file of that name, so nothing was written since. Open the database anew and start
 	// the job again: it goes on from what that file says.
 	ErrMoved = asyncmig.ErrMoved
+	// ErrOtherName: another process has the database file open under another name, such
+	// as a hard link, and with it another log. Nothing was written.
+	ErrOtherName = asyncmig.ErrOtherName
 	// ErrClosed is returned by Start and all else that would begin something after
 	// Close. Nothing is written.
 	ErrClosed = asyncmig.ErrClosed

@@ -14,8 +14,8 @@ type identity struct {
 	files    map[string]filelock.ID // by name
 }
 
-// identify notes which file the engine has open. It is called when the engine has
-// opened it.
+// identify notes which file the engine has open, and refuses one that another process
+// has open under another name. It is called when the engine has opened it.
 func identify(path string) (id filelock.ID, err error) {
 	if path == "" {
 		return id, nil
@@ -26,7 +26,7 @@ func identify(path string) (id filelock.ID, err error) {
 	if yes, known := filelock.OpenHere(id); known && !yes {
 		return id, fmt.Errorf("%w: %s is another file than the one that is open", ErrMoved, path)
 	}
-	return id, nil
+	return id, filelock.CheckName(path)
 }
 
 // identity is that of the run which begins. The log has no name of its own where

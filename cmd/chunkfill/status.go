@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
 )
@@ -30,6 +31,9 @@ whoever opens the file next uses them or clears them away.`,
 				return err
 			}
 			defer db.Close()
+			if err := asyncmig.NewStore(db, asyncmig.Config{}).CheckFile(cmd.Context()); err != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "chunkfill: what follows may be old: %v\n", err)
+			}
 			statuses, err := readStatuses(cmd.Context(), func(ctx context.Context) ([]engine.Status, error) {
 				return engine.ReadStatuses(ctx, db)
 			}, path, names)

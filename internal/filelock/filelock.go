@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 )
 
 // Errors of a lock that is not to be had.
@@ -35,6 +36,11 @@ var (
 	// ErrMoved is returned when the name no longer leads to the file that it led to.
 	ErrMoved = errors.New("the database file was moved, deleted or replaced")
 )
+
+// ErrOtherName is returned when another process has the file open under another name.
+var ErrOtherName = errors.New("another process has the database file open under another name " +
+	"(a hard link, a mount of the file alone, or the name it had before it was renamed); SQLite keeps a log beside each, " +
+	"and two of them destroy the database: use the name that process has, or end it first")
 
 // HeldError says that another owner has the lock.
 type HeldError struct {
@@ -142,6 +148,35 @@ func Holder(path, name string) (pid int, held bool, err error) {
 	}
 	length, held, err := f.holder(at(name))
 	return int(length), held, err
+}
+
+// CheckName tells, where the system lets us see it, whether another process has the
+// file open under another name. It takes up to a quarter of a second where that seems
+// to be so, since a process that is just opening the file looks the same. A connection
+// of this process must be in use meanwhile.
+func CheckName(path string) error {
+	f, err := use(path)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		files.Lock()
+		defer files.Unlock()
+		f.release()
+	}()
+
+	for pause := time.Millisecond; ; pause *= 2 {
+		files.Lock()
+		other := underAnotherName(f, path)
+		files.Unlock()
+		if !other {
+			return nil
+		}
+		if pause > 128*time.Millisecond {
+			return fmt.Errorf("%w: %s", ErrOtherName, path)
+		}
+		time.Sleep(pause)
+	}
 }
 
 // Ask tells whoever runs a job on this file that somebody wants to write, until done
