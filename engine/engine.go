@@ -227,15 +227,15 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	id, err := identify(ctx, db, file.Path)
+	if err != nil {
+		return nil, err
+	}
 	reader, err := lite.OpenReader(ctx, db, file.Path)
 	if err != nil {
 		return nil, err
 	}
 	keeper, err := lite.OpenKeeper(ctx, db, file.Path)
-	if err != nil {
-		return nil, err
-	}
-	id, err := identify(file.Path)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"database/sql"
 	"fmt"
 
 	"github.com/chunkfill/chunkfill/internal/filelock"
@@ -14,12 +16,22 @@ type identity struct {
 	files    map[string]filelock.ID // by name
 }
 
-// identify notes which file the engine has open, and refuses one that another process
-// has open under another name. It is called when the engine has opened it.
-func identify(path string) (id filelock.ID, err error) {
+// identify notes which file the host has open, and refuses one that is not that of its
+// name, or that another process has open under another name. It comes before the
+// engine opens anything by name.
+func identify(ctx context.Context, db *sql.DB, path string) (id filelock.ID, err error) {
 	if path == "" {
 		return id, nil
 	}
+	conn, err := db.Conn(ctx) // without one in hand the pool may have closed all
+	if err != nil {
+		return id, fmt.Errorf("open the database: %w", err)
+	}
+	defer conn.Close()
+	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(new(int)); err != nil {
+		return id, fmt.Errorf("open the database: %w", err)
+	}
+
 	if id, err = filelock.Identify(path); err != nil {
 		return id, err
 	}
