@@ -3,7 +3,6 @@ module github.com/chunkfill/chunkfill
 go 1.26.0
 
 require (
-	github.com/gofrs/flock v0.13.2
 	github.com/google/uuid v1.6.0
 	golang.org/x/sys v0.50.0
 	golang.org/x/time v0.16.0

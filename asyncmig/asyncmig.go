@@ -21,7 +21,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
-	"time"
+
+	"github.com/chunkfill/chunkfill/internal/filelock"
 )
 
 // The statuses of the ledger.
@@ -45,13 +46,31 @@ var (
 	// ErrInside is returned by RunAsyncMigration inside a migration of the same name: it
 	// would wait for itself, and the outer run would say done for it. Use Run there.
 	ErrInside = errors.New("this migration is being started inside itself")
+	// ErrClosed is returned by what would begin something after Close. Nothing is
+	// written.
+	ErrClosed = errors.New("closed already, nothing begins any more")
+	// ErrMoved is returned when the name of the database file no longer leads to the
+	// file that is open: it was moved, deleted, or replaced, such as by a backup. What
+	// is written then is lost or harms the file of that name, so nothing is. Open the
+	// database anew and start again.
+	ErrMoved = filelock.ErrMoved
+	// ErrOtherName is returned when another process has the database file open under
+	// another name, such as a hard link. Nothing is written then either: SQLite keeps a
+	// log beside each name, and two of them destroy the database.
+	ErrOtherName = filelock.ErrOtherName
+	// ErrLedger is returned for a table _async_migrations that cannot be used; the
+	// message names the column and why. Nothing has been changed.
+	ErrLedger = errors.New("the table _async_migrations cannot be used")
+	// ErrNotRecorded is returned when a migration came to its end and the ledger could
+	// not be told so; it still says pending_async.
+	ErrNotRecorded = errors.New("the end of the migration could not be recorded")
 )
 
 // OwnedError is returned when another run, in this process or another, has the
 // migration.
 type OwnedError struct {
 	Name  string
-	Owner string // such as "pid 7 on host since 2026-01-02T03:04:05Z"
+	Owner string // such as "pid 7 on this machine", where a container counts its own
 }
 
 func (e *OwnedError) Error() string { return fmt.Sprintf("%v: %s, by %s", ErrOwned, e.Name, e.Owner) }
@@ -73,10 +92,15 @@ type Store struct {
 	db  *sql.DB
 	log *slog.Logger
 
+	life context.Context // ends with Close
+	stop context.CancelFunc
+
 	mu       sync.Mutex
-	identity any // of the database, see identify; nil until asked for
+	located  bool // whether path is known
 	path     string
 	running  map[chan struct{}]bool // runs under way; a channel is closed at the end of its run
+	standbys []*standby
+	watching chan struct{} // closed at the end of the goroutine that serves them; nil where there is none
 }
 
 // NewStore returns a store for db. It touches nothing.
@@ -84,11 +108,36 @@ func NewStore(db *sql.DB, cfg Config) *Store {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Store{db: db, log: cfg.Logger, running: map[chan struct{}]bool{}}
+	life, stop := context.WithCancel(context.Background())
+	return &Store{db: db, log: cfg.Logger, life: life, stop: stop, running: map[chan struct{}]bool{}}
 }
 
-// How often a standby tries to become the owner.
-const standbyEvery = 250 * time.Millisecond
+// Close ends the standbys; what would begin something returns ErrClosed from then
+// on. Runs that are under way go on, see WaitForAsyncMigrations. A store without
+// standbys holds nothing and need not be closed.
+func (s *Store) Close() {
+	if s == nil || s.db == nil {
+		return
+	}
+	s.stop()
+	s.mu.Lock()
+	watching := s.watching
+	s.mu.Unlock()
+	if watching != nil {
+		<-watching
+	}
+}
+
+// usable tells why nothing can begin.
+func (s *Store) usable() error {
+	if s == nil || s.db == nil {
+		return ErrNilStoreDB
+	}
+	if s.life.Err() != nil {
+		return ErrClosed
+	}
+	return nil
+}
 
 // RunAsyncMigration registers a migration as pending_async and runs fn in the
 // background. It returns without waiting for fn. A migration that is done is not
@@ -103,8 +152,8 @@ const standbyEvery = 250 * time.Millisecond
 // the message kept. The status is written before the migration may be run again,
 // also after ctx has ended.
 func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(context.Context, *sql.DB) error) error {
-	if s == nil || s.db == nil {
-		return ErrNilStoreDB
+	if err := s.usable(); err != nil {
+		return err
 	}
 	if inside, err := s.holds(ctx, name); err != nil {
 		return err
@@ -119,16 +168,19 @@ func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(cont
 	if err != nil && !errors.As(err, &owned) {
 		return err
 	}
+	if owned != nil && owned.Owner != thisProcess { // a standby must not write either
+		if err := s.CheckFile(ctx); err != nil {
+			return err
+		}
+	}
 	status, registerErr := s.register(ctx, name)
 	switch {
 	case registerErr != nil || status == StatusDone:
 		return errors.Join(registerErr, t.release())
 	case t == nil:
-		s.standBy(ctx, name, fn, owned)
-	default:
-		s.begin(ctx, t, fn)
+		return s.standBy(ctx, name, fn, owned)
 	}
-	return nil
+	return s.begin(ctx, t, fn)
 }
 
 // Run is RunAsyncMigration for a caller that waits: fn runs in the calling
@@ -138,8 +190,8 @@ func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(cont
 // Inside a migration of the same name on the same database (its ctx tells) it
 // only calls fn: the outer run has the lock and writes the status.
 func (s *Store) Run(ctx context.Context, name string, fn func(context.Context, *sql.DB) error) error {
-	if s == nil || s.db == nil {
-		return ErrNilStoreDB
+	if err := s.usable(); err != nil {
+		return err
 	}
 	if inside, err := s.holds(ctx, name); err != nil {
 		return err
@@ -162,7 +214,10 @@ func (s *Store) Run(ctx context.Context, name string, fn func(context.Context, *
 	if status == StatusDone {
 		return errors.Join(ErrDone, t.release())
 	}
-	done := s.enter(t)
+	done, err := s.enter(t)
+	if err != nil {
+		return errors.Join(err, t.release())
+	}
 	defer done()
 	return s.runOwned(ctx, t, fn)
 }
@@ -170,8 +225,8 @@ func (s *Store) Run(ctx context.Context, name string, fn func(context.Context, *
 // Exclusive calls fn while nobody else can run the migration, and leaves the
 // ledger alone. It returns an *OwnedError, without waiting, if somebody does.
 func (s *Store) Exclusive(ctx context.Context, name string, fn func(context.Context) error) error {
-	if s == nil || s.db == nil {
-		return ErrNilStoreDB
+	if err := s.usable(); err != nil {
+		return err
 	}
 	t, err := s.acquire(ctx, name)
 	if err != nil {
@@ -194,6 +249,44 @@ func (s *Store) Fail(ctx context.Context, name, message string) error {
 		}
 		return patiently(ctx, func() error { return s.write(ctx, name, StatusFailed, message) })
 	})
+}
+
+// EnsureTable makes the table _async_migrations if there is none, and runs nothing:
+// for a host that reads or writes it on its own. One that is there is left alone; if
+// it cannot be used the error is ErrLedger.
+func (s *Store) EnsureTable(ctx context.Context) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	return patiently(ctx, func() error { return s.ensure(ctx) })
+}
+
+// Owner tells whether anybody runs a migration now, in this process or another, and
+// who. It asks the kernel, so it is also right about a process that is in another
+// container or dead. It writes nothing, and one need not be allowed to write the
+// database.
+func (s *Store) Owner(ctx context.Context, name string) (owner string, owned bool, err error) {
+	if s == nil || s.db == nil {
+		return "", false, ErrNilStoreDB
+	}
+	k, path, err := s.key(ctx, name)
+	if err != nil {
+		return "", false, err
+	}
+	held.Lock()
+	here := held.titles[k] != nil
+	held.Unlock()
+	if here {
+		return thisProcess, true, nil
+	}
+	if path == "" {
+		return "", false, nil
+	}
+	pid, owned, err := filelock.Holder(path, name)
+	if err != nil || !owned {
+		return "", false, err
+	}
+	return ownerText(pid), true, nil
 }
 
 // AsyncMigrationStatus returns the status of a migration, sql.ErrNoRows if the
@@ -223,26 +316,34 @@ func (s *Store) WaitForAsyncMigrations() {
 }
 
 // begin runs the migration in the background, as something to wait for.
-func (s *Store) begin(ctx context.Context, t *title, fn Func) {
-	done := s.enter(t)
+func (s *Store) begin(ctx context.Context, t *title, fn Func) error {
+	done, err := s.enter(t)
+	if err != nil {
+		return errors.Join(err, t.release())
+	}
 	go func() {
 		defer done()
 		_ = s.runOwned(ctx, t, fn) // the ledger has the error
 	}()
+	return nil
 }
 
-func (s *Store) enter(t *title) (done func()) {
-	t.setRuns(true)
+// enter makes a run one that is waited for, unless the store is closed.
+func (s *Store) enter(t *title) (done func(), err error) {
 	end := make(chan struct{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.life.Err() != nil {
+		return nil, ErrClosed
+	}
+	t.setRuns(true)
 	s.running[end] = true
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.running, end)
 		close(end)
-	}
+	}, nil
 }
 
 // runOwned runs fn, writes the terminal status and gives the title back, in that
@@ -254,7 +355,9 @@ func (s *Store) runOwned(ctx context.Context, t *title, fn Func) (err error) {
 			err = errors.New("the migration ended its goroutine")
 		}
 		t.setRuns(false)
-		s.finish(ctx, t.key.name, err)
+		if finishErr := s.finish(ctx, t, err); finishErr != nil {
+			err = errors.Join(err, finishErr)
+		}
 		s.release(t)
 	}()
 	err = s.call(t.within(ctx), t.key.name, fn)
@@ -279,51 +382,4 @@ func (s *Store) call(ctx context.Context, name string, fn Func) (err error) {
 		}
 	}()
 	return fn(ctx, s.db)
-}
-
-// standBy tries to become the owner in the background. A run of this process that
-// has yet to write its end needs none: it ends with this process, and what it
-// writes comes after this registration. Close to its end, or beside Exclusive,
-// the registration may be the last word, and somebody has to heed it.
-func (s *Store) standBy(ctx context.Context, name string, fn Func, owned *OwnedError) {
-	if s.runsHere(ctx, name) {
-		return
-	}
-	s.log.Info("chunkfill: standing by for a migration that another run has", "migration", name, "owner", owned.Owner)
-	go func() {
-		ticker := time.NewTicker(standbyEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-			if s.takeOver(ctx, name, fn) {
-				return
-			}
-		}
-	}()
-}
-
-// takeOver runs the migration if its owner is gone, and tells whether the standby
-// is over.
-func (s *Store) takeOver(ctx context.Context, name string, fn Func) (over bool) {
-	if s.db.PingContext(ctx) != nil {
-		return true
-	}
-	t, err := s.acquire(ctx, name)
-	if err != nil { // a run of this process covers this standby too
-		return s.runsHere(ctx, name)
-	}
-	// An owner that came to an end has written so before it let go; one that died
-	// has not. A ledger that cannot be read just now says neither.
-	status, err := s.status(ctx, name)
-	if err != nil || status != StatusPendingAsync {
-		_ = t.release()
-		return err == nil || errors.Is(err, sql.ErrNoRows)
-	}
-	s.log.Info("chunkfill: taking over a migration whose owner is gone", "migration", name)
-	s.begin(ctx, t, fn)
-	return true
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -248,11 +247,9 @@ func pass() {
 	synctest.Wait()
 }
 
-func wantStandbys(t testing.TB, want int) {
+func wantStandbys(t testing.TB, s *asyncmig.Store, want int) {
 	t.Helper()
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	if got := strings.Count(string(stacks), "asyncmig.(*Store).standBy.func"); got != want {
+	if got := s.Standbys(); got != want {
 		t.Errorf("%d standbys, want %d", got, want)
 	}
 }
@@ -272,7 +269,7 @@ func TestStandbyTakesOver(t *testing.T) {
 				must(t, s.RunAsyncMigration(t.Context(), "m", g.run))
 				s.WaitForAsyncMigrations()
 				pass()
-				wantStandbys(t, 1)
+				wantStandbys(t, s, 1)
 				end(f, owner)
 				since := time.Now()
 				<-g.began
@@ -283,7 +280,7 @@ func TestStandbyTakesOver(t *testing.T) {
 				go func() { g.end <- nil }()
 				s.WaitForAsyncMigrations()
 				wantStatus(t, s, "m", asyncmig.StatusDone)
-				wantStandbys(t, 0)
+				wantStandbys(t, s, 0)
 			})
 		})
 	}
@@ -304,11 +301,12 @@ func TestStandbyEnds(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				var c counter
-				must(t, newStore(db).RunAsyncMigration(ctx, "m", c.run))
+				s := newStore(db)
+				must(t, s.RunAsyncMigration(ctx, "m", c.run))
 				synctest.Wait()
-				wantStandbys(t, 1)
+				wantStandbys(t, s, 1)
 				end(f, owner, cancel, db)
-				wantStandbys(t, 0)
+				wantStandbys(t, s, 0)
 				owner.kill()
 				pass()
 				c.want(t, 0)
@@ -332,7 +330,7 @@ func TestStandbyOutlastsALockedDatabase(t *testing.T) {
 		locker := openLocker(t, value(t, db, "SELECT file FROM pragma_database_list"))
 		mustExec(t, locker, "BEGIN EXCLUSIVE")
 		pass()
-		wantStandbys(t, 1)
+		wantStandbys(t, s, 1)
 		mustExec(t, locker, "ROLLBACK")
 		must(t, locker.Close())
 		pass()

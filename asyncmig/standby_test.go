@@ -19,7 +19,7 @@ func TestStandbysOfOneProcess(t *testing.T) {
 		owner.kill()
 		<-g.began
 		pass()
-		wantStandbys(t, 0)
+		wantStandbys(t, s, 0)
 		g.end <- asyncmig.ErrKeepPending
 		pass()
 		s.WaitForAsyncMigrations()

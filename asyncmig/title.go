@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/chunkfill/chunkfill/internal/filelock"
 )
@@ -15,13 +13,14 @@ import (
 // key identifies a migration: its name, on one database. Two databases in one
 // process may use the same name.
 type key struct {
-	database any // the file's path, or the *sql.DB of one in memory
+	database any // the filelock.ID of its file, or the *sql.DB of one in memory
 	name     string
 }
 
 // title is the right to run a migration. There is one a key.
 type title struct {
 	key  key
+	path string
 	lock *filelock.Lock // nil in memory
 	runs bool           // a run that has yet to write its end; under held
 }
@@ -29,8 +28,8 @@ type title struct {
 // thisProcess is the owner of what runs here already.
 const thisProcess = "this process"
 
-// held are the titles of this process: flock alone would do for processes, but
-// in-memory databases have no file.
+// held are the titles of this process: the kernel's locks alone would do for
+// processes, but in-memory databases have no file.
 var held = struct {
 	sync.Mutex
 	titles map[key]*title
@@ -42,41 +41,52 @@ func (s *Store) acquire(ctx context.Context, name string) (*title, error) {
 	if err != nil {
 		return nil, err
 	}
+	t, err := take(k, path)
+	if err != nil || path == "" {
+		return t, err
+	}
+
+	// The lock is on the file of that name; it must be the one that is open, and nobody
+	// may have it open under another.
+	err = patiently(ctx, func() error { return s.opened(ctx, path, t.lock.ID()) })
+	if err != nil {
+		return nil, errors.Join(err, t.release())
+	}
+	return t, nil
+}
+
+func take(k key, path string) (*title, error) {
 	held.Lock()
 	defer held.Unlock()
 	if held.titles[k] != nil {
-		return nil, &OwnedError{Name: name, Owner: thisProcess}
+		return nil, &OwnedError{Name: k.name, Owner: thisProcess}
 	}
-	t := &title{key: k}
+	t := &title{key: k, path: path}
 	if path != "" {
-		if t.lock, err = lockFile(path, name); err != nil {
+		var err error
+		if t.lock, err = lockFile(path, k.name); err != nil {
 			return nil, err
 		}
+		t.key.database = t.lock.ID()
 	}
-	held.titles[k] = t
+	held.titles[t.key] = t
 	return t, nil
 }
 
 func lockFile(database, name string) (*filelock.Lock, error) {
-	path := filelock.Path(database, name)
-	host, _ := os.Hostname()
-	lock, err := filelock.TryLock(path, fmt.Sprintf("pid %d on %s since %s", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339)))
-	if errors.Is(err, filelock.ErrHeld) {
-		return nil, &OwnedError{Name: name, Owner: lockOwner(path)}
+	lock, err := filelock.TryLock(database, name)
+	var by *filelock.HeldError
+	if errors.As(err, &by) {
+		return nil, &OwnedError{Name: name, Owner: ownerText(by.PID)}
 	}
 	return lock, err
 }
 
-// lockOwner reads who has the lock. An owner that has it only just may not have
-// written so yet; a moment later it has.
-func lockOwner(path string) string {
-	for range 20 {
-		if owner, err := filelock.Owner(path); err == nil && owner != "" {
-			return owner
-		}
-		time.Sleep(time.Millisecond)
+func ownerText(pid int) string {
+	if pid == 0 {
+		return "another process"
 	}
-	return "another process"
+	return fmt.Sprintf("pid %d on this machine", pid)
 }
 
 // release gives the title back; nil has none.
@@ -91,6 +101,14 @@ func (t *title) release() error {
 		return nil
 	}
 	return t.lock.Unlock()
+}
+
+// unmoved tells whether the name still leads to the file that the title is for.
+func (t *title) unmoved() error {
+	if t.lock == nil {
+		return nil
+	}
+	return filelock.Check(t.path, t.lock.ID())
 }
 
 func (t *title) setRuns(runs bool) {
@@ -132,37 +150,70 @@ func (s *Store) key(ctx context.Context, name string) (k key, path string, err e
 	if name == "" {
 		return key{}, "", errors.New("asyncmig: a migration needs a name")
 	}
-	s.mu.Lock()
-	identity, path := s.identity, s.path
-	s.mu.Unlock()
-	if identity == nil {
-		if identity, path, err = s.identify(ctx); err != nil {
-			return key{}, "", err
-		}
-		s.mu.Lock()
-		s.identity, s.path = identity, path
-		s.mu.Unlock()
-	}
-	return key{identity, name}, path, nil
-}
-
-// identify asks SQLite which file it has open, which resolves relative, "file:"
-// and symlinked names.
-func (s *Store) identify(ctx context.Context) (identity any, path string, err error) {
-	err = patiently(ctx, func() error {
-		return s.db.QueryRowContext(ctx, `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&path)
-	})
-	if err != nil {
-		return nil, "", fmt.Errorf("find the database file: %w", err)
+	if path, err = s.locate(ctx); err != nil {
+		return key{}, "", err
 	}
 	if path == "" {
-		return s.db, "", nil
+		return key{s.db, name}, "", nil
 	}
-	if path, err = filepath.Abs(path); err != nil {
-		return nil, "", fmt.Errorf("find the database file: %w", err)
+	id, err := filelock.Identify(path)
+	return key{id, name}, path, err
+}
+
+// locate asks SQLite which file it has open, which resolves relative, "file:"
+// and symlinked names. The name stays what it is as long as the pool does; what it
+// leads to may change.
+func (s *Store) locate(ctx context.Context) (path string, err error) {
+	s.mu.Lock()
+	located, path := s.located, s.path
+	s.mu.Unlock()
+	if located {
+		return path, nil
 	}
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		path = resolved
+	err = patiently(ctx, func() error {
+		return s.on(ctx, func(ctx context.Context, q querier) error { return q.QueryRowContext(ctx, fileName).Scan(&path) })
+	})
+	if err == nil && path != "" {
+		path, err = filepath.Abs(path)
 	}
-	return path, path, nil
+	if err != nil {
+		return "", fmt.Errorf("find the database file: %w", err)
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.located, s.path = true, path
+	return path, nil
+}
+
+const fileName = `SELECT file FROM pragma_database_list WHERE name = 'main'`
+
+// opened tells whether a connection of the pool has this very file open, as far as
+// the system lets us see. (A pool may have closed the connection it had, so it is
+// asked while one is in hand.)
+func (s *Store) opened(ctx context.Context, path string, id filelock.ID) error {
+	return s.on(ctx, func(ctx context.Context, q querier) error {
+		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(new(int)); err != nil {
+			return err
+		}
+		if yes, known := filelock.OpenHere(id); known && !yes {
+			return fmt.Errorf("%w: %s is another file than the one that is open", ErrMoved, path)
+		}
+		return filelock.CheckName(path)
+	})
+}
+
+// CheckFile tells whether the file that is open is still the one of its name (ErrMoved
+// if not), and whether another process has it open under another name (ErrOtherName), as
+// far as the system lets us see. What is read then is old, and what is written lost.
+func (s *Store) CheckFile(ctx context.Context) error {
+	path, err := s.locate(ctx)
+	if err != nil || path == "" {
+		return err
+	}
+	id, err := filelock.Identify(path)
+	if err != nil {
+		return err
+	}
+	return patiently(ctx, func() error { return s.opened(ctx, path, id) })
 }

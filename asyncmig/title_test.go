@@ -4,19 +4,17 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
 )
-
-// lockName is the lock of the migration "m" on app.db.
-const lockName = "app.db-chunkfill-62c66a7a5dd70c31.lock"
 
 func dirNames(t testing.TB, dir string) (names []string) {
 	t.Helper()
@@ -28,51 +26,84 @@ func dirNames(t testing.TB, dir string) (names []string) {
 	return names
 }
 
-// Planted and caught: a release that deletes the file.
-func TestLockFile(t *testing.T) {
+// Whatever runs, nothing is made beside the database.
+func TestNothingBesideTheDatabase(t *testing.T) {
 	dir := t.TempDir()
-	s := newStore(openAt(t, filepath.Join(dir, "app.db")))
-	g := newGate()
+	db := openAt(t, filepath.Join(dir, "app.db"))
+	s, g := newStore(db), newGate()
+	mustExec(t, db, "CREATE TABLE t (x)")
+	before := dirNames(t, dir) // with SQLite's own
 	must(t, s.RunAsyncMigration(t.Context(), "m", g.run))
 	<-g.began
-	during, err := os.ReadFile(filepath.Join(dir, lockName))
-	must(t, err)
-	if !regexp.MustCompile(`^pid \d+ on \S+ since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n$`).Match(during) {
-		t.Errorf("the file says %q", during)
+	if during := dirNames(t, dir); !slices.Equal(during, before) {
+		t.Errorf("while it runs there are %q, before %q", during, before)
 	}
 	g.end <- nil
 	s.WaitForAsyncMigrations()
-	after, err := os.ReadFile(filepath.Join(dir, lockName))
-	must(t, err)
-	if string(after) != string(during) {
-		t.Errorf("afterwards the file says %q", after)
+	if after := dirNames(t, dir); !slices.Equal(after, before) {
+		t.Errorf("afterwards there are %q, before %q", after, before)
 	}
 }
 
-// A directory has the name of the lock: not even root can make the file.
-// Planted and caught: registration before the lock is taken.
-func TestLockThatCannotBeMade(t *testing.T) {
-	dir := t.TempDir()
-	db := openAt(t, filepath.Join(dir, "app.db"))
-	must(t, os.Mkdir(filepath.Join(dir, lockName), 0o755))
-	s := newStore(db)
-	var c counter
-	for call, err := range map[string]error{
-		"RunAsyncMigration": s.RunAsyncMigration(t.Context(), "m", c.run),
-		"Run":               s.Run(t.Context(), "m", c.run),
-		"Exclusive":         s.Exclusive(t.Context(), "m", func(ctx context.Context) error { return c.run(ctx, nil) }),
-		"Fail":              s.Fail(t.Context(), "m", "why"),
-	} {
-		if err == nil || errors.Is(err, asyncmig.ErrOwned) {
-			t.Errorf("%s: %v, want why the lock cannot be made", call, err)
-		}
-	}
-	c.want(t, 0)
-	wantValue(t, db, "0", "SELECT count(*) FROM sqlite_schema")
+// moves are what may become of the file of a name.
+var moves = map[string]func(path string) error{
+	"deleted": os.Remove,
+	"moved":   func(path string) error { return os.Rename(path, path+".old") },
+	"replaced": func(path string) error {
+		return errors.Join(os.Remove(path+"-wal"), os.Remove(path+"-shm"), emptyDatabase(path+".new"), os.Rename(path+".new", path))
+	},
+}
 
-	must(t, os.Remove(filepath.Join(dir, lockName)))
-	must(t, s.Run(t.Context(), "m", c.run))
-	c.want(t, 1)
+func emptyDatabase(path string) error {
+	db, err := openHost(path, 0)
+	if err != nil {
+		return err
+	}
+	_, err = db.Exec("CREATE TABLE other (x)")
+	return errors.Join(err, db.Close())
+}
+
+// Nothing begins on a file that has lost its name: it is not the one that the next
+// boot will open. Planted and caught: a lock on whatever has the name now.
+func TestMovedBeforeTheRun(t *testing.T) {
+	for how, move := range moves {
+		t.Run(how, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "app.db")
+			db := openAt(t, path)
+			mustExec(t, db, "CREATE TABLE mine (x)")
+			s := newStore(db)
+			must(t, move(path))
+			var c counter
+			for call, err := range map[string]error{
+				"RunAsyncMigration": s.RunAsyncMigration(t.Context(), "m", c.run),
+				"Run":               s.Run(t.Context(), "m", c.run),
+				"Exclusive":         s.Exclusive(t.Context(), "m", func(ctx context.Context) error { return c.run(ctx, nil) }),
+				"Fail":              s.Fail(t.Context(), "m", "why"),
+			} {
+				if !errors.Is(err, asyncmig.ErrMoved) {
+					t.Errorf("%s: %v, want ErrMoved", call, err)
+				}
+			}
+			c.want(t, 0)
+			wantValue(t, db, "1", "SELECT count(*) FROM sqlite_schema")
+		})
+	}
+}
+
+// A migration is not called done in a file that nobody will open again.
+// Planted and caught: a terminal status written without a look at the name.
+func TestMovedUnderTheRun(t *testing.T) {
+	for how, move := range moves {
+		t.Run(how, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "app.db")
+			s := newStore(openAt(t, path))
+			err := s.Run(t.Context(), "m", func(context.Context, *sql.DB) error { return move(path) })
+			if !errors.Is(err, asyncmig.ErrMoved) {
+				t.Errorf("%v, want ErrMoved", err)
+			}
+			wantStatus(t, s, "m", asyncmig.StatusPendingAsync)
+		})
+	}
 }
 
 // All names of one file are one database.
@@ -95,11 +126,6 @@ func TestNamesOfOneFile(t *testing.T) {
 		return nil
 	})
 	must(t, err)
-	locks, err := filepath.Glob(filepath.Join(dir, "*", "*.lock"))
-	must(t, err)
-	if want := filepath.Join(dir, "data", lockName); !slices.Contains(locks, want) || len(dirNames(t, dir)) != 3 {
-		t.Errorf("locks %q, files %q; want %s alone", locks, dirNames(t, dir), want)
-	}
 }
 
 // The same from another process, whose guard is the file alone.
@@ -113,6 +139,38 @@ func TestSymlinkInAnotherProcess(t *testing.T) {
 	wantErr(t, newStore(db).Run(t.Context(), "m", c.run), asyncmig.ErrOwned)
 	c.want(t, 0)
 	f.finish(owner, "succeed")
+}
+
+// Under another name the log of the file is another one: whoever comes by that, owner
+// or standby, must not write a byte. Planted and caught: no look at who has the file
+// open, and none before a standby registers.
+func TestOtherNameInAnotherProcess(t *testing.T) {
+	for how, rename := range map[string]func(old, new string) error{"hard link": os.Link, "renamed": os.Rename} {
+		for _, owned := range []bool{false, true} {
+			t.Run(fmt.Sprint(how, ", owned: ", owned), func(t *testing.T) {
+				path, db := shared(t)
+				s := newStore(db)
+				other := path + ".other"
+				work := func(context.Context, *sql.DB) error {
+					must(t, rename(path, other))
+					f := newFamily(t, other, 1)
+					for _, c := range f.all {
+						must(t, c.tell("start"))
+					}
+					if said := f.line(); !strings.Contains(said, asyncmig.ErrOtherName.Error()) {
+						t.Errorf("the other process says %q", said)
+					}
+					return asyncmig.ErrKeepPending
+				}
+				if owned {
+					wantErr(t, s.Run(t.Context(), "m", work), asyncmig.ErrKeepPending)
+				} else {
+					_ = work(t.Context(), db)
+				}
+				wantValue(t, db, "ok", "PRAGMA integrity_check")
+			})
+		}
+	}
 }
 
 // Databases in memory have no file: the guard is the process's, for each *sql.DB.
@@ -247,6 +305,28 @@ func TestKeepPending(t *testing.T) {
 	s.WaitForAsyncMigrations()
 	c.want(t, 1)
 	wantStatus(t, s, "m", asyncmig.StatusDone)
+}
+
+// Who runs a migration is asked of the kernel.
+// Planted and caught: an Owner that knows this process alone.
+func TestOwner(t *testing.T) {
+	path, db := shared(t)
+	s := newStore(db)
+	want := func(want string) {
+		t.Helper()
+		owner, owned, err := s.Owner(t.Context(), "m")
+		if owner != want || owned != (want != "") || err != nil {
+			t.Errorf("owner %q, %v, %v; want %q", owner, owned, err, want)
+		}
+	}
+	want("")
+	f := newFamily(t, path, 1)
+	owner := f.start()
+	want(fmt.Sprintf("pid %d on this machine", owner.cmd.Process.Pid))
+	owner.kill()
+	want("")
+	must(t, s.Run(t.Context(), "m", func(context.Context, *sql.DB) error { want("this process"); return nil }))
+	want("")
 }
 
 func TestExclusive(t *testing.T) {

@@ -229,7 +229,8 @@ func Take(ctx context.Context, q Querier, c Checkpoint, now time.Time) error {
 // SaveTx writes where the job stands and returns what is asked of it. Called
 // inside the transaction of a batch it is atomic with the batch: a rollback undoes
 // both. It returns ErrLostOwner, having written nothing, if c.RunID no longer
-// owns the row.
+// owns the row, or if the row is not of the batch before: then somebody has restored
+// an older state of the database, and what c says of its rows is no longer so.
 func SaveTx(ctx context.Context, q Querier, c Checkpoint, now time.Time) (Request, error) {
 	var r Request
 	var hold int64
@@ -237,16 +238,16 @@ func SaveTx(ctx context.Context, q Querier, c Checkpoint, now time.Time) (Reques
 			phase = ?, reason = ?, error = ?, cursor = ?, pass = ?,
 			rows_scanned = ?, rows_changed = ?, rows_quarantined = ?, rows_left = ?, batches = ?, batch_rows = ?,
 			working_us = ?, throttled_us = ?, paused_us = ?, updated_at = ?
-		WHERE name = ? AND run_id = ?
+		WHERE name = ? AND run_id = ? AND batches BETWEEN ? AND ?
 		RETURNING control, control_by, control_reason, target_hold_us, max_rate`,
 		c.Phase, c.Reason, c.Error, c.Cursor, c.Pass,
 		c.Rows, c.Changed, c.Quarantined, c.Left, c.Batches, c.BatchRows,
 		c.Working.Microseconds(), c.Throttled.Microseconds(), c.PausedFor.Microseconds(), stamp(now),
-		c.Name, c.RunID).Scan(&r.Control, &r.By, &r.Reason, &hold, &r.MaxRate)
+		c.Name, c.RunID, c.Batches-1, c.Batches).Scan(&r.Control, &r.By, &r.Reason, &hold, &r.MaxRate)
 	r.TargetHold = micros(hold)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return r, fmt.Errorf("%w: %s", ErrLostOwner, c.Name)
+		return r, fmt.Errorf("%w, or its record was restored from a backup: %s", ErrLostOwner, c.Name)
 	case err != nil:
 		return r, fmt.Errorf("save the checkpoint of %s: %w", c.Name, err)
 	}

@@ -98,7 +98,7 @@ func taken(name, run string) checkpoint.Checkpoint {
 func worked(c checkpoint.Checkpoint) checkpoint.Checkpoint {
 	c.Phase, c.Reason, c.Error = checkpoint.Waiting, "the window is closed", "an error"
 	c.Cursor, c.Pass = "further", 1
-	c.Rows, c.Changed, c.Quarantined, c.Left, c.Batches, c.BatchRows = 21, 22, 23, 24, 25, 26
+	c.Rows, c.Changed, c.Quarantined, c.Left, c.Batches, c.BatchRows = 21, 22, 23, 24, 1, 26
 	c.Working, c.Throttled, c.PausedFor = 31*time.Microsecond, 32*time.Millisecond, 33*time.Second
 	return c
 }
@@ -171,6 +171,23 @@ func TestLostOwnerWritesNothing(t *testing.T) {
 
 	_, err = checkpoint.SaveTx(t.Context(), db, worked(taken("j", "run 2")), noon.Add(time.Minute))
 	must(t, err)
+}
+
+// A backup from the middle of this very run is restored under it: the rows after that
+// batch are undone, and the run must not go on as if they were done.
+// Planted and caught: SaveTx without a look at the batches.
+func TestRestoredRecordStopsTheRun(t *testing.T) {
+	for _, restored := range []int64{0, 1, 5} {
+		db := withTables(t)
+		c := taken("j", "run")
+		must(t, checkpoint.Take(t.Context(), db, c, noon))
+		exec(t, db, "UPDATE _async_migration_checkpoints SET batches = ?", restored)
+		before := load(t, db, "j")
+		c.Batches = 3 // the next after the second
+		_, err := checkpoint.SaveTx(t.Context(), db, c, noon.Add(time.Minute))
+		wantErr(t, err, checkpoint.ErrLostOwner)
+		wantEqual(t, load(t, db, "j"), before)
+	}
 }
 
 // A job that was forgotten under its run has lost its owner too.

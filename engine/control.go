@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"time"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/filelock"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/jobs"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -93,7 +93,7 @@ func (e *Engine) note(ctx context.Context, q checkpoint.Querier, name, what, det
 }
 
 // write writes a request next to a job that may be running in another process:
-// it knocks first, so that the job leaves a gap.
+// where that has the lock it asks it for a gap.
 func (e *Engine) write(ctx context.Context, fn func(context.Context, lite.Querier) error) error {
 	return e.try(ctx, fn, nil)
 }
@@ -101,32 +101,29 @@ func (e *Engine) write(ctx context.Context, fn func(context.Context, lite.Querie
 // try is such a write of what may fail because of one row.
 func (e *Engine) try(ctx context.Context, fn func(context.Context, lite.Querier) error,
 	otherwise func(context.Context, lite.Querier, error) error) error {
+	if err := e.usable(); err != nil {
+		return err
+	}
 	writer := lite.Writer{DB: e.db}
 	pacer := throttle.NewPacer(throttle.PacerConfig{})
+	done := func() {}
+	defer func() { done() }()
 	for attempt := 1; ; attempt++ {
 		_, err := writer.Try(ctx, fn, otherwise)
 		if lite.Classify(err) != lite.Busy {
 			return err
 		}
-		if err := e.knock(); err != nil {
-			return err
+		if attempt == 1 && e.file.Path != "" {
+			answered, err := filelock.Ask(e.file.Path)
+			if err != nil {
+				return err
+			}
+			done = answered
 		}
 		if err := sleep(ctx, pacer.Busy(time.Now(), attempt).Fixed); err != nil {
 			return fmt.Errorf("wait for the write lock: %w", err)
 		}
 	}
-}
-
-func (e *Engine) knock() error {
-	if e.file.Path == "" {
-		return nil
-	}
-	path := e.file.Path + knockSuffix
-	if err := os.WriteFile(path, nil, 0o644); err != nil {
-		return fmt.Errorf("knock: %w", err)
-	}
-	now := time.Now()
-	return os.Chtimes(path, now, now)
 }
 
 // Retry gives the job another chance: it applies it to each row set aside, takes

@@ -24,11 +24,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/filelock"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/jobs"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -196,8 +198,9 @@ type Engine struct {
 	log    *slog.Logger
 	store  *asyncmig.Store
 	file   lite.File
-	reader *sql.DB // read-only, for what should not hold the writer; nil if there can be none
-	keeper *sql.DB // for WAL checkpoints, so that no live write waits for one; nil likewise
+	id     filelock.ID // of the file
+	reader *sql.DB     // read-only, for what should not hold the writer; nil if there can be none
+	keeper *sql.DB     // for WAL checkpoints, so that no live write waits for one; nil likewise
 	lifts  lite.Lifts
 
 	stop context.CancelFunc // of the context that Close ends
@@ -225,6 +228,10 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	id, err := identify(ctx, db, file.Path)
+	if err != nil {
+		return nil, err
+	}
 	reader, err := lite.OpenReader(ctx, db, file.Path)
 	if err != nil {
 		return nil, err
@@ -235,7 +242,7 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 	}
 	life, stop := context.WithCancel(ctx)
 	return &Engine{
-		db: db, cfg: cfg, log: cfg.Logger, file: file, reader: reader, keeper: keeper,
+		db: db, cfg: cfg, log: cfg.Logger, file: file, id: id, reader: reader, keeper: keeper,
 		store: asyncmig.NewStore(db, asyncmig.Config{Logger: cfg.Logger}),
 		life:  life, stop: stop, running: map[string]*runner{}, started: map[string]plan{},
 	}, nil
@@ -245,6 +252,7 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 // what the engine opened. Interrupted jobs go on with the next Start.
 func (e *Engine) Close() error {
 	e.stop()
+	e.store.Close() // no standby takes over any more
 	e.Wait()
 	var err error
 	for _, second := range []*sql.DB{e.reader, e.keeper} {
@@ -268,6 +276,9 @@ func (e *Engine) Wait() { e.store.WaitForAsyncMigrations() }
 // An invalid job, a job that has changed since it began (ErrJobChanged) and one
 // that was cancelled (ErrCancelled) are refused at once.
 func (e *Engine) Start(ctx context.Context, job jobs.Job) error {
+	if err := e.usable(); err != nil {
+		return err
+	}
 	p, err := e.prepareUnlessDone(ctx, job)
 	if err != nil {
 		return err
@@ -324,6 +335,9 @@ func (e *Engine) sameElsewhere(ctx context.Context, p plan) error {
 // also with an error: ErrInterrupted when ctx ended, *asyncmig.OwnedError when
 // another run has the job (it says who), or why the job failed.
 func (e *Engine) Run(ctx context.Context, job jobs.Job) (Result, error) {
+	if err := e.usable(); err != nil {
+		return Result{}, err
+	}
 	p, err := e.prepareUnlessDone(ctx, job)
 	if err != nil {
 		return Result{}, err
@@ -340,7 +354,7 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (Result, error) {
 	})
 	switch {
 	case errors.Is(err, asyncmig.ErrOwned):
-		return Result{}, err
+		return Result{}, e.naming(ctx, err)
 	case errors.Is(err, asyncmig.ErrDone):
 		err = nil
 	case workErr != nil:
@@ -351,6 +365,26 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (Result, error) {
 		readErr = nil
 	}
 	return result, errors.Join(err, readErr)
+}
+
+// naming says more of an owner than the lock does, if the checkpoint is that owner's.
+func (e *Engine) naming(ctx context.Context, err error) error {
+	var owned *asyncmig.OwnedError
+	if !errors.As(err, &owned) {
+		return err
+	}
+	cp, loadErr := checkpoint.Load(context.WithoutCancel(ctx), e.readQuerier(), owned.Name)
+	if pid, _, _ := strings.Cut(owned.Owner, " on "); loadErr == nil && pid == fmt.Sprintf("pid %d", cp.Owner.PID) {
+		return &asyncmig.OwnedError{Name: owned.Name, Owner: cp.Owner.String()}
+	}
+	return err
+}
+
+// Owner tells whether anybody runs a job now, in this process, another one or another
+// container, and who. It asks the kernel and not the record, which a dead process may
+// have left.
+func Owner(ctx context.Context, db *sql.DB, name string) (owner string, owned bool, err error) {
+	return asyncmig.NewStore(db, asyncmig.Config{}).Owner(ctx, name)
 }
 
 // Func returns the job as a function to hand to RunAsyncMigration, which is how
@@ -369,7 +403,7 @@ func (e *Engine) Func(job jobs.Job) func(context.Context, *sql.DB) error {
 
 // ledger translates how a job ended into what the ledger should say.
 func ledger(err error) error {
-	if errors.Is(err, ErrInterrupted) || errors.Is(err, ErrLostOwner) {
+	if errors.Is(err, ErrInterrupted) || errors.Is(err, ErrLostOwner) || errors.Is(err, ErrMoved) {
 		return fmt.Errorf("%w: %w", asyncmig.ErrKeepPending, err)
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
@@ -31,6 +32,17 @@ var (
 	// this one was stopped so long that its lock was lost. It has written nothing
 	// since.
 	ErrLostOwner = checkpoint.ErrLostOwner
+	// ErrMoved: the database file was moved, deleted or replaced while the engine had it
+	// open, such as by restoring a backup. What is written then is lost, or harms the
+	// file of that name, so nothing was written since. Open the database anew and start
+	// the job again: it goes on from what that file says.
+	ErrMoved = asyncmig.ErrMoved
+	// ErrOtherName: another process has the database file open under another name, such
+	// as a hard link, and with it another log. Nothing was written.
+	ErrOtherName = asyncmig.ErrOtherName
+	// ErrClosed is returned by Start and all else that would begin something after
+	// Close. Nothing is written.
+	ErrClosed = asyncmig.ErrClosed
 	// ErrUnknownJob: no job of this name has ever run on this database.
 	ErrUnknownJob = checkpoint.ErrUnknown
 )

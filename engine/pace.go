@@ -3,11 +3,11 @@ package engine
 import (
 	"context"
 	"fmt"
-	"os"
 	"runtime"
 	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/filelock"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/throttle"
 )
@@ -16,7 +16,8 @@ import (
 const poll = 250 * time.Millisecond
 
 // gate lets the next batch pass when nothing speaks against it: the context, what
-// somebody asked, the window, the guards, a knock.
+// somebody asked, the window, the guards, a command that asks for a gap, and a file
+// that is no longer the one of its name.
 func (r *runner) gate(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return interrupted(err)
@@ -27,7 +28,10 @@ func (r *runner) gate(ctx context.Context) error {
 	if err := r.waitOut(ctx, r.obstacle); err != nil {
 		return err
 	}
-	return r.answerKnock(ctx)
+	if err := r.giveGap(ctx); err != nil {
+		return err
+	}
+	return r.unmoved()
 }
 
 // obey does what was asked of the job.
@@ -151,29 +155,27 @@ func (r *runner) obstacle(held bool) throttle.Reason {
 	return ""
 }
 
-// answerKnock gives way to a chunkfill command of another process that wants to
-// write. Other processes poll for the lock, and next to a job that leaves no gap
-// they may poll for long.
-func (r *runner) answerKnock(ctx context.Context) error {
-	if r.e.file.Path == "" {
+// giveGap gives way to a chunkfill command of another process that wants to write
+// and says so. Other processes poll for the lock, and next to a job that leaves no gap
+// they may poll for long. One that is stuck costs the job a fifth of its time.
+func (r *runner) giveGap(ctx context.Context) error {
+	if time.Since(r.answered) < gapEvery || !filelock.Asked(r.identity.database) {
 		return nil
 	}
-	info, err := os.Stat(r.e.file.Path + knockSuffix)
-	if err != nil || !info.ModTime().After(r.knocked) {
-		return nil
+	defer func() { r.answered = time.Now() }()
+	for began := time.Now(); time.Since(began) < longestGap && filelock.Asked(r.identity.database); {
+		if err := r.throttled(ctx, longestGap/10); err != nil {
+			return err
+		}
 	}
-	r.knocked = info.ModTime()
-	if time.Since(r.knocked) > time.Minute {
-		return nil // left by a command that died
-	}
-	return r.throttled(ctx, knockPause)
+	return nil
 }
 
 const (
-	knockSuffix = "-chunkfill.knock"
 	// Long enough for SQLite's busy handler, which looks again after 1, 2, 5, 10,
 	// 15, 20, 25, 25, 25, 50, 50 and then every 100 ms.
-	knockPause = 250 * time.Millisecond
+	longestGap = 250 * time.Millisecond
+	gapEvery   = time.Second
 )
 
 // pace is what happens between two holds.
@@ -281,7 +283,10 @@ func (r *runner) rest(ctx context.Context, d time.Duration) error {
 	began := time.Now()
 	err := sleep(ctx, d)
 	r.cp.PausedFor += time.Since(began)
-	return interrupted(err)
+	if err != nil {
+		return interrupted(err)
+	}
+	return r.unmoved()
 }
 
 // throttled sleeps between two batches.

@@ -43,21 +43,22 @@ type runner struct {
 	calls  *rowfunc.Calls
 	ahead  *ahead // a transform's rows, computed before they are needed; or nil
 
-	sizer   *throttle.Sizer
-	pacer   *throttle.Pacer
-	limiter *throttle.Limiter
-	window  *throttle.Window // nil: always open
-	guard   throttle.Guard
-	upkeep  upkeep
-	bisect  bisection
-	stepper throttle.Stepper
-	target  time.Duration // TargetHold and QuietHold, as configured or tuned
-	quiet   time.Duration
-	breath  kernel.Timer
-	busy    int // attempts in a row that found the database busy
-	knocked time.Time
-	sampled time.Time
-	last    lite.Timing // of the latest batch
+	sizer    *throttle.Sizer
+	pacer    *throttle.Pacer
+	limiter  *throttle.Limiter
+	window   *throttle.Window // nil: always open
+	guard    throttle.Guard
+	upkeep   upkeep
+	bisect   bisection
+	stepper  throttle.Stepper
+	target   time.Duration // TargetHold and QuietHold, as configured or tuned
+	quiet    time.Duration
+	breath   kernel.Timer
+	busy     int       // attempts in a row that found the database busy
+	answered time.Time // when somebody who asked was last given way to
+	identity identity
+	sampled  time.Time
+	last     lite.Timing // of the latest batch
 
 	shown atomic.Pointer[Status]
 }
@@ -80,14 +81,23 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 		r.newest.close()
 	}()
 	defer r.breath.Close()
+	if err := r.unmoved(); err != nil {
+		return errors.Join(err, r.writer.Close(context.WithoutCancel(ctx)))
+	}
 	if err := r.take(ctx); err != nil {
 		return errors.Join(stopped(ctx, err), r.writer.Close(context.WithoutCancel(ctx)))
 	}
 	e.enter(r)
 	defer e.leave(r)
 	if r.cp.Phase != checkpoint.Done {
-		err = r.end(ctx, stopped(ctx, r.run(ctx)))
-		r.leaveLog(ctx)
+		err = stopped(ctx, r.run(ctx))
+		if err == nil {
+			err = r.unmoved()
+		}
+		err = r.end(ctx, err)
+		if !errors.Is(err, ErrMoved) { // else not one write more, not even from the log to the file
+			r.leaveLog(ctx)
+		}
 	}
 	return errors.Join(err, r.writer.Close(context.WithoutCancel(ctx)))
 }
@@ -115,7 +125,7 @@ func (e *Engine) newRunner(p plan) (*runner, error) {
 		sizer:  throttle.NewSizer(throttle.SizerConfig{}),
 		pacer:  throttle.NewPacer(throttle.PacerConfig{SoleProcess: e.cfg.SoleProcess}),
 		guard:  throttle.Guard{WALCap: e.cfg.WALCap, MinFree: max(0, e.cfg.MinFree)},
-		upkeep: newUpkeep(e.cfg, e.file.PageSize),
+		upkeep: newUpkeep(e.cfg, e.file.PageSize), identity: e.identity(),
 	}
 	r.aim(e.cfg.TargetHold, e.cfg.QuietHold)
 	r.setPass(1, nil)
@@ -396,6 +406,10 @@ func (r *runner) end(ctx context.Context, err error) error {
 	case err == nil:
 	case errors.Is(err, ErrLostOwner):
 		r.log.Warn("chunkfill: another run has taken the job over", "error", err)
+		return err
+	case errors.Is(err, ErrMoved):
+		r.log.Error("chunkfill: stopped, since the file was moved or replaced; nothing was written since", "error", err)
+		r.awaitCopy()
 		return err
 	case errors.Is(err, ErrInterrupted):
 		phase, name = checkpoint.Interrupted, "interrupted"

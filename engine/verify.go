@@ -36,7 +36,12 @@ func (r *runner) verify(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	left, err := r.e.left(ctx, r.plan, r.upper, aside, func() error { return r.tendLog(ctx, r.upkeep.limit) })
+	left, err := r.e.left(ctx, r.plan, r.upper, aside, func() error {
+		if err := r.unmoved(); err != nil {
+			return err
+		}
+		return r.tendLog(ctx, r.upkeep.limit)
+	})
 	if ctx.Err() != nil {
 		return 0, interrupted(ctx.Err())
 	}

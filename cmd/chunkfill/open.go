@@ -11,7 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	_ "modernc.org/sqlite"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/chunkfill/chunkfill/engine"
 )
@@ -41,9 +42,29 @@ func openDB(ctx context.Context, path, mode string, pragmas ...string) (*sql.DB,
 	db.SetMaxOpenConns(1)
 	if _, err := db.ExecContext(ctx, "SELECT 1 FROM sqlite_schema LIMIT 1"); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, permission(abs, fmt.Errorf("open %s: %w", path, err))
 	}
 	return db, nil
+}
+
+// permission says of an error of opening what this user is not allowed to, which
+// SQLite says in numbers.
+func permission(path string, err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	what := ""
+	switch code := e.Code(); {
+	case code == sqlite3.SQLITE_READONLY_DIRECTORY:
+		what = "write to the folder " + filepath.Dir(path)
+	case code&0xff == sqlite3.SQLITE_CANTOPEN, code&0xff == sqlite3.SQLITE_READONLY:
+		what = fmt.Sprintf("write to the folder %s, or to the -wal and -shm file there", filepath.Dir(path))
+	default:
+		return err
+	}
+	return usagef("permission denied: this user may not %s, where SQLite keeps the log of the database; "+
+		"run it as the user of the service (%w)", what, err)
 }
 
 // newEngine is engine.New for a command: the message names flags where the engine
@@ -73,7 +94,7 @@ func checkFile(path string) error {
 		return usagef("there is no file %s; chunkfill works on databases that exist", path)
 	}
 	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
+		return usagef("open the database: %w", err)
 	}
 	defer f.Close()
 	head := make([]byte, len(magic))

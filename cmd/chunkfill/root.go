@@ -75,7 +75,8 @@ func exitCode(err error) int {
 	case errors.Is(err, engine.ErrTableChanged): // while the job ran; it wraps what is wrong with the table now
 		return exitFailed
 	case errors.As(err, &usage), is(err, jobs.ErrSpec, engine.ErrConfig, engine.ErrFragment, engine.ErrNoTable, engine.ErrNoColumn,
-		engine.ErrNoKey, engine.ErrNullKey, engine.ErrOwnWork, engine.ErrKeyMoves, engine.ErrCollation, engine.ErrNotWAL, engine.ErrReadOnly, engine.ErrJobChanged, engine.ErrUnknownJob):
+		engine.ErrNoKey, engine.ErrNullKey, engine.ErrOwnWork, engine.ErrKeyMoves, engine.ErrCollation, engine.ErrNotWAL, engine.ErrReadOnly,
+		engine.ErrOtherName, engine.ErrJobChanged, engine.ErrUnknownJob, asyncmig.ErrLedger):
 		return exitUsage
 	case errors.Is(err, asyncmig.ErrOwned):
 		return exitOwned

@@ -192,7 +192,7 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 // an earlier run.
 func conclude(result engine.Result, err error, already, asJSON bool, stdout io.Writer) error {
 	var owned *asyncmig.OwnedError
-	if errors.As(err, &owned) || result.Name == "" {
+	if errors.As(err, &owned) || errors.Is(err, engine.ErrMoved) || result.Name == "" {
 		return err
 	}
 	if asJSON {

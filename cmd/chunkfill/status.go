@@ -2,16 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
 )
@@ -33,6 +31,9 @@ whoever opens the file next uses them or clears them away.`,
 				return err
 			}
 			defer db.Close()
+			if err := asyncmig.NewStore(db, asyncmig.Config{}).CheckFile(cmd.Context()); err != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "chunkfill: what follows may be old: %v\n", err)
+			}
 			statuses, err := readStatuses(cmd.Context(), func(ctx context.Context) ([]engine.Status, error) {
 				return engine.ReadStatuses(ctx, db)
 			}, path, names)
@@ -42,7 +43,10 @@ whoever opens the file next uses them or clears them away.`,
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), statuses)
 			}
-			return writeStatuses(cmd.OutOrStdout(), statuses)
+			return writeStatuses(cmd.OutOrStdout(), statuses, func(name string) bool {
+				_, owned, err := engine.Owner(cmd.Context(), db, name)
+				return owned || err != nil // what cannot be told is not said
+			})
 		},
 	}
 	cmd.Flags().StringVar(&path, "db", "", "database file")
@@ -74,7 +78,7 @@ func readStatuses(ctx context.Context, list func(context.Context) ([]engine.Stat
 	return picked, nil
 }
 
-func writeStatuses(out io.Writer, statuses []engine.Status) error {
+func writeStatuses(out io.Writer, statuses []engine.Status, runs func(string) bool) error {
 	if len(statuses) == 0 {
 		fmt.Fprintln(out, "no job has run on this database")
 		return nil
@@ -83,12 +87,12 @@ func writeStatuses(out io.Writer, statuses []engine.Status) error {
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		writeStatus(out, s)
+		writeStatus(out, s, runs)
 	}
 	return nil
 }
 
-func writeStatus(out io.Writer, s engine.Status) {
+func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(label, format string, args ...any) { fmt.Fprintf(w, label+"\t"+format+"\n", args...) }
 	line("job", "%s", s.Name)
@@ -106,24 +110,19 @@ func writeStatus(out io.Writer, s engine.Status) {
 	line("rows", "%d scanned, %d changed, %d set aside%s", s.Rows, s.Changed, s.Quarantined, left(s.Checkpoint))
 	line("speed", "%.0f rows/s, batches of %d, writer held %v, gave way %v, paused %v",
 		s.Rate, s.BatchRows, round(s.Working), round(s.Throttled), round(s.PausedFor))
-	line("owner", "%s%s", s.Owner, gone(s))
+	line("owner", "%s%s", s.Owner, gone(s, runs))
 	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
 	w.Flush()
 	writeQuarantine(out, s)
 }
 
-// gone says of a job that seems to go on that its process has died, where that can
-// be known.
-func gone(s engine.Status) string {
+// gone says of a job that seems to go on that nobody runs it.
+func gone(s engine.Status, runs func(string) bool) string {
 	active := s.Phase == checkpoint.Running || s.Phase == checkpoint.Verifying || s.Phase == checkpoint.Paused || s.Phase == checkpoint.Waiting
-	if host, err := os.Hostname(); !active || err != nil || s.Owner.Host != host || s.Owner.PID == 0 {
+	if !active || runs(s.Name) {
 		return ""
 	}
-	process, err := os.FindProcess(s.Owner.PID)
-	if err != nil || !errors.Is(process.Signal(syscall.Signal(0)), os.ErrProcessDone) {
-		return ""
-	}
-	return "; there is no such process now, so nobody runs the job: start it again and it goes on"
+	return "; that process is gone, so nobody runs the job: start it again and it goes on"
 }
 
 func parens(text string) string {

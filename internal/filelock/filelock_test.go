@@ -1,6 +1,7 @@
 package filelock_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,49 +16,84 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// The name is part of the contract between versions: two that disagree on it are
-// two owners.
-func TestPath(t *testing.T) {
-	const want = "/data/app.db-chunkfill-ba7816bf8f01cfea.lock" // SHA-256 of "abc": FIPS 180-2, B.1
-	if got := filelock.Path("/data/app.db", "abc"); got != want {
-		t.Errorf("%s, want %s", got, want)
+// database is a file that is long enough.
+func database(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "app.db")
+	must(t, os.WriteFile(path, []byte("rows"), 0o644))
+	return path
+}
+
+func wantHolder(t testing.TB, path string, want int) {
+	t.Helper()
+	pid, held, err := filelock.Holder(path, "m")
+	if err != nil || held != (want > 0) || pid != want {
+		t.Errorf("held %v by %d, %v; want %d", held, pid, err, want)
 	}
 }
 
-// Planted and caught: Unlock that deletes the file.
+// Planted and caught: an Unlock that leaves the lock.
 func TestLockAndUnlock(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "app.db-chunkfill.lock")
-	for _, owner := range []string{"pid 1000 on a-host-of-some-length", "pid 7"} {
-		lock, err := filelock.TryLock(path, owner)
+	path := database(t)
+	for range 2 {
+		wantHolder(t, path, 0)
+		lock, err := filelock.TryLock(path, "m")
 		must(t, err)
-		if _, err := filelock.TryLock(path, "a second"); err != filelock.ErrHeld {
+		wantHolder(t, path, os.Getpid())
+		if _, err := filelock.TryLock(path, "m"); !errors.Is(err, filelock.ErrHeld) {
 			t.Errorf("a second lock: %v, want ErrHeld", err)
 		}
+		other, err := filelock.TryLock(path, "another name")
+		must(t, err)
+		must(t, other.Unlock())
 		must(t, lock.Unlock())
-		if got, err := filelock.Owner(path); got != owner || err != nil {
-			t.Errorf("the owner was %q (%v), want %q", got, err, owner)
-		}
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); len(entries) != 1 || err != nil {
+		t.Errorf("%v, %v; want nothing beside the database", entries, err)
+	}
+	if text, err := os.ReadFile(path); string(text) != "rows" || err != nil {
+		t.Errorf("the database has become %q, %v", text, err)
 	}
 }
 
-// Losers must leave nothing behind that keeps the lock, or the file, open.
-func TestLosersLeaveNothingOpen(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "app.db-chunkfill.lock")
-	lock, err := filelock.TryLock(path, "first")
+// A name has a lock of its own on each file, and never that of a command that asks.
+func TestTwoFiles(t *testing.T) {
+	one, err := filelock.TryLock(database(t), "m")
 	must(t, err)
+	two, err := filelock.TryLock(database(t), "m")
+	must(t, err)
+	must(t, one.Unlock())
+	must(t, two.Unlock())
+}
+
+// Who cannot get a lock leaves nothing open, and who can no longer than SQLite does.
+// Planted and caught: a descriptor that is never closed.
+func TestNothingStaysOpen(t *testing.T) {
+	must(t, idle(t))
 	before := openFiles(t)
-	for range 20 {
-		if _, err := filelock.TryLock(path, "second"); err != filelock.ErrHeld {
-			t.Fatal(err)
-		}
+	for range 30 {
+		must(t, idle(t))
 	}
-	if after := openFiles(t); after != before {
-		t.Errorf("%d files are open after 20 refusals, %d before", after, before)
+	if after := openFiles(t); after > before {
+		t.Errorf("%d files are open, %d before", after, before)
 	}
-	must(t, lock.Unlock())
-	lock, err = filelock.TryLock(path, "second")
-	must(t, err)
-	must(t, lock.Unlock())
+}
+
+// idle locks a file, fails to lock it, and gives it up before SQLite does.
+func idle(t *testing.T) error {
+	path := filepath.Join(t.TempDir(), "app.db")
+	db := openSQLite(path)
+	if _, err := db.Exec("CREATE TABLE t (x)"); err != nil {
+		return err
+	}
+	lock, err := filelock.TryLock(path, "m")
+	if err != nil {
+		return err
+	}
+	if _, err := filelock.TryLock(path, "m"); !errors.Is(err, filelock.ErrHeld) {
+		return errors.New("two owners")
+	}
+	return errors.Join(lock.Unlock(), db.Close())
 }
 
 func openFiles(t testing.TB) int {
@@ -69,34 +105,81 @@ func openFiles(t testing.TB) int {
 	return len(entries)
 }
 
-// The lock counts where the disk has no room for who holds it.
-// Planted and caught: TryLock that fails with the write.
-func TestLockOnAFullDisk(t *testing.T) {
-	if _, err := os.Stat("/dev/full"); err != nil {
-		t.Skip("no full disk here")
+func TestFileThatCannotBeLocked(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{dir, filepath.Join(dir, "missing.db"), "/dev/null"} {
+		if _, err := filelock.TryLock(path, "m"); !errors.Is(err, filelock.ErrMoved) {
+			t.Errorf("%s: %v, want ErrMoved", path, err)
+		}
+		if _, _, err := filelock.Holder(path, "m"); !errors.Is(err, filelock.ErrMoved) {
+			t.Errorf("%s: %v, want ErrMoved", path, err)
+		}
 	}
-	path := filepath.Join(t.TempDir(), "app.db-chunkfill.lock")
-	must(t, os.Symlink("/dev/full", path))
-	lock, err := filelock.TryLock(path, "pid 7")
-	if err == filelock.ErrHeld {
-		t.Skip("there is one full disk, and another run of this test has it")
-	}
-	must(t, err)
-	if _, err := filelock.TryLock(path, "a second"); err != filelock.ErrHeld {
-		t.Errorf("a second lock: %v, want ErrHeld", err)
-	}
-	must(t, lock.Unlock())
 }
 
-// A directory stands where the file should be: not even root can make it.
-func TestLockThatCannotBeMade(t *testing.T) {
-	dir := t.TempDir()
-	for _, path := range []string{dir, filepath.Join(dir, "missing", "x.lock")} {
-		if _, err := filelock.TryLock(path, "nobody"); err == nil || err == filelock.ErrHeld {
-			t.Errorf("%s: %v, want why it cannot be made", path, err)
-		}
-		if _, err := filelock.Owner(path); err == nil {
-			t.Errorf("%s has an owner", path)
-		}
+// What may become of a name while a file is open.
+// Planted and caught: a Check that takes any file for the file.
+func TestCheck(t *testing.T) {
+	for how, change := range map[string]func(path string) error{
+		"renamed": func(path string) error { return os.Rename(path, path+".old") },
+		"deleted": os.Remove,
+		"replaced": func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", []byte("rows"), 0o644), os.Rename(path+".new", path))
+		},
+		"made anew": func(path string) error {
+			return errors.Join(os.Remove(path), os.WriteFile(path, []byte("rows"), 0o644))
+		},
+		"a folder": func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o755)) },
+		"a symlink to another": func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", nil, 0o644), os.Remove(path), os.Symlink(path+".new", path))
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			path := database(t)
+			open, err := os.Open(path) // it keeps its number for as long as it is open
+			must(t, err)
+			defer open.Close()
+			id, err := filelock.Identify(path)
+			must(t, err)
+			must(t, filelock.Check(path, id))
+			must(t, change(path))
+			if err := filelock.Check(path, id); !errors.Is(err, filelock.ErrMoved) {
+				t.Errorf("%v, want ErrMoved", err)
+			}
+		})
+	}
+}
+
+// Another name of the same file is the same file.
+func TestCheckOfAnotherName(t *testing.T) {
+	path := database(t)
+	id, err := filelock.Identify(path)
+	must(t, err)
+	must(t, os.Link(path, path+".link"))
+	must(t, filelock.Check(path+".link", id))
+	must(t, os.Rename(path, path+".moved"))
+	must(t, os.Symlink(path+".moved", path))
+	must(t, filelock.Check(path, id))
+}
+
+// Planted and caught: our own descriptor taken for one of the host's.
+func TestOpenHere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.db")
+	db := openSQLite(path)
+	_, err := db.Exec("CREATE TABLE t (x)")
+	must(t, err)
+	lock, err := filelock.TryLock(path, "m")
+	must(t, err)
+	defer lock.Unlock()
+	yes, known := filelock.OpenHere(lock.ID())
+	if !known {
+		t.Skip("it cannot be known here")
+	}
+	if !yes {
+		t.Error("the file is open, and that is not seen")
+	}
+	must(t, db.Close())
+	if yes, _ := filelock.OpenHere(lock.ID()); yes {
+		t.Error("the file is closed, and that is not seen")
 	}
 }

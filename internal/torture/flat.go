@@ -16,7 +16,7 @@ type Sample struct {
 	Goroutines, Descriptors int
 	RSS, WAL, DB            int64 // bytes; the log's file is as large as the log has ever been
 	LogPerJob               int64 // bytes that the engine has logged in this round
-	Files                   int   // beside the database: lock files and the like
+	Files                   int   // beside the database: the log and its index
 	Events                  int   // of the job that has the most
 	Ingest                  Ingest
 }

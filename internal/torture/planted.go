@@ -43,8 +43,13 @@ var (
 	}}}
 	RunIDNotChecked = Bug{"run id not checked", []Edit{{
 		File: "checkpoint/checkpoint.go",
-		Old:  "WHERE name = ? AND run_id = ?\n",
-		New:  "WHERE name = ? AND run_id <> ? || name\n",
+		Old:  "WHERE name = ? AND run_id = ? AND batches BETWEEN ? AND ?\n",
+		New:  "WHERE name = ? AND run_id <> ? || name AND batches <> ? || ? || name\n",
+	}}}
+	LockNotTaken = Bug{"lock not taken", []Edit{{
+		File: "internal/filelock/filelock.go",
+		Old:  "err = f.lock(l.at, min(int64(os.Getpid()), maxPID))\n",
+		New:  "err = nil\n",
 	}}}
 	ApplyErrorIgnored = Bug{"apply's error ignored, checkpoint saved before the guard", []Edit{{
 		File: "engine/batch.go",

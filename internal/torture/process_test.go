@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -95,15 +94,6 @@ func (tr *trial) value(query string) string {
 		tr.t.Fatalf("%s: %v", query, err)
 	}
 	return v
-}
-
-func (tr *trial) locks() []string {
-	tr.t.Helper()
-	locks, err := filepath.Glob(tr.path + "-chunkfill-*.lock")
-	if err != nil || len(locks) == 0 {
-		tr.t.Fatalf("no lock files: %v", err)
-	}
-	return locks
 }
 
 // wantRight fails the test if the judge finds anything wrong.

@@ -1,0 +1,100 @@
+package asyncmig
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// querier is a connection of the host's.
+type querier = *sql.Conn
+
+// on lends fn a connection. ctx ends the wait for it alone: database/sql throws a
+// connection away whose statement was cancelled, and with it the host's TEMP tables.
+func (s *Store) on(ctx context.Context, fn func(context.Context, querier) error) error {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return fn(context.WithoutCancel(ctx), conn)
+}
+
+// transact runs fn in a transaction that has the write lock from its beginning. It
+// does not wait for that inside SQLite, where it would keep the host's reads from
+// their only connection: busy is an error at once.
+func (s *Store) transact(ctx context.Context, fn func(context.Context, querier) error) error {
+	return s.on(ctx, func(ctx context.Context, q querier) (err error) {
+		var timeout int
+		if err := q.QueryRowContext(ctx, `PRAGMA busy_timeout`).Scan(&timeout); err != nil {
+			return err
+		}
+		clean := false
+		defer func() { // also when fn panics
+			if !clean {
+				_ = q.Raw(func(any) error { return driver.ErrBadConn })
+			}
+		}()
+		if err := exec(ctx, q, `PRAGMA busy_timeout = 0`); err != nil {
+			return err
+		}
+		err = inTransaction(ctx, q, fn)
+		restoreErr := exec(ctx, q, fmt.Sprintf(`PRAGMA busy_timeout = %d`, timeout))
+		clean = restoreErr == nil && !errors.Is(err, errDirty)
+		return err
+	})
+}
+
+// errDirty marks a connection on which a transaction may remain.
+var errDirty = errors.New("the transaction could not be rolled back")
+
+func inTransaction(ctx context.Context, q querier, fn func(context.Context, querier) error) error {
+	if err := exec(ctx, q, `BEGIN IMMEDIATE`); err != nil {
+		return err
+	}
+	err := fn(ctx, q)
+	if err == nil {
+		err = exec(ctx, q, `COMMIT`)
+	}
+	if err == nil {
+		return nil
+	}
+	// Where a trigger has ended the transaction already ROLLBACK fails; a BEGIN that
+	// works tells that from one that remains.
+	if exec(ctx, q, `ROLLBACK`) == nil || exec(ctx, q, `BEGIN`) == nil && exec(ctx, q, `ROLLBACK`) == nil {
+		return err
+	}
+	return errors.Join(err, errDirty)
+}
+
+func exec(ctx context.Context, q querier, statement string, args ...any) error {
+	_, err := q.ExecContext(ctx, statement, args...)
+	return err
+}
+
+// patiently tries again for some seconds while another process holds the write
+// lock.
+func patiently(ctx context.Context, try func() error) error {
+	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		err := try()
+		if !busy(err) || pause > 2*time.Second {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+func busy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}

@@ -1,0 +1,306 @@
+package asyncmig
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// ledger is the table _async_migrations as it is. It may be the application's own:
+// without some of our columns, with further ones, with other types, constraints and
+// triggers.
+type ledger struct {
+	exists  bool
+	ours    bool // made by createLedger, so that all is known of it
+	columns map[string]column
+}
+
+type column struct {
+	declared  string // type, upper case
+	notNull   bool
+	otherwise string // its default, an SQL expression; "" for none
+}
+
+// readLedger looks at the table, if there is one.
+func readLedger(ctx context.Context, q querier) (ledger, error) {
+	var kind, text string
+	err := q.QueryRowContext(ctx, `SELECT type, sql FROM main.sqlite_schema WHERE name = '_async_migrations' COLLATE NOCASE`).Scan(&kind, &text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ledger{}, nil
+	}
+	if err != nil {
+		return ledger{}, err
+	}
+	l := ledger{exists: true, columns: map[string]column{}}
+	if kind != "table" {
+		return l, fmt.Errorf("%w: it is a %s", ErrLedger, kind)
+	}
+	if l.ours, err = untouched(ctx, q, text); err != nil {
+		return l, err
+	}
+	if err := l.readColumns(ctx, q); err != nil {
+		return l, err
+	}
+	for _, name := range []string{"name", "status"} {
+		if _, ok := l.columns[name]; !ok {
+			return l, fmt.Errorf("%w: it has no column %s", ErrLedger, name)
+		}
+	}
+	return l, nil
+}
+
+// untouched tells whether the table is as createLedger makes it, without triggers.
+func untouched(ctx context.Context, q querier, text string) (bool, error) {
+	if text != createLedger {
+		return false, nil
+	}
+	var triggers int
+	err := q.QueryRowContext(ctx, `SELECT count(*) FROM main.sqlite_schema WHERE type IN ('trigger', 'index') AND sql IS NOT NULL
+		AND tbl_name = '_async_migrations' COLLATE NOCASE`).Scan(&triggers)
+	return triggers == 0, err
+}
+
+func (l ledger) readColumns(ctx context.Context, q querier) error {
+	rows, err := q.QueryContext(ctx, `SELECT lower(name), upper(type), "notnull", ifnull(dflt_value, '') FROM pragma_table_xinfo('_async_migrations', 'main')`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var c column
+		if err := rows.Scan(&name, &c.declared, &c.notNull, &c.otherwise); err != nil {
+			return err
+		}
+		l.columns[name] = c
+	}
+	return rows.Err()
+}
+
+// makeLedger is readLedger that makes the table where there is none.
+func makeLedger(ctx context.Context, q querier) (ledger, error) {
+	l, err := readLedger(ctx, q)
+	if err != nil || l.exists {
+		return l, err
+	}
+	if err := exec(ctx, q, strings.Replace(createLedger, "TABLE ", "TABLE main.", 1)); err != nil {
+		return l, err
+	}
+	return readLedger(ctx, q)
+}
+
+// now is the SQL for the time in a column: in the words of the table's own default
+// for started_at where the column is like that one, else as its type wants it.
+func (l ledger) now(name string) string {
+	c, start := l.columns[name], l.columns["started_at"]
+	own := strings.Contains(start.otherwise, "(") || strings.HasPrefix(strings.ToUpper(start.otherwise), "CURRENT_")
+	if own && c.declared == start.declared {
+		return "(" + start.otherwise + ")"
+	}
+	if strings.Contains(c.declared, "INT") || strings.Contains(c.declared, "REAL") {
+		return "unixepoch()"
+	}
+	return "datetime('now')"
+}
+
+// none is the SQL for "not yet" in a column: NULL where that may stand, else what the
+// table says itself.
+func (l ledger) none(name string) string {
+	c := l.columns[name]
+	switch {
+	case !c.notNull:
+		return "NULL"
+	case c.otherwise != "":
+		return "(" + c.otherwise + ")"
+	case strings.Contains(c.declared, "INT") || strings.Contains(c.declared, "REAL"):
+		return "0"
+	}
+	return "''"
+}
+
+// set lists assignments for those of the columns that there are.
+func (l ledger) set(status, started, ended, message string) string {
+	set := []string{"status = " + status}
+	for _, c := range [][2]string{{"started_at", started}, {"ended_at", ended}, {"error", message}} {
+		if _, ok := l.columns[c[0]]; ok && c[1] != "" {
+			set = append(set, c[0]+" = "+c[1])
+		}
+	}
+	return strings.Join(set, ", ")
+}
+
+// status is that of a migration; sql.ErrNoRows if the ledger does not know it.
+func (l ledger) status(ctx context.Context, q querier, name string) (status string, err error) {
+	var n int
+	err = q.QueryRowContext(ctx, `SELECT count(*), ifnull(max(CAST(status AS TEXT)), '') FROM main._async_migrations WHERE `+matches, name).Scan(&n, &status)
+	switch {
+	case err != nil:
+		return "", err
+	case n == 0:
+		return "", sql.ErrNoRows
+	case n > 1:
+		return "", fmt.Errorf("%w: column name has %s %d times, so none of them is its status; delete all but one and make the column a key", ErrLedger, name, n)
+	}
+	return status, nil
+}
+
+// register makes the row pending_async unless it is done, in the caller's transaction.
+func (l ledger) register(ctx context.Context, q querier, name string) (status string, err error) {
+	status, err = l.status(ctx, q, name)
+	switch {
+	case status == StatusDone:
+		return status, nil
+	case errors.Is(err, sql.ErrNoRows):
+		err = l.insert(ctx, q, name)
+	case err == nil:
+		err = exec(ctx, q, `UPDATE main._async_migrations SET `+l.pending()+` WHERE `+matches, name)
+	}
+	if err == nil {
+		status, err = l.status(ctx, q, name)
+	}
+	switch {
+	case busy(err):
+		return "", err
+	case errors.Is(err, sql.ErrNoRows):
+		return "", fmt.Errorf("%w: column name does not keep %q as it was written", ErrLedger, name)
+	case err != nil:
+		return "", l.refusal("status", l.sameName(ctx, q, name, err))
+	case status != StatusPendingAsync:
+		return "", fmt.Errorf("%w: column status does not keep %q but has %q", ErrLedger, StatusPendingAsync, status)
+	}
+	if l.ours {
+		return status, nil
+	}
+	return status, l.rehearse(ctx, q, name)
+}
+
+// sameName says of a row that could not be made which one is in its way, where names
+// compare without case or trailing spaces.
+func (l ledger) sameName(ctx context.Context, q querier, name string, err error) error {
+	var other string
+	if q.QueryRowContext(ctx, `SELECT name FROM main._async_migrations WHERE name = ?1`, name).Scan(&other) != nil || other == name {
+		return err
+	}
+	return fmt.Errorf("%w: column name takes %q and %q for the same; name the migration otherwise (%w)", ErrLedger, name, other, err)
+}
+
+// pending is what a row is told when its migration begins.
+func (l ledger) pending() string {
+	started := "CASE status WHEN 'failed' THEN " + l.now("started_at") + " ELSE started_at END"
+	return l.set("'"+StatusPendingAsync+"'", started, l.none("ended_at"), l.none("error"))
+}
+
+// insert makes the row. What has a default of the table's own gets that.
+func (l ledger) insert(ctx context.Context, q querier, name string) error {
+	columns, values := "name, status", "?1, '"+StatusPendingAsync+"'"
+	for _, c := range [][2]string{{"started_at", l.now("started_at")}, {"ended_at", l.none("ended_at")}, {"error", l.none("error")}} {
+		if known, ok := l.columns[c[0]]; ok && known.otherwise == "" {
+			columns, values = columns+", "+c[0], values+", "+c[1]
+		}
+	}
+	return exec(ctx, q, `INSERT INTO main._async_migrations (`+columns+`) VALUES (`+values+`)`, name)
+}
+
+// end writes a terminal status, in the caller's transaction, and looks whether it is
+// there: a trigger may have put something else in its place.
+func (l ledger) end(ctx context.Context, q querier, name, status, message string) error {
+	if _, err := l.status(ctx, q, name); errors.Is(err, sql.ErrNoRows) { // somebody deleted it
+		err = l.insert(ctx, q, name)
+		if err != nil {
+			return err
+		}
+	}
+	statement, args := l.ending(status, message)
+	if err := exec(ctx, q, statement, append([]any{name}, args...)...); err != nil {
+		return err
+	}
+	got, err := l.status(ctx, q, name)
+	if err == nil && got != status {
+		err = fmt.Errorf("%w: column status does not keep %q but has %q", ErrLedger, status, got)
+	}
+	return err
+}
+
+// ending is the statement that writes a terminal status. The message is its last
+// parameter.
+func (l ledger) ending(status, message string) (statement string, args []any) {
+	said := l.none("error")
+	if _, ok := l.columns["error"]; ok && message != "" {
+		said, args = "?2", []any{message}
+	}
+	return `UPDATE main._async_migrations SET ` + l.set("'"+status+"'", "", l.now("ended_at"), said) + ` WHERE ` + matches, args
+}
+
+// rehearse writes both ends into the row and takes that back, so that a ledger that
+// would not take one of them is refused now and not after hours of work.
+func (l ledger) rehearse(ctx context.Context, q querier, name string) error {
+	for _, end := range []struct{ status, message string }{{StatusDone, ""}, {StatusFailed, "an error"}} {
+		err := l.tryOut(ctx, q, func() error { return l.end(ctx, q, name, end.status, end.message) })
+		if err != nil && !busy(err) {
+			return l.refusal(l.culprit(ctx, q, name, end.status, end.message), err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tryOut does something and takes it back, with what triggers did because of it.
+func (l ledger) tryOut(ctx context.Context, q querier, do func() error) error {
+	if err := exec(ctx, q, `SAVEPOINT chunkfill_rehearsal`); err != nil {
+		return err
+	}
+	err := do()
+	return errors.Join(err, exec(ctx, q, `ROLLBACK TO chunkfill_rehearsal`), exec(ctx, q, `RELEASE chunkfill_rehearsal`))
+}
+
+// culprit is the column that does not take what an end writes there.
+func (l ledger) culprit(ctx context.Context, q querier, name, status, message string) string {
+	values := map[string]string{"status": "'" + status + "'", "ended_at": l.now("ended_at"), "error": l.none("error")}
+	if message != "" {
+		values["error"] = "'" + message + "'"
+	}
+	for _, c := range []string{"status", "ended_at", "error"} {
+		if _, ok := l.columns[c]; !ok {
+			continue
+		}
+		err := l.tryOut(ctx, q, func() error {
+			return exec(ctx, q, `UPDATE main._async_migrations SET `+c+` = `+values[c]+` WHERE `+matches, name)
+		})
+		if err != nil {
+			return c
+		}
+	}
+	return "status"
+}
+
+// refusal says of an error of the table's own rules which column it is about, unless
+// SQLite has said so. Other errors, such as those of a disk, stay what they are.
+func (l ledger) refusal(column string, err error) error {
+	switch {
+	case errors.Is(err, ErrLedger) || !isRule(err):
+		return err
+	case strings.Contains(err.Error(), "_async_migrations."):
+		return fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	return fmt.Errorf("%w: column %s: %w", ErrLedger, column, err)
+}
+
+// isRule tells an error of the table's own rules from one that may pass.
+func isRule(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return errors.Is(err, ErrLedger)
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,202 @@
+package engine_test
+
+import (
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/engine"
+)
+
+// moves are what people do to the file of a database that is open.
+var moves = map[string]func(path string) error{
+	"deleted":            os.Remove,
+	"renamed":            func(path string) error { return os.Rename(path, path+".old") },
+	"its log deleted":    func(path string) error { return os.Remove(path + "-wal") },
+	"its index deleted":  func(path string) error { return os.Remove(path + "-shm") },
+	"its folder renamed": func(path string) error { return os.Rename(filepath.Dir(path), filepath.Dir(path)+".old") },
+	"a backup restored": func(path string) error {
+		db, err := sql.Open("sqlite", path+".new")
+		if err == nil {
+			_, err = db.Exec("CREATE TABLE other (x)")
+		}
+		return errors.Join(err, db.Close(), os.Remove(path+"-wal"), os.Remove(path+"-shm"), os.Rename(path+".new", path))
+	},
+}
+
+// movable is a database in a folder of its own, and how often it is written.
+func movable(t *testing.T) (db *sql.DB, path string, version func() string) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(dir, "app.db")
+	db = openAt(t, path, numbers(5000)...)
+	return db, path, func() string { return value(t, db, "SELECT total_changes()") }
+}
+
+// TestMovedUnderTheJob: what is written to a file that has lost its name, or its log,
+// is lost, and may harm the file that has the name now. The job stops before its next
+// batch, says so, and writes nothing more, not even that it has stopped.
+// Planted and caught: the files looked at when the job begins alone; the end recorded
+// all the same; the database looked at without its log.
+func TestMovedUnderTheJob(t *testing.T) {
+	for how, move := range moves {
+		t.Run(how, func(t *testing.T) {
+			db, path, version := movable(t)
+			written := ""
+			cfg := onBatch(func(n int) {
+				if n == 2 {
+					if err := move(path); err != nil {
+						t.Error(err)
+					}
+					written = version()
+				}
+			})
+			e := newEngine(t, db, cfg)
+			if _, err := e.Run(t.Context(), increment("inc")); !errors.Is(err, engine.ErrMoved) {
+				t.Errorf("%v, want ErrMoved", err)
+			}
+			if now := version(); now != written {
+				t.Errorf("%s changes, %s when the file was moved", now, written)
+			}
+			wantValue(t, db, "pending_async", "SELECT status FROM _async_migrations")
+			if err := e.Pause(t.Context(), "inc", "lunch"); how != "its log deleted" && how != "its index deleted" && !errors.Is(err, engine.ErrMoved) {
+				t.Errorf("a request: %v, want ErrMoved", err)
+			}
+		})
+	}
+}
+
+// Between the last batch and "done" is a moment, too.
+// Planted and caught: no look at the file at the end.
+func TestMovedAfterTheLastBatch(t *testing.T) {
+	for how, move := range moves {
+		t.Run(how, func(t *testing.T) {
+			db, path, _ := movable(t)
+			moved := false
+			cfg := onBatch(func(int) {
+				if value(t, db, "SELECT count(*) FROM rewrites") == "5000" && !moved {
+					moved = true
+					if err := move(path); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			_, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
+			if !moved || !errors.Is(err, engine.ErrMoved) {
+				t.Errorf("moved: %v, and then %v; want ErrMoved", moved, err)
+			}
+			wantValue(t, db, "pending_async", "SELECT status FROM _async_migrations")
+		})
+	}
+}
+
+// A job that is paused would wait for ever for a resume that goes to another file.
+// Planted and caught: no look while it rests.
+func TestMovedWhilePaused(t *testing.T) {
+	db, path, _ := movable(t)
+	var e *engine.Engine
+	e = newEngine(t, db, onBatch(func(n int) {
+		if n == 2 {
+			if err := e.Pause(t.Context(), "inc", "lunch"); err != nil {
+				t.Error(err)
+			}
+		}
+	}))
+	ended := make(chan error, 1)
+	go func() { _, err := e.Run(t.Context(), increment("inc")); ended <- err }()
+	waitPhase(t, e, checkpoint.Paused)
+	if err := moves["renamed"](path); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if !errors.Is(err, engine.ErrMoved) {
+			t.Errorf("%v, want ErrMoved", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it is paused for ever")
+	}
+}
+
+// An engine that was made for another file, and a handle that has one, do not begin.
+func TestMovedBeforeTheJob(t *testing.T) {
+	for how, move := range moves {
+		if how == "its log deleted" || how == "its index deleted" {
+			continue // they may have come and gone before anybody looked
+		}
+		t.Run(how, func(t *testing.T) {
+			db, path, version := movable(t)
+			e := newEngine(t, db, sole)
+			before := version()
+			if err := move(path); err != nil {
+				t.Fatal(err)
+			}
+			for call, err := range map[string]error{"Start": e.Start(t.Context(), increment("inc")), "Forget": e.Forget(t.Context(), "inc"),
+				"New": func() error { _, err := engine.New(db, sole); return err }()} {
+				if err == nil || call != "Forget" && call != "New" && !errors.Is(err, engine.ErrMoved) {
+					t.Errorf("%s: %v, want ErrMoved", call, err)
+				}
+			}
+			if now := version(); now != before {
+				t.Error("something was written")
+			}
+		})
+	}
+}
+
+// A backup of the middle of a run is restored through SQLite, which keeps the file: the
+// run notices that its record is an older one, and the next goes on from that.
+// Planted and caught: a save that looks at the run id alone.
+func TestOlderStateRestored(t *testing.T) {
+	db := open(t, numbers(5000)...)
+	mustExec(t, db, "DROP TRIGGER rewritten")
+	cfg := onBatch(func(n int) {
+		switch n {
+		case 2:
+			mustExec(t, db, "CREATE TABLE backup_c AS SELECT * FROM _async_migration_checkpoints")
+			mustExec(t, db, "CREATE TABLE backup_t AS SELECT * FROM t")
+		case 5:
+			mustExec(t, db, "BEGIN; DELETE FROM t; INSERT INTO t SELECT * FROM backup_t; DELETE FROM _async_migration_checkpoints;"+
+				"INSERT INTO _async_migration_checkpoints SELECT * FROM backup_c; COMMIT")
+		}
+	})
+	e := newEngine(t, db, cfg)
+	if _, err := e.Run(t.Context(), increment("inc")); !errors.Is(err, engine.ErrLostOwner) {
+		t.Errorf("%v, want ErrLostOwner", err)
+	}
+	if _, err := e.Run(t.Context(), increment("inc")); err != nil {
+		t.Fatal(err)
+	}
+	wantValue(t, db, "1,1,5000", "SELECT min(n) || ',' || max(n) || ',' || count(*) FROM t")
+}
+
+// TestClosedEngine: nothing begins and nothing is written any more.
+// Planted and caught: an engine that does not look whether it is closed.
+func TestClosedEngine(t *testing.T) {
+	db := open(t, numbers(10)...)
+	e, err := engine.New(db, sole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := value(t, db, "SELECT total_changes()")
+	job := increment("inc")
+	run := func(_ any, err error) error { return err }
+	for call, err := range map[string]error{
+		"Start": e.Start(t.Context(), job), "Run": run(e.Run(t.Context(), job)), "Retry": run(e.Retry(t.Context(), job)),
+		"Pause": e.Pause(t.Context(), "inc", ""), "Cancel": e.Cancel(t.Context(), "inc", ""), "Func": e.Func(job)(t.Context(), db),
+	} {
+		if !errors.Is(err, engine.ErrClosed) {
+			t.Errorf("%s: %v, want ErrClosed", call, err)
+		}
+	}
+	wantValue(t, db, before, "SELECT total_changes()")
+}
