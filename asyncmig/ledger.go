@@ -11,7 +11,7 @@ import (
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 )
 
-const createLedger = `CREATE TABLE main._async_migrations (
+const createLedger = `CREATE TABLE _async_migrations (
 	name TEXT PRIMARY KEY,
 	status TEXT NOT NULL,
 	started_at TEXT NOT NULL DEFAULT (datetime('now')),

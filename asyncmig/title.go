@@ -193,7 +193,7 @@ const fileName = `SELECT file FROM pragma_database_list WHERE name = 'main'`
 // asked while one is in hand.)
 func (s *Store) opened(ctx context.Context, path string, id filelock.ID) error {
 	return s.on(ctx, func(ctx context.Context, q querier) error {
-		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(new(int)); err != nil {
+		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM main.sqlite_schema`).Scan(new(int)); err != nil {
 			return err
 		}
 		if yes, known := filelock.OpenHere(id); known && !yes {
