@@ -174,6 +174,7 @@ func TestRecordsFail(t *testing.T) {
 }
 
 // TestTwoDefinitions: a name is that of one job, also before its first batch is saved.
+// Planted and caught, after some of the names: only the checkpoint asked.
 func TestTwoDefinitions(t *testing.T) {
 	db := open(t, numbers(2000)...)
 	cfg := sole
@@ -191,6 +192,17 @@ func TestTwoDefinitions(t *testing.T) {
 			t.Errorf("%s of another job of the name: %v", what, err)
 		}
 	}
+	for i := range 30 {
+		name := fmt.Sprint("empty", i)
+		if err := e.Start(t.Context(), jobs.Update{Name: name, Table: "t", Set: countUp, Where: "id < 0"}); err != nil {
+			t.Fatal(err)
+		}
+		second.Name = name
+		if err := e.Start(t.Context(), second); !errors.Is(err, engine.ErrJobChanged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	second.Name = "inc"
 	if err := e.Start(t.Context(), increment("inc")); err != nil {
 		t.Errorf("the same once more: %v", err)
 	}

@@ -138,6 +138,21 @@ var (
 		Old:  "\tif cp.BatchRows > 0 {\n\t\tr.sizer.Resume",
 		New:  "\tif _, r.upper, err = r.table.Key.Bounds(context.Background(), q.(lite.Querier)); err != nil {\n\t\treturn err\n\t}\n\tif cp.BatchRows > 0 {\n\t\tr.sizer.Resume",
 	}}}
+	TableUnqualified = Bug{"a TEMP table rewritten in place of main's", []Edit{{
+		File: "internal/lite/doc.go",
+		Old:  "return \"main.\" + Ident(table)",
+		New:  "return Ident(table)",
+	}}}
+	NewRowsDeleted = Bug{"rows that come while all are deleted go with them", []Edit{{
+		File: "engine/newest.go",
+		Old:  "return []string{fmt.Sprintf(\"%s < %d\", n.alias, n.below)}",
+		New:  "return nil",
+	}}}
+	RangeBoundFirst = Bug{"the range's arguments bound before the job's", []Edit{{
+		File: "internal/lite/statement.go",
+		Old:  "\t\treturn s.head + \" WHERE \" + s.cond + \" AND \" + r.where.sql, slices.Concat(s.Args, r.where.args)",
+		New:  "\t\treturn s.head + \" WHERE \" + s.cond + \" AND \" + r.where.sql, slices.Concat(r.where.args, s.Args)",
+	}}}
 	InterruptionFails = Bug{"an interruption while it verifies recorded as a failure", []Edit{{
 		File: "engine/run.go",
 		Old:  "if ctx.Err() != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, ErrInterrupted) {",
@@ -147,7 +162,8 @@ var (
 
 // ModelBugs are those that a model must catch.
 var ModelBugs = []Bug{CursorNotSaved, BoundaryIncluded, CursorIgnored, CheckpointBeforeData, RunIDNotChecked, CursorTooFar, ResultsByOneValue,
-	QuarantineLater, QuarantineAtBound, RequestDropped, ConditionFirst, SecondPassOverAll, BoundForgotten, InterruptionFails}
+	QuarantineLater, QuarantineAtBound, RequestDropped, ConditionFirst, SecondPassOverAll, BoundForgotten, InterruptionFails,
+	TableUnqualified, NewRowsDeleted, RangeBoundFirst}
 
 // CrashBugs are those that kills alone bring to light, RowBugs those that a row
 // that fails does. RunIDNotChecked takes a rival.
