@@ -10,6 +10,7 @@ import (
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill/jobs"
 )
 
 // moves are what people do to the file of a database that is open.
@@ -78,16 +79,21 @@ func TestMovedAfterTheLastBatch(t *testing.T) {
 	for how, move := range moves {
 		t.Run(how, func(t *testing.T) {
 			db, path, _ := movable(t)
-			moved := false
-			cfg := onBatch(func(int) {
-				if value(t, db, "SELECT count(*) FROM rewrites") == "5000" && !moved {
+			moved, records := false, 0
+			cfg := sole
+			cfg.OnHold = func(h engine.Hold) {
+				if h.Kind == engine.HoldRecord {
+					records++
+				}
+				if records == 3 && !moved { // taken, verifying, verified
 					moved = true
 					if err := move(path); err != nil {
 						t.Error(err)
 					}
 				}
-			})
-			_, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
+			}
+			job := jobs.Update{Name: "inc", Table: "t", Set: increment("inc").Set, Where: "n = 0", Todo: "n = 0"}
+			_, err := newEngine(t, db, cfg).Run(t.Context(), job)
 			if !moved || !errors.Is(err, engine.ErrMoved) {
 				t.Errorf("moved: %v, and then %v; want ErrMoved", moved, err)
 			}
