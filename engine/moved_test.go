@@ -18,15 +18,21 @@ var moves = map[string]func(path string) error{
 	"deleted":            os.Remove,
 	"renamed":            func(path string) error { return os.Rename(path, path+".old") },
 	"its log deleted":    func(path string) error { return os.Remove(path + "-wal") },
-	"its index deleted":  func(path string) error { return os.Remove(path + "-shm") },
+	"its index deleted":  removeIndex,
 	"its folder renamed": func(path string) error { return os.Rename(filepath.Dir(path), filepath.Dir(path)+".old") },
-	"a backup restored": func(path string) error {
-		db, err := sql.Open("sqlite", path+".new")
-		if err == nil {
-			_, err = db.Exec("CREATE TABLE other (x)")
-		}
-		return errors.Join(err, db.Close(), os.Remove(path+"-wal"), os.Remove(path+"-shm"), os.Rename(path+".new", path))
-	},
+	"a backup restored":  restoreBackup,
+}
+
+func removeIndex(path string) error { return os.Remove(path + "-shm") }
+
+// restoreBackup does as people do with the service running: the backup in the place of
+// the file, and the log, which is not the backup's, away.
+func restoreBackup(path string) error {
+	db, err := sql.Open("sqlite", path+".new")
+	if err == nil {
+		_, err = db.Exec("CREATE TABLE other (x)")
+	}
+	return errors.Join(err, db.Close(), os.Remove(path+"-wal"), removeIndex(path), os.Rename(path+".new", path))
 }
 
 // movable is a database in a folder of its own, and how often it is written.
@@ -107,15 +113,17 @@ func TestMovedAfterTheLastBatch(t *testing.T) {
 func TestMovedWhilePaused(t *testing.T) {
 	db, path, _ := movable(t)
 	var e *engine.Engine
+	asked := make(chan error, 1)
 	e = newEngine(t, db, onBatch(func(n int) {
 		if n == 2 {
-			if err := e.Pause(t.Context(), "inc", "lunch"); err != nil {
-				t.Error(err)
-			}
+			asked <- e.Pause(t.Context(), "inc", "lunch")
 		}
 	}))
 	ended := make(chan error, 1)
 	go func() { _, err := e.Run(t.Context(), increment("inc")); ended <- err }()
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
 	waitPhase(t, e, checkpoint.Paused)
 	if err := moves["renamed"](path); err != nil {
 		t.Fatal(err)
