@@ -50,9 +50,11 @@ var moves = map[string]func(path string) error{
 	"deleted": os.Remove,
 	"moved":   func(path string) error { return os.Rename(path, path+".old") },
 	"replaced": func(path string) error {
-		return errors.Join(os.Remove(path+"-wal"), os.Remove(path+"-shm"), emptyDatabase(path+".new"), os.Rename(path+".new", path))
+		return errors.Join(os.Remove(path+"-wal"), removeIndex(path), emptyDatabase(path+".new"), os.Rename(path+".new", path))
 	},
 }
+
+func removeIndex(path string) error { return os.Remove(path + "-shm") }
 
 func emptyDatabase(path string) error {
 	db, err := openHost(path, 0)

@@ -44,7 +44,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	// SoleProcess says that no other process writes to this file (chunkfill's own
-	// commands excepted, which knock). Default false: after each hold the engine
+	// commands excepted, which ask for a gap). Default false: after each hold the engine
 	// then pauses as long as it held, since other processes poll for the lock and
 	// would otherwise find it taken; a job takes about twice as long. It only has
 	// an effect with SetMaxOpenConns(1).

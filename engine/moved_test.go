@@ -10,6 +10,7 @@ import (
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill/jobs"
 )
 
 // moves are what people do to the file of a database that is open.
@@ -17,15 +18,21 @@ var moves = map[string]func(path string) error{
 	"deleted":            os.Remove,
 	"renamed":            func(path string) error { return os.Rename(path, path+".old") },
 	"its log deleted":    func(path string) error { return os.Remove(path + "-wal") },
-	"its index deleted":  func(path string) error { return os.Remove(path + "-shm") },
+	"its index deleted":  removeIndex,
 	"its folder renamed": func(path string) error { return os.Rename(filepath.Dir(path), filepath.Dir(path)+".old") },
-	"a backup restored": func(path string) error {
-		db, err := sql.Open("sqlite", path+".new")
-		if err == nil {
-			_, err = db.Exec("CREATE TABLE other (x)")
-		}
-		return errors.Join(err, db.Close(), os.Remove(path+"-wal"), os.Remove(path+"-shm"), os.Rename(path+".new", path))
-	},
+	"a backup restored":  restoreBackup,
+}
+
+func removeIndex(path string) error { return os.Remove(path + "-shm") }
+
+// restoreBackup does as people do with the service running: the backup in the place of
+// the file, and the log, which is not the backup's, away.
+func restoreBackup(path string) error {
+	db, err := sql.Open("sqlite", path+".new")
+	if err == nil {
+		_, err = db.Exec("CREATE TABLE other (x)")
+	}
+	return errors.Join(err, db.Close(), os.Remove(path+"-wal"), removeIndex(path), os.Rename(path+".new", path))
 }
 
 // movable is a database in a folder of its own, and how often it is written.
@@ -78,16 +85,21 @@ func TestMovedAfterTheLastBatch(t *testing.T) {
 	for how, move := range moves {
 		t.Run(how, func(t *testing.T) {
 			db, path, _ := movable(t)
-			moved := false
-			cfg := onBatch(func(int) {
-				if value(t, db, "SELECT count(*) FROM rewrites") == "5000" && !moved {
+			moved, records := false, 0
+			cfg := sole
+			cfg.OnHold = func(h engine.Hold) {
+				if h.Kind == engine.HoldRecord {
+					records++
+				}
+				if records == 3 && !moved { // taken, verifying, verified
 					moved = true
 					if err := move(path); err != nil {
 						t.Error(err)
 					}
 				}
-			})
-			_, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
+			}
+			job := jobs.Update{Name: "inc", Table: "t", Set: increment("inc").Set, Where: "n = 0", Todo: "n = 0"}
+			_, err := newEngine(t, db, cfg).Run(t.Context(), job)
 			if !moved || !errors.Is(err, engine.ErrMoved) {
 				t.Errorf("moved: %v, and then %v; want ErrMoved", moved, err)
 			}
@@ -101,15 +113,17 @@ func TestMovedAfterTheLastBatch(t *testing.T) {
 func TestMovedWhilePaused(t *testing.T) {
 	db, path, _ := movable(t)
 	var e *engine.Engine
+	asked := make(chan error, 1)
 	e = newEngine(t, db, onBatch(func(n int) {
 		if n == 2 {
-			if err := e.Pause(t.Context(), "inc", "lunch"); err != nil {
-				t.Error(err)
-			}
+			asked <- e.Pause(t.Context(), "inc", "lunch")
 		}
 	}))
 	ended := make(chan error, 1)
 	go func() { _, err := e.Run(t.Context(), increment("inc")); ended <- err }()
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
 	waitPhase(t, e, checkpoint.Paused)
 	if err := moves["renamed"](path); err != nil {
 		t.Fatal(err)
