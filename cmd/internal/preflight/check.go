@@ -40,7 +40,7 @@ type Input struct {
 // also because the context has ended.
 func Check(ctx context.Context, in Input) (*Report, error) {
 	c := &checker{Input: in, reader: in.reader()}
-	c.report = &Report{Files: len(in.Sources), Accepted: map[string]int{}, Foreign: map[string]int{}}
+	c.report = &Report{Files: len(in.Sources), Accepted: map[string]int{}, Foreign: map[string][]string{}}
 	var err error
 	if c.units, err = c.reader.scanAll(ctx, in.Sources); err != nil {
 		return nil, err
@@ -310,11 +310,11 @@ func (c *checker) leftAlone() {
 	for _, u := range c.units {
 		switch {
 		case u.foreign != "":
-			c.report.Foreign[u.foreign]++
+			c.report.Foreign[u.foreign] = append(c.report.Foreign[u.foreign], u.Path)
 			continue
 		case len(u.alone) > 0:
 			for database := range u.alone {
-				c.report.Foreign[database]++
+				c.report.Foreign[database] = append(c.report.Foreign[database], u.Path)
 			}
 		}
 		met := map[string]bool{}

@@ -64,6 +64,8 @@ func namedAfter(name string) string {
 	return ""
 }
 
+var aboutSQLite = regexp.MustCompile(`(?i)sqlite`)
+
 func other(database string) string {
 	if database == sqlite {
 		return ""
@@ -97,12 +99,13 @@ func foreignText(statements []sqlscan.Statement, executed bool) string {
 }
 
 // foreignGo goes by the drivers that a Go file imports, else by its path. One
-// that imports several may be for any of them.
-func foreignGo(name string, imports []goscan.Import) string {
+// that imports several may be for any of them, and one that speaks of SQLite may
+// be for that.
+func foreignGo(name string, text []byte, imports []goscan.Import) string {
 	var found []string
 	for _, i := range imports {
 		for _, d := range drivers {
-			if strings.HasPrefix(i.Path, d.path) && !slices.Contains(found, d.database) {
+			if !i.Slight && strings.HasPrefix(i.Path, d.path) && !slices.Contains(found, d.database) {
 				found = append(found, d.database)
 			}
 		}
@@ -111,9 +114,12 @@ func foreignGo(name string, imports []goscan.Import) string {
 	case 0:
 		return other(namedAfter(name))
 	case 1:
-		return other(found[0])
+		if other(found[0]) == "" || aboutSQLite.Match(text) && namedAfter(name) != found[0] {
+			return ""
+		}
+		return found[0]
 	}
-	if slices.Contains(found, sqlite) {
+	if slices.Contains(found, sqlite) || aboutSQLite.Match(text) {
 		return ""
 	}
 	return strings.Join(found, " or ")

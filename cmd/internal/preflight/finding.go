@@ -31,8 +31,8 @@ type Report struct {
 	Files    int
 	Accepted map[string]int // statements that are accepted, by what accepts them
 
-	Foreign map[string]int // files and strings left alone, by the database they are for
-	Hints   []Hint         // what is not read, and is no finding
+	Foreign map[string][]string // files that are, or in which strings are, left alone, by the database they are for
+	Hints   []Hint              // what is not read, and is no finding
 }
 
 // Hint says once what the gate cannot read anywhere.

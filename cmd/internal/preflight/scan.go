@@ -136,7 +136,7 @@ func (u *unit) scanSQL(dialect string) {
 func (u *unit) scanGo(dialect string) {
 	file := u.pkg.Scan(u.Path, u.Text)
 	u.isGo, u.err, u.imports, u.embeds = true, file.Err, file.Imports, file.Embeds
-	if u.foreign = foreignGo(u.rooted(), file.Imports); u.foreign != "" && dialect == "" {
+	if u.foreign = foreignGo(u.rooted(), u.Text, file.Imports); u.foreign != "" && dialect == "" {
 		u.alone[u.foreign] = len(file.Literals)
 		return
 	}

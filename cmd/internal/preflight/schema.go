@@ -233,7 +233,7 @@ func (m moment) bound(h *hit) bool {
 	}
 	for _, column := range pinned {
 		if slices.Contains(rowids, column) && (t == nil || !slices.Contains(t.columns, column)) ||
-			column == customID && (t == nil || !t.known) {
+			column == customID && (t == nil || !t.known) || column == "docid" && t != nil && strings.HasPrefix(t.virtual, "fts") {
 			return true
 		}
 	}

@@ -29,14 +29,18 @@ type seat struct{ folder, series, order string }
 
 var (
 	numbered = regexp.MustCompile(`^([A-Za-z_-]*?)(\d+)(?:[^0-9A-Za-z]|_|$)`)
+	version  = regexp.MustCompile(`^[vV]?\d+(?:\.\d+)*$`)
 	ofDown   = regexp.MustCompile(`(?i)(?:^|[._-])(?:down|undo|rollback)\.[a-z.]+$`)
 )
 
-// seatOf goes by the path. Where each migration has a folder of its own, the
-// folder has the number.
+// seatOf goes by the path. Where each migration, or each version, has a folder of
+// its own, the folder has the number.
 func seatOf(name string) seat {
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
+	if version.MatchString(path.Base(dir)) && path.Ext(base) != ".go" {
+		return seat{path.Dir(dir), "#.", natural(path.Base(dir)) + "/" + natural(base)}
+	}
 	if m := numbered.FindStringSubmatch(base); m != nil && (path.Ext(base) != ".go" || m[1] == "") {
 		return seat{dir, "#" + strings.ToLower(m[1]), natural(base)}
 	}

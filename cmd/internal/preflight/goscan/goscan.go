@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -49,8 +50,9 @@ type Result struct {
 
 // Import is one of a file's imports.
 type Import struct {
-	Path string
-	Line int
+	Path   string
+	Line   int
+	Slight bool // only types of errors or of values are used
 }
 
 // file is a parsed file with what has been found out about it.
@@ -98,9 +100,24 @@ func importName(spec *ast.ImportSpec, path string) string {
 func (f *file) offset(pos token.Pos) int { return f.Offset(pos) }
 func (f *file) line(pos token.Pos) int   { return f.Line(pos) }
 
+// slight are what drivers have that says nothing of whose statements a file runs:
+// a query of SQLite's may be handed a value of another driver's, in code for both.
+var slight = regexp.MustCompile(`^(?:\w*Array|\w*Error|ErrorCode|Null\w+|Quote\w+|Err\w+|Valuer|Scanner)$`)
+
 func (f *file) imports() (list []Import) {
+	heavy := map[string]bool{}
+	ast.Inspect(f.tree, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := s.X.(*ast.Ident); ok && !slight.MatchString(s.Sel.Name) {
+				heavy[x.Name] = true
+			}
+		}
+		return true
+	})
 	for _, spec := range f.tree.Imports {
-		list = append(list, Import{strings.Trim(spec.Path.Value, "`\""), f.line(spec.Pos())})
+		path := strings.Trim(spec.Path.Value, "`\"")
+		name := importName(spec, path)
+		list = append(list, Import{path, f.line(spec.Pos()), name != "_" && name != "." && !heavy[name]})
 	}
 	return list
 }

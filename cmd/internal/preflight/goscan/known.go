@@ -2,6 +2,7 @@ package goscan
 
 import (
 	"go/ast"
+	"slices"
 	"strings"
 )
 
@@ -34,9 +35,23 @@ func (s *scan) known(e ast.Expr) bool {
 	case *ast.Ident:
 		return s.knownName(n)
 	case *ast.CallExpr:
-		return s.knownCall(n)
+		return s.begins(n) || s.knownCall(n)
 	}
 	return false
+}
+
+// begins reports whether a text that is put together has first words: it is judged
+// as a statement where it stands.
+func (s *scan) begins(n *ast.CallExpr) bool {
+	if !isText(n) {
+		return false
+	}
+	outer := s.seen
+	s.seen = map[ast.Expr]bool{}
+	var t text
+	s.join(&t, n)
+	s.seen = outer
+	return !strings.HasPrefix(strings.TrimSpace(string(t.sql)), hole)
 }
 
 func (s *scan) knownName(n *ast.Ident) bool {
@@ -117,7 +132,10 @@ func (s *scan) knownCall(n *ast.CallExpr) bool {
 	case s.imported[x] == "" && s.pkg.declares(name):
 		return true // its own returns are strings that stand there
 	}
-	return s.builds()
+	return s.builds() || slices.ContainsFunc(n.Args, func(arg ast.Expr) bool {
+		lit, ok := arg.(*ast.BasicLit)
+		return ok && worth([]byte(lit.Value)) // a text is filled in, and read where it stands
+	})
 }
 
 // gives reports whether a composite literal of the package gives a field a value.

@@ -114,10 +114,19 @@ func (f *file) flowsInto(function string, call *ast.CallExpr, param func(ast.Exp
 		case runs && arg == direct.expr:
 			r.execs = direct.execs
 			f.handsOn = append(f.handsOn, flow{function: function, param: r})
-		case !runs && name != function:
+		case !runs && name != "" && name != function && !f.ofImport(call):
 			f.handsOn = append(f.handsOn, flow{function: function, param: r, callee: name, argument: i})
 		}
 	}
+}
+
+// ofImport reports whether a call is one of another package.
+func (f *file) ofImport(call *ast.CallExpr) bool {
+	if s, ok := call.Fun.(*ast.SelectorExpr); ok {
+		x, ok := s.X.(*ast.Ident)
+		return ok && f.imported[x.Name] != ""
+	}
+	return false
 }
 
 // parameters are those that may hold a string or strings.
@@ -158,8 +167,8 @@ func rootName(e ast.Expr) string {
 	case *ast.ParenExpr:
 		return rootName(n.X)
 	case *ast.CallExpr:
-		if len(n.Args) == 1 {
-			return rootName(n.Args[0]) // string(q), strings.TrimSpace(q)
+		if passes[qualifiedName(n)] && len(n.Args) > 0 {
+			return rootName(n.Args[0])
 		}
 	case *ast.BinaryExpr:
 		if n.Op == token.ADD {

@@ -16,19 +16,33 @@ type handed struct {
 }
 
 var (
+	// runsSQL are the names of calls whose strings are taken for SQL, runsIt those
+	// whose argument is, whatever it is, and execsIt those of them that change things.
 	runsSQL = regexp.MustCompile(`(?i)exec|query|prepare`)
-	execsIt = regexp.MustCompile(`^(?:Must|Named|Tx|Raw)?Exec(?:Context|Script|Batch|Multi|Raw)?$|^(?:Execute(?:Script|Transient)?|ExecuteBatch)$`)
-	noSQL   = regexp.MustCompile(`^(?:exec|os|syscall|template|url|http|regexp)\.|Command|ExecuteTemplate`)
+	runsIt  = regexp.MustCompile(`^(?:Must|Named|Tx|Raw|Unsafe|Do)?(?:[eE]xec|Query|QueryRow|Queryx|QueryRowx|Prepare|Preparex|PrepareNamed|PrepareTransient|ExecuteScript|ExecuteTransient|ExecuteBatch|Execute)(?:Context|Ctx|Script|Batch|Multi|Raw|Single)?$`)
+	execsIt = regexp.MustCompile(`(?:[eE]xec|Execute)[A-Z]?[a-z]*$`)
+
+	// noSQL are calls that are named so and run something else; prepared is what has
+	// been given its SQL before.
+	noSQL    = regexp.MustCompile(`^(?:exec|os|syscall|template|url|http|regexp|tmpl|tpl|t)\.`)
+	prepared = regexp.MustCompile(`(?i)(?:stmt|stm|statement|prepared|cmd|command|tmpl|template)\d*$`)
 
 	// outside are the arguments that come before the SQL: a context, a connection.
-	outside = regexp.MustCompile(`(?i)^(?:ctx|c|context|conn|db|tx|sqldb|stmt)$`)
+	outside = regexp.MustCompile(`(?i)^(?:ctx|c|context|conn|db|tx|dbtx|sqldb|rwdb|rodb|dbconn|sqlconn|writedb|readdb)$`)
 )
 
 // directly is what a call runs that is named as those of databases are.
 func directly(call *ast.CallExpr) (h handed, ok bool) {
 	name, qualified := calleeName(call.Fun)
-	if !runsSQL.MatchString(name) || noSQL.MatchString(qualified) {
+	if !runsIt.MatchString(name) || noSQL.MatchString(qualified) && name != "Exec" && name != "Query" && name != "QueryRow" {
 		return handed{}, false
+	}
+	if f, ok := call.Fun.(*ast.SelectorExpr); ok {
+		x := lastName(f.X)
+		if inner, is := f.X.(*ast.CallExpr); is && len(inner.Args) > 0 || prepared.MatchString(x) ||
+			strings.HasPrefix(name, "Execute") && x != "sqlitex" && !databases.MatchString(x) || x == "syscall" || x == "exec" || x == "unix" {
+			return handed{}, false // what it is called on has the SQL, or it is another's
+		}
 	}
 	for i, arg := range call.Args {
 		if i > 2 || !isOutside(arg) {
@@ -46,7 +60,7 @@ func (s *scan) handedOver(call *ast.CallExpr) []handed {
 		return []handed{h}
 	}
 	r, ok := s.pkg.runner(name)
-	if !ok || r.index >= len(call.Args) {
+	if !ok || s.ofImport(call) || r.index >= len(call.Args) {
 		return nil
 	}
 	args := call.Args[r.index:]

@@ -70,7 +70,7 @@ func totals(r *preflight.Report) string {
 		parts = append(parts, fmt.Sprintf("%s %s", plural(r.Accepted[by], "statement"), by))
 	}
 	for _, database := range slices.Sorted(maps.Keys(r.Foreign)) {
-		parts = append(parts, fmt.Sprintf("%s left alone as %s", plural(r.Foreign[database], "file"), database))
+		parts = append(parts, fmt.Sprintf("%s left alone as %s", plural(len(r.Foreign[database]), "file"), database))
 	}
 	return fmt.Sprintf("preflight: %s (%s)", verdict, strings.Join(parts, ", "))
 }
@@ -87,8 +87,9 @@ type jsonReport struct {
 	Findings []jsonFinding  `json:"findings"`
 	Files    int            `json:"files"`
 	Accepted map[string]int `json:"accepted"`
-	Foreign  map[string]int `json:"foreign"` // files left alone, by the database they are for
-	NotRead  []jsonHint     `json:"notRead"`
+
+	LeftAlone map[string][]string `json:"leftAlone"` // files, by the database they are for
+	NotRead   []jsonHint          `json:"notRead"`
 }
 
 type jsonHint struct {
@@ -112,7 +113,7 @@ type jsonFinding struct {
 }
 
 func writeJSON(out io.Writer, r *preflight.Report) error {
-	doc := jsonReport{Findings: []jsonFinding{}, Files: r.Files, Accepted: r.Accepted, Foreign: r.Foreign, NotRead: []jsonHint{}}
+	doc := jsonReport{Findings: []jsonFinding{}, Files: r.Files, Accepted: r.Accepted, LeftAlone: r.Foreign, NotRead: []jsonHint{}}
 	for _, h := range r.Hints {
 		doc.NotRead = append(doc.NotRead, jsonHint{h.Path, h.Line, h.Files, h.Text})
 	}
