@@ -253,7 +253,7 @@ func (c *checker) judgeHit(u *unit, h *hit, before map[string]bool) bool {
 		return false
 	}
 	accepted := u.accepted(h)
-	added := u.added(h.start, h.end)
+	added := u.added(h.from, h.end)
 	lost := accepted == "" && before[oneLine(h.text)]
 	switch {
 	case !added && !lost:

@@ -57,6 +57,7 @@ type hit struct {
 	sqlscan.Statement
 	text       string
 	start, end int // lines
+	from       int // the first line of all its pieces
 	column     int
 	async      bool
 	holder     string // see goscan.Literal
@@ -195,9 +196,21 @@ func (u *unit) addSQL(sql string, offset func(int) int, lit goscan.Literal, abov
 			}
 		}
 		h.start, h.column = u.lines.Place(offset(h.Start))
-		h.end, _ = u.lines.Place(offset(h.End - 1))
+		h.from, h.end = u.extent(s, offset)
 		u.hits = append(u.hits, h)
 	}
+}
+
+// extent are the first and the last line that pieces of a statement stand on. They
+// need not stand in its order.
+func (u *unit) extent(s sqlscan.Statement, offset func(int) int) (from, to int) {
+	least, most := offset(s.Start), offset(s.End-1)
+	for i := s.Start; i < s.End; i++ {
+		least, most = min(least, offset(i)), max(most, offset(i))
+	}
+	from, _ = u.lines.Place(least)
+	to, _ = u.lines.Place(most)
+	return from, to
 }
 
 // errorLine is where a Go file stops being Go.

@@ -134,7 +134,7 @@ func (m moment) happen(h *hit) {
 // isAdded reports whether a statement is new with the change. What stood before in
 // the same file, in other words, is not.
 func (m moment) isAdded(h *hit) bool {
-	return h.unit.added(h.start, h.end) && !h.unit.older[tableName(h.Database, h.Table)]
+	return h.unit.added(h.from, h.end) && !h.unit.older[tableName(h.Database, h.Table)]
 }
 
 // create makes a table, unless IF NOT EXISTS finds one.

@@ -4,6 +4,7 @@
 package goscan
 
 import (
+	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -124,7 +125,7 @@ func (f *file) imports() (list []Import) {
 
 // Scan finds what one of the package's files has.
 func (p *Package) Scan(name string, src []byte) Result {
-	if !worth(src) && !runs(src) {
+	if !worth(src) && !runs(src) && !bytes.Contains(src, []byte("//go:embed")) {
 		f := parse(name, src, parser.ImportsOnly)
 		return Result{Imports: f.imports()}
 	}
@@ -198,13 +199,41 @@ func (s *scan) verbless(t text, n ast.Node, stack []ast.Node) bool {
 	return runs && !s.traced(n)
 }
 
-// traced reports whether all that stands for the first words is read elsewhere.
+// traced reports whether what stands for the first words of a statement is judged
+// elsewhere as the beginning of one: a single word, or none, is not.
 func (s *scan) traced(n ast.Node) bool {
-	if b, ok := n.(*ast.BinaryExpr); ok {
-		return s.traced(b.X)
+	switch n := n.(type) {
+	case *ast.BinaryExpr:
+		return s.traced(n.X)
+	case *ast.ParenExpr:
+		return s.traced(n.X)
+	case *ast.Ident:
+		return s.known(n) && s.allBegin(n.Name)
+	case ast.Expr:
+		return !isText(n) && s.known(n)
 	}
-	e, ok := n.(ast.Expr)
-	return ok && !isText(e) && s.known(e)
+	return false
+}
+
+// allBegin reports whether all that a name of the function may be given has the
+// first words of a statement.
+func (s *scan) allBegin(name string) bool {
+	if s.within == nil {
+		return true
+	}
+	for _, e := range s.localsOf(s.within).events[name] {
+		for _, part := range e.parts {
+			var t text
+			outer := s.seen
+			s.seen = map[ast.Expr]bool{}
+			s.join(&t, part)
+			s.seen = outer
+			if isText(part) && len(strings.Fields(string(t.sql))) < 3 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // isText reports whether an expression is a string literal, a sum, or a call

@@ -57,10 +57,14 @@ func (s *scan) prose(n ast.Node, stack []ast.Node) bool {
 	}
 	if call := argumentOf(n, stack); call != nil {
 		name, _ := calleeName(call.Fun)
-		_, method := call.Fun.(*ast.SelectorExpr)
-		return talking(call) || method && small(n) && perhaps.MatchString(name)
+		return talking(call) || method(call) && small(n) && perhaps.MatchString(name)
 	}
 	return s.spoken(n, stack)
+}
+
+func method(call *ast.CallExpr) bool {
+	_, ok := call.Fun.(*ast.SelectorExpr)
+	return ok
 }
 
 func talking(call *ast.CallExpr) bool {
@@ -69,7 +73,7 @@ func talking(call *ast.CallExpr) bool {
 		return len(call.Args) > 0 && toPeople(call.Args[0])
 	}
 	return talks.MatchString(qualified) || searches.MatchString(qualified) || strings.HasSuffix(qualified, ".Errorf") ||
-		name != qualified && talks.MatchString("x."+name) && !runsSQL.MatchString(name)
+		method(call) && talks.MatchString("x."+name) && !runsSQL.MatchString(name)
 }
 
 // toPeople reports whether a writer is a terminal, or an answer's.

@@ -182,8 +182,9 @@ func (s *scan) pieced(e ast.Expr) bool {
 		if s.within == nil {
 			return false
 		}
-		events, known := s.localsOf(s.within).history(n.Name, s.place)
-		return known && (len(events) > 1 || builder(e) != e)
+		l := s.localsOf(s.within)
+		_, known := l.history(n.Name, s.place)
+		return known && (len(l.events[n.Name]) > 1 || builder(e) != e)
 	}
 	return isText(e)
 }

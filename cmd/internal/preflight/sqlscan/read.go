@@ -26,7 +26,7 @@ func read(sql string, file bool) *reader {
 		s.shell()
 	}
 	if strings.Contains(s.sql, "sqlc.") {
-		s.sql = macro.ReplaceAllStringFunc(s.sql, func(m string) string { return pad("?", len(m)) })
+		s.sql = macro.ReplaceAllStringFunc(s.sql, func(m string) string { return ":" + strings.Repeat("a", len(m)-1) })
 	}
 	return s
 }
