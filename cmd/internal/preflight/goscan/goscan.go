@@ -129,6 +129,9 @@ func (p *Package) Scan(name string, src []byte) Result {
 		f := parse(name, src, parser.ImportsOnly)
 		return Result{Imports: f.imports()}
 	}
+	if bytes.Contains(src, []byte("vacuum")) || bytes.Contains(src, []byte("reindex")) {
+		p.load() // whether they are words or statements is up to what they are given to
+	}
 	s := &scan{file: p.parsed(name, src), pkg: p, seen: map[ast.Expr]bool{}, marked: map[ast.Expr]bool{}, budget: 64*len(src) + 1<<16}
 	r := Result{Err: s.err, Imports: s.imports(), Comments: s.comments(), Embeds: s.embeds()}
 	r.Literals = s.sinks()

@@ -106,8 +106,21 @@ func (l *locals) assign(n *ast.AssignStmt, block [2]token.Pos) {
 		case !isEmptyBuffer(value):
 			e.parts = []ast.Expr{value}
 		}
+		if e.additional == 1 {
+			e.additional += countName(value, id.Name) // q = q + …
+		}
 		l.add(id.Name, e)
 	}
+}
+
+func countName(e ast.Expr, name string) (n int) {
+	ast.Inspect(e, func(node ast.Node) bool {
+		if id, ok := node.(*ast.Ident); ok && id.Name == name {
+			n++
+		}
+		return true
+	})
+	return n
 }
 
 // appended are the parts of append(name, …).

@@ -1,6 +1,7 @@
 package sqlscan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sqlc-dev/meyer/ast"
@@ -50,17 +51,16 @@ func (src *reader) judge(part []token.Token, file bool) Statement {
 func refused(w []word, file bool) Statement {
 	s := guess(w)
 	s.Dialect = dialect(w)
+	open := slices.ContainsFunc(w, func(x word) bool { return x.quoted != 0 && !x.closed() })
 	switch {
-	case s.Kind != None || s.Dialect != "" && file:
-		if s.Kind == None {
-			s.Kind = Unread
-		}
+	case s.Kind.Costs():
+	case s.Kind != None && !file && !open:
 	case isHole(w[0].text):
 		s = Statement{Kind: Unread, Problem: unknownVerb}
-	case harmlessInsert(w):
+	case harmlessInsert(w) && !open:
 		s = Statement{Kind: Insert, Target: nameAt(w, find(w, "INTO")+1)}
 	case file || len(w) > 1:
-		s.Kind, s.Problem, s.Certain = Unread, notSQLite, file
+		s = Statement{Kind: Unread, Problem: notSQLite, Certain: file, Dialect: s.Dialect}
 	}
 	if s.Kind == Unread {
 		s.Cost = Unknown

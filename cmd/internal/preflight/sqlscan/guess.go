@@ -34,15 +34,16 @@ func isHole(text string) bool { return strings.TrimRight(text, "_") == Hole }
 func harmlessInsert(w []word) bool {
 	values := find(w, "VALUES")
 	return (w[0].upper == "INSERT" || w[0].upper == "REPLACE") && find(w, "INTO") > 0 && values > 2 && find(w[values:], "SELECT") < 0 &&
-		slices.ContainsFunc(w[values:], func(x word) bool { return hole(x.text) }) &&
-		!slices.ContainsFunc(w, func(x word) bool { return x.quoted != 0 && !strings.HasSuffix(x.upper, string(closing(x.quoted))) })
+		slices.ContainsFunc(w[values:], func(x word) bool { return hole(x.text) })
 }
 
-func closing(quote byte) byte {
-	if quote == '[' {
-		return ']'
+// closed reports whether a word in quotes has its second one.
+func (w word) closed() bool {
+	end := w.quoted
+	if end == '[' {
+		end = ']'
 	}
-	return quote
+	return len(w.upper) > 1 && w.upper[len(w.upper)-1] == end
 }
 
 func unquote(text string) string { return strings.Trim(text, "\"`[]'") }
