@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -24,6 +26,7 @@ import (
 type preflightOptions struct {
 	dir                              folder
 	base, diff, body, format, config string
+	dialect                          string
 	all                              bool
 }
 
@@ -58,9 +61,13 @@ Each needs a decision of its author: a call of RunAsyncMigration around it, an
 annotation above it, or the scale declared in the pull request. MIGRATIONS.md is
 the rule, docs/preflight.md says what is seen and what is not.
 
-Exit status: 0 clean, 1 findings, 2 could not run.`,
+What could not be understood is a finding, too. What is for another database is
+left alone and counted; an ORM, whose SQL is not in the text, is told of once.
+
+Exit status: 0 clean, 1 findings, 2 could not run, 130 or 143 stopped by SIGINT or
+SIGTERM.`,
 		Args: func(cmd *cobra.Command, args []string) error { return o.validate(cmd, args) },
-		RunE: func(cmd *cobra.Command, args []string) error { return usageIfFailed(o.run(cmd, args)) },
+		RunE: func(cmd *cobra.Command, args []string) error { return usageIfFailed(o.orStopped(cmd, args)) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.base, "base", "", "judge the lines added since the merge base with this revision")
@@ -68,6 +75,7 @@ Exit status: 0 clean, 1 findings, 2 could not run.`,
 	f.BoolVar(&o.all, "all", false, "judge every file below the folders given, by default this one")
 	f.StringVar(&o.body, "pr-body", "", "file with the body of the pull request; - is standard input")
 	f.StringVar(&o.format, "format", "text", strings.Join(report.Formats, ", "))
+	f.StringVar(&o.dialect, "dialect", "auto", "auto leaves alone what its folder, driver or syntax shows to be for another\ndatabase; sqlite judges all of it")
 	f.StringVar(&o.config, "config", "", "configuration file (default: "+preflight.ConfigName+" here or above)")
 	cmd.AddCommand(rulesCommand(), explainCommand(), suggestCommand(dir))
 	return cmd
@@ -81,6 +89,33 @@ func usageIfFailed(err error) error {
 		return err
 	}
 	return usageError{err}
+}
+
+// Statuses of a process that a signal has ended, as shells have them.
+const (
+	exitSIGINT  = 128 + int(syscall.SIGINT)
+	exitSIGTERM = 128 + int(syscall.SIGTERM)
+)
+
+// orStopped does not wait, on a signal, for what is being read: nothing is written
+// but the report at the end, and one of a part would look like one of all.
+func (o *preflightOptions) orStopped(cmd *cobra.Command, args []string) error {
+	ctx := cmd.Context()
+	done := make(chan error, 1)
+	go func() { done <- o.run(cmd, args) }()
+	select {
+	case err := <-done:
+		if ctx.Err() == nil {
+			return err
+		}
+	case <-ctx.Done():
+	}
+	status := exitSIGINT
+	if strings.HasPrefix(context.Cause(ctx).Error(), syscall.SIGTERM.String()) {
+		status = exitSIGTERM
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "chunkfill: preflight was stopped before its end: nothing is judged")
+	return exitStatus(status)
 }
 
 func (o *preflightOptions) validate(cmd *cobra.Command, args []string) error {
@@ -97,6 +132,8 @@ func (o *preflightOptions) validate(cmd *cobra.Command, args []string) error {
 		return usagef("--base %q is no revision", o.base)
 	case cmd.Flags().Changed("pr-body") && o.body == "":
 		return usagef("--pr-body is empty: give a file, or - for standard input")
+	case !slices.Contains(preflight.Dialects, o.dialect):
+		return usagef("--dialect %q is none of %s: this gate judges SQLite alone", o.dialect, strings.Join(preflight.Dialects, ", "))
 	case o.body == "-" && o.diff == "-":
 		return usagef("--diff and --pr-body cannot both be standard input")
 	}
@@ -116,7 +153,7 @@ func (o *preflightOptions) run(cmd *cobra.Command, args []string) error {
 		body := string(text)
 		in.Body = &body
 	}
-	result, err := preflight.Check(in)
+	result, err := preflight.Check(cmd.Context(), in)
 	if err != nil {
 		return err
 	}
@@ -137,6 +174,9 @@ func (o *preflightOptions) gather(ctx context.Context, stdin io.Reader, args []s
 	config, err := preflight.ReadConfig(name)
 	if err != nil {
 		return in, err
+	}
+	if o.dialect != preflight.Dialects[0] {
+		config.Dialect = o.dialect
 	}
 	tree, err := gather.Open(ctx, string(o.dir), config)
 	if err != nil {

@@ -265,3 +265,28 @@ func TestRunBesideAnotherProcess(t *testing.T) {
 	t.Logf("%d writes, 0 failed; waited p50 %v, p99 %v, max %v from when they were due; %s",
 		len(waits), waits[len(waits)/2], waits[len(waits)*99/100], waits[len(waits)-1], strings.TrimSpace(p.stdout.String()))
 }
+
+// The gate ends on a signal while it reads, within the time that a build gives, and its
+// status says by which. Planted and caught: the signal heeded only between files.
+func TestPreflightIsStopped(t *testing.T) {
+	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: exitSIGINT, syscall.SIGTERM: exitSIGTERM} {
+		p := &process{t: t, cmd: exec.CommandContext(t.Context(), "chunkfill", "preflight", "--diff", "-")}
+		p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = t.TempDir(), &p.stdout, &p.stderr
+		stdin, err := p.cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// More than a pipe holds: when it is written, the command is reading.
+		if _, err := stdin.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		p.signal(signal)
+		p.wants(want)
+		if p.stdout.Len() > 0 || !strings.Contains(p.stderr.String(), "nothing is judged") {
+			t.Errorf("%v: %q, %q", signal, &p.stdout, &p.stderr)
+		}
+	}
+}

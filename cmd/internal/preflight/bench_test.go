@@ -58,7 +58,7 @@ func judge(b *testing.B, in preflight.Input, err error) *preflight.Report {
 	if err != nil {
 		b.Fatal(err)
 	}
-	result, err := preflight.Check(in)
+	result, err := preflight.Check(b.Context(), in)
 	if err != nil {
 		b.Fatal(err)
 	}

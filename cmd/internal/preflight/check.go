@@ -1,11 +1,15 @@
 package preflight
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"maps"
+	"path"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/goscan"
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/sqlscan"
@@ -24,28 +28,38 @@ type Input struct {
 	// Body is that of the pull request; nil if there is none.
 	Body *string
 
-	// Siblings returns the other Go files of a file's package, and Definitions
-	// the files that define tables. Both may be nil and are called only when a
-	// verdict depends on them.
+	// Siblings returns the other Go files of a file's package, Definitions the
+	// files that tell of tables, and Embedded those that a Go file has embedded.
+	// All may be nil and are called only when a verdict depends on them.
 	Siblings    func(path string) ([]Source, error)
 	Definitions func() ([]Source, error)
+	Embedded    func(path string, patterns []string) ([]Source, error)
 }
 
-// Check judges every statement of the input. An error means that it could not.
-func Check(in Input) (*Report, error) {
-	c := &checker{Input: in, units: scanAll(in.Sources, in.Config.async()), schema: newSchema(in.Config)}
-	c.report = &Report{Files: len(in.Sources), Accepted: map[string]int{}}
-	for _, u := range c.units {
-		c.schema.learn(u)
-	}
-	if err := c.define(); err != nil {
+// Check judges every statement of the input. An error means that it could not,
+// also because the context has ended.
+func Check(ctx context.Context, in Input) (*Report, error) {
+	c := &checker{Input: in, reader: in.reader()}
+	c.report = &Report{Files: len(in.Sources), Accepted: map[string]int{}, Foreign: map[string][]string{}}
+	var err error
+	if c.units, err = c.reader.scanAll(ctx, in.Sources); err != nil {
 		return nil, err
 	}
+	if err := c.embedded(ctx); err != nil {
+		return nil, err
+	}
+	definitions, err := c.define(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.recall()
+	newTimeline(in.Config, in.Change, slices.Concat(c.units, definitions))
 	for _, u := range c.units {
-		if err := c.judge(u); err != nil {
+		if err := cmp.Or(ctx.Err(), c.judge(u)); err != nil {
 			return nil, err
 		}
 	}
+	c.leftAlone()
 	c.judgeBody()
 	c.report.sort()
 	return c.report, nil
@@ -53,56 +67,165 @@ func Check(in Input) (*Report, error) {
 
 type checker struct {
 	Input
+	reader reader
 	units  []*unit
-	schema *schema
 	report *Report
 }
 
-// scanAll scans files in parallel and keeps their order.
-func scanAll(sources []Source, async []string) []*unit {
+func (in Input) reader() reader {
+	s := reader{async: in.Config.async(), others: in.Siblings}
+	if in.Config.Dialect == "sqlite" {
+		s.dialect = in.Config.Dialect
+	}
+	return s
+}
+
+// scanAll scans files in parallel, those of a Go package together, and keeps
+// their order.
+func (s reader) scanAll(ctx context.Context, sources []Source) ([]*unit, error) {
 	units := make([]*unit, len(sources))
-	next := make(chan int)
+	next := make(chan []int)
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(sources)) {
 		wg.Go(func() {
-			for i := range next {
-				units[i] = scanSource(sources[i], async)
+			for batch := range next {
+				s.scanBatch(ctx, sources, batch, units)
 			}
 		})
 	}
-	for i := range sources {
-		next <- i
+	for _, batch := range batches(sources) {
+		next <- batch
 	}
 	close(next)
 	wg.Wait()
-	return units
+	return units, ctx.Err()
 }
 
-// define reads the definitions of tables from the rest of the project if a
-// statement is bound to a column that may be a key.
-func (c *checker) define() error {
-	open := func(h hit) bool { return len(h.Pinned) > 0 && !c.schema.tables[strings.ToLower(h.Table)] }
-	if c.Definitions == nil || !slices.ContainsFunc(c.units, func(u *unit) bool { return slices.ContainsFunc(u.hits, open) }) {
+// batches are the indexes of each package's Go files, and of each other file.
+func batches(sources []Source) (list [][]int) {
+	packages := map[string]int{}
+	for i, src := range sources {
+		folder := path.Dir(src.Path)
+		if at, ok := packages[folder]; ok && isGo(src.Path) {
+			list[at] = append(list[at], i)
+			continue
+		}
+		if isGo(src.Path) {
+			packages[folder] = len(list)
+		}
+		list = append(list, []int{i})
+	}
+	return list
+}
+
+func (s reader) scanBatch(ctx context.Context, sources []Source, batch []int, units []*unit) {
+	var pkg *goscan.Package
+	if isGo(sources[batch[0]].Path) {
+		pkg = s.goPackage(sources[batch[0]])
+		var files []goscan.Source
+		for _, i := range batch {
+			files = append(files, goscan.Source{Path: sources[i].Path, Text: sources[i].Text})
+		}
+		pkg.Prepare(ctx, files)
+	}
+	for _, i := range batch {
+		if ctx.Err() != nil {
+			return
+		}
+		units[i] = s.scan(sources[i], pkg)
+	}
+}
+
+// embedded adds the files that Go files have embedded, where they hold SQL and are
+// no sources themselves.
+func (c *checker) embedded(ctx context.Context) error {
+	if c.Embedded == nil {
 		return nil
+	}
+	seen := map[string]bool{}
+	for _, u := range c.units {
+		if len(u.embeds) == 0 || u.foreign != "" {
+			continue
+		}
+		sources, err := c.Embedded(u.Path, u.embeds)
+		if err != nil {
+			return fmt.Errorf("read what %s embeds: %w", u.Path, err)
+		}
+		for _, src := range sources {
+			if ctx.Err() != nil || seen[src.Path] || !utf8.Valid(src.Text) {
+				continue
+			}
+			seen[src.Path] = true
+			if e := c.reader.scanOne(src); e.holdsSQL() {
+				c.units = append(c.units, e)
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// holdsSQL reports whether a file of another kind is SQL: half of what is in it
+// was understood.
+func (u *unit) holdsSQL() bool {
+	understood := 0
+	for _, h := range u.hits {
+		if h.Kind != sqlscan.Unread {
+			understood++
+		}
+	}
+	return understood > 0 && understood*2 >= len(u.hits)
+}
+
+// define reads the rest of the project's tables if a verdict depends on them.
+func (c *checker) define(ctx context.Context) ([]*unit, error) {
+	open := func(h hit) bool {
+		return len(h.Pinned) > 0 || len(h.Lookups) > 0 || h.Kind == sqlscan.CreateIndex || h.Kind == sqlscan.TableCommand
+	}
+	if c.Definitions == nil || !slices.ContainsFunc(c.units, func(u *unit) bool { return slices.ContainsFunc(u.hits, open) }) {
+		return nil, nil
 	}
 	sources, err := c.Definitions()
 	if err != nil {
-		return fmt.Errorf("read definitions of tables: %w", err)
+		return nil, fmt.Errorf("read definitions of tables: %w", err)
 	}
-	for _, u := range scanAll(sources, nil) {
-		c.schema.learn(u)
+	own := map[string]bool{}
+	for _, u := range c.units {
+		own[u.rooted()] = true
 	}
-	return nil
+	sources = slices.DeleteFunc(sources, func(s Source) bool { return own[s.rooted()] })
+	for i := range sources {
+		sources[i].Added = func(int) bool { return false }
+	}
+	return reader{async: c.reader.async, dialect: c.reader.dialect}.scanAll(ctx, sources)
+}
+
+// recall keeps which tables a file made before the change: they are not new, however
+// new their lines are.
+func (c *checker) recall() {
+	for _, u := range c.units {
+		if u.Old == nil {
+			continue
+		}
+		u.older = map[string]bool{}
+		u.before = c.reader.scanOne(Source{Path: u.Path, Root: u.Root, Text: u.Old})
+		for _, h := range u.before.hits {
+			if h.Kind == sqlscan.CreateTable {
+				u.older[tableName(h.Database, h.Table)] = true
+			}
+		}
+	}
 }
 
 func (c *checker) judge(u *unit) error {
 	if u.err != nil {
 		c.report.Findings = append(c.report.Findings, u.finding(codeUnreadable, errorLine(u.err), u.err.Error()))
 	}
-	before := c.acceptedBefore(u)
-	for _, h := range u.hits {
-		if err := c.judgeHit(u, h, before); err != nil {
-			return err
+	before := u.acceptedBefore()
+	found := map[[2]int]bool{} // where: a string that is run twice is found once
+	for i := range u.hits {
+		h := &u.hits[i]
+		if place := [2]int{h.start, h.column}; !found[place] && c.judgeHit(u, h, before) {
+			found[place] = true
 		}
 	}
 	for _, n := range u.notes {
@@ -110,110 +233,106 @@ func (c *checker) judge(u *unit) error {
 			c.report.Findings = append(c.report.Findings, u.noteFinding(code, n))
 		}
 	}
+	if u.pkg != nil && u.pkg.Err != nil {
+		return fmt.Errorf("read the package of %s: %w", u.Path, u.pkg.Err)
+	}
 	return nil
 }
 
-func (c *checker) judgeHit(u *unit, h hit, before map[string]bool) error {
-	code := statementCode(h.Statement)
-	if code == "" || c.schema.bound(h) {
-		return nil
+// judgeHit reports whether a statement is a finding. An annotation frees one
+// statement, the first below it that needs it.
+func (c *checker) judgeHit(u *unit, h *hit, before map[string]bool) bool {
+	code := statementCode(h)
+	if code == "" || h.bound {
+		return false
 	}
 	for _, n := range h.note {
 		u.notes[n].needed = true
 	}
-	if c.Config.disabled(code) || c.onNewTable(u, h) {
-		return nil
+	if c.Config.disabled(code) || h.fresh {
+		return false
 	}
-	accepted, err := c.accepted(u, h)
-	if err != nil {
-		return err
-	}
-	added := u.added(h.start, h.end)
+	accepted := u.accepted(h)
+	added := u.added(h.from, h.end)
 	lost := accepted == "" && before[oneLine(h.text)]
 	switch {
 	case !added && !lost:
 	case accepted != "":
 		c.report.Accepted[accepted]++
 	default:
-		c.report.Findings = append(c.report.Findings, u.statementFinding(h, code, lost && !added))
-	}
-	return nil
-}
-
-// accepted tells by what the code accepts a statement, or "".
-func (c *checker) accepted(u *unit, h hit) (string, error) {
-	if h.async {
-		return byCall, nil
-	}
-	if h.annotated {
-		return byAnnotation, nil
-	}
-	if h.holder == "" {
-		return "", nil
-	}
-	ok, err := c.heldAsync(u, h.holder)
-	if err != nil || !ok {
-		return "", err
-	}
-	return byCall, nil
-}
-
-// heldAsync reports whether the name that a statement is reached by is used in
-// async calls only, throughout its package.
-func (c *checker) heldAsync(u *unit, name string) (bool, error) {
-	files := []Source{u.Source}
-	if c.Siblings != nil {
-		siblings, err := c.Siblings(u.Path)
-		if err != nil {
-			return false, fmt.Errorf("read the package of %s: %w", u.Path, err)
-		}
-		files = append(files, siblings...)
-	}
-	return heldBy(name, files, c.Config.async()), nil
-}
-
-func heldBy(name string, files []Source, async []string) bool {
-	inside, outside := 0, 0
-	for _, f := range files {
-		in, out := goscan.Uses(f.Path, f.Text, name, async)
-		inside, outside = inside+in, outside+out
-	}
-	return inside > 0 && outside == 0
-}
-
-// onNewTable reports whether an index is on a table that the same change
-// creates. IF NOT EXISTS says that either may be there already.
-func (c *checker) onNewTable(u *unit, h hit) bool {
-	if h.Kind != sqlscan.CreateIndex || h.IfNotExists || h.Table == "" {
-		return false
-	}
-	for _, other := range c.units {
-		if other != u && !c.Change {
-			continue
-		}
-		if slices.ContainsFunc(other.hits, func(t hit) bool {
-			return t.Kind == sqlscan.CreateTable && !t.IfNotExists && strings.EqualFold(t.Table, h.Table) && other.added(t.start, t.end)
-		}) {
-			return true
-		}
+		c.report.Findings = append(c.report.Findings, u.statementFinding(*h, code, lost && !added))
+		return true
 	}
 	return false
 }
 
+// accepted tells by what the code accepts a statement, or "".
+func (u *unit) accepted(h *hit) string {
+	if h.async {
+		return byCall
+	}
+	for _, n := range h.note {
+		if note := &u.notes[n]; note.err == nil && !note.spent {
+			note.spent = true
+			return byAnnotation
+		}
+	}
+	if h.holder != "" && u.pkg.HeldAsync(h.holder) {
+		return byCall
+	}
+	return ""
+}
+
 // acceptedBefore lists the statements that the file as it was had a decision
 // for: to remove the decision and leave the statement is a change, too.
-func (c *checker) acceptedBefore(u *unit) map[string]bool {
-	if u.Old == nil {
+func (u *unit) acceptedBefore() map[string]bool {
+	if u.before == nil {
 		return nil
 	}
 	list := map[string]bool{}
-	old := scanSource(Source{Path: u.Path, Text: u.Old}, c.Config.async())
-	for _, h := range old.hits {
-		if h.async || h.annotated || h.holder != "" && heldBy(h.holder, []Source{old.Source}, c.Config.async()) {
+	for i := range u.before.hits {
+		if h := &u.before.hits[i]; u.before.decided(h) {
 			list[oneLine(h.text)] = true
 		}
 	}
 	return list
+}
+
+func (u *unit) decided(h *hit) bool {
+	return h.async || slices.ContainsFunc(h.note, func(n int) bool { return u.notes[n].err == nil }) ||
+		h.holder != "" && u.pkg.HeldAsync(h.holder)
+}
+
+// leftAlone counts what is for other databases, and tells of what makes SQL of its
+// own that is not read.
+func (c *checker) leftAlone() {
+	hints := map[string]*Hint{}
+	for _, u := range c.units {
+		switch {
+		case u.foreign != "":
+			c.report.Foreign[u.foreign] = append(c.report.Foreign[u.foreign], u.Path)
+			continue
+		case len(u.alone) > 0:
+			for database := range u.alone {
+				c.report.Foreign[database] = append(c.report.Foreign[database], u.Path)
+			}
+		}
+		met := map[string]bool{}
+		for _, i := range u.imports {
+			name := goscan.Builder(i.Path)
+			if name == "" || met[name] {
+				continue
+			}
+			met[name] = true
+			if hints[name] == nil {
+				hints[name] = &Hint{Path: u.Path, Line: i.Line, Text: name + " makes SQL of its own, which is not read: what is changed through it needs a decision, too"}
+			}
+			hints[name].Files++
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(hints)) {
+		c.report.Hints = append(c.report.Hints, *hints[name])
+	}
 }
 
 // judgeBody lets good scale lines accept what is left of the statements.

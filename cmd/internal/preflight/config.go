@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -32,6 +33,9 @@ type Config struct {
 	// Keys adds to what CREATE TABLE says: for a table its keys, each a column
 	// or several joined by commas.
 	Keys map[string][]string `toml:"keys"`
+
+	// Dialect is one of Dialects, by default the first.
+	Dialect string `toml:"dialect"`
 
 	// Disable lists codes of statements (PF1xx) that need no decision.
 	Disable []string `toml:"disable"`
@@ -77,7 +81,7 @@ func ReadConfig(name string) (Config, error) {
 		return Config{}, fmt.Errorf("%w: %s: %w", ErrConfig, name, err)
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return Config{}, fmt.Errorf("%w: %s: unknown field %s; there are async, exclude, keys and disable", ErrConfig, name, unknown[0])
+		return Config{}, fmt.Errorf("%w: %s: unknown field %s; there are async, dialect, exclude, keys and disable", ErrConfig, name, unknown[0])
 	}
 	if err := c.validate(); err != nil {
 		return Config{}, fmt.Errorf("%w: %s: %w", ErrConfig, name, err)
@@ -86,6 +90,9 @@ func ReadConfig(name string) (Config, error) {
 }
 
 func (c Config) validate() error {
+	if c.Dialect != "" && !slices.Contains(Dialects, c.Dialect) {
+		return fmt.Errorf("dialect: %q is none of %s: this gate judges SQLite alone", c.Dialect, strings.Join(Dialects, ", "))
+	}
 	for _, name := range c.Async {
 		if strings.Trim(name, " ().") != name || name == "" {
 			return fmt.Errorf("async: %q is no name of a function; write it without parentheses", name)
@@ -137,8 +144,11 @@ func fits(pattern, name string) bool {
 	})
 }
 
+// templated are files that a program makes SQL of.
+var templated = regexp.MustCompile(`(?i)\.sql\.(?:tmpl|gotmpl|tpl|template|j2|jinja|erb|in|mustache)$`)
+
 // Judges reports whether files of that name are looked into at all.
 func Judges(name string) bool {
 	ext := strings.ToLower(path.Ext(name))
-	return ext == ".go" || ext == ".sql"
+	return ext == ".go" || ext == ".sql" || ext == ".ddl" || ext == ".dml" || templated.MatchString(name)
 }

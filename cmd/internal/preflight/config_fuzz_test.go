@@ -32,7 +32,7 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		c.Excludes("a/b.sql")
-		if _, err := preflight.Check(preflight.Input{Config: c, Sources: source}); err != nil {
+		if _, err := preflight.Check(t.Context(), preflight.Input{Config: c, Sources: source}); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	})

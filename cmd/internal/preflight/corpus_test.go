@@ -73,7 +73,7 @@ func runCase(t *testing.T, name string) {
 		text := string(body)
 		in.Body = &text
 	}
-	result, err := preflight.Check(in)
+	result, err := preflight.Check(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,17 @@ type Report struct {
 	Findings []Finding
 	Files    int
 	Accepted map[string]int // statements that are accepted, by what accepts them
+
+	Foreign map[string][]string // files that are, or in which strings are, left alone, by the database they are for
+	Hints   []Hint              // what is not read, and is no finding
+}
+
+// Hint says once what the gate cannot read anywhere.
+type Hint struct {
+	Path  string // where it is first met
+	Line  int
+	Files int
+	Text  string
 }
 
 // What accepts a statement.
@@ -59,9 +70,9 @@ func oneLine(text string) string {
 
 // StatementAt returns the SQL of the statement that a line of a file is part of.
 func StatementAt(path string, text []byte, line int) (string, error) {
-	u := scanSource(Source{Path: path, Text: text}, nil)
+	u := reader{dialect: "sqlite"}.scanOne(Source{Path: path, Text: text})
 	for _, h := range u.hits {
-		if h.start <= line && line <= h.end {
+		if h.Kind.Costs() && h.start <= line && line <= h.end {
 			return h.text, nil
 		}
 	}

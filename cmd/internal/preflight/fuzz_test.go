@@ -34,7 +34,7 @@ func fuzzFile(f *testing.F, name string) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		result, err := preflight.Check(preflight.Input{Sources: []preflight.Source{{Path: name, Text: text, Old: text}}})
+		result, err := preflight.Check(t.Context(), preflight.Input{Sources: []preflight.Source{{Path: name, Text: text, Old: text}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,6 +30,8 @@ func (u *unit) statementFinding(h hit, code string, lost bool) Finding {
 // why adds what is known of this statement to what is known of its kind.
 func why(general string, h hit) string {
 	switch {
+	case h.Kind == sqlscan.Unread:
+		return h.Problem
 	case h.Kind == sqlscan.CreateIndex && h.IfNotExists:
 		return general + "; IF NOT EXISTS does not make it cheaper where it does not exist"
 	case (h.Kind == sqlscan.Update || h.Kind == sqlscan.Delete) && len(h.Pinned) > 0 && h.Table != "":

@@ -44,12 +44,14 @@ const (
 	codeTableAs      = "PF108"
 	codeReindex      = "PF109"
 	codeVacuum       = "PF110"
+	codeCommand      = "PF111"
 	codeAnnotation   = "PF201"
 	codeReason       = "PF202"
 	codeUnused       = "PF203"
 	codeScale        = "PF204"
 	codeScaleUnused  = "PF205"
 	codeUnreadable   = "PF301"
+	codeNotRead      = "PF302"
 )
 
 const (
@@ -76,6 +78,9 @@ var rules = []Rule{
 	{codeReindex, "reindex", "a REINDEX", "every index it names is built again while the only writer is held", decide},
 	{codeVacuum, "vacuum", "a VACUUM", "the whole file is read and written again, beside itself and into the WAL; VACUUM INTO reads it all on the one connection", decide},
 
+	{codeCommand, "table-command", "an INSERT that commands a full-text table: rebuild, optimize, delete-all",
+		"it looks like a row and goes over the whole table, rebuild over the content table, too, in one transaction", decide},
+
 	{codeAnnotation, "annotation-malformed", "a comment that begins as an annotation and does not go on as one",
 		"a decision that cannot be read is none", `write // PREFLIGHT: async=true reason="…", in SQL with --`},
 	{codeReason, "annotation-reason", "an annotation without a reason of substance: three words, twelve letters",
@@ -88,6 +93,8 @@ var rules = []Rule{
 		"the next statement of this pull request would pass unseen", "remove the line"},
 	{codeUnreadable, "unreadable", "a .go or .sql file that cannot be read as what it is",
 		"statements in it may not have been seen", "correct the file, or leave it out with exclude in " + ConfigName},
+	{codeNotRead, "not-read", "SQL that was not understood, or that is known only when the program runs",
+		"what it does to a table cannot be told", "write it out or correct it; or decide on it as on a statement that goes over a whole table"},
 }
 
 // Rules lists all rules in the order of their codes.
@@ -110,12 +117,12 @@ func ruleOf(code string) Rule {
 }
 
 // statementCode is the rule that a statement falls under.
-func statementCode(s sqlscan.Statement) string {
-	switch s.Kind {
+func statementCode(h *hit) string {
+	switch h.Kind {
 	case sqlscan.CreateIndex:
 		return codeIndex
 	case sqlscan.AlterTable:
-		return map[sqlscan.Cost]string{sqlscan.Metadata: codeMetadata, sqlscan.Scan: codeScan, sqlscan.Rewrite: codeRewrite}[s.Cost]
+		return map[sqlscan.Cost]string{sqlscan.Metadata: codeMetadata, sqlscan.Scan: codeScan, sqlscan.Rewrite: codeRewrite}[h.Cost]
 	case sqlscan.Update:
 		return codeUpdate
 	case sqlscan.Delete:
@@ -128,6 +135,12 @@ func statementCode(s sqlscan.Statement) string {
 		return codeReindex
 	case sqlscan.Vacuum:
 		return codeVacuum
+	case sqlscan.Unread:
+		return codeNotRead
+	case sqlscan.TableCommand:
+		if h.command {
+			return codeCommand
+		}
 	}
-	return "" // a CREATE TABLE is no finding
+	return "" // what only tells of tables is no finding
 }

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"go/scanner"
 	"path"
@@ -17,10 +18,13 @@ import (
 // Source is a file to look at.
 type Source struct {
 	Path  string              // as findings name it, with slashes
+	Root  string              // from the root of the repository, if that is another path
 	Text  []byte              // of the whole file
 	Added func(line int) bool // the lines that the change added; nil for all
 	Old   []byte              // the file before the change, if lines of it are gone
 }
+
+func (s Source) rooted() string { return cmp.Or(s.Root, s.Path) }
 
 func (s Source) added(from, to int) bool {
 	for line := from; line <= to; line++ {
@@ -34,11 +38,18 @@ func (s Source) added(from, to int) bool {
 // unit is a source with what was found in it.
 type unit struct {
 	Source
-	hits  []hit
-	notes []note
-	err   error
-	isGo  bool
-	lines sqlscan.Lines
+	hits    []hit
+	notes   []note
+	err     error
+	isGo    bool
+	lines   sqlscan.Lines
+	pkg     *goscan.Package // of a Go file
+	imports []goscan.Import
+	embeds  []string
+	foreign string          // the database it is for, which is not SQLite
+	alone   map[string]int  // its statements that are for others, by their database
+	older   map[string]bool // tables that the file made before the change
+	before  *unit           // the file before the change
 }
 
 // hit is a statement in its file.
@@ -46,11 +57,16 @@ type hit struct {
 	sqlscan.Statement
 	text       string
 	start, end int // lines
+	from       int // the first line of all its pieces
 	column     int
 	async      bool
-	annotated  bool
 	holder     string // see goscan.Literal
 	note       []int  // indexes of the annotations above it
+	loop       bool
+	decl       int
+	unit       *unit
+
+	bound, fresh, command bool // see the methods of moment
 }
 
 // note is an annotation.
@@ -60,33 +76,72 @@ type note struct {
 	err    error
 	stray  bool
 	needed bool // by a statement
+	spent  bool // on the one statement that it frees
 }
 
 var errNotText = errors.New("it is not UTF-8 text")
 
-// scanSource finds the statements and annotations of a file.
-func scanSource(src Source, async []string) *unit {
-	u := &unit{Source: src, lines: sqlscan.NewLines(string(src.Text))}
+// reader scans files, those of a Go package one after the other.
+type reader struct {
+	async   []string
+	dialect string // that all files are in; "" to tell by each
+	others  func(path string) ([]Source, error)
+}
+
+// scan finds the statements and annotations of a file.
+func (s reader) scan(src Source, pkg *goscan.Package) *unit {
+	u := &unit{Source: src, lines: sqlscan.NewLines(string(src.Text)), alone: map[string]int{}, pkg: pkg}
 	switch {
 	case !utf8.Valid(src.Text) || bytes.IndexByte(src.Text, 0) >= 0:
 		u.err = errNotText
-	case path.Ext(strings.ToLower(src.Path)) == ".go":
-		u.scanGo(async)
+	case isGo(src.Path):
+		u.scanGo(s.dialect)
 	default:
-		u.scanSQL()
+		u.scanSQL(s.dialect)
 	}
 	return u
 }
 
-func (u *unit) scanSQL() {
-	text := strings.TrimPrefix(string(u.Text), "\ufeff")
-	bom := len(u.Text) - len(text)
-	u.addSQL(text, func(i int) int { return i + bom }, goscan.Literal{Executed: true}, nil)
+func isGo(name string) bool { return path.Ext(strings.ToLower(name)) == ".go" }
+
+// goPackage is the package of a Go file.
+func (s reader) goPackage(src Source) *goscan.Package {
+	pkg := &goscan.Package{Async: s.async}
+	if s.others != nil {
+		pkg.Others = func() (list []goscan.Source, err error) {
+			siblings, err := s.others(src.Path)
+			for _, other := range siblings {
+				list = append(list, goscan.Source{Path: other.Path, Text: other.Text})
+			}
+			return list, err
+		}
+	}
+	return pkg
 }
 
-func (u *unit) scanGo(async []string) {
-	file := goscan.Scan(u.Path, u.Text, async)
-	u.isGo, u.err = true, file.Err
+// scanOne scans a file by itself.
+func (s reader) scanOne(src Source) *unit { return s.scan(src, s.goPackage(src)) }
+
+func (u *unit) scanSQL(dialect string) {
+	text := strings.TrimPrefix(string(u.Text), "\ufeff")
+	bom := len(u.Text) - len(text)
+	statements, comments := sqlscan.ParseFile(text)
+	if u.foreign = foreignFile(u.rooted(), statements); u.foreign != "" && dialect == "" {
+		u.alone[u.foreign] = len(statements)
+		return
+	}
+	u.foreign = ""
+	u.addSQL(text, func(i int) int { return i + bom }, goscan.Literal{Executed: true, Runs: true}, nil, statements, comments)
+}
+
+func (u *unit) scanGo(dialect string) {
+	file := u.pkg.Scan(u.Path, u.Text)
+	u.isGo, u.err, u.imports, u.embeds = true, file.Err, file.Imports, file.Embeds
+	if u.foreign = foreignGo(u.rooted(), u.Text, file.Imports); u.foreign != "" && dialect == "" {
+		u.alone[u.foreign] = len(file.Literals)
+		return
+	}
+	u.foreign = ""
 	first := map[int]int{} // the note of a comment, by the line below it
 	for _, c := range file.Comments {
 		if i, ok := u.addNote(c.Lines, c.Line, c.Stray); ok && !c.Stray {
@@ -100,7 +155,12 @@ func (u *unit) scanGo(async []string) {
 				above = append(above, i)
 			}
 		}
-		u.addSQL(lit.SQL, func(i int) int { return lit.At[i] }, lit, above)
+		statements, comments := sqlscan.Parse(lit.SQL)
+		if name := foreignText(statements, lit.Executed); name != "" && dialect == "" {
+			u.alone[name] += len(statements)
+			continue
+		}
+		u.addSQL(lit.SQL, func(i int) int { return lit.At[i] }, lit, above, statements, comments)
 	}
 }
 
@@ -115,8 +175,7 @@ func (u *unit) addNote(lines []string, line int, stray bool) (index int, ok bool
 }
 
 // addSQL adds the statements of a text; offset maps its places to the file's.
-func (u *unit) addSQL(sql string, offset func(int) int, lit goscan.Literal, above []int) {
-	statements, comments := sqlscan.Parse(sql)
+func (u *unit) addSQL(sql string, offset func(int) int, lit goscan.Literal, above []int, statements []sqlscan.Statement, comments []sqlscan.Comment) {
 	notes := make(map[int]int, len(comments)) // by the index of their comment
 	for i, c := range comments {
 		line, _ := u.lines.Place(offset(c.Start))
@@ -124,25 +183,34 @@ func (u *unit) addSQL(sql string, offset func(int) int, lit goscan.Literal, abov
 			notes[i] = n
 		}
 	}
+	commented := sqlscan.Above(comments)
 	for _, s := range statements {
-		if !s.Certain && !lit.Executed {
+		if !s.Certain && !lit.Executed && !s.Kind.Tells() || s.Kind == sqlscan.Unread && !lit.Runs {
 			continue
 		}
-		h := hit{Statement: s, text: sql[s.Start:s.End], async: lit.Async, holder: lit.Holder, note: above}
-		if i, ok := s.Above(comments); ok {
+		h := hit{Statement: s, text: sql[s.Start:s.End], async: lit.Async, holder: lit.Holder, note: above, loop: lit.Loop, decl: lit.Decl}
+		h.Down = h.Down || lit.Down
+		if i, ok := commented[s.Line]; ok {
 			if n, ok := notes[i]; ok {
 				h.note = append(slices.Clip(above), n)
 			}
 		}
-		u.addHit(h, offset)
+		h.start, h.column = u.lines.Place(offset(h.Start))
+		h.from, h.end = u.extent(s, offset)
+		u.hits = append(u.hits, h)
 	}
 }
 
-func (u *unit) addHit(h hit, offset func(int) int) {
-	h.start, h.column = u.lines.Place(offset(h.Start))
-	h.end, _ = u.lines.Place(offset(h.End - 1))
-	h.annotated = slices.ContainsFunc(h.note, func(n int) bool { return u.notes[n].err == nil })
-	u.hits = append(u.hits, h)
+// extent are the first and the last line that pieces of a statement stand on. They
+// need not stand in its order.
+func (u *unit) extent(s sqlscan.Statement, offset func(int) int) (from, to int) {
+	least, most := offset(s.Start), offset(s.End-1)
+	for i := s.Start; i < s.End; i++ {
+		least, most = min(least, offset(i)), max(most, offset(i))
+	}
+	from, _ = u.lines.Place(least)
+	to, _ = u.lines.Place(most)
+	return from, to
 }
 
 // errorLine is where a Go file stops being Go.

@@ -3,6 +3,7 @@
 package analysis
 
 import (
+	"context"
 	"fmt"
 	"go/token"
 	"path/filepath"
@@ -29,7 +30,7 @@ func run(pass *analysis.Pass) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := preflight.Check(in)
+	report, err := preflight.Check(context.Background(), in)
 	if err != nil {
 		return nil, err
 	}

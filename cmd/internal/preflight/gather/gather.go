@@ -69,16 +69,19 @@ func (t *Tree) All(ctx context.Context, folders []string) (preflight.Input, erro
 
 // Files takes exactly the files named, whatever is excluded.
 func (t *Tree) Files(ctx context.Context, names []string) (preflight.Input, error) {
-	in := preflight.Input{Config: t.Config, Siblings: t.siblings(t.dir), Definitions: t.definitions(ctx)}
+	in := t.input(ctx, t.dir)
 	for _, name := range names {
+		if ctx.Err() != nil {
+			return in, ctx.Err()
+		}
 		if !preflight.Judges(name) {
-			return in, fmt.Errorf("%s: only .go and .sql files can be looked into; for a folder use --all %s", name, name)
+			return in, fmt.Errorf("%s: only .go and .sql files (and .ddl, .dml and templates of .sql) can be looked into; for a folder use --all %s", name, name)
 		}
 		text, err := os.ReadFile(t.join(name))
 		if err != nil {
 			return in, fmt.Errorf("look into a file: %w", err)
 		}
-		in.Sources = append(in.Sources, preflight.Source{Path: filepath.ToSlash(name), Text: text})
+		in.Sources = append(in.Sources, preflight.Source{Path: filepath.ToSlash(name), Root: t.rooted(t.join(name)), Text: text})
 	}
 	return in, nil
 }
@@ -98,7 +101,8 @@ func (t *Tree) Base(ctx context.Context, rev string) (preflight.Input, error) {
 
 // Diff takes the lines that a diff adds to the tree in which it is applied.
 func (t *Tree) Diff(ctx context.Context, text []byte) (preflight.Input, error) {
-	in := preflight.Input{Config: t.Config, Change: true, Siblings: t.siblings(t.root), Definitions: t.definitions(ctx)}
+	in := t.input(ctx, t.root)
+	in.Change = true
 	changes, err := diff.Parse(text)
 	if err != nil {
 		return in, err
@@ -119,6 +123,10 @@ func (t *Tree) Diff(ctx context.Context, text []byte) (preflight.Input, error) {
 		in.Sources = append(in.Sources, src)
 	}
 	return in, nil
+}
+
+func (t *Tree) input(ctx context.Context, from string) preflight.Input {
+	return preflight.Input{Config: t.Config, Siblings: t.siblings(from), Definitions: t.definitions(ctx), Embedded: t.embedded(from)}
 }
 
 // source reads a changed file and checks that it is what the diff made of it.
@@ -161,6 +169,23 @@ func (t *Tree) excludes(name string) bool {
 	return err == nil && rel != "." && t.Config.Excludes(filepath.ToSlash(rel))
 }
 
+// rooted is a path from the root, by which a file is known whatever names it.
+func (t *Tree) rooted(name string) string {
+	rel, err := filepath.Rel(t.root, name)
+	if err != nil || !filepath.IsLocal(rel) {
+		return filepath.ToSlash(name)
+	}
+	return filepath.ToSlash(rel)
+}
+
+// named is a file's name as findings that are given from a folder have it.
+func named(from, name string) string {
+	if rel, err := filepath.Rel(from, name); err == nil && filepath.IsLocal(rel) {
+		return filepath.ToSlash(rel)
+	}
+	return filepath.ToSlash(name)
+}
+
 // siblings lists the other Go files of a file's package, tests left out: they do
 // not run at boot.
 func (t *Tree) siblings(from string) func(string) ([]preflight.Source, error) {
@@ -183,7 +208,7 @@ func (t *Tree) siblings(from string) func(string) ([]preflight.Source, error) {
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, preflight.Source{Path: filepath.ToSlash(other), Text: text})
+			list = append(list, preflight.Source{Path: named(from, other), Text: text})
 		}
 		return list, err
 	}

@@ -83,7 +83,7 @@ func TestBaseIsTheMergeBase(t *testing.T) {
 	if err != nil || paths(in) != "db/a.sql" {
 		t.Fatalf("%s, %v; want db/a.sql", paths(in), err)
 	}
-	result, err := preflight.Check(in)
+	result, err := preflight.Check(t.Context(), in)
 	if err != nil || len(result.Findings) != 2 {
 		t.Errorf("%+v, %v", result, err)
 	}

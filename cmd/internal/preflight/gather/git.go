@@ -18,10 +18,11 @@ var diffCommand = []string{"diff", "--merge-base", "--unified=0", "--find-rename
 	"--no-textconv", "--no-relative", "--ignore-submodules", "--src-prefix=a/", "--dst-prefix=b/"}
 
 // judged are the pathspecs of files that are looked into.
-var judged = []string{":(top,icase)*.go", ":(top,icase)*.sql"}
+var judged = []string{":(top,icase)*.go", ":(top,icase)*.sql", ":(top,icase)*.ddl", ":(top,icase)*.dml", ":(top,icase)*.sql.*"}
 
-// definitionPattern finds the files that may define a table or its keys.
-const definitionPattern = `create[[:space:]]+((temp|temporary)[[:space:]]+)?table|create[[:space:]]+unique[[:space:]]+index`
+// definitionPattern finds the files that may tell of a table or its keys.
+const definitionPattern = `create[[:space:]]+((temp|temporary|virtual)[[:space:]]+)?table|create[[:space:]]+unique[[:space:]]+index|` +
+	`drop[[:space:]]+(table|index)|rename[[:space:]]`
 
 // git runs a git command without a shell and returns what it prints.
 func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
@@ -47,7 +48,7 @@ func (t *Tree) definitions(ctx context.Context) func() ([]preflight.Source, erro
 	return func() (list []preflight.Source, err error) {
 		names, err := t.grep(ctx, definitionPattern)
 		for _, name := range names {
-			if t.Config.Excludes(name) {
+			if !preflight.Judges(name) || t.Config.Excludes(name) {
 				continue
 			}
 			text, err := os.ReadFile(filepath.Join(t.root, name))

@@ -2,7 +2,6 @@ package goscan
 
 import (
 	"go/ast"
-	"go/token"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +11,12 @@ import (
 // function nor a group of declarations is a statement's block: a decision above
 // it would cover what is added to it later.
 func (s *scan) lines(n ast.Node, stack []ast.Node) []int {
+	function := 0
+	if len(stack) > 1 {
+		if decl, ok := stack[1].(*ast.FuncDecl); ok {
+			function = s.line(decl.Pos()) // above it stands the function's own comment
+		}
+	}
 	list := []int{s.line(n.Pos())}
 	for i := len(stack) - 1; i > 0; i-- {
 		if decl, ok := stack[i].(*ast.GenDecl); ok && decl.Lparen.IsValid() {
@@ -22,7 +27,58 @@ func (s *scan) lines(n ast.Node, stack []ast.Node) []int {
 		}
 		list = append(list, s.line(stack[i].Pos()))
 	}
-	return list
+	return slices.DeleteFunc(list, func(line int) bool { return line == function })
+}
+
+// declaration is which of the file's declarations is around a string.
+func (s *scan) declaration(stack []ast.Node) int {
+	if len(stack) < 2 {
+		return -1
+	}
+	return s.offset(stack[1].Pos())
+}
+
+// inLoop reports whether a string is run for each turn of a loop; one that is
+// prepared is, too.
+func inLoop(n ast.Node, stack []ast.Node) bool {
+	for i, outer := range stack {
+		var body *ast.BlockStmt
+		switch loop := outer.(type) {
+		case *ast.ForStmt:
+			body = loop.Body
+		case *ast.RangeStmt:
+			body = loop.Body
+		}
+		if body != nil && i+1 < len(stack) && stack[i+1] == ast.Node(body) {
+			return true
+		}
+	}
+	call := argumentOf(n, stack)
+	if call == nil {
+		return false
+	}
+	name, _ := calleeName(call.Fun)
+	return strings.HasPrefix(name, "Prepare")
+}
+
+var backwards = regexp.MustCompile(`(?i)^(?:down|rollback|undo|revert)|(?:Down|Rollback|_down)$`)
+
+// down reports whether the function or field that holds a string is named for
+// taking a migration back.
+func down(stack []ast.Node) bool {
+	for _, outer := range stack {
+		switch n := outer.(type) {
+		case *ast.FuncDecl:
+			if backwards.MatchString(n.Name.Name) {
+				return true
+			}
+		case *ast.KeyValueExpr:
+			if key, ok := n.Key.(*ast.Ident); ok && backwards.MatchString(key.Name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // isAsync reports whether n is an argument of a call of an async function, and
@@ -41,7 +97,7 @@ func (s *scan) isAsync(n ast.Node, stack []ast.Node) bool {
 // named reports whether a called function is among those of the configuration.
 func (s *scan) named(fun ast.Expr) bool {
 	name, qualified := calleeName(fun)
-	return slices.Contains(s.async, name) || slices.Contains(s.async, qualified)
+	return slices.Contains(s.pkg.Async, name) || slices.Contains(s.pkg.Async, qualified)
 }
 
 // calleeName is the name of a called function or method, alone and with what
@@ -101,54 +157,4 @@ func argumentOf(n ast.Node, stack []ast.Node) *ast.CallExpr {
 		}
 	}
 	return nil
-}
-
-var runsSQL = regexp.MustCompile(`(?i)exec|query|prepare`)
-
-func executed(n ast.Node, stack []ast.Node) bool {
-	call := argumentOf(n, stack)
-	if call == nil {
-		return false
-	}
-	name, _ := calleeName(call.Fun)
-	return runsSQL.MatchString(name)
-}
-
-// talks are functions and methods whose strings people read, searches those
-// that look for a string in another.
-var (
-	talks = regexp.MustCompile(`^(?:panic|errors\.New|fmt\.Errorf|fmt\.Print(?:f|ln)?|` +
-		`(?:.*\.)?(?:Error|Fatal|Log|Skip|Print|Panic)(?:f|ln)?|(?:log|slog)\.\w+|.*\.(?:Debug|Info|Warn|Error)(?:f|Context)?)$`)
-	searches = regexp.MustCompile(`^(?:strings|bytes)\.(?:HasPrefix|HasSuffix|Contains|EqualFold|Index|Cut|CutPrefix|TrimPrefix|TrimSuffix|Split|Count)$`)
-)
-
-// helps are the fields of command and flag structs that are shown to people.
-var helps = []string{"Use", "Short", "Long", "Example", "Usage", "Help", "Description"}
-
-// prose reports whether a string is a message, a help text or compared with
-// something: in none of these places is it run.
-func prose(n ast.Node, stack []ast.Node) bool {
-	if len(stack) == 0 {
-		return false
-	}
-	switch parent := stack[len(stack)-1].(type) {
-	case *ast.Field: // a tag
-		return true
-	case *ast.CaseClause:
-		return slices.ContainsFunc(parent.List, func(e ast.Expr) bool { return e == n })
-	case *ast.BinaryExpr:
-		if parent.Op == token.EQL || parent.Op == token.NEQ {
-			return true
-		}
-	case *ast.KeyValueExpr:
-		if key, ok := parent.Key.(*ast.Ident); ok && slices.Contains(helps, key.Name) {
-			return true
-		}
-	}
-	call := argumentOf(n, stack)
-	if call == nil {
-		return false
-	}
-	_, name := calleeName(call.Fun)
-	return talks.MatchString(name) || searches.MatchString(name) || strings.HasSuffix(name, ".Errorf")
 }

@@ -15,7 +15,7 @@ var async = []string{"RunAsyncMigration", "eng.Start"}
 // scan judges Go text, with a package clause put before it.
 func scan(t *testing.T, text string) []goscan.Literal {
 	t.Helper()
-	file := goscan.Scan("x.go", []byte("package x; "+text), async)
+	file := (&goscan.Package{Async: async}).Scan("x.go", []byte("package x; "+text))
 	if file.Err != nil {
 		t.Fatalf("%s: %v", text, file.Err)
 	}
@@ -113,7 +113,7 @@ func TestExecuted(t *testing.T) {
 		`db.Prepare(fmt.Sprintf("update %s", x))`:      "update … [executed]",
 		`must(db, "update t")`:                         "update t",
 		`execAll([]string{"update t", "update u"})`:    "update t [executed]\nupdate u [executed]",
-		`db.Exec(q(), func() { use("update t") })`:     "update t",
+		`db.Exec(q(), func() { use("update t") })`:     "… [executed]\nupdate t",
 		`run(map[string]string{"a": "update t"})`:      "update t",
 		`_ = map[string]string{"db.Exec": "update t"}`: "update t",
 	} {
@@ -172,7 +172,7 @@ func TestHolder(t *testing.T) {
 // Planted and caught: carriage returns kept, places counted in the value.
 func TestPlaces(t *testing.T) {
 	const src = "package x\r\nvar Q = `UPDATE t\r\n  SET a = ` + \"\\u00fc, b = '\\t\" + /* why */ \"\"+f()+\"' WHERE c\"\r\n"
-	file := goscan.Scan("x.go", []byte(src), nil)
+	file := (&goscan.Package{}).Scan("x.go", []byte(src))
 	if file.Err != nil || len(file.Literals) != 1 {
 		t.Fatalf("%d literals, %v", len(file.Literals), file.Err)
 	}
@@ -204,7 +204,7 @@ func TestBrokenFiles(t *testing.T) {
 		"package x; var Q = \"update \\q t\"":     "update ",
 		"package x; var Q = `update t":            "update t",
 	} {
-		file := goscan.Scan("x.go", []byte(src), nil)
+		file := (&goscan.Package{}).Scan("x.go", []byte(src))
 		if file.Err == nil {
 			t.Errorf("%q: no error", src)
 		}
@@ -230,7 +230,7 @@ var q = "update t" // PREFLIGHT: behind
 func f() {}
 `
 	var got []string
-	for _, c := range goscan.Scan("x.go", []byte(src), nil).Comments {
+	for _, c := range (&goscan.Package{}).Scan("x.go", []byte(src)).Comments {
 		got = append(got, fmt.Sprintf("%d-%d %v %q", c.Line, c.EndLine, c.Stray, c.Lines))
 	}
 	want := []string{`3-4 false [" PREFLIGHT: one" " goes on"]`, `7-7 true [" PREFLIGHT: behind"]`,
@@ -240,13 +240,18 @@ func f() {}
 	}
 }
 
-func TestUses(t *testing.T) {
+// A name counts as left to async calls where all of the package says so. Planted
+// and caught: the other files not asked.
+func TestHeldAsync(t *testing.T) {
 	const src = `package x
-const q = "update t"
-func f() { eng.Start(ctx, q); db.Exec(q); q := 1; s.RunAsyncMigration(ctx, func() { db.Exec(q) }) }
+const q, r = "update t", "update u"
+func f() { eng.Start(ctx, q); s.RunAsyncMigration(ctx, func() { db.Exec(q) }); eng.Start(ctx, r) }
 `
-	inside, outside := goscan.Uses("x.go", []byte(src), "q", async)
-	if inside != 2 || outside != 1 {
-		t.Errorf("%d inside, %d outside; want 2, 1", inside, outside)
+	pkg := &goscan.Package{Async: async, Others: func() ([]goscan.Source, error) {
+		return []goscan.Source{{Path: "y.go", Text: []byte("package x; func g() { db.Exec(r) }")}}, nil
+	}}
+	pkg.Scan("x.go", []byte(src))
+	if !pkg.HeldAsync("q") || pkg.HeldAsync("r") || pkg.HeldAsync("f") {
+		t.Errorf("q %v, r %v, f %v; want q alone", pkg.HeldAsync("q"), pkg.HeldAsync("r"), pkg.HeldAsync("f"))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/token"
 	"slices"
+	"strings"
 )
 
 // holder is the package-level name by which a string is reached: that of the
@@ -50,6 +51,66 @@ func declared(n ast.Node) *ast.Ident {
 	return nil
 }
 
+// use is one of a name, but where it is declared.
+type use struct {
+	function *ast.FuncDecl // around it
+	async    bool
+	part     bool // an operand of a sum
+}
+
+type useKey struct {
+	function *ast.FuncDecl // nil for the whole file
+	name     string
+}
+
+type counts struct{ async, parts, all int }
+
+// index lists the uses of all names, once.
+func (f *file) index(async []string) {
+	f.uses = map[string][]use{}
+	s := &scan{file: f, pkg: &Package{Async: async}}
+	may := slices.ContainsFunc(async, func(name string) bool {
+		return bytes.Contains(f.src, []byte(name[strings.LastIndexByte(name, '.')+1:]))
+	})
+	ast.PreorderStack(f.tree, nil, func(n ast.Node, stack []ast.Node) bool {
+		id, ok := n.(*ast.Ident)
+		if !ok || len(stack) == 0 || declares(stack, id) {
+			return true
+		}
+		u := use{async: may && s.isAsync(n, stack)}
+		if len(stack) > 1 {
+			u.function, _ = stack[1].(*ast.FuncDecl)
+		}
+		sum, ok := stack[len(stack)-1].(*ast.BinaryExpr)
+		u.part = ok && sum.Op == token.ADD
+		f.uses[id.Name] = append(f.uses[id.Name], u)
+		return true
+	})
+}
+
+// count is how a name is used in a function, or in the whole file.
+func (f *file) count(name string, function *ast.FuncDecl) counts {
+	key := useKey{function, name}
+	c, ok := f.counts[key]
+	if ok {
+		return c
+	}
+	for _, u := range f.uses[name] {
+		if function != nil && u.function != function {
+			continue
+		}
+		c.all++
+		if u.async {
+			c.async++
+		}
+		if u.part {
+			c.parts++
+		}
+	}
+	f.counts[key] = c
+	return c
+}
+
 // localAsync reports whether a string is held by a local name that only async
 // calls use.
 func (s *scan) localAsync(n ast.Node, stack []ast.Node) bool {
@@ -61,35 +122,8 @@ func (s *scan) localAsync(n ast.Node, stack []ast.Node) bool {
 	if !ok || name == nil {
 		return false
 	}
-	async, other := s.uses(function, name.Name)
-	return async > 0 && other == 0
-}
-
-// Uses counts in how many places of a file a name is used inside async calls,
-// and in how many others. It goes by the name alone: whatever else has it counts
-// as other.
-func Uses(file string, src []byte, name string, async []string) (inside, outside int) {
-	if !bytes.Contains(src, []byte(name)) {
-		return 0, 0
-	}
-	s, _ := parse(file, src, async) // what is not Go is reported where it is scanned
-	return s.uses(s.tree, name)
-}
-
-func (s *scan) uses(root ast.Node, name string) (async, other int) {
-	ast.PreorderStack(root, nil, func(n ast.Node, stack []ast.Node) bool {
-		id, ok := n.(*ast.Ident)
-		if !ok || id.Name != name || declares(stack, id) {
-			return true
-		}
-		if s.isAsync(n, stack) {
-			async++
-		} else {
-			other++
-		}
-		return true
-	})
-	return async, other
+	c := s.count(name.Name, function)
+	return c.async > 0 && c.async == c.all
 }
 
 // declares reports whether an identifier is the name being declared.
@@ -116,22 +150,7 @@ func (s *scan) onlyPart(n ast.Node, stack []ast.Node) bool {
 	if name == nil || name.IsExported() || s.consts[name.Name] == nil {
 		return false
 	}
-	var scope ast.Node = s.tree
-	if function, ok := stack[1].(*ast.FuncDecl); ok {
-		scope = function
-	}
-	parts, wholes := 0, 0
-	ast.PreorderStack(scope, nil, func(n ast.Node, stack []ast.Node) bool {
-		id, ok := n.(*ast.Ident)
-		if !ok || id.Name != name.Name || declares(stack, id) {
-			return true
-		}
-		if sum, ok := stack[len(stack)-1].(*ast.BinaryExpr); ok && sum.Op == token.ADD {
-			parts++
-		} else {
-			wholes++
-		}
-		return true
-	})
-	return parts > 0 && wholes == 0
+	function, _ := stack[1].(*ast.FuncDecl)
+	c := s.count(name.Name, function)
+	return c.parts > 0 && c.parts == c.all
 }

@@ -36,3 +36,8 @@ func begins(text []byte) bool {
 }
 
 func letter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
+
+// runs tells files that call something to run SQL, whatever words they have.
+func runs(src []byte) bool {
+	return bytes.Contains(src, []byte("Exec")) || bytes.Contains(src, []byte("Prepare"))
+}

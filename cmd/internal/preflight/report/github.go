@@ -23,6 +23,9 @@ func writeGitHub(out, summary io.Writer, r *preflight.Report) error {
 		}
 		b.WriteString(workflowCommand(f))
 	}
+	for _, h := range r.Hints {
+		fmt.Fprintf(&b, "::notice file=%s,line=%d,title=not read::%s\n", property(h.Path), h.Line, data(h.Text))
+	}
 	fmt.Fprintln(&b, totals(r))
 	if _, err := io.WriteString(out, b.String()); err != nil {
 		return err
@@ -63,6 +66,9 @@ func property(s string) string { return propertyEscape.Replace(s) }
 func markdown(r *preflight.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s\n\n", totals(r))
+	for _, h := range r.Hints {
+		fmt.Fprintf(&b, "Not read: %s\n\n", cell(h.Text))
+	}
 	if len(r.Findings) == 0 {
 		return b.String()
 	}

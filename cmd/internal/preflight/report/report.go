@@ -41,6 +41,9 @@ func writeText(out io.Writer, r *preflight.Report) error {
 	if slices.ContainsFunc(r.Findings, func(f preflight.Finding) bool { return f.Cost != "" }) {
 		fmt.Fprintf(&b, "\n%s\n", preflight.Ways)
 	}
+	for _, h := range r.Hints {
+		fmt.Fprintf(&b, "note: %s (%s:%d, %s)\n", h.Text, h.Path, h.Line, plural(h.Files, "file"))
+	}
 	fmt.Fprintln(&b, totals(r))
 	_, err := io.WriteString(out, b.String())
 	return err
@@ -66,6 +69,9 @@ func totals(r *preflight.Report) string {
 	for _, by := range slices.Sorted(maps.Keys(r.Accepted)) {
 		parts = append(parts, fmt.Sprintf("%s %s", plural(r.Accepted[by], "statement"), by))
 	}
+	for _, database := range slices.Sorted(maps.Keys(r.Foreign)) {
+		parts = append(parts, fmt.Sprintf("%s left alone as %s", plural(len(r.Foreign[database]), "file"), database))
+	}
 	return fmt.Sprintf("preflight: %s (%s)", verdict, strings.Join(parts, ", "))
 }
 
@@ -81,6 +87,16 @@ type jsonReport struct {
 	Findings []jsonFinding  `json:"findings"`
 	Files    int            `json:"files"`
 	Accepted map[string]int `json:"accepted"`
+
+	LeftAlone map[string][]string `json:"leftAlone"` // files, by the database they are for
+	NotRead   []jsonHint          `json:"notRead"`
+}
+
+type jsonHint struct {
+	File  string `json:"file"`
+	Line  int    `json:"line"`
+	Files int    `json:"files"`
+	Text  string `json:"text"`
 }
 
 type jsonFinding struct {
@@ -97,7 +113,10 @@ type jsonFinding struct {
 }
 
 func writeJSON(out io.Writer, r *preflight.Report) error {
-	doc := jsonReport{Findings: []jsonFinding{}, Files: r.Files, Accepted: r.Accepted}
+	doc := jsonReport{Findings: []jsonFinding{}, Files: r.Files, Accepted: r.Accepted, LeftAlone: r.Foreign, NotRead: []jsonHint{}}
+	for _, h := range r.Hints {
+		doc.NotRead = append(doc.NotRead, jsonHint{h.Path, h.Line, h.Files, h.Text})
+	}
 	for _, f := range r.Findings {
 		doc.Findings = append(doc.Findings, jsonFinding{f.Code, f.Name, f.Path, f.Line, f.Column, f.EndLine,
 			f.Statement, string(f.Cost), f.Why, f.Fix})

@@ -13,7 +13,8 @@ import (
 
 // many is a report of more findings than GitHub shows, one of them awkward.
 func many() *preflight.Report {
-	r := &preflight.Report{Files: 3, Accepted: map[string]int{"annotated": 2}}
+	r := &preflight.Report{Files: 3, Accepted: map[string]int{"annotated": 2}, Foreign: map[string][]string{"MySQL": {"m.sql"}},
+		Hints: []preflight.Hint{{Path: "a.go", Line: 3, Files: 2, Text: "GORM makes\nSQL"}}}
 	for i := range 12 {
 		r.Findings = append(r.Findings, preflight.Finding{Code: "PF105", Name: "update", Path: "db/a,b:c%.go", Line: i + 1, Column: 3, EndLine: i + 2,
 			Statement: "UPDATE t SET a = '|`<b>::error::x%\r\n'", Cost: "rewrite", Why: "it\nmatters", Fix: []string{"this", "or that"}})
@@ -37,14 +38,14 @@ func TestGitHub(t *testing.T) {
 	out, summary := text(t, "github", many())
 	var commands int
 	for line := range strings.Lines(out) {
-		if strings.HasPrefix(line, "::") {
+		if strings.HasPrefix(line, "::") && !strings.HasPrefix(line, "::notice") {
 			commands++
 			if !strings.HasPrefix(line, "::error file=db/a%2Cb%3Ac%25.go,line=") {
 				t.Error(line)
 			}
 		}
 	}
-	if commands != 10 || strings.Count(out, "\n") != 12 {
+	if commands != 10 || strings.Count(out, "\n") != 13 || !strings.Contains(out, "::notice file=a.go,line=3,title=not read::GORM makes%0ASQL\n") {
 		t.Errorf("%d annotations, want 10, in:\n%s", commands, out)
 	}
 	if rows := strings.Count(summary, "\n| <code>"); rows != 13 || !strings.Contains(summary, "&#124;&#96;&lt;b&gt;") {
@@ -62,13 +63,19 @@ func TestJSON(t *testing.T) {
 		}
 		Files    int
 		Accepted map[string]int
+
+		LeftAlone map[string][]string
+		NotRead   []struct {
+			File, Text  string
+			Line, Files int
+		}
 	}
 	d := json.NewDecoder(strings.NewReader(out))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&doc); err != nil {
 		t.Fatal(err)
 	}
-	if f := doc.Findings; len(f) != 13 || f[1].Line != 2 || f[1].EndLine != 3 || f[0].Cost != "rewrite" || doc.Accepted["annotated"] != 2 {
+	if f := doc.Findings; len(f) != 13 || f[1].Line != 2 || f[1].EndLine != 3 || f[0].Cost != "rewrite" || doc.Accepted["annotated"] != 2 || len(doc.LeftAlone["MySQL"]) != 1 || len(doc.NotRead) != 1 || doc.NotRead[0].Line != 3 {
 		t.Errorf("%+v", doc)
 	}
 	if out, _ = text(t, "json", &preflight.Report{}); !strings.Contains(out, `"findings": []`) {
@@ -120,7 +127,7 @@ func TestSARIF(t *testing.T) {
 
 func TestTextSaysTheFormsOnce(t *testing.T) {
 	out, _ := text(t, "text", many())
-	if strings.Count(out, "A statement needs one of") != 1 || !strings.HasSuffix(out, "preflight: 13 findings (3 files, 2 statements annotated)\n") {
+	if strings.Count(out, "A statement needs one of") != 1 || !strings.HasSuffix(out, "note: GORM makes\nSQL (a.go:3, 2 files)\npreflight: 13 findings (3 files, 2 statements annotated, 1 file left alone as MySQL)\n") {
 		t.Error(out)
 	}
 	if out, _ = text(t, "text", &preflight.Report{Files: 1}); out != "preflight: clean (1 file)\n" {

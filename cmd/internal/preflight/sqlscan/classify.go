@@ -1,6 +1,7 @@
 package sqlscan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sqlc-dev/meyer/ast"
@@ -8,23 +9,29 @@ import (
 	"github.com/sqlc-dev/meyer/token"
 )
 
+const (
+	unknownText = "the text in its place is known only when the program runs"
+	unknownVerb = "its first words are known only when the program runs"
+	notSQLite   = "SQLite's grammar has no such statement: it, or what it swallows, was not understood"
+)
+
 // judge tells one statement's kind and cost, by the parser where that is possible.
-func judge(sql string, part []token.Token) Statement {
-	if !interesting(part[0]) {
+func (src *reader) judge(part []token.Token, file bool) Statement {
+	if !file && !interesting(part[0]) && !isHole(part[0].Text(src.sql)) {
 		return Statement{}
 	}
 	start, end := part[0].Pos, part[len(part)-1].End
-	text := sql[start:end]
+	text := src.sql[start:end]
 	stmt, err := parse(text)
 	if err != nil {
-		stmt, err = parse(fillHoles(sql, part))
+		stmt, err = parse(fillHoles(src.sql, part))
 	}
 	var s Statement
 	if err == nil {
 		s = classify(text, stmt)
 		s.Certain = !twoWords(text, part)
 	} else {
-		s = guess(words(sql, part))
+		s = refused(words(src.sql, part), file)
 	}
 	s.Start, s.End = start, end
 	if hole(text) {
@@ -32,6 +39,31 @@ func judge(sql string, part []token.Token) Statement {
 	}
 	if hole(s.Table) {
 		s.Table = ""
+	}
+	if src.decided(start, end) {
+		s.Pinned, s.Lookups = nil, nil
+	}
+	return s
+}
+
+// refused judges what the parser refused. In a file that is the end of it: no
+// words are left out because they make no statement.
+func refused(w []word, file bool) Statement {
+	s := guess(w)
+	s.Dialect = dialect(w)
+	open := slices.ContainsFunc(w, func(x word) bool { return x.quoted != 0 && !x.closed() })
+	switch {
+	case s.Kind.Costs():
+	case s.Kind != None && !file && !open:
+	case isHole(w[0].text):
+		s = Statement{Kind: Unread, Problem: unknownVerb}
+	case harmlessInsert(w) && !open:
+		s = Statement{Kind: Insert, Target: nameAt(w, find(w, "INTO")+1)}
+	case file || len(w) > 1:
+		s = Statement{Kind: Unread, Problem: notSQLite, Certain: file, Dialect: s.Dialect}
+	}
+	if s.Kind == Unread {
+		s.Cost = Unknown
 	}
 	return s
 }
@@ -63,17 +95,17 @@ func fillHoles(sql string, part []token.Token) string {
 	start := part[0].Pos
 	text := []byte(sql[start:part[len(part)-1].End])
 	for i, t := range part {
-		if t.Text(sql) != Hole || i == 0 {
+		if !isHole(t.Text(sql)) || i == 0 {
 			continue
 		}
-		with := Hole
+		with := t.Text(sql)
 		switch {
 		case part[i-1].Kind == token.SET:
 			with = "a=a"
 		case i == len(part)-1 || part[i-1].Kind == token.CREATE || part[i-1].Kind == token.INSERT:
-			with = "   "
+			with = ""
 		}
-		copy(text[t.Pos-start:], with)
+		copy(text[t.Pos-start:], pad(with, t.End-t.Pos))
 	}
 	return string(text)
 }
@@ -82,16 +114,21 @@ func classify(text string, stmt ast.Stmt) Statement {
 	switch n := stmt.(type) {
 	case *ast.CreateTableStmt:
 		return classifyCreateTable(n)
+	case *ast.CreateVirtualTableStmt:
+		return on(n.Name, Statement{Kind: CreateTable, Cost: Metadata, IfNotExists: n.IfNotExists, Virtual: strings.ToLower(n.Module.Name)})
 	case *ast.CreateIndexStmt:
-		return Statement{Kind: CreateIndex, Cost: Scan, Table: n.Table.Name, IfNotExists: n.IfNotExists, Keys: indexKeys(n)}
+		return Statement{Kind: CreateIndex, Cost: Scan, Database: database(n.Name), Table: n.Table.Name, IfNotExists: n.IfNotExists,
+			Keys: indexKeys(n), Index: n.Name.Name.Name}
 	case *ast.AlterTableStmt:
-		return classifyAlter(n)
+		return on(n.Table, classifyAlter(n))
+	case *ast.DropTableStmt:
+		return on(n.Name, Statement{Kind: DropTable})
+	case *ast.DropIndexStmt:
+		return Statement{Kind: DropIndex, Database: database(n.Name), Index: n.Name.Name.Name}
 	case *ast.UpdateStmt:
-		return Statement{Kind: Update, Cost: Rewrite, Table: n.Table.Name.Name,
-			Pinned: pinned(n.Where, n.Table, n.Alias), Job: updateJob(text, n)}
+		return on(n.Table, bound(n.Where, n.Table, n.Alias, Statement{Kind: Update, Cost: Rewrite, Job: updateJob(text, n)}))
 	case *ast.DeleteStmt:
-		return Statement{Kind: Delete, Cost: Rewrite, Table: n.Table.Name.Name,
-			Pinned: pinned(n.Where, n.Table, n.Alias), Job: deleteJob(text, n)}
+		return on(n.Table, bound(n.Where, n.Table, n.Alias, Statement{Kind: Delete, Cost: Rewrite, Job: deleteJob(text, n)}))
 	case *ast.InsertStmt:
 		return classifyInsert(n)
 	case *ast.ReindexStmt:
@@ -105,6 +142,31 @@ func classify(text string, stmt ast.Stmt) Statement {
 	return Statement{}
 }
 
+// on names a statement's table. Those that SQLite keeps for itself have a row or
+// so for each table: to write all of one costs nothing.
+func on(table *ast.QualifiedName, s Statement) Statement {
+	s.Table, s.Database = table.Name.Name, database(table)
+	small := strings.EqualFold(s.Table, "sqlite_sequence") || strings.HasPrefix(strings.ToLower(s.Table), "sqlite_stat")
+	if small && (s.Kind == Update || s.Kind == Delete) {
+		return Statement{}
+	}
+	return s
+}
+
+// database is what a name says of where its table is. What is made for one
+// connection is not what is stored under the name.
+func database(name *ast.QualifiedName) string {
+	if name.Schema == nil || strings.EqualFold(name.Schema.Name, "main") {
+		return ""
+	}
+	return strings.ToLower(name.Schema.Name)
+}
+
+func bound(where ast.Expr, table *ast.QualifiedName, alias *ast.Ident, s Statement) Statement {
+	s.Pinned, s.Lookups = pinned(where, table, alias)
+	return s
+}
+
 func optionalName(n *ast.QualifiedName) string {
 	if n == nil {
 		return ""
@@ -113,11 +175,15 @@ func optionalName(n *ast.QualifiedName) string {
 }
 
 func classifyCreateTable(n *ast.CreateTableStmt) Statement {
-	s := Statement{Kind: CreateTable, Cost: Metadata, Table: n.Name.Name.Name, IfNotExists: n.IfNotExists}
+	s := on(n.Name, Statement{Kind: CreateTable, Cost: Metadata, IfNotExists: n.IfNotExists})
+	if n.Temp {
+		s.Database = "temp"
+	}
 	if n.Select == nil {
-		s.Schema, s.Keys = true, tableKeys(n)
+		s.Schema, s.Keys, s.Columns = true, tableKeys(n), tableColumns(n)
 		return s
 	}
+	s.Target = s.Table
 	if sources, _ := reads(n.Select, nil); len(sources) > 0 {
 		s.Kind, s.Cost, s.Table = CreateTableAs, Rewrite, sources[0].Name.Name.Name
 	}
@@ -125,20 +191,30 @@ func classifyCreateTable(n *ast.CreateTableStmt) Statement {
 }
 
 // classifyInsert keeps INSERT … SELECT that reads a table. One that reads none,
-// "INSERT … SELECT ?, ? WHERE NOT EXISTS (…)", writes a row or so.
+// "INSERT … SELECT ?, ? WHERE NOT EXISTS (…)", writes a row or so, unless it is a
+// command to a virtual table.
 func classifyInsert(n *ast.InsertStmt) Statement {
+	s := Statement{Target: n.Table.Name.Name, Table: n.Table.Name.Name, Database: database(n.Table)}
 	if n.Select == nil {
 		return Statement{}
 	}
 	sources, where := reads(n.Select, n.With)
-	if len(sources) == 0 {
-		return Statement{}
+	if len(sources) > 0 {
+		s.Kind, s.Cost, s.Table = InsertSelect, Rewrite, sources[0].Name.Name.Name
+		if len(sources) == 1 {
+			s = bound(where, sources[0].Name, sources[0].Alias, s)
+		}
+		return s
 	}
-	s := Statement{Kind: InsertSelect, Cost: Rewrite, Table: sources[0].Name.Name.Name}
-	if len(sources) == 1 {
-		s.Pinned = pinned(where, sources[0].Name, sources[0].Alias)
+	if command, ok := tableCommand(n); ok {
+		s.Kind, s.Cost, s.Command = TableCommand, Rewrite, command
+		return s
 	}
-	return s
+	if params(n) > 0 {
+		s.Kind = Insert
+		return s
+	}
+	return Statement{}
 }
 
 // alterations is what each form costs, in the words of SQLite's documentation
@@ -159,7 +235,13 @@ var alterations = map[ast.AlterAction]struct {
 
 func classifyAlter(n *ast.AlterTableStmt) Statement {
 	form := alterations[n.Action]
-	s := Statement{Kind: AlterTable, Cost: form.cost, Action: form.action, Table: n.Table.Name.Name}
+	s := Statement{Kind: AlterTable, Cost: form.cost, Action: form.action}
+	if n.NewName != nil {
+		s.NewName = n.NewName.Name
+	}
+	if n.Column != nil {
+		s.Column = strings.ToLower(n.Column.Name)
+	}
 	if n.Action == ast.AlterAddColumn && tested(n.ColumnDef) {
 		s.Cost = Scan
 	}

@@ -10,6 +10,7 @@ import (
 // word is a token with its text in upper case.
 type word struct {
 	upper, text string
+	quoted      byte // the quote that it begins with
 	name        bool // may name a table
 }
 
@@ -17,9 +18,32 @@ func words(sql string, part []token.Token) []word {
 	list := make([]word, len(part))
 	for i, t := range part {
 		text := t.Text(sql)
-		list[i] = word{strings.ToUpper(text), unquote(text), token.IsName(t.Kind) || token.CanFallback(t.Kind)}
+		list[i] = word{strings.ToUpper(text), unquote(text), 0, token.IsName(t.Kind) || token.CanFallback(t.Kind)}
+		if strings.IndexByte("'\"`[", text[0]) >= 0 {
+			list[i].quoted = text[0]
+		}
 	}
 	return list
+}
+
+// isHole reports whether a word is nothing but a hole, however wide.
+func isHole(text string) bool { return strings.TrimRight(text, "_") == Hole }
+
+// harmlessInsert reports whether words insert values that are put in when the
+// program runs: INSERT INTO t (a) VALUES …
+func harmlessInsert(w []word) bool {
+	values := find(w, "VALUES")
+	return (w[0].upper == "INSERT" || w[0].upper == "REPLACE") && find(w, "INTO") > 0 && values > 2 && find(w[values:], "SELECT") < 0 &&
+		slices.ContainsFunc(w[values:], func(x word) bool { return hole(x.text) })
+}
+
+// closed reports whether a word in quotes has its second one.
+func (w word) closed() bool {
+	end := w.quoted
+	if end == '[' {
+		end = ']'
+	}
+	return len(w.upper) > 1 && w.upper[len(w.upper)-1] == end
 }
 
 func unquote(text string) string { return strings.Trim(text, "\"`[]'") }
@@ -50,7 +74,7 @@ func guess(w []word) Statement {
 }
 
 func guessCreate(w []word) Statement {
-	for len(w) > 0 && slices.Contains([]string{"UNIQUE", "TEMP", "TEMPORARY", Hole}, w[0].upper) {
+	for len(w) > 0 && (isHole(w[0].text) || slices.Contains([]string{"UNIQUE", "TEMP", "TEMPORARY"}, w[0].upper)) {
 		w = w[1:]
 	}
 	if len(w) < 2 {

@@ -56,40 +56,72 @@ func columnName(e ast.Expr) (string, bool) {
 	return "", false
 }
 
+// tableColumns lists the columns of a table.
+func tableColumns(n *ast.CreateTableStmt) (names []string) {
+	for _, column := range n.Columns {
+		names = append(names, strings.ToLower(column.Name.Name))
+	}
+	return names
+}
+
 // pinned lists the columns of table that where holds equal to a value or to one
-// of a list of values.
-func pinned(where ast.Expr, table *ast.QualifiedName, alias *ast.Ident) []string {
+// of a list of values, and those that it holds equal to what a query finds.
+func pinned(where ast.Expr, table *ast.QualifiedName, alias *ast.Ident) ([]string, []Lookup) {
 	name := table.Name.Name
 	if alias != nil {
 		name = alias.Name
 	}
-	return pins(where, strings.ToLower(name))
+	p := pins{table: strings.ToLower(name)}
+	p.add(where)
+	return p.columns, p.lookups
 }
 
-func pins(where ast.Expr, table string) []string {
+type pins struct {
+	table   string
+	columns []string
+	lookups []Lookup
+}
+
+func (p *pins) add(where ast.Expr) {
 	switch n := where.(type) {
 	case *ast.ParenExpr:
-		return pins(n.X, table)
+		p.add(n.X)
 	case *ast.BinaryExpr:
 		switch n.Op {
 		case ast.OpAnd:
-			return append(pins(n.X, table), pins(n.Y, table)...)
+			p.add(n.X)
+			p.add(n.Y)
 		case ast.OpEq:
-			return append(pin(n.X, n.Y, table), pin(n.Y, n.X, table)...)
+			p.pin(n.X, n.Y)
+			p.pin(n.Y, n.X)
 		}
 	case *ast.InExpr:
-		if !n.Not && len(n.List) > 0 && allValues(n.List) {
-			return columns(n.X, table)
+		switch {
+		case n.Not:
+		case len(n.List) > 0 && allValues(n.List):
+			p.columns = append(p.columns, columns(n.X, p.table)...)
+		case n.Select != nil && oneRow(n.Select):
+			p.look(n.X, n.Select)
 		}
 	}
-	return nil
 }
 
-func pin(left, right ast.Expr, table string) []string {
-	if !value(right) {
-		return nil
+func (p *pins) pin(left, right ast.Expr) {
+	if value(right) {
+		p.columns = append(p.columns, columns(left, p.table)...)
+		return
 	}
-	return columns(left, table)
+	if query, ok := bare(right).(*ast.SubqueryExpr); ok {
+		p.look(left, query.Select)
+	}
+}
+
+func (p *pins) look(left ast.Expr, query *ast.SelectStmt) {
+	names := columns(left, p.table)
+	if l, ok := lookup(query); ok && len(names) > 0 {
+		l.Columns = names
+		p.lookups = append(p.lookups, l)
+	}
 }
 
 // columns are those that an expression is made of, if it is a column of the

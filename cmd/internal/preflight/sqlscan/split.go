@@ -1,42 +1,56 @@
 package sqlscan
 
 import (
+	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
-	"github.com/sqlc-dev/meyer/lexer"
 	"github.com/sqlc-dev/meyer/token"
 )
 
-func lex(sql string) (tokens, trivia []token.Token) {
-	tokens, trivia = lexer.LexFile(sql)
-	return tokens[:len(tokens)-1], trivia // the last one is the end
-}
-
 // split cuts tokens at semicolons. Those inside a trigger's body do not end it;
-// a body that does not end itself hides nothing.
+// a body that does not end itself hides nothing: it ends where a statement begins
+// that no body has, and what looked like its inside is cut again.
 func split(tokens []token.Token) (parts [][]token.Token) {
 	start, body := 0, false
 	for i, t := range tokens {
 		switch {
 		case t.Kind == token.BEGIN && trigger(tokens[start:i]):
 			body = true
+		case t.Kind == token.SEMI && body && !closed(tokens[start:i]) && (i+1 == len(tokens) || !inBody(tokens[i+1])):
+			parts = append(parts, plain(tokens[start:i])...)
+			start, body = i+1, false
 		case t.Kind == token.SEMI && (!body || closed(tokens[start:i])):
-			parts = appendPart(parts, tokens[start:i])
+			parts = append(parts, tokens[start:i])
 			start, body = i+1, false
 		}
 	}
-	if body {
-		return append(parts, split(tokens[start+1:])...) // without CREATE it is no trigger
+	if body && !closed(tokens[start:]) {
+		parts = append(parts, plain(tokens[start:])...)
+	} else {
+		parts = append(parts, tokens[start:])
 	}
-	return appendPart(parts, tokens[start:])
+	return slices.DeleteFunc(parts, func(p []token.Token) bool { return len(p) == 0 })
 }
 
-func appendPart(parts [][]token.Token, part []token.Token) [][]token.Token {
-	if len(part) == 0 {
-		return parts
+// plain cuts at every semicolon.
+func plain(tokens []token.Token) (parts [][]token.Token) {
+	start := 0
+	for i, t := range tokens {
+		if t.Kind == token.SEMI {
+			parts = append(parts, tokens[start:i])
+			start = i + 1
+		}
 	}
-	return append(parts, part)
+	return append(parts, tokens[start:])
+}
+
+// inBody reports whether a token begins a statement that a trigger can have, or
+// ends its body.
+func inBody(t token.Token) bool {
+	return slices.Contains([]token.Kind{token.SELECT, token.INSERT, token.UPDATE, token.DELETE, token.REPLACE, token.WITH,
+		token.VALUES, token.END, token.SEMI}, t.Kind)
 }
 
 // trigger reports whether the tokens begin a CREATE TRIGGER.
@@ -48,7 +62,55 @@ func trigger(part []token.Token) bool {
 // closed is SQLite's own rule for the end of a trigger: ";" END ";".
 func closed(part []token.Token) bool {
 	n := len(part)
-	return part[n-1].Kind == token.END && part[n-2].Kind == token.SEMI
+	return n > 1 && part[n-1].Kind == token.END && part[n-2].Kind == token.SEMI
+}
+
+// boundary are comments by which tools for migrations cut a file, whatever stands
+// around them.
+var boundary = regexp.MustCompile(`(?i)^--\s*(?:\+(?:goose|migrate)\s+Statement(?:Begin|End)|\+(?:goose|migrate|dbmate)\s+(?:up|down)|bun:split|migrate:(?:up|down))\b`)
+
+// direction are those behind which a migration is taken back, or made again.
+var direction = regexp.MustCompile(`(?i)^--\s*(?:\+(?:goose|migrate|duck)\s*|migrate:|rambler\s+|@)(up|down|undo)\b`)
+
+// cutAt puts an end of a statement where a comment says that one ends.
+func cutAt(tokens, trivia []token.Token, sql string) []token.Token {
+	var cuts []token.Token
+	for _, t := range trivia {
+		if t.Kind == token.COMMENT && boundary.MatchString(t.Text(sql)) {
+			cuts = append(cuts, token.Token{Kind: token.SEMI, Pos: t.Pos, End: t.Pos})
+		}
+	}
+	if cuts == nil {
+		return tokens
+	}
+	all := append(slices.Clip(tokens), cuts...)
+	slices.SortStableFunc(all, func(a, b token.Token) int { return a.Pos - b.Pos })
+	return all
+}
+
+// downs lists the offsets from which on a file takes back, and goes forward again.
+func downs(trivia []token.Token, sql string) (offsets []int, down []bool) {
+	for _, t := range trivia {
+		if m := direction.FindStringSubmatch(t.Text(sql)); t.Kind == token.COMMENT && m != nil {
+			offsets, down = append(offsets, t.Pos), append(down, !strings.EqualFold(m[1], "up"))
+		}
+	}
+	return offsets, down
+}
+
+// leading cuts off holes before the first word of a statement: text that is not
+// known, and then a statement that is.
+func leading(part []token.Token, sql string) (holes, rest []token.Token) {
+	for i, t := range part {
+		if isHole(t.Text(sql)) {
+			continue
+		}
+		if i > 0 && interesting(t) {
+			return part[:i], part[i:]
+		}
+		break
+	}
+	return nil, part
 }
 
 // Lines tells lines and columns from offsets.
@@ -109,6 +171,10 @@ func comment(sql string, t token.Token, lines Lines) Comment {
 }
 
 func beginsLine(sql string, offset int) bool {
-	before := strings.TrimRight(sql[:offset], " \t\f\v")
-	return before == "" || before[len(before)-1] == '\n'
+	for i := offset - 1; i >= 0 && sql[i] != '\n'; i-- {
+		if !strings.ContainsRune(" \t\f\v\r", rune(sql[i])) {
+			return false
+		}
+	}
+	return true
 }

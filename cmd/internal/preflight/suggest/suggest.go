@@ -22,7 +22,7 @@ func For(sql string) (string, error) {
 	statements, _ := sqlscan.Parse(sql)
 	var parts []string
 	for _, s := range statements {
-		if s.Kind != sqlscan.CreateTable {
+		if s.Kind.Costs() && s.Kind != sqlscan.Unread {
 			parts = append(parts, one(s, sql[s.Start:s.End]))
 		}
 	}

@@ -32,7 +32,7 @@ func TestSuggestionsPass(t *testing.T) {
 		if _, err := parser.ParseFile(token.NewFileSet(), "", file, 0); err != nil {
 			t.Errorf("%s: %v\n%s", sql, err, file)
 		}
-		result, err := preflight.Check(preflight.Input{Sources: []preflight.Source{{Path: "p.go", Text: []byte(file)}}})
+		result, err := preflight.Check(t.Context(), preflight.Input{Sources: []preflight.Source{{Path: "p.go", Text: []byte(file)}}})
 		if err != nil || len(result.Findings) > 0 {
 			t.Errorf("%s: %v, %v\n%s", sql, result.Findings, err, file)
 		}

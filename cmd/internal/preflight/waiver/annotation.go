@@ -5,6 +5,8 @@ package waiver
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -25,6 +27,7 @@ const (
 const (
 	minReasonWords   = 3
 	minReasonLetters = 12
+	minReasonOwn     = 2 // words that are no filler
 )
 
 // FindAnnotation looks for an annotation in the lines of a comment, from which
@@ -118,21 +121,49 @@ func checkFields(fields []string) error {
 	return malformed("async=true must stand in it once: %s", annotationForm)
 }
 
+// prompts are what the gate itself, and the documents, write in the place of a
+// reason; said by somebody else they say nothing.
+var prompts = []string{
+	"why this may run where it runs", "what runs it, when, why that is fine", "what runs it, when, and why that is fine",
+	"say what runs this, when, and why that is fine", "say what runs the statement, when, and why that is fine", "a reviewer must be able to judge it",
+}
+
+// filler are words that a reason may have and that give none.
+var filler = words(`a an and any be because been but by can do does done for fine from good has have here how in is it its just may maybe me
+	must need needed needs no not now of ok okay on only or please really reason reviewed safe should so some sure that the then there this
+	to trust true us very was we when where which why will with yes you async await preflight annotation approved ignore skip nolint statement
+	statements query sql migration migrations change changes run runs running it's harmless works know known`)
+
+// words are the distinct words of a text, in small letters.
+func words(text string) map[string]bool {
+	list := map[string]bool{}
+	isText := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	for _, word := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !isText(r) }) {
+		list[word] = true
+	}
+	return list
+}
+
 // checkReason refuses what is there only to silence the gate.
 func checkReason(reason string) error {
-	letters := 0
-	words := map[string]bool{}
-	isText := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
-	for _, word := range strings.FieldsFunc(strings.ToLower(reason), func(r rune) bool { return !isText(r) }) {
+	letters, own := 0, 0
+	said := words(reason)
+	for word := range said {
 		switch word {
 		case "todo", "tbd", "fixme", "xxx":
 			return fmt.Errorf("%w: %q is none: say what runs this, when, and why that is fine", ErrReason, reason)
 		}
-		words[word] = true
 		letters += len([]rune(word))
+		if !filler[word] {
+			own++
+		}
 	}
-	if len(words) < minReasonWords || letters < minReasonLetters {
+	if len(said) < minReasonWords || letters < minReasonLetters {
 		return fmt.Errorf("%w: %q is too short: say what runs this, when, and why that is fine", ErrReason, reason)
+	}
+	prompted := slices.ContainsFunc(prompts, func(p string) bool { return maps.Equal(words(p), said) })
+	if own < minReasonOwn || prompted {
+		return fmt.Errorf("%w: %q says nothing of its own: say what runs this, when, and why that is fine", ErrReason, reason)
 	}
 	return nil
 }

@@ -1,0 +1,4 @@
+package b
+
+// Lines is SQL from elsewhere.
+func Lines() string { return "" }

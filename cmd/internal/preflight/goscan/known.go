@@ -1,0 +1,183 @@
+package goscan
+
+import (
+	"go/ast"
+	"slices"
+	"strings"
+)
+
+// known reports whether all that a value may be is read elsewhere: a parameter,
+// where the function is called; a literal, where it stands; a file, for itself.
+// What is not is run unread.
+func (s *scan) known(e ast.Expr) bool {
+	s.depth++
+	defer func() { s.depth-- }()
+	if s.depth > maxDepth {
+		return false
+	}
+	switch n := e.(type) {
+	case *ast.BasicLit, *ast.CompositeLit:
+		return true
+	case *ast.ParenExpr:
+		return s.known(n.X)
+	case *ast.StarExpr:
+		return s.known(n.X)
+	case *ast.UnaryExpr:
+		return s.known(n.X)
+	case *ast.IndexExpr:
+		return s.known(n.X)
+	case *ast.SliceExpr:
+		return s.known(n.X)
+	case *ast.BinaryExpr:
+		return s.known(n.X)
+	case *ast.SelectorExpr:
+		return s.knownField(n)
+	case *ast.Ident:
+		return s.knownName(n)
+	case *ast.CallExpr:
+		return s.begins(n) || s.knownCall(n)
+	}
+	return false
+}
+
+// begins reports whether a text that is put together has first words: it is judged
+// as a statement where it stands.
+func (s *scan) begins(n *ast.CallExpr) bool {
+	if !isText(n) {
+		return false
+	}
+	outer := s.seen
+	s.seen = map[ast.Expr]bool{}
+	var t text
+	s.join(&t, n)
+	s.seen = outer
+	return !strings.HasPrefix(strings.TrimSpace(string(t.sql)), hole)
+}
+
+func (s *scan) knownName(n *ast.Ident) bool {
+	if s.within == nil {
+		return s.pkg.declares(n.Name)
+	}
+	l := s.localsOf(s.within)
+	events := l.events[n.Name]
+	if len(events) == 0 {
+		return l.params[n.Name] || s.pkg.declares(n.Name)
+	}
+	if s.budget -= 8 * len(events); s.budget < 0 || l.following[n.Name] {
+		return s.budget >= 0
+	}
+	l.following[n.Name] = true
+	defer delete(l.following, n.Name)
+	for _, e := range events {
+		if e.list != nil && !s.known(e.list) {
+			return false
+		}
+		for _, part := range e.parts {
+			if !s.known(part) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// knownField is about x.f: a name of another package, which is judged where it is
+// declared, or a field that a literal of the package gives a value.
+func (s *scan) knownField(n *ast.SelectorExpr) bool {
+	if x, ok := n.X.(*ast.Ident); ok {
+		if path, ok := s.imported[x.Name]; ok && (s.within == nil || len(s.localsOf(s.within).events[x.Name]) == 0) {
+			return strings.Contains(path, ".")
+		}
+		if s.within != nil {
+			for _, e := range s.localsOf(s.within).events[x.Name] {
+				if e.list != nil && s.known(e.list) {
+					return true
+				}
+			}
+		}
+	}
+	return s.pkg.gives(n.Sel.Name)
+}
+
+// builds are the packages whose calls make SQL of their own; one hint says that
+// they are not read.
+func (s *scan) builds() bool {
+	for _, path := range s.imported {
+		if Builder(path) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *scan) knownCall(n *ast.CallExpr) bool {
+	name, qualified := calleeName(n.Fun)
+	x := ""
+	if f, ok := n.Fun.(*ast.SelectorExpr); ok {
+		x = rootName(f.X)
+	}
+	switch {
+	case passes[qualifiedName(n)] && len(n.Args) > 0, joins[qualified], x == "strings", name == "append":
+		for _, arg := range n.Args {
+			if !s.known(arg) {
+				return false
+			}
+		}
+		return true
+	case name == "ReadFile" && x != "os" && x != "ioutil" || name == "String" && len(n.Args) == 0:
+		return s.pkg.embeds() || name == "String" && s.knownName(&ast.Ident{Name: x, NamePos: n.Pos()})
+	case name == "ReadFile" && len(n.Args) == 1:
+		lit, ok := n.Args[0].(*ast.BasicLit)
+		return ok && strings.HasSuffix(strings.ToLower(strings.Trim(lit.Value, "\"`")), ".sql")
+	case s.imported[x] == "" && s.pkg.declares(name):
+		return true // its own returns are strings that stand there
+	}
+	return s.builds() || slices.ContainsFunc(n.Args, func(arg ast.Expr) bool {
+		lit, ok := arg.(*ast.BasicLit)
+		return ok && worth([]byte(lit.Value)) // a text is filled in, and read where it stands
+	})
+}
+
+// gives reports whether a composite literal of the package gives a field a value.
+func (p *Package) gives(field string) bool {
+	p.load()
+	for _, f := range p.files {
+		if f.given == nil {
+			f.given = map[string]bool{}
+			ast.Inspect(f.tree, func(n ast.Node) bool {
+				if kv, ok := n.(*ast.KeyValueExpr); ok {
+					if key, ok := kv.Key.(*ast.Ident); ok {
+						f.given[key.Name] = true
+					}
+				}
+				return true
+			})
+		}
+		if f.given[field] {
+			return true
+		}
+	}
+	return false
+}
+
+// builders are the packages that make SQL of calls, by how their paths begin.
+var builders = []struct{ path, name string }{
+	{"gorm.io/", "GORM"}, {"github.com/jinzhu/gorm", "GORM"}, {"entgo.io/ent", "ent"}, {"github.com/facebook/ent", "ent"},
+	{"xorm.io/", "XORM"}, {"github.com/go-xorm/", "XORM"}, {"github.com/uptrace/bun", "Bun"}, {"github.com/volatiletech/sqlboiler", "SQLBoiler"},
+	{"github.com/aarondl/sqlboiler", "SQLBoiler"}, {"github.com/Masterminds/squirrel", "Squirrel"}, {"github.com/doug-martin/goqu", "goqu"},
+	{"github.com/go-gorp/gorp", "gorp"}, {"gopkg.in/gorp", "gorp"}, {"github.com/upper/db", "upper/db"}, {"upper.io/db", "upper/db"},
+	{"github.com/gobuffalo/pop", "Pop"}, {"github.com/go-rel/", "REL"}, {"github.com/go-jet/jet", "Jet"}, {"github.com/beego/beego", "Beego ORM"},
+	{"github.com/astaxie/beego/orm", "Beego ORM"}, {"github.com/pocketbase/dbx", "dbx"}, {"github.com/huandu/go-sqlbuilder", "go-sqlbuilder"},
+	{"github.com/stephenafamo/bob", "Bob"}, {"github.com/go-ozzo/ozzo-dbx", "ozzo-dbx"}, {"github.com/gocraft/dbr", "dbr"},
+	{"github.com/mithrandie/csvq", ""}, {"github.com/leporo/sqlf", "sqlf"}, {"github.com/samonzeweb/godb", "godb"}, {"gorm.io", "GORM"},
+}
+
+// Builder names the ORM or query builder that an import is of, or "".
+func Builder(path string) string {
+	for _, b := range builders {
+		if strings.HasPrefix(path, b.path) && !strings.HasPrefix(path, "github.com/beego/beego/v2/core") {
+			return b.name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,105 @@
+package goscan
+
+import (
+	"go/ast"
+	"go/token"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// talks are functions and methods whose strings people or other programs read:
+// messages, errors, names of metrics and spans, help. perhaps are names that such
+// have, and others: of these only what begins with a small letter is for people.
+// searches are those that look for a string in another.
+var (
+	talks = regexp.MustCompile(`^(?:panic|errors\.\w+|xerrors\.\w+|status\.\w+|fmt\.Errorf|fmt\.Print(?:f|ln)?|http\.Error|flag\.\w+|` +
+		`(?:.*\.)?(?:Error|Fatal|Log|Skip|Print|Panic|Wrap|WithMessage|Annotate|Msg|Trace|Notice|Critical|Warning|Alert|Verbose)(?:f|ln|w|Context)?|` +
+		`(?:log|slog|logger|zap|zerolog|logrus|glog|klog|attribute|metrics|prometheus|promauto|trace|tracer|otel|sentry|color|testing)\.\w+|` +
+		`.*\.(?:Debug|Info|Warn|Error)(?:f|w|ln|Context)?|.*\.(?:WithLabelValues|GetMetricWithLabelValues|WithField|WithValues|SetName|AddEvent|` +
+		`StartSpan|StartRegion|SetStatus|SetAttributes|Str|AbortWithError|SetTitle|SetLabel|SetText|StringVarP?|BoolVarP?|IntVarP?|` +
+		`StringP|BoolP|IntP|DurationVarP?|Flash|Notify))$`)
+	perhaps  = regexp.MustCompile(`^(?:With|Run|It|Describe|Context|StartSpan|Inc|Count|Observe|String|Text|Say|Sayf|Labels|Event|Record|Send|Write|Set)$`)
+	searches = regexp.MustCompile(`^(?:strings|bytes)\.(?:HasPrefix|HasSuffix|Contains|EqualFold|Index|Cut|CutPrefix|TrimPrefix|TrimSuffix|Split|Count)$`)
+)
+
+// helps are the fields of structs that are shown to people, shown the names of
+// variables that hold such text, and speaks the methods that return it.
+var (
+	helps  = regexp.MustCompile(`^(?:Use|Short|Long|Example|Usage|UsageText|Help|Description|Desc|Message|Msg|Title|Label|Summary|Reason|Caption|Tooltip|Error|Err|Op|Operation)$`)
+	shown  = regexp.MustCompile(`(?i)^(?:.*(?:title|label|message|msg|help|usage|caption|tooltip|errText|reason|description|summary))$`)
+	speaks = regexp.MustCompile(`^(?:Error|String|Title|Description|Help|Usage|Name|Message|Label|Summary|GoString)$`)
+)
+
+// prose reports whether a string is a message, a help text or compared with
+// something: in none of these places is it run.
+func (s *scan) prose(n ast.Node, stack []ast.Node) bool {
+	if len(stack) == 0 {
+		return false
+	}
+	switch parent := stack[len(stack)-1].(type) {
+	case *ast.Field: // a tag
+		return true
+	case *ast.CaseClause:
+		return slices.ContainsFunc(parent.List, func(e ast.Expr) bool { return e == n })
+	case *ast.BinaryExpr:
+		if parent.Op == token.EQL || parent.Op == token.NEQ {
+			return true
+		}
+	case *ast.KeyValueExpr:
+		if key, ok := parent.Key.(*ast.Ident); ok && parent.Value == n && helps.MatchString(key.Name) {
+			return true
+		}
+	case *ast.ReturnStmt:
+		if function, ok := stack[1].(*ast.FuncDecl); ok && speaks.MatchString(function.Name.Name) {
+			return true
+		}
+	}
+	if call := argumentOf(n, stack); call != nil {
+		name, _ := calleeName(call.Fun)
+		return talking(call) || method(call) && small(n) && perhaps.MatchString(name)
+	}
+	return s.spoken(n, stack)
+}
+
+func method(call *ast.CallExpr) bool {
+	_, ok := call.Fun.(*ast.SelectorExpr)
+	return ok
+}
+
+func talking(call *ast.CallExpr) bool {
+	name, qualified := calleeName(call.Fun)
+	if strings.HasPrefix(qualified, "fmt.Fprint") || qualified == "io.WriteString" {
+		return len(call.Args) > 0 && toPeople(call.Args[0])
+	}
+	return talks.MatchString(qualified) || searches.MatchString(qualified) || strings.HasSuffix(qualified, ".Errorf") ||
+		method(call) && talks.MatchString("x."+name) && !runsSQL.MatchString(name)
+}
+
+// toPeople reports whether a writer is a terminal, or an answer's.
+func toPeople(w ast.Expr) bool {
+	switch n := w.(type) {
+	case *ast.SelectorExpr:
+		return n.Sel.Name == "Stderr" || n.Sel.Name == "Stdout"
+	case *ast.Ident:
+		return n.Name == "stderr" || n.Name == "stdout"
+	case *ast.CallExpr:
+		name, _ := calleeName(n.Fun)
+		return strings.HasPrefix(name, "Err") || strings.HasPrefix(name, "Out")
+	}
+	return false
+}
+
+// spoken reports whether a string has a name that says that it is for people. A
+// name in capitals, or a statement in capitals, is no such.
+func (s *scan) spoken(n ast.Node, stack []ast.Node) bool {
+	name := specName(n, stack)
+	return name != nil && small(n) && shown.MatchString(name.Name) &&
+		!s.pkg.isHanded(name.Name) && (s.within == nil || !s.localsOf(s.within).marked[name.Name])
+}
+
+// small reports whether a literal begins with a small letter.
+func small(n ast.Node) bool {
+	lit, ok := n.(*ast.BasicLit)
+	return ok && len(lit.Value) > 1 && 'a' <= lit.Value[1] && lit.Value[1] <= 'z'
+}

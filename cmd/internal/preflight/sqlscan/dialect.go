@@ -1,0 +1,71 @@
+package sqlscan
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// The dialects of other databases that a statement can be told by.
+const (
+	PostgreSQL = "PostgreSQL"
+	MySQL      = "MySQL"
+	SQLServer  = "SQL Server"
+)
+
+// marks are runs of words that only one other database knows. They count in a
+// statement that SQLite's parser has refused, and outside of its strings.
+var marks = []struct {
+	dialect string
+	words   *regexp.Regexp
+}{
+	{PostgreSQL, regexp.MustCompile(`^CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE|EXTENSION|TYPE|SCHEMA|SEQUENCE|DOMAIN|MATERIALIZED|POLICY|ROLE|AGGREGATE)\b|` +
+		`^(?:CREATE|DROP) (?:UNIQUE )?INDEX CONCURRENTLY\b|^(?:ALTER|DROP) (?:TYPE|EXTENSION|SEQUENCE|FUNCTION|SCHEMA|MATERIALIZED|ROLE|DOMAIN|POLICY)\b|` +
+		`^COMMENT ON\b|^CREATE .*TRIGGER .*\bEXECUTE (?:FUNCTION|PROCEDURE)\b|^DO (?:\$|LANGUAGE)|\bLANGUAGE (?:PLPGSQL|SQL)\b|\$[A-Z_]*\$|\S ::[A-Z]|\bUSING (?:GIN|GIST|BTREE|BRIN|HASH)\b|` +
+		`^ALTER TABLE .*\bALTER (?:COLUMN )?\S+ (?:SET DATA )?TYPE\b|^ALTER TABLE .*\bALTER COLUMN \S+ (?:SET|DROP) DEFAULT\b|` +
+		`^ALTER TABLE ONLY\b|^DELETE FROM \S+ (?:AS \S+ )?USING\b|\bGENERATED (?:ALWAYS|BY DEFAULT) AS IDENTITY\b|^SET SEARCH_PATH\b|` +
+		`\bINTERVAL STRING|\bARRAY \[|^COPY \S+ .*\bFROM STDIN|^CLUSTER\b|^(?:REINDEX|VACUUM) (?:\(|TABLE|FULL|ANALYZE|VERBOSE|CONCURRENTLY)`)},
+	{MySQL, regexp.MustCompile(`\bENGINE = |\bAUTO_INCREMENT\b|^ALTER TABLE .*\b(?:MODIFY|CHANGE) (?:COLUMN )?\S+ \S+|\bUNSIGNED\b|` +
+		`\b(?:DEFAULT )?(?:CHARSET|CHARACTER SET)\b|\bON DUPLICATE KEY\b|^(?:UN)?LOCK TABLES\b|^DELIMITER\b|^SET NAMES\b|^INSERT IGNORE\b|` +
+		`^ALTER TABLE .*\bADD (?:UNIQUE )?(?:INDEX|KEY)\b|\bON UPDATE CURRENT_TIMESTAMP\b|^DROP INDEX \S+ ON\b|^USE \S+$|` +
+		`[(,] (?:UNIQUE |FULLTEXT )?KEY \S+ \(|^UPDATE \S+ (?:AS \S+ |\S+ )?(?:INNER |LEFT )?JOIN\b|^ALTER TABLE .*\bENGINE\b|^OPTIMIZE TABLE\b`)},
+	{SQLServer, regexp.MustCompile(`\bIDENTITY \( |\bNVARCHAR \( MAX|^GO$|\bDBO \. |^EXEC(?:UTE)? SP_|^DECLARE @|^BEGIN TRAN\b|^IF (?:NOT )?EXISTS \(|\bNONCLUSTERED\b`)},
+}
+
+// maxMarked bounds what is looked at of one statement.
+const maxMarked = 4000
+
+// dialect is the database that a refused statement is for, or "".
+func dialect(w []word) string {
+	line := markedLine(w)
+	i := slices.IndexFunc(marks, func(m struct {
+		dialect string
+		words   *regexp.Regexp
+	}) bool {
+		return m.words.MatchString(line)
+	})
+	if i < 0 {
+		return ""
+	}
+	return marks[i].dialect
+}
+
+// markedLine is a statement with a blank between its words, and STRING for each
+// string, so that nothing in quotes is a word.
+func markedLine(w []word) string {
+	var b strings.Builder
+	for i, x := range w {
+		if b.Len() > maxMarked {
+			break
+		}
+		if i > 0 && !(x.upper != "" && x.upper[0] == ':' && w[i-1].upper == ":") {
+			b.WriteByte(' ')
+		}
+		if x.quoted == '\'' {
+			b.WriteString("STRING")
+			continue
+		}
+		b.WriteString(strings.ReplaceAll(strings.ToUpper(x.text), " ", "_"))
+	}
+	return b.String()
+}

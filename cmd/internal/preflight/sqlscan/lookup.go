@@ -1,0 +1,102 @@
+package sqlscan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sqlc-dev/meyer/ast"
+)
+
+// lookup reads a query that a column is compared with. It is none if a name in
+// it says that it belongs to the outer table: then it has a value for each row.
+func lookup(query *ast.SelectStmt) (l Lookup, ok bool) {
+	r := references{notColumns: map[*ast.Ident]bool{}, aliases: map[string]bool{}}
+	ast.Walk(query, r.visit)
+	for _, q := range r.qualified {
+		if !r.aliases[q] {
+			return Lookup{}, false // of the outer table, or of none that is known
+		}
+	}
+	for _, name := range r.names {
+		if !r.notColumns[name] && !r.aliases[strings.ToLower(name.Name)] {
+			l.Names = append(l.Names, strings.ToLower(name.Name))
+		}
+	}
+	l.Tables = r.tables
+	return l, !slices.ContainsFunc(l.Names, hole)
+}
+
+// references are the names in a query, by what they are names of.
+type references struct {
+	tables     []string
+	aliases    map[string]bool // of tables and results
+	qualified  []string        // what stands before the dot of a column
+	names      []*ast.Ident
+	notColumns map[*ast.Ident]bool
+}
+
+func (r *references) visit(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.TableRef:
+		r.table(n)
+	case *ast.QualifiedName:
+		return false
+	case *ast.QualifiedRef:
+		r.qualified = append(r.qualified, strings.ToLower(n.Parts[len(n.Parts)-2].Name))
+		return false
+	case *ast.ResultColumn:
+		r.alias(n.Alias)
+	case *ast.CTE:
+		r.alias(n.Name)
+	case *ast.FuncCall:
+		r.notColumns[n.Name] = true
+	case *ast.CollateExpr:
+		r.notColumns[n.Name] = true
+	case *ast.TypeName:
+		return false
+	case *ast.Ident:
+		r.names = append(r.names, n)
+	}
+	return true
+}
+
+func (r *references) table(n *ast.TableRef) {
+	if n.IndexedBy != nil {
+		r.notColumns[n.IndexedBy] = true
+	}
+	if n.Alias != nil {
+		r.alias(n.Alias)
+	} else if n.Name != nil {
+		r.aliases[strings.ToLower(n.Name.Name.Name)] = true
+	}
+	if n.Name != nil {
+		r.tables = append(r.tables, strings.ToLower(n.Name.Name.Name))
+	}
+}
+
+func (r *references) alias(name *ast.Ident) {
+	if name != nil {
+		r.aliases[strings.ToLower(name.Name)] = true
+		r.notColumns[name] = true
+	}
+}
+
+// oneRow reports whether a query says itself that it yields a row at most.
+func oneRow(query *ast.SelectStmt) bool {
+	core, ok := query.Cores[0].(*ast.SelectQuery)
+	if !ok || len(query.Cores) != 1 || core.Limit == nil {
+		return false
+	}
+	// The first number of LIMIT a, b is the offset.
+	count := core.Limit.Count
+	if core.Limit.Comma {
+		count = core.Limit.Offset
+	}
+	n, ok := count.(*ast.Literal)
+	return ok && n.Raw == "1" && (!core.Limit.Comma || isOne(core.Limit.Count))
+}
+
+func isOne(e ast.Expr) bool {
+	n, ok := e.(*ast.Literal)
+	return ok && n.Raw == "1"
+}
