@@ -51,7 +51,12 @@ type runner struct {
 	target  time.Duration // TargetHold and QuietHold, as configured or tuned
 	quiet   time.Duration
 	breath  kernel.Timer
-	busy    int // attempts in a row that found the database busy
+	due     time.Time // of the next batch, by the rate
+	heard   time.Time // when requests were last read
+	lap     time.Time // up to when time is charged
+	full    fullness
+	starved bool // the latest batch had to wait for computed rows
+	busy    int  // attempts in a row that found the database busy
 	knocked time.Time
 	sampled time.Time
 	last    lite.Timing // of the latest batch
@@ -236,7 +241,7 @@ func (r *runner) takeTx(ctx context.Context, c lite.Querier, total int64) error 
 		return err
 	}
 	if cp.Phase != checkpoint.Done {
-		cp.Phase = checkpoint.Running
+		cp.Phase, cp.Reason, cp.Error = checkpoint.Running, "", ""
 	}
 	now := time.Now()
 	cp.RunID, cp.Owner = uuid.NewString(), r.e.owner(now)
@@ -322,10 +327,14 @@ func (r *runner) end(ctx context.Context, err error) error {
 	if err != nil {
 		e.detail = err.Error()
 	}
+	r.settle()
+	r.cp.Error = "" // of an earlier run
 	if phase == checkpoint.Failed {
 		r.cp.Error = err.Error()
 	}
-	if saveErr := r.enterPhase(context.WithoutCancel(ctx), phase, "", e); saveErr != nil {
+	ctx, cancel := lastWord(ctx)
+	defer cancel()
+	if saveErr := r.enterPhase(ctx, phase, "", e); saveErr != nil {
 		r.log.Error("chunkfill: the end of the job could not be recorded; its last batch is", "error", saveErr)
 		return errors.Join(err, saveErr)
 	}

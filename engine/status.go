@@ -9,6 +9,7 @@ import (
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // Status is how a job stands: its checkpoint and what follows from it.
@@ -87,6 +88,15 @@ func read(ctx context.Context, db *sql.DB, cp checkpoint.Checkpoint) (Status, er
 // publish shows the run as it stands.
 func (r *runner) publish() {
 	s := derive(r.cp, &r.table.Key)
+	s.Ledger, s.Request = asyncmig.StatusPendingAsync, r.request
+	r.shown.Store(&s)
+}
+
+// showWaiting shows a wait that cannot be recorded.
+func (r *runner) showWaiting(reason throttle.Reason) {
+	cp := r.cp
+	cp.Phase, cp.Reason = checkpoint.Waiting, string(reason)
+	s := derive(cp, &r.table.Key)
 	s.Ledger, s.Request = asyncmig.StatusPendingAsync, r.request
 	r.shown.Store(&s)
 }
