@@ -165,7 +165,7 @@ func TestTableChangedWhilePaused(t *testing.T) {
 // job waits, says why, and goes on when there is room. Planted and caught: the job fails.
 func TestDiskFull(t *testing.T) {
 	db := open(t, append(numbers(3000), "UPDATE t SET v = 'short'", "DELETE FROM rewrites", "UPDATE t SET n = 0", "DELETE FROM rewrites")...)
-	grow := jobs.Update{Name: "grow", Table: "t", Set: []jobs.Assign{{Column: "v", Expr: "printf('%500d', id)"}, {Column: "n", Expr: "n + 1"}}}
+	grow := jobs.Update{Name: "inc", Table: "t", Set: []jobs.Assign{{Column: "v", Expr: "printf('%500d', id)"}, {Column: "n", Expr: "n + 1"}}}
 	pages := value(t, db, "PRAGMA page_count")
 	cfg := onBatch(func(n int) {
 		if n == 1 {
@@ -178,7 +178,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitPhase(t, eng, checkpoint.Waiting)
-	if s, err := eng.Status(t.Context(), "grow"); err != nil || s.Reason != "the disk is full" || s.Changed == 3000 {
+	if s, err := eng.Status(t.Context(), "inc"); err != nil || s.Reason != "the disk is full" || s.Changed == 3000 {
 		t.Errorf("waiting with %d rows done because %q, %v", s.Changed, s.Reason, err)
 	}
 	mustExec(t, db, "PRAGMA max_page_count = 1000000")
