@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
@@ -16,8 +17,8 @@ import (
 )
 
 // Pause asks whoever runs the job, in this process or another, now or after a
-// restart, to stop working until Resume. It returns once the request is stored;
-// the job finds it with the next batch that it saves, and heeds it after that.
+// restart, to stop working until Resume. It returns once the request is stored; the
+// job heeds it after the batch at hand, or within 250 ms, whatever it waits for.
 func (e *Engine) Pause(ctx context.Context, name, why string) error {
 	return e.ask(ctx, name, checkpoint.Pause, why)
 }
@@ -28,8 +29,8 @@ func (e *Engine) Resume(ctx context.Context, name, why string) error {
 }
 
 // Cancel ends the job for good: only Retry runs it again. Rows already rewritten
-// stay so. If nobody runs the job it is cancelled at once, otherwise after
-// the next batch that it saves.
+// stay so. If nobody runs the job it is cancelled at once, otherwise as a pause is
+// heeded.
 func (e *Engine) Cancel(ctx context.Context, name, why string) error {
 	if err := e.ask(ctx, name, checkpoint.Cancel, why); err != nil {
 		return err
@@ -64,6 +65,21 @@ func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) err
 		}
 		return e.note(ctx, c, name, "tuned", fmt.Sprintf("target hold %v, max rate %v", t.TargetHold, t.MaxRate))
 	})
+}
+
+// tunedText names the values that are tuned.
+func tunedText(t checkpoint.Tuning) string {
+	var values []string
+	if t.TargetHold != 0 {
+		values = append(values, fmt.Sprintf("target hold %v", t.TargetHold))
+	}
+	switch {
+	case t.MaxRate > 0:
+		values = append(values, fmt.Sprintf("max rate %v", t.MaxRate))
+	case t.MaxRate < 0:
+		values = append(values, "no max rate")
+	}
+	return strings.Join(values, ", ")
 }
 
 func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, why string) error {
@@ -108,25 +124,23 @@ func (e *Engine) try(ctx context.Context, fn func(context.Context, lite.Querier)
 		if lite.Classify(err) != lite.Busy {
 			return err
 		}
-		if err := e.knock(); err != nil {
-			return err
-		}
+		e.knock()
 		if err := sleep(ctx, pacer.Busy(time.Now(), attempt).Fixed); err != nil {
 			return fmt.Errorf("wait for the write lock: %w", err)
 		}
 	}
 }
 
-func (e *Engine) knock() error {
+// knock asks a job in another process for a gap. It is a courtesy: where it cannot be
+// made, in a folder or on a disk that takes no file, the poll goes on without.
+func (e *Engine) knock() {
 	if e.file.Path == "" {
-		return nil
+		return
 	}
-	path := e.file.Path + knockSuffix
-	if err := os.WriteFile(path, nil, 0o644); err != nil {
-		return fmt.Errorf("knock: %w", err)
+	path, now := e.file.Path+knockSuffix, time.Now()
+	if os.WriteFile(path, nil, 0o644) == nil {
+		_ = os.Chtimes(path, now, now)
 	}
-	now := time.Now()
-	return os.Chtimes(path, now, now)
 }
 
 // Retry gives the job another chance: it applies it to each row set aside, takes

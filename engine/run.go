@@ -251,8 +251,40 @@ func (r *runner) takeTx(ctx context.Context, c lite.Querier, total int64) error 
 	if err := checkpoint.Take(ctx, c, cp, now); err != nil {
 		return err
 	}
+	if err := r.resetTuning(ctx, c); err != nil {
+		return err
+	}
 	name := map[bool]string{false: "started", true: "resumed"}[known]
 	return checkpoint.AddEvent(ctx, c, r.spec.Name, checkpoint.Event{At: now, Event: name, By: r.e.cfg.By, Detail: r.spec.String()})
+}
+
+// resetTuning takes back what was tuned in an earlier run where this one asks for
+// something itself, and says what of it still holds.
+func (r *runner) resetTuning(ctx context.Context, q lite.Querier) error {
+	earlier := r.request.Tuning
+	if earlier == (checkpoint.Tuning{}) {
+		return nil
+	}
+
+	now := earlier
+	if r.e.cfg.ResetTargetHold {
+		now.TargetHold = 0
+	}
+	if r.e.cfg.ResetMaxRate {
+		now.MaxRate = 0
+	}
+	if now != (checkpoint.Tuning{}) {
+		r.log.Warn("chunkfill: what was tuned in an earlier run still holds", "tuned", tunedText(now))
+	}
+	if now == earlier {
+		return nil
+	}
+	r.log.Warn("chunkfill: what was tuned in an earlier run is replaced by what this one asks for", "tuned", tunedText(earlier))
+	r.request.Tuning = now
+	if err := checkpoint.Tune(ctx, q, r.spec.Name, now); err != nil {
+		return err
+	}
+	return r.e.note(ctx, q, r.spec.Name, "tuned", "a new run asks for another pace than was tuned before: "+tunedText(earlier))
 }
 
 // begin is the checkpoint of a job that has not run before: its bounds are those

@@ -90,9 +90,14 @@ type runFlags struct {
 	soleProcess bool
 	badRows     int
 	walBudget   int64
-	dryRun      bool
-	json        bool
-	retry       bool
+	minFree     int64
+
+	// Whether the flag was given, whatever its value: what somebody asks for now wins
+	// over what was tuned in an earlier run.
+	holdGiven, rateGiven bool
+	dryRun               bool
+	json                 bool
+	retry                bool
 }
 
 func runCommand() *cobra.Command {
@@ -109,6 +114,7 @@ writes to the file, every hold of the write lock is followed by a pause as long.
   chunkfill run --db app.db --name fill_v2 --table obs --set 'path = f(raw)' --where 'path IS NULL' --todo 'path IS NULL' --dry-run`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.holdGiven, f.rateGiven = cmd.Flags().Changed("target-hold"), cmd.Flags().Changed("max-rate")
 			return runJob(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
@@ -121,6 +127,7 @@ writes to the file, every hold of the write lock is followed by a pause as long.
 	flags.BoolVar(&f.soleProcess, "sole-process", false, "no other process writes to the file: do not pause for one")
 	flags.IntVar(&f.badRows, "quarantine-limit", 0, "how many rows may fail and be set aside before the job fails (default 100, negative for none)")
 	flags.Int64Var(&f.walBudget, "wal-budget", 0, "with --sole-process: bytes the write-ahead log may grow to between two WAL checkpoints (default 64 MiB)")
+	flags.Int64Var(&f.minFree, "min-free", 0, "wait while fewer bytes than this are free on the disk (default 64 MiB, negative for no floor)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "check the job, show its statement and plan, count its rows; change nothing")
 	flags.BoolVar(&f.json, "json", false, "print the result, or what --dry-run shows, as JSON")
 	flags.BoolVar(&f.retry, "retry", false, "retry rows set aside, and a job that failed or was cancelled")
@@ -135,7 +142,8 @@ func (f runFlags) config(log *slog.Logger) (engine.Config, error) {
 		return engine.Config{}, usagef("--target-hold %v: a hold is positive", f.targetHold)
 	}
 	cfg := engine.Config{Logger: log, SoleProcess: f.soleProcess, TargetHold: f.targetHold, MaxRate: f.maxRate,
-		Window: f.window, QuarantineLimit: f.badRows, WALBudget: f.walBudget}
+		Window: f.window, QuarantineLimit: f.badRows, WALBudget: f.walBudget, MinFree: f.minFree,
+		ResetTargetHold: f.holdGiven, ResetMaxRate: f.rateGiven}
 	if f.targetHold > 0 {
 		cfg.QuietHold = f.targetHold // what was asked for, also when nobody seems to wait
 	}
@@ -201,7 +209,7 @@ func conclude(result engine.Result, err error, already, asJSON bool, stdout io.W
 		phase += " already, nothing was changed now"
 	}
 	fmt.Fprintf(stdout, "%s: %s; %d rows scanned, %d changed, %d set aside%s, in %d batches, writer held %v\n",
-		result.Name, phase, result.Rows, result.Changed, result.Quarantined, left(result.Checkpoint), result.Batches, round(result.Working))
+		visible(result.Name), phase, result.Rows, result.Changed, result.Quarantined, left(result.Checkpoint), result.Batches, round(result.Working))
 	writeQuarantine(stdout, result)
 	return err
 }
@@ -215,7 +223,7 @@ func left(cp checkpoint.Checkpoint) string {
 
 func writeQuarantine(w io.Writer, s engine.Status) {
 	for _, row := range s.Quarantine {
-		fmt.Fprintf(w, "  set aside: %s key %s: %s\n", s.Table, row.Key, row.Error)
+		fmt.Fprintf(w, "  set aside: %s key %s: %s\n", seen(s.Table, row.Key, row.Error)...)
 	}
 	if len(s.Quarantine) > 0 {
 		fmt.Fprintf(w, "  mend these rows, then run the same command with --retry\n")
@@ -230,13 +238,13 @@ func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, asJSON bool, 
 	if asJSON {
 		return writeJSON(stdout, d)
 	}
-	fmt.Fprintf(stdout, "dry run: nothing was changed\njob        %s\ntable      %s, %d rows", job.Spec(), d.Table, d.Rows)
+	fmt.Fprintf(stdout, "dry run: nothing was changed\njob        %s\ntable      %s, %d rows", seen(job.Spec(), d.Table, d.Rows)...)
 	if d.Matching >= 0 {
 		fmt.Fprintf(stdout, ", %d match", d.Matching)
 	}
-	fmt.Fprintf(stdout, "\nkey        %s\nstatement  %s\n", d.Key, d.Statement)
+	fmt.Fprintf(stdout, "\nkey        %s\nstatement  %s\n", seen(d.Key, d.Statement)...)
 	for _, step := range d.Plan {
-		fmt.Fprintf(stdout, "plan       %s\n", step)
+		fmt.Fprintf(stdout, "plan       %s\n", visible(step))
 	}
 	if d.Begun != "" {
 		fmt.Fprintf(stdout, "state      begun before, now %s: a run goes on from there\n", d.Begun)
