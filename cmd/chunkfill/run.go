@@ -242,7 +242,7 @@ func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, asJSON bool, 
 	if d.Matching >= 0 {
 		fmt.Fprintf(stdout, ", %d match", d.Matching)
 	}
-	fmt.Fprintf(stdout, "\nkey        %s\nstatement  %s\n", seen(d.Key, d.Statement)...)
+	fmt.Fprintf(stdout, "\nkey        %s\nstatement  %s\n", visible(d.Key), indented(d.Statement))
 	for _, step := range d.Plan {
 		fmt.Fprintf(stdout, "plan       %s\n", visible(step))
 	}
