@@ -5,7 +5,22 @@ import (
 	"database/sql"
 	"fmt"
 	"sync"
+	"time"
 )
+
+// Where a condition is dear, a read has fewer rows: between two of them the job looks up.
+const (
+	longRead   = 30 * time.Millisecond
+	fewestRows = 16
+)
+
+// fewer is how many rows the next read has, of so many that took so long.
+func fewer(rows uint64, took time.Duration) uint64 {
+	if took < longRead {
+		return rows
+	}
+	return max(fewestRows, rows/4)
+}
 
 // Count counts the rows up to upper for which condition holds, in short reads of
 // about n rows each: a long one would pin the write-ahead log, or, on the host's
@@ -14,6 +29,7 @@ func (k Key) Count(ctx context.Context, q Querier, upper Pos, n int, condition s
 	statement := k.SelectStatement("count(*)", condition, nil)
 	var cursor Pos
 	for upper != nil {
+		began := time.Now()
 		r, ok, err := k.Next(ctx, q, cursor, upper, n)
 		if err != nil || !ok {
 			return found, err
@@ -23,6 +39,7 @@ func (k Key) Count(ctx context.Context, q Querier, upper Pos, n int, condition s
 			return found, err
 		}
 		found, cursor = found+part, r.End
+		n = int(fewer(uint64(n), time.Since(began)))
 		if err := between(); err != nil {
 			return found, err
 		}
@@ -69,10 +86,11 @@ func (s *Strides) next() (from, to int64, ok bool) {
 	return from, to, true
 }
 
-// found tells how many rows a stretch had.
-func (s *Strides) found(rows uint64) {
+// found tells how many rows a stretch had, and how long they took.
+func (s *Strides) found(rows uint64, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.rows = fewer(s.rows, took)
 	if s.length = min(2*s.length, 1<<62); rows > s.rows/2 {
 		s.length = s.rows
 	}
@@ -95,12 +113,13 @@ func (s *Strides) Count(ctx context.Context, conn *sql.Conn, between func() erro
 		if !ok {
 			return found, nil
 		}
+		began := time.Now()
 		var part, rows int64
 		if err := statement.QueryRowContext(short, from, to).Scan(&part, &rows); err != nil {
 			return found, err
 		}
 		found += part
-		s.found(uint64(rows))
+		s.found(uint64(rows), time.Since(began))
 		if err := between(); err != nil {
 			return found, err
 		}
