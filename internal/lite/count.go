@@ -12,6 +12,8 @@ import (
 const (
 	longRead   = 30 * time.Millisecond
 	fewestRows = 16
+	// A count begins with a stride that is short whatever the condition costs.
+	firstStride = 128
 )
 
 // fewer is how many rows the next read has, of so many that took so long.
@@ -62,7 +64,7 @@ type Strides struct {
 
 // Strides begins a count of the rows for which condition holds, about n at a time.
 func (k Key) Strides(lower, upper Pos, n int, condition string) *Strides {
-	s := &Strides{rows: uint64(n), length: uint64(n), done: lower == nil || upper == nil}
+	s := &Strides{rows: uint64(n), length: min(uint64(n), firstStride), done: lower == nil || upper == nil}
 	if !s.done {
 		s.query = fmt.Sprintf("SELECT count(*) FILTER (WHERE %s\n), count(*) FROM %s WHERE %s BETWEEN ? AND ?", condition, k.from(), k.tuple())
 		s.from, s.last = integer(lower), integer(upper)
@@ -90,7 +92,9 @@ func (s *Strides) next() (from, to int64, ok bool) {
 func (s *Strides) found(rows uint64, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rows = fewer(s.rows, took)
+	if less := fewer(rows, took); less < rows {
+		s.rows = less
+	}
 	if s.length = min(2*s.length, 1<<62); rows > s.rows/2 {
 		s.length = s.rows
 	}
