@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test race lint bench fuzz ci
+.PHONY: help demo test race lint bench heard fuzz ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ lint: ## gofmt, go mod tidy, go vet, staticcheck
 
 bench: ## every benchmark; BENCHTIME=1x for a quick look
 	go test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),1s) work
+
+heard: ## worst time from request to effect, ten tries of each in each state of a job; some 5 minutes
+	go test -count=1 -v -timeout 30m -run 'TestHeard$$' ./cmd/chunkfill -args -heard $(or $(TRIES),10) | grep -E 'worst of|^(ok|FAIL|---)'
 
 fuzz: ## every fuzz target for a minute; FUZZTIME=10m for longer
 	FUZZTIME=$(or $(FUZZTIME),1m) .ci/run fuzz

@@ -15,6 +15,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -78,17 +79,17 @@ func (o Owner) String() string {
 
 // Request is what the outside asks of a job: control and tuned values.
 type Request struct {
-	Control Control `json:"control,omitempty"`
-	By      string  `json:"by,omitempty"`     // who asked
-	Reason  string  `json:"reason,omitempty"` // why
+	Control Control `json:"control"`
+	By      string  `json:"by"`     // who asked
+	Reason  string  `json:"reason"` // why
 	Tuning
 }
 
 // Tuning holds the values that may change while a job runs. Zero keeps what the
 // engine was configured with.
 type Tuning struct {
-	TargetHold time.Duration `json:"target_hold_ns,omitempty"` // the writer is held about this long while live writes wait
-	MaxRate    float64       `json:"max_rate,omitempty"`       // rows a second; negative lifts a configured limit
+	TargetHold time.Duration `json:"target_hold_ns"` // the writer is held about this long while live writes wait
+	MaxRate    float64       `json:"max_rate"`       // rows a second; negative lifts a configured limit
 }
 
 // Checkpoint is one job's row.
@@ -101,12 +102,12 @@ type Checkpoint struct {
 	Owner       Owner  `json:"owner"`
 
 	Phase  Phase  `json:"phase"`
-	Reason string `json:"reason,omitempty"` // why it waits or runs as it does
-	Error  string `json:"error,omitempty"`
+	Reason string `json:"reason"` // why it waits or runs as it does
+	Error  string `json:"error"`
 
-	Lower  string `json:"lower,omitempty"` // first key when the job began
-	Upper  string `json:"upper,omitempty"` // last key then: the end of the walk
-	Cursor string `json:"cursor,omitempty"`
+	Lower  string `json:"lower"` // first key when the job began
+	Upper  string `json:"upper"` // last key then: the end of the walk
+	Cursor string `json:"cursor"`
 	Pass   int    `json:"pass"`  // 1, or 2 over what verification found left
 	Total  int64  `json:"total"` // rows when the job began; 0 where counting was not needed
 
@@ -118,7 +119,7 @@ type Checkpoint struct {
 	BatchRows   int   `json:"batch_rows"` // current size
 
 	Working   time.Duration `json:"working_ns"`   // holding the writer
-	Throttled time.Duration `json:"throttled_ns"` // giving way
+	Throttled time.Duration `json:"throttled_ns"` // the rest of the walk: giving way, or waiting for the rate, a lock, computed rows
 	PausedFor time.Duration `json:"paused_ns"`    // paused or waiting
 
 	Request   Request   `json:"request"`
@@ -206,7 +207,10 @@ const timeFormat = "2006-01-02T15:04:05.000Z"
 
 func stamp(t time.Time) string { return t.UTC().Format(timeFormat) }
 
-func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
+// micros reads a stored duration. Versions before this one stored negative ones.
+func micros(n int64) time.Duration {
+	return time.Duration(min(max(n, 0), math.MaxInt64/int64(time.Microsecond))) * time.Microsecond
+}
 
 // Take writes c as the job's row, new or not, and with it makes c.RunID its
 // owner: the run before, if it still lives, finds out at its next SaveTx. What

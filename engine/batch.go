@@ -25,13 +25,17 @@ type outcome struct {
 
 // walk runs batches until the bound is reached.
 func (r *runner) walk(ctx context.Context) error {
+	r.lap = time.Now()
 	for r.upper != nil {
 		if err := r.gate(ctx); err != nil {
 			return err
 		}
-		bound, err := r.bound(ctx)
+		bound, ok, err := r.bound(ctx)
 		if err != nil {
 			return err
+		}
+		if !ok {
+			continue // something is asked of the job
 		}
 		n, size := r.size()
 		before := r.last.Log
@@ -53,7 +57,7 @@ func (r *runner) walk(ctx context.Context) error {
 			continue
 		}
 		r.succeeded(out, size)
-		if err := r.pace(ctx, before, out); err != nil {
+		if err := r.pace(ctx, before, out, size); err != nil {
 			return err
 		}
 	}
@@ -61,19 +65,43 @@ func (r *runner) walk(ctx context.Context) error {
 }
 
 // bound is how far the next batch may reach: to the end of the walk, or, for a
-// transform, of what has been computed ahead.
-func (r *runner) bound(ctx context.Context) (lite.Pos, error) {
+// transform, of what has been computed ahead. It is false if, while it waited for that,
+// something was asked of the job.
+func (r *runner) bound(ctx context.Context) (bound lite.Pos, ok bool, err error) {
 	if r.ahead == nil {
-		return r.upper, nil
+		return r.upper, true, nil
 	}
-	bound, err := r.ahead.bound(ctx)
-	return bound, interrupted(err)
+	r.starved = false
+	for {
+		piece, cancel := context.WithTimeout(ctx, poll)
+		bound, err = r.ahead.bound(piece)
+		cancel()
+		if err == nil {
+			return bound, true, nil
+		}
+
+		// A chunk takes long where the function does.
+		r.starved, r.cp.Reason = true, string(throttle.ReasonCompute)
+		r.charge(&r.cp.Throttled)
+		if err := r.listen(ctx); err != nil || r.asked() {
+			return nil, false, err
+		}
+	}
 }
 
-// size decides how many rows the next batch has.
+// size decides how many rows the next batch has, and says why.
 func (r *runner) size() (int, throttle.Size) {
 	size := r.sizer.Next(time.Now())
-	return max(1, min(r.bisect.size(size.Rows), r.limiter.MaxRows())), size
+	n, most := r.bisect.size(size.Rows), r.limiter.MaxRows()
+	switch {
+	case most < n:
+		n, size.Reason = most, throttle.ReasonRate
+	case r.bisect.active():
+		size.Reason = throttle.ReasonSearch
+	case r.starved:
+		size.Reason = throttle.ReasonCompute
+	}
+	return max(1, n), size
 }
 
 // stepTime is how long a batch goes on before it looks who waits. That has its cost,
@@ -116,6 +144,7 @@ func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, err
 			return err
 		}
 	}
+	r.charge(&r.cp.Throttled)
 	timing, err := r.writer.Try(ctx, work, otherwise)
 	out.timing, out.Hold = timing, timing.Held-out.lost
 	out.Waited = r.writer.Queued() || r.live() > 0
@@ -128,7 +157,9 @@ func (r *runner) batch(ctx context.Context, bound lite.Pos, n int) (outcome, err
 	}
 	r.report(HoldBatch, out.Rows, out.Changed, timing)
 	r.cp, r.cursor, r.request = cp, out.end, out.request
+	r.heard = time.Now()
 	r.cp.Working += timing.Held
+	r.lap = r.lap.Add(timing.Held)
 	return out, nil
 }
 
@@ -215,11 +246,23 @@ func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, ou
 		r.stepper.Observe(stretch.Rows, changed, time.Since(began))
 		lost := r.breathe()
 		out.lost += lost
-		if lost > r.target/2 || r.writer.Queued() || r.gauge() > 0 {
-			out.Asked = out.Rows // so that it tells the sizer what rows cost, not what size to grow from
+		if out.Cut = r.cutShort(lost); out.Cut != "" {
+			return nil
 		}
 	}
 	return nil
+}
+
+// cutShort tells why a batch has to end after a step, "" if it need not. lost is how
+// long others had the processor.
+func (r *runner) cutShort(lost time.Duration) throttle.Reason {
+	switch {
+	case r.writer.Queued() || r.gauge() > 0:
+		return throttle.ReasonLive
+	case lost > r.target/2:
+		return throttle.ReasonProcessor
+	}
+	return ""
 }
 
 func (r *runner) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (changed int, err error) {
@@ -250,14 +293,15 @@ func (r *runner) advanced(out outcome) checkpoint.Checkpoint {
 	cp.Rows += int64(out.Rows)
 	cp.Changed += int64(out.Changed)
 	cp.Batches++
-	cp.BatchRows = out.Asked
+	if !r.bisect.active() {
+		cp.BatchRows = out.Asked // the size that was meant, whatever cut the batch short
+	}
 	return cp
 }
 
 // succeeded feeds the outcome back.
 func (r *runner) succeeded(out outcome, size throttle.Size) {
-	r.busy = 0
-	r.cp.Reason = string(size.Reason)
+	r.busy, r.full = 0, fullness{}
 	if r.ahead != nil {
 		r.ahead.reached(out.end, size.Rows)
 	}
@@ -266,7 +310,6 @@ func (r *runner) succeeded(out outcome, size throttle.Size) {
 	} else {
 		r.sizer.Observe(time.Now(), out.Batch)
 	}
-	r.publish()
 }
 
 // failed decides what an error of a batch of n rows asks for: patience, a search for
@@ -286,6 +329,9 @@ func (r *runner) failed(ctx context.Context, n int, out outcome, err error) erro
 		return interrupted(err)
 	case lite.Classify(err) == lite.Busy:
 		return r.backOff(ctx)
+	case r.e.isFull(err):
+		r.filled(err)
+		return nil
 	case ofRow(err) && n > 1 && out.Rows > 0: // else it failed before it knew its rows
 		r.bisect.failed(out.Rows)
 		return nil
@@ -302,7 +348,7 @@ func (r *runner) backOff(ctx context.Context) error {
 	p := r.pacer.Busy(time.Now(), r.busy)
 	r.cp.Reason = string(p.Reason)
 	r.publish()
-	return r.throttled(ctx, p.Fixed)
+	return r.wait(ctx, p.Fixed, &r.cp.Throttled)
 }
 
 // setAside puts the one row of a batch into quarantine: it has failed, in this hold.

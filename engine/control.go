@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
@@ -16,8 +17,8 @@ import (
 )
 
 // Pause asks whoever runs the job, in this process or another, now or after a
-// restart, to stop working until Resume. It returns once the request is stored;
-// the job finds it with the next batch that it saves, and heeds it after that.
+// restart, to stop working until Resume. It returns once the request is stored; the
+// job heeds it after the batch at hand, or within 250 ms, whatever it waits for.
 func (e *Engine) Pause(ctx context.Context, name, why string) error {
 	return e.ask(ctx, name, checkpoint.Pause, why)
 }
@@ -28,8 +29,8 @@ func (e *Engine) Resume(ctx context.Context, name, why string) error {
 }
 
 // Cancel ends the job for good: only Retry runs it again. Rows already rewritten
-// stay so. If nobody runs the job it is cancelled at once, otherwise after
-// the next batch that it saves.
+// stay so. If nobody runs the job it is cancelled at once, otherwise as a pause is
+// heeded.
 func (e *Engine) Cancel(ctx context.Context, name, why string) error {
 	if err := e.ask(ctx, name, checkpoint.Cancel, why); err != nil {
 		return err
@@ -64,6 +65,21 @@ func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) err
 		}
 		return e.note(ctx, c, name, "tuned", fmt.Sprintf("target hold %v, max rate %v", t.TargetHold, t.MaxRate))
 	})
+}
+
+// tunedText names the values that are tuned.
+func tunedText(t checkpoint.Tuning) string {
+	var values []string
+	if t.TargetHold != 0 {
+		values = append(values, fmt.Sprintf("target hold %v", t.TargetHold))
+	}
+	switch {
+	case t.MaxRate > 0:
+		values = append(values, fmt.Sprintf("max rate %v", t.MaxRate))
+	case t.MaxRate < 0:
+		values = append(values, "no max rate")
+	}
+	return strings.Join(values, ", ")
 }
 
 func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, why string) error {

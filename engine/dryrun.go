@@ -14,12 +14,12 @@ import (
 // Rehearsal is what a job would do.
 type Rehearsal struct {
 	Table     string           `json:"table"`
-	Key       string           `json:"key"`             // the columns it is walked by
-	Rows      int64            `json:"rows"`            // in the table
-	Matching  int64            `json:"matching"`        // for which Where holds; -1 if it takes arguments
-	Statement string           `json:"statement"`       // of one batch
-	Plan      []string         `json:"plan"`            // SQLite's plan for it
-	Begun     checkpoint.Phase `json:"begun,omitempty"` // "" if no job of this name has run
+	Key       string           `json:"key"`       // the columns it is walked by
+	Rows      int64            `json:"rows"`      // in the table
+	Matching  int64            `json:"matching"`  // for which Where holds; -1 if it takes arguments
+	Statement string           `json:"statement"` // of one batch
+	Plan      []string         `json:"plan"`      // SQLite's plan for it
+	Begun     checkpoint.Phase `json:"begun"`     // "" if no job of this name has run
 }
 
 // DryRun checks a job as Start does and tells what it would do. It changes

@@ -67,16 +67,22 @@ type Config struct {
 	QuietHold time.Duration
 	// MaxRate caps rows a second. Default 0: no cap.
 	MaxRate float64
+	// ResetTargetHold and ResetMaxRate say that what was tuned in an earlier run of a
+	// job is over, and the values above hold: they are what somebody asks for now. By
+	// default what was tuned outlives restarts, until it is tuned back.
+	ResetTargetHold, ResetMaxRate bool
 	// Window, such as "Mon-Fri 01:00-05:00 Europe/Berlin", is when jobs may work.
-	// Default "": always.
+	// Default "": always. Where no time zone database is installed (a container
+	// without tzdata), a program that names a zone imports time/tzdata.
 	Window string
 
 	// WALBudget is how large the write-ahead log may grow between two WAL
 	// checkpoints where rows lie scattered over an index. Default 64 MiB, at least
 	// 1 MiB. It takes SoleProcess: commits of another process would checkpoint it.
 	WALBudget int64
-	// WALCap: when more than this of the log cannot be checkpointed, since a reader
-	// pins it, the job waits. Default 4 x WALBudget.
+	// WALCap: when the log has become longer than this and readers keep it from
+	// beginning anew, or more than this of it cannot be checkpointed, the job waits.
+	// Default 4 x WALBudget; where other processes may write, half of it.
 	WALCap int64
 	// MinFree is the free disk space below which the job waits. Default 64 MiB,
 	// negative for none.
@@ -146,12 +152,20 @@ func (c Config) withDefaults(soleProcess bool) Config {
 	}
 	setDefault(&c.QuietHold, max(quiet, c.TargetHold))
 	setDefault(&c.WALBudget, defaultWALBudget)
-	setDefault(&c.WALCap, 4*c.WALBudget)
+	setDefault(&c.WALCap, defaultWALCap(c.WALBudget, soleProcess))
 	setDefault(&c.MinFree, defaultMinFree)
 	setDefault(&c.QuarantineLimit, defaultQuarantineLimit)
 	setDefault(&c.RowLimit, defaultRowLimit)
 	setDefault(&c.By, defaultBy())
 	return c
+}
+
+// defaultWALCap: where others write, the log never needs WALBudget.
+func defaultWALCap(budget int64, soleProcess bool) int64 {
+	if soleProcess {
+		return 4 * budget
+	}
+	return budget / 2
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -176,7 +190,7 @@ func (c Config) validate() error {
 	if c.WALBudget < 1<<20 {
 		return fmt.Errorf("%w: WALBudget %d is less than 1 MiB (%d)", ErrConfig, c.WALBudget, 1<<20)
 	}
-	if c.WALCap < c.WALBudget {
+	if c.WALCap < c.WALBudget && c.WALCap != defaultWALCap(c.WALBudget, c.SoleProcess) {
 		return fmt.Errorf("%w: WALCap %d is less than WALBudget %d", ErrConfig, c.WALCap, c.WALBudget)
 	}
 	if c.RowLimit < time.Millisecond {

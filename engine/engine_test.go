@@ -76,6 +76,10 @@ func newEngine(t testing.TB, db *sql.DB, cfg engine.Config) *engine.Engine {
 
 var sole = engine.Config{SoleProcess: true}
 
+// unhurried is for tests that count batches: of 1, 10, 100 and so on rows, however busy
+// the machine is.
+var unhurried = engine.Config{SoleProcess: true, TargetHold: time.Second}
+
 // numbers is a table of n rows with a counter and a log of every rewrite.
 func numbers(n int) []string {
 	return []string{

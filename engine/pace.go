@@ -7,46 +7,9 @@ import (
 	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
-	"github.com/chunkfill/chunkfill/internal/filelock"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/throttle"
 )
-
-// How often what lasts is looked at again: a pause, a closed window, a full disk.
-const poll = 250 * time.Millisecond
-
-// gate lets the next batch pass when nothing speaks against it: the context, what
-// somebody asked, the window, the guards, a command that asks for a gap, and a file
-// that is no longer the one of its name.
-func (r *runner) gate(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return interrupted(err)
-	}
-	if err := r.obey(ctx); err != nil {
-		return err
-	}
-	if err := r.waitOut(ctx, r.obstacle); err != nil {
-		return err
-	}
-	if err := r.giveGap(ctx); err != nil {
-		return err
-	}
-	return r.unmoved()
-}
-
-// obey does what was asked of the job.
-func (r *runner) obey(ctx context.Context) error {
-	if r.request.Tuning != r.tuned {
-		r.tune(r.request.Tuning)
-	}
-	switch r.request.Control {
-	case checkpoint.Cancel:
-		return fmt.Errorf("%w: by %s: %s", ErrCancelled, r.request.By, r.request.Reason)
-	case checkpoint.Pause:
-		return r.paused(ctx)
-	}
-	return nil
-}
 
 // tune applies tuned values over the configured ones. It is not for every batch:
 // a new rate starts with a full bucket.
@@ -67,6 +30,7 @@ func (r *runner) tune(t checkpoint.Tuning) {
 	}
 	r.aim(target, quiet)
 	_ = r.limiter.SetRate(rate) // checked by whoever tuned it
+	r.due = time.Time{}         // what was owed at the old rate is forgiven
 }
 
 // aim sets how long the writer is held. Where the pool shows that a live write
@@ -79,148 +43,55 @@ func (r *runner) aim(target, quiet time.Duration) {
 	r.sizer.SetTargets(target, quiet)
 }
 
-// paused waits until somebody resumes or cancels the job.
-func (r *runner) paused(ctx context.Context) error {
-	asked := r.request
-	err := r.enterPhase(ctx, checkpoint.Paused, "paused by "+asked.By+": "+asked.Reason,
-		event{name: "paused", by: asked.By, detail: asked.Reason})
-	if err != nil {
-		return err
-	}
-	for r.request.Control == checkpoint.Pause {
-		if err := r.rest(ctx, poll); err != nil {
-			return err
-		}
-		if err := r.tendLog(ctx, r.upkeep.limit); err != nil {
-			return err
-		}
-		cp, err := checkpoint.Load(ctx, r.e.readQuerier(), r.spec.Name)
-		if err != nil && lite.Classify(err) != lite.Busy {
-			return err
-		} else if err == nil {
-			r.request = cp.Request
-		}
-	}
-	if r.request.Control == checkpoint.Cancel {
-		return r.obey(ctx)
-	}
-	return r.enterPhase(ctx, checkpoint.Running, "", event{name: "resumed", by: r.request.By, detail: r.request.Reason})
-}
-
-// waitOut waits for as long as an obstacle stands. Its reason is recorded when it
-// begins and when it ends, not each time round.
-func (r *runner) waitOut(ctx context.Context, obstacle func(held bool) throttle.Reason) error {
-	reason := obstacle(false)
-	if reason == "" {
-		return nil
-	}
-	before := r.cp.Phase
-	if err := r.enterPhase(ctx, checkpoint.Waiting, string(reason), event{name: "waiting", detail: string(reason)}); err != nil {
-		return err
-	}
-	for obstacle(true) != "" {
-		if err := r.rest(ctx, poll); err != nil {
-			return err
-		}
-		if err := r.tendLog(ctx, 0); err != nil {
-			return err
-		}
-		cp, err := checkpoint.Load(ctx, r.e.readQuerier(), r.spec.Name)
-		if err == nil && cp.Request.Control != checkpoint.NoControl {
-			r.request = cp.Request
-			return r.obey(ctx)
-		}
-	}
-	return r.enterPhase(ctx, before, "", event{name: "resumed", detail: "no longer: " + string(reason)})
-}
-
-// obstacle names what keeps the job from working now, "" for nothing.
-func (r *runner) obstacle(held bool) throttle.Reason {
-	if r.window != nil {
-		if open, _ := r.window.Open(time.Now()); !open {
-			return throttle.ReasonWindow
-		}
-	}
-	if r.e.file.Path == "" {
-		return ""
-	}
-	wal := int64(r.last.Log.Pending) * int64(r.e.file.PageSize) // the file itself never shrinks
-	free := int64(plenty)
-	if r.guard.MinFree > 0 {
-		free = freeBytes(r.e.file.Path)
-	}
-	if _, reason := r.guard.Check(wal, free, held); reason != "" {
-		return reason
-	}
-	return ""
-}
-
-// giveGap gives way to a chunkfill command of another process that wants to write
-// and says so. Other processes poll for the lock, and next to a job that leaves no gap
-// they may poll for long. One that is stuck costs the job a fifth of its time.
-func (r *runner) giveGap(ctx context.Context) error {
-	if time.Since(r.answered) < gapEvery || !filelock.Asked(r.identity.database) {
-		return nil
-	}
-	defer func() { r.answered = time.Now() }()
-	for began := time.Now(); time.Since(began) < longestGap && filelock.Asked(r.identity.database); {
-		if err := r.throttled(ctx, longestGap/10); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-const (
-	// Long enough for SQLite's busy handler, which looks again after 1, 2, 5, 10,
-	// 15, 20, 25, 25, 25, 50, 50 and then every 100 ms.
-	longestGap = 250 * time.Millisecond
-	gapEvery   = time.Second
-)
-
-// pace is what happens between two holds.
-func (r *runner) pace(ctx context.Context, before lite.Log, out outcome) error {
+// pace is what happens between two holds. What the rate takes is waited for in the
+// gate.
+func (r *runner) pace(ctx context.Context, before lite.Log, out outcome, size throttle.Size) error {
 	// Live writes whose timer has run out while all other processors are in system
 	// calls: without this they would be found only when the runtime preempts us.
 	runtime.Gosched()
-	began := time.Now()
-	p := r.pacer.After(began, out.Batch)
+	now := time.Now()
+	p := r.pacer.After(now, out.Batch)
+	if delay := r.limiter.Delay(now, out.Rows); delay > 0 {
+		r.due = now.Add(delay)
+		p.Reason = throttle.ReasonRate
+	}
+
+	r.cp.Reason = string(throttle.Explain(size.Reason, p.Reason))
 	if err := r.yield(ctx, p); err != nil {
 		return err
 	}
 	if err := r.maintainWAL(ctx, before, out); err != nil {
 		return err
 	}
-	delay := r.limiter.Delay(time.Now(), out.Rows)
-	if delay > 0 {
-		p.Reason = throttle.ReasonRate
-	}
-	if p.Reason != "" {
-		r.cp.Reason = string(p.Reason)
-	}
-	err := r.throttled(ctx, delay)
-	r.cp.Throttled += time.Since(began) - delay
-	return err
+	r.charge(&r.cp.Throttled)
+	r.publish()
+	return nil
 }
 
 // How long nobody must use the connection before the waiters count as through. A
 // serial ingester that is behind comes back within microseconds.
 const quiet = 50 * time.Microsecond
 
-// yield gives way to the live writes that wait, for as long as p says.
+// yield gives way to the live writes that wait, for as long as p says or until
+// something is asked of the job.
 func (r *runner) yield(ctx context.Context, p throttle.Pause) error {
 	began := time.Now()
-	if p.Fixed > 0 {
-		if err := sleep(ctx, p.Fixed); err != nil {
-			return interrupted(err)
+	for left := p.Fixed; left > 0 && !r.asked(); left = p.Fixed - time.Since(began) {
+		if err := r.wait(ctx, left, &r.cp.Throttled); err != nil {
+			return err
 		}
 	}
-	for p.UntilQuiet && time.Since(began) < p.AtMost {
+	for p.UntilQuiet && time.Since(began) < p.AtMost && !r.asked() {
 		if err := r.queue(ctx); err != nil {
 			return interrupted(err)
 		}
 		if r.isQuiet() {
 			return nil
+		}
+		if time.Since(r.heard) >= poll {
+			if err := r.listen(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -276,28 +147,6 @@ func (r *runner) poolInUse() int {
 		return 0
 	}
 	return stats.InUse
-}
-
-// rest sleeps while the job is paused or waiting.
-func (r *runner) rest(ctx context.Context, d time.Duration) error {
-	began := time.Now()
-	err := sleep(ctx, d)
-	r.cp.PausedFor += time.Since(began)
-	if err != nil {
-		return interrupted(err)
-	}
-	return r.unmoved()
-}
-
-// throttled sleeps between two batches.
-func (r *runner) throttled(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	began := time.Now()
-	err := sleep(ctx, d)
-	r.cp.Throttled += time.Since(began)
-	return interrupted(err)
 }
 
 // interrupted wraps the end of a context; nil stays nil.

@@ -67,7 +67,7 @@ func TestBadRowIsNamed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			db := open(t, append(numbers(1), "INSERT INTO t (id, v) VALUES (10, 'bad'), (20, NULL)", refuse)...)
-			cfg, batches, rows := sole, 0, 0
+			cfg, batches, rows := unhurried, 0, 0
 			cfg.OnHold = func(h engine.Hold) {
 				if h.Kind != engine.HoldBatch {
 					return

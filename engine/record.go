@@ -9,6 +9,7 @@ import (
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/throttle"
 )
 
 var (
@@ -21,19 +22,46 @@ type event struct {
 	name, by, detail string
 }
 
-// persist writes something in a hold of its own, however long the database is
-// busy: it is for what must be recorded.
+// persist writes something in a hold of its own, however long the database is busy or
+// its disk full: it is for what must be recorded.
 func (r *runner) persist(ctx context.Context, write func(context.Context, lite.Querier) error) error {
 	for attempt := 1; ; attempt++ {
 		timing, err := r.writer.Hold(ctx, write)
 		r.report(HoldRecord, 0, 0, timing)
-		if lite.Classify(err) != lite.Busy || errors.Is(err, sql.ErrConnDone) {
+
+		pause := r.pacer.Busy(time.Now(), attempt).Fixed
+		switch {
+		case errors.Is(err, sql.ErrConnDone):
+			return err
+		case lite.Classify(err) == lite.Busy:
+		case r.e.isFull(err):
+			if !r.full.stands() {
+				r.filled(err)
+			}
+			r.showWaiting(throttle.ReasonFull)
+			pause = poll
+		default:
 			return err
 		}
-		if err := sleep(ctx, r.pacer.Busy(time.Now(), attempt).Fixed); err != nil {
+		if err := sleep(ctx, pause); err != nil {
 			return interrupted(err)
 		}
 	}
+}
+
+// How long a run that was told to stop goes on to record that. What it does not get
+// done in this time is no loss: the checkpoint of the last batch stands, and what was
+// asked of the job is asked of the next run as well.
+const lastWordTime = 150 * time.Millisecond
+
+// lastWord returns a context that goes on for a moment after ctx has ended.
+func lastWord(ctx context.Context) (context.Context, context.CancelFunc) {
+	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(lastWordTime, cancel)
+		context.AfterFunc(last, func() { timer.Stop() })
+	})
+	return last, func() { stop(); cancel() }
 }
 
 // enterPhase records a change of phase, with its reason and event, and shows it.

@@ -54,8 +54,13 @@ type runner struct {
 	target   time.Duration // TargetHold and QuietHold, as configured or tuned
 	quiet    time.Duration
 	breath   kernel.Timer
+	due      time.Time // of the next batch, by the rate
+	heard    time.Time // when requests were last read
+	lap      time.Time // up to when time is charged
+	full     fullness
+	starved  bool      // the latest batch had to wait for computed rows
 	busy     int       // attempts in a row that found the database busy
-	answered time.Time // when somebody who asked was last given way to
+	gapEnds  time.Time // of the latest gap for a command that asked
 	identity identity
 	sampled  time.Time
 	last     lite.Timing // of the latest batch
@@ -319,7 +324,7 @@ func (r *runner) takeTx(ctx context.Context, c lite.Querier, total int64) error 
 		return err
 	}
 	if cp.Phase != checkpoint.Done {
-		cp.Phase, cp.Error, cp.Reason = checkpoint.Running, "", ""
+		cp.Phase, cp.Reason, cp.Error = checkpoint.Running, "", ""
 	}
 	now := time.Now()
 	cp.RunID, cp.Owner = uuid.NewString(), r.e.owner(now)
@@ -329,8 +334,40 @@ func (r *runner) takeTx(ctx context.Context, c lite.Querier, total int64) error 
 	if err := checkpoint.Take(ctx, c, cp, now); err != nil {
 		return err
 	}
+	if err := r.resetTuning(ctx, c); err != nil {
+		return err
+	}
 	name := map[bool]string{false: "started", true: "resumed"}[known]
 	return checkpoint.AddEvent(ctx, c, r.spec.Name, checkpoint.Event{At: now, Event: name, By: r.e.cfg.By, Detail: r.spec.String()})
+}
+
+// resetTuning takes back what was tuned in an earlier run where this one asks for
+// something itself, and says what of it still holds.
+func (r *runner) resetTuning(ctx context.Context, q lite.Querier) error {
+	earlier := r.request.Tuning
+	if earlier == (checkpoint.Tuning{}) {
+		return nil
+	}
+
+	now := earlier
+	if r.e.cfg.ResetTargetHold {
+		now.TargetHold = 0
+	}
+	if r.e.cfg.ResetMaxRate {
+		now.MaxRate = 0
+	}
+	if now != (checkpoint.Tuning{}) {
+		r.log.Warn("chunkfill: what was tuned in an earlier run still holds", "tuned", tunedText(now))
+	}
+	if now == earlier {
+		return nil
+	}
+	r.log.Warn("chunkfill: what was tuned in an earlier run is replaced by what this one asks for", "tuned", tunedText(earlier))
+	r.request.Tuning = now
+	if err := checkpoint.Tune(ctx, q, r.spec.Name, now); err != nil {
+		return err
+	}
+	return r.e.note(ctx, q, r.spec.Name, "tuned", "a new run asks for another pace than was tuned before: "+tunedText(earlier))
 }
 
 // begin is the checkpoint of a job that has not run before: its bounds are those
@@ -409,7 +446,7 @@ func (r *runner) end(ctx context.Context, err error) error {
 		return err
 	case errors.Is(err, ErrMoved):
 		r.log.Error("chunkfill: stopped, since the file was moved or replaced; nothing was written since", "error", err)
-		r.awaitCopy()
+		r.awaitCopy(ctx)
 		return err
 	case errors.Is(err, ErrInterrupted):
 		phase, name = checkpoint.Interrupted, "interrupted"
@@ -422,10 +459,14 @@ func (r *runner) end(ctx context.Context, err error) error {
 	if err != nil {
 		e.detail = err.Error()
 	}
+	r.settle()
+	r.cp.Error = "" // of an earlier run
 	if phase == checkpoint.Failed {
 		r.cp.Error = err.Error()
 	}
-	if saveErr := r.enterPhase(context.WithoutCancel(ctx), phase, "", e); saveErr != nil {
+	ctx, cancel := lastWord(ctx)
+	defer cancel()
+	if saveErr := r.enterPhase(ctx, phase, "", e); saveErr != nil {
 		r.log.Error("chunkfill: the end of the job could not be recorded; its last batch is", "error", saveErr)
 		return errors.Join(err, saveErr)
 	}

@@ -9,16 +9,18 @@ import (
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/throttle"
 )
 
-// Status is how a job stands: its checkpoint and what follows from it.
+// Status is how a job stands: its checkpoint and what follows from it. As JSON it has all
+// its keys in every state.
 type Status struct {
 	checkpoint.Checkpoint
 	Ledger     string              `json:"ledger"`          // pending_async, done or failed
 	Fraction   float64             `json:"fraction"`        // of the walk, 0 to 1; -1 where it cannot be told
 	Rate       float64             `json:"rows_per_second"` // scanned, over the time not paused
 	ETA        time.Duration       `json:"eta_ns"`          // -1 where it cannot be told
-	Quarantine []checkpoint.BadRow `json:"quarantine,omitempty"`
+	Quarantine []checkpoint.BadRow `json:"quarantine"`
 }
 
 // Result is what a run of a job has done, over all its runs so far.
@@ -55,7 +57,7 @@ func ReadStatus(ctx context.Context, db *sql.DB, name string) (Status, error) {
 	}
 	phase := map[string]checkpoint.Phase{asyncmig.StatusPendingAsync: checkpoint.Registered,
 		asyncmig.StatusDone: checkpoint.Done, asyncmig.StatusFailed: checkpoint.Failed}[status]
-	return Status{Checkpoint: checkpoint.Checkpoint{Name: name, Phase: phase, Left: -1}, Ledger: status, Fraction: -1, ETA: -1}, nil
+	return Status{Checkpoint: checkpoint.Checkpoint{Name: name, Phase: phase, Left: -1}, Ledger: status, Fraction: -1, ETA: -1, Quarantine: []checkpoint.BadRow{}}, nil
 }
 
 // ReadStatuses reads all jobs, ordered by name.
@@ -74,13 +76,17 @@ func ReadStatuses(ctx context.Context, db *sql.DB) ([]Status, error) {
 }
 
 func read(ctx context.Context, db *sql.DB, cp checkpoint.Checkpoint) (Status, error) {
+	if cp.Phase == checkpoint.Running { // what the latest batch did not know of yet
+		cp.Throttled += min(max(0, time.Since(cp.UpdatedAt)), longestSilence)
+	}
 	s := derive(cp, nil)
 	var err error
 	s.Ledger, err = asyncmig.NewStore(db, asyncmig.Config{}).AsyncMigrationStatus(cp.Name)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return s, err
 	}
-	s.Quarantine, err = checkpoint.Quarantine(ctx, db, cp.Name)
+	bad, err := checkpoint.Quarantine(ctx, db, cp.Name)
+	s.Quarantine = append(s.Quarantine, bad...)
 	return s, err
 }
 
@@ -91,27 +97,61 @@ func (r *runner) publish() {
 	r.shown.Store(&s)
 }
 
+// showWaiting shows a wait that cannot be recorded.
+func (r *runner) showWaiting(reason throttle.Reason) {
+	cp := r.cp
+	cp.Phase, cp.Reason = checkpoint.Waiting, string(reason)
+	s := derive(cp, &r.table.Key)
+	s.Ledger, s.Request = asyncmig.StatusPendingAsync, r.request
+	r.shown.Store(&s)
+}
+
 // derive adds what follows from a checkpoint. A stored one does not say what kind
 // of key it has; its bounds tell.
 func derive(cp checkpoint.Checkpoint, key *lite.Key) Status {
-	s := Status{Checkpoint: cp, Fraction: -1, ETA: -1}
+	s := Status{Checkpoint: cp, Fraction: -1, ETA: -1, Quarantine: []checkpoint.BadRow{}}
 	if key == nil {
 		key = &lite.Key{Rowid: cp.Total == 0, Columns: make([]lite.KeyColumn, 1)}
 	}
 	s.Fraction = fraction(cp, *key)
 	if active := cp.Working + cp.Throttled; active > 0 {
 		s.Rate = float64(cp.Rows) / active.Seconds()
-		if s.Fraction > 0 && cp.Pass == 1 {
-			s.ETA = time.Duration(float64(active) * (1 - s.Fraction) / s.Fraction)
-		}
+		s.ETA = eta(cp, s.Fraction, active)
 	}
 	return s
+}
+
+const (
+	// Of a job that runs but has said nothing for longer, nobody knows whether it is at
+	// work or dead.
+	longestSilence = time.Minute
+	// Before this part of the walk its end cannot be told. Where a few keys are far from
+	// all others, it cannot be for long; an ETA of so many years is none.
+	leastFraction = 1e-4
+	longestETA    = 100 * 365 * 24 * time.Hour
+)
+
+// eta is how much longer the walk takes at the pace so far, -1 where that cannot be told.
+func eta(cp checkpoint.Checkpoint, fraction float64, active time.Duration) time.Duration {
+	switch cp.Phase {
+	case checkpoint.Done:
+		return 0
+	case checkpoint.Verifying, checkpoint.Failed, checkpoint.Cancelled:
+		return -1
+	}
+	left := float64(active) * (1 - fraction) / fraction
+	if fraction < leastFraction || cp.Pass != 1 || left > float64(longestETA) {
+		return -1
+	}
+	return time.Duration(left)
 }
 
 func fraction(cp checkpoint.Checkpoint, key lite.Key) float64 {
 	switch {
 	case cp.Phase == checkpoint.Done || cp.Upper == "":
 		return 1
+	case cp.Total > 0 && cp.Rows >= cp.Total && cp.Cursor != cp.Upper:
+		return -1 // rows have come in ahead of the cursor, nobody knows how many
 	case cp.Total > 0:
 		return min(1, float64(cp.Rows)/float64(cp.Total))
 	}

@@ -22,7 +22,7 @@ import (
 
 // onBatch returns a config that calls fn after each batch, with its number from 1.
 func onBatch(fn func(n int)) engine.Config {
-	cfg, n := sole, 0
+	cfg, n := unhurried, 0
 	cfg.OnHold = func(h engine.Hold) {
 		if h.Kind == engine.HoldBatch {
 			n++
@@ -161,10 +161,11 @@ func TestTableChangedWhilePaused(t *testing.T) {
 	}
 }
 
-// TestDiskFull: SQLite's own limit on pages is a disk that fills up in the middle.
+// TestDiskFull: SQLite's own limit on pages is a disk that fills up in the middle. The
+// job waits, says why, and goes on when there is room. Planted and caught: the job fails.
 func TestDiskFull(t *testing.T) {
 	db := open(t, append(numbers(3000), "UPDATE t SET v = 'short'", "DELETE FROM rewrites", "UPDATE t SET n = 0", "DELETE FROM rewrites")...)
-	grow := jobs.Update{Name: "grow", Table: "t", Set: []jobs.Assign{{Column: "v", Expr: "printf('%500d', id)"}, {Column: "n", Expr: "n + 1"}}}
+	grow := jobs.Update{Name: "inc", Table: "t", Set: []jobs.Assign{{Column: "v", Expr: "printf('%500d', id)"}, {Column: "n", Expr: "n + 1"}}}
 	pages := value(t, db, "PRAGMA page_count")
 	cfg := onBatch(func(n int) {
 		if n == 1 {
@@ -172,16 +173,17 @@ func TestDiskFull(t *testing.T) {
 			mustExec(t, db, fmt.Sprintf("PRAGMA max_page_count = %d", limit+100))
 		}
 	})
-	result, err := newEngine(t, db, cfg).Run(t.Context(), grow)
-	if err == nil || !strings.Contains(err.Error(), "full") || result.Phase == checkpoint.Done {
-		t.Fatalf("%s, %v: want a full disk", result.Phase, err)
-	}
-	done := value(t, db, "SELECT count(*) FROM t WHERE n = 1")
-	wantValue(t, db, done, "SELECT rows_changed FROM _async_migration_checkpoints")
-	mustExec(t, db, "PRAGMA max_page_count = 1000000")
-	if _, err := newEngine(t, db, sole).Run(t.Context(), grow); err != nil {
+	eng := newEngine(t, db, cfg)
+	if err := eng.Start(t.Context(), grow); err != nil {
 		t.Fatal(err)
 	}
+	waitPhase(t, eng, checkpoint.Waiting)
+	if s, err := eng.Status(t.Context(), "inc"); err != nil || s.Reason != "the disk is full" || s.Changed == 3000 {
+		t.Errorf("waiting with %d rows done because %q, %v", s.Changed, s.Reason, err)
+	}
+	mustExec(t, db, "PRAGMA max_page_count = 1000000")
+	eng.Wait()
+	wantValue(t, db, "done", "SELECT phase FROM _async_migration_checkpoints")
 	wantEachOnce(t, db, 3000)
 }
 

@@ -19,6 +19,10 @@ import (
 // live write that would wait long is let in; then the log is tried again later,
 // and only one that has become a quarter longer than meant is finished whoever
 // waits.
+//
+// None of that helps beside readers of which one is always there, each of them short:
+// all of the log is copied again and again, and it never begins anew. There the job
+// stands still until a moment comes in which no reader needs the log.
 type upkeep struct {
 	limit   int           // frames the log may have
 	budget  int           // the same where rows lie scattered
@@ -26,6 +30,7 @@ type upkeep struct {
 	frames  int           // that they cost
 	next    int           // length of the log at the next try to begin it anew, if that is longer
 	waited  time.Time     // when a live write last did
+	bound   int           // length at which the job stands still next, if that is more than longest
 	copying chan struct{} // closed at the end of a copy that is under way; nil if none is
 }
 
@@ -48,6 +53,9 @@ const (
 	// On so few, a long copy beside the job would leave none to live writes: Go lets
 	// them wait for the end of a time slice, 10 ms.
 	fewProcessors = 2
+	// How long the job stands still for readers to leave the log. Where they stay
+	// longer, or live writes go on, it may grow by half before the next time, up to WALCap.
+	readersLeave = time.Second
 	// How long live writes may be kept out for a log that is about to begin anew.
 	patience = 3 * time.Millisecond
 )
@@ -73,6 +81,9 @@ func (u *upkeep) long() bool { return u.wholeBy() > u.limit }
 
 // overdue is the length at which it does, whoever waits.
 func (u *upkeep) overdue() int { return u.wholeBy() + u.limit/4 }
+
+// longest is a length that the log has only if readers keep it from beginning anew.
+func (u *upkeep) longest() int { return max(4*u.limit, u.overdue()+u.limit/4) }
 
 // observe learns how many frames a row costs.
 func (u *upkeep) observe(before, after lite.Log, changed int) {
@@ -105,7 +116,9 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	ahead := log.Frames + grown // after another batch like this one
 	due := ahead >= max(u.wholeBy(), u.next)
 	switch {
-	case ahead >= u.overdue():
+	case log.Frames >= max(u.longest(), u.bound):
+		return r.awaitReaders(ctx)
+	case ahead >= max(u.overdue(), u.next):
 		return r.renewLog(ctx)
 	case u.long() && runtime.GOMAXPROCS(0) <= fewProcessors && time.Since(u.waited) < time.Second:
 		if due {
@@ -135,23 +148,36 @@ func (r *runner) copyLog(ctx context.Context) {
 	r.upkeep.copying = done
 	go func() {
 		defer close(done)
-		_, _ = lite.CheckpointWAL(context.WithoutCancel(ctx), r.e.keeper)
+		_, _ = lite.CheckpointWAL(ctx, r.e.keeper)
 	}()
 }
 
-// awaitCopy waits for a copy that is under way.
-func (r *runner) awaitCopy() {
-	if r.upkeep.copying != nil {
-		<-r.upkeep.copying
-		r.upkeep.copying = nil
+// awaitCopy waits for a copy that is under way. It is false if something was asked of
+// the job meanwhile: then the copy goes on without being waited for.
+func (r *runner) awaitCopy(ctx context.Context) (ended bool, err error) {
+	for r.isCopying() {
+		select {
+		case <-r.upkeep.copying:
+		case <-ctx.Done():
+			return false, interrupted(ctx.Err())
+		case <-time.After(poll):
+			if err := r.listen(ctx); err != nil || r.asked() {
+				return false, err
+			}
+		}
 	}
+	return true, nil
 }
 
 // renewLog copies the rest of the log while nobody writes.
 func (r *runner) renewLog(ctx context.Context) error {
-	r.awaitCopy()
+	if ended, err := r.awaitCopy(ctx); err != nil || !ended {
+		return err
+	}
 	if r.upkeep.long() {
-		r.settleLog(ctx)
+		if ended, err := r.settleLog(ctx); err != nil || !ended {
+			return err
+		}
 	}
 	if err := r.yield(ctx, throttle.Pause{UntilQuiet: true, AtMost: 10 * time.Millisecond}); err != nil {
 		return err
@@ -167,7 +193,9 @@ func (r *runner) renewLog(ctx context.Context) error {
 	if err != nil {
 		return interrupted(err)
 	}
-	r.awaitCopy()
+	if ended, err := r.awaitCopy(ctx); err != nil || !ended {
+		return err
+	}
 	err = r.tendLog(ctx, r.upkeep.limit)
 	r.upkeep.next = r.last.Log.Frames + r.upkeep.limit/8
 	return err
@@ -177,21 +205,87 @@ func (r *runner) renewLog(ctx context.Context) error {
 // the sync of the database file, which SQLite leaves out as long as frames are
 // added while it copies; so the job stands still. What live writes add is copied
 // again, and takes the less the fewer they are.
-func (r *runner) settleLog(ctx context.Context) {
+func (r *runner) settleLog(ctx context.Context) (ended bool, err error) {
 	for range 3 {
-		log, err := lite.CheckpointWAL(context.WithoutCancel(ctx), r.e.keeper)
+		r.copyLog(ctx)
+		if ended, err := r.awaitCopy(ctx); err != nil || !ended {
+			return false, err
+		}
+		log, err := lite.ReadLog(ctx, r.e.keeper)
 		if err != nil || log.Pending == 0 {
-			return // an error comes again
+			break // an error comes again
 		}
 	}
+	return true, nil
+}
+
+// awaitReaders stands still until the log can begin anew.
+func (r *runner) awaitReaders(ctx context.Context) error {
+	for began := time.Now(); time.Since(began) < readersLeave; {
+		if anew, err := r.restartLog(ctx); err != nil || anew || r.asked() {
+			return err
+		}
+		r.cp.Reason = string(throttle.ReasonWAL)
+		if err := r.wait(ctx, pollReaders, &r.cp.Throttled); err != nil {
+			return err
+		}
+	}
+	r.upkeep.bound = r.last.Log.Frames * 3 / 2
+	return nil
+}
+
+// restartLog lets the log begin anew if all of it is copied and no reader is in it. It
+// does not wait for readers: a checkpoint that did would keep live writes out as long.
+func (r *runner) restartLog(ctx context.Context) (anew bool, err error) {
+	if err := r.tendLog(ctx, 0); err != nil || r.last.Log.Pending > 0 || r.e.keeper == nil {
+		return false, err
+	}
+	timing, err := r.writer.Borrow(ctx, func(ctx context.Context, q lite.Querier) (err error) {
+		anew, err = lite.RestartWAL(ctx, q)
+		return err
+	})
+	r.report(HoldCheckpoint, 0, 0, timing)
+
+	switch {
+	case ctx.Err() != nil:
+		return false, interrupted(ctx.Err())
+	case err != nil && lite.Classify(err) == lite.Busy, err == nil && !anew:
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	r.last.Log = lite.Log{}
+	r.upkeep.next, r.upkeep.bound = 0, 0
+	return true, nil
+}
+
+// walBytes is how much of the log stands in the way of more: what cannot be copied, or,
+// where readers keep it from beginning anew, all of it.
+func (r *runner) walBytes() int64 {
+	frames := r.last.Log.Pending
+	if r.last.Log.Frames >= r.upkeep.longest() && r.e.keeper != nil {
+		frames = r.last.Log.Frames
+	}
+	return int64(frames) * int64(r.e.file.PageSize)
 }
 
 // leaveLog copies what the job leaves in the log. Without this the first commit of
 // the host that checkpoints it again, a live one, would copy all of it.
+// A run that is told to stop does of that what can be done at once.
 func (r *runner) leaveLog(ctx context.Context) {
-	r.awaitCopy()
-	if r.e.keeper != nil {
-		r.settleLog(ctx)
+	if r.e.keeper == nil {
+		return
+	}
+	ctx, cancel := lastWord(ctx)
+	defer cancel()
+	if r.isCopying() {
+		<-r.upkeep.copying // it ends with the run
+	}
+	for range 3 {
+		log, err := lite.CheckpointWAL(ctx, r.e.keeper)
+		if err != nil || log.Pending == 0 {
+			return
+		}
 	}
 }
 
@@ -212,7 +306,6 @@ func (r *runner) tendLog(ctx context.Context, length int) error {
 	if r.e.keeper == nil {
 		return nil
 	}
-	ctx = context.WithoutCancel(ctx)
 	log, err := lite.ReadLog(ctx, r.e.keeper)
 	if err == nil && log.Frames >= length && log.Pending > 0 {
 		log, err = lite.CheckpointWAL(ctx, r.e.keeper)
@@ -220,7 +313,15 @@ func (r *runner) tendLog(ctx context.Context, length int) error {
 	if err == nil {
 		r.last.Log = log
 	}
-	if lite.Classify(err) == lite.Busy { // somebody else is at it
+	switch {
+	case ctx.Err() != nil:
+		return interrupted(ctx.Err())
+	case lite.Classify(err) == lite.Busy: // somebody else is at it
+		return nil
+	case r.e.isFull(err): // the database file has to grow; the gate waits for room
+		if !r.full.stands() {
+			r.filled(err)
+		}
 		return nil
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/kernel"
@@ -32,15 +33,19 @@ func (r *runner) verify(ctx context.Context) (int64, error) {
 	if err := r.enterPhase(ctx, checkpoint.Verifying, "counting what is left", event{name: "verifying"}); err != nil {
 		return 0, err
 	}
+	r.due = time.Time{} // the rate is that of rows done
+	if err := r.gate(ctx); err != nil {
+		return 0, err
+	}
 	aside, err := r.e.aside(ctx, r.plan)
 	if err != nil {
 		return 0, err
 	}
 	left, err := r.e.left(ctx, r.plan, r.upper, aside, func() error {
-		if err := r.unmoved(); err != nil {
+		if err := r.tendLog(ctx, r.upkeep.limit); err != nil {
 			return err
 		}
-		return r.tendLog(ctx, r.upkeep.limit)
+		return r.attend(ctx)
 	})
 	if ctx.Err() != nil {
 		return 0, interrupted(ctx.Err())
@@ -98,19 +103,25 @@ func (e *Engine) countTodo(ctx context.Context, tally lite.Tally) (int64, error)
 	return e.countAtOnce(ctx, tally.Strides(lower), tally.Between)
 }
 
-// countAtOnce counts on several connections. Only the first counter calls between.
+// countAtOnce counts on several connections. Only the first counter calls between, and
+// the others stand still while it does: the job may be paused there.
 func (e *Engine) countAtOnce(ctx context.Context, strides *lite.Strides, between func() error) (int64, error) {
 	n := min(counters, runtime.GOMAXPROCS(0))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var total atomic.Int64
 	var wg sync.WaitGroup
+	var gate sync.RWMutex
 	for i := range n {
 		wg.Go(func() {
 			found, err := e.countSome(ctx, strides, n, func() error {
 				if i > 0 {
-					return nil
+					gate.RLock()
+					defer gate.RUnlock()
+					return ctx.Err()
 				}
+				gate.Lock()
+				defer gate.Unlock()
 				return between()
 			})
 			if err != nil {

@@ -69,7 +69,7 @@ func ExampleGuard() {
 	}
 	// Output:
 	// 100 MiB: wait false, ""
-	// 300 MiB: wait true, "the WAL is larger than its cap"
-	// 250 MiB: wait true, "the WAL is larger than its cap"
+	// 300 MiB: wait true, "readers keep the WAL from beginning anew"
+	// 250 MiB: wait true, "readers keep the WAL from beginning anew"
 	// 150 MiB: wait false, ""
 }

@@ -3,8 +3,8 @@ package throttle
 // Guard makes a job wait while it would do harm to go on. The zero value checks
 // nothing. It is a plain value and safe for concurrent use.
 type Guard struct {
-	// WALCap is the size in bytes beyond which the WAL must not be grown; 0 for
-	// none. Above it a reader usually pins the WAL.
+	// WALCap is the length in bytes beyond which the WAL must not be grown; 0 for
+	// none. It gets that long only while readers keep it from beginning anew.
 	WALCap int64
 
 	// MinFree is the free space in bytes that must be left on the disk; 0 for none.
@@ -15,9 +15,10 @@ type Guard struct {
 // already: it then goes on only below three quarters of the cap and above five
 // quarters of the floor, so that it does not flap at either.
 //
-// walBytes must be able to fall while the job waits. The size of the WAL file
-// does so only by truncation; the pages that no checkpoint has copied yet do by
-// any checkpoint. A negative size is unknown and not checked.
+// walBytes is how much of the WAL is in use: it must be able to fall while the job
+// waits, as the size of the WAL's file does only by truncation. What no checkpoint has
+// copied yet is not enough: beside readers of which one is always there all of it is
+// copied, and the WAL grows all the same. A negative size is unknown and not checked.
 func (g Guard) Check(walBytes, freeBytes int64, held bool) (wait bool, reason Reason) {
 	walCap, minFree := g.WALCap, g.MinFree
 	if held {

@@ -50,6 +50,9 @@ func (l *Limiter) SetRate(rowsPerSecond float64) error {
 	return nil
 }
 
+// Rate is the rate in force, 0 for none.
+func (l *Limiter) Rate() float64 { return l.rate }
+
 // MaxRows is the largest batch that keeps the flow even: a tenth of a second's
 // worth and at least one row. Without a limit it is math.MaxInt.
 func (l *Limiter) MaxRows() int {

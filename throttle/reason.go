@@ -18,13 +18,33 @@ const (
 // ReasonLive is why a batch is small as well as why a pause gives way.
 const ReasonLive Reason = "live writes are waiting"
 
+// Why a batch was cut short, or had to be smaller than its hold allows.
+const (
+	ReasonProcessor Reason = "others need the processor"
+	ReasonSearch    Reason = "looking for the row that fails"
+	ReasonCompute   Reason = "rows are still being computed"
+)
+
 // Why a job waits. What does not wait has no reason to give: it is "".
 const (
 	ReasonOtherProcess Reason = "another process may be waiting"
 	ReasonBusy         Reason = "another process holds the write lock"
 	ReasonMinimumShare Reason = "minimum share: going on although live writes wait"
 	ReasonRate         Reason = "rate limit"
-	ReasonWAL          Reason = "the WAL is larger than its cap"
+	ReasonWAL          Reason = "readers keep the WAL from beginning anew"
 	ReasonDisk         Reason = "free space is below its floor"
+	ReasonFull         Reason = "the disk is full"
 	ReasonWindow       Reason = "outside the schedule window"
 )
+
+// Explain chooses, of why a batch has its size and why the pause after it is made, the
+// one that says what holds the job back.
+func Explain(size, pause Reason) Reason {
+	switch {
+	case pause == "":
+		return size
+	case pause == ReasonOtherProcess && size != ReasonTarget: // so it is after every batch
+		return size
+	}
+	return pause
+}

@@ -13,6 +13,7 @@ type Batch struct {
 	Changed int           // rows rewritten, at most Rows
 	Hold    time.Duration // how long the writer was held; the wait for it excluded
 	Waited  bool          // a live write queued or was waiting during the hold
+	Cut     Reason        // why it ended before the rows it was planned with; "" if it did not
 }
 
 // Size is how many rows the next batch should have.
@@ -101,6 +102,7 @@ type Sizer struct {
 	cost   cost
 	busyAt time.Time // when a live write last waited; the first batch counts as one
 	waited bool      // whether one ever did
+	short  Reason    // why the latest batch ended early
 
 	// The last batch at the size in force, from which growth is measured. With
 	// hold 0 there is no such evidence and rows is a bound, for the reason why.
@@ -131,23 +133,28 @@ func (s *Sizer) SetTargets(contended, quiet time.Duration) {
 func (s *Sizer) Next(now time.Time) Size {
 	target := s.target(now)
 	rows, reason := s.plan(target)
-	if reason == ReasonTarget && s.waited && s.Contended(now) {
+	switch {
+	case s.short != "" && (reason == ReasonGrow || reason == ReasonTarget):
+		reason = s.short // whatever size is meant, this is what batches come to
+	case reason == ReasonTarget && s.waited && s.Contended(now):
 		reason = ReasonLive
 	}
 	return Size{Rows: rows, Target: target, Reason: reason}
 }
 
 // Observe learns from a batch that committed at now. A batch of no rows tells
-// only whether somebody waited.
+// only whether somebody waited; one that was cut short what its rows cost, but nothing
+// to grow from.
 func (s *Sizer) Observe(now time.Time, b Batch) {
 	// The batch was planned for the target of then: a first live write that waits
 	// during a quiet hold of 20 ms does not make it a heavy one.
 	target := s.target(now.Add(-b.Hold))
-	inForce := s.inForce(b.Asked)
+	inForce := b.Cut == "" && s.inForce(b.Asked)
 	s.noteWaiting(now, b.Waited)
 	if b.Rows <= 0 {
 		return
 	}
+	s.short = b.Cut
 	b.Hold = max(b.Hold, 1) // a coarse clock measures 0
 	b.Changed = min(b.Changed, b.Rows)
 	heavy := b.Rows > 1 && s.cost.beyondFirst(b.Hold) > heavyFactor*float64(target)

@@ -34,7 +34,7 @@ func askCommand(verb, short string, ask func(*engine.Engine, context.Context, st
 				if err := ask(eng, cmd.Context(), args[0], reason); err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s asked\n", args[0], verb)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s asked\n", visible(args[0]), verb)
 				return nil
 			})
 		},
@@ -58,7 +58,7 @@ process was started with; a negative --max-rate lifts a cap.`,
 			return withEngine(cmd.Context(), path, func(eng *engine.Engine) error {
 				err := eng.Tune(cmd.Context(), args[0], checkpoint.Tuning{TargetHold: hold, MaxRate: rate})
 				if err == nil {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s: tuned\n", args[0])
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: tuned\n", visible(args[0]))
 				}
 				return err
 			})
@@ -83,7 +83,7 @@ has rewritten stay as they are: a job that is not idempotent does them twice.`,
 			return withEngine(cmd.Context(), path, func(eng *engine.Engine) error {
 				err := eng.Forget(cmd.Context(), args[0])
 				if err == nil {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s: forgotten\n", args[0])
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: forgotten\n", visible(args[0]))
 				}
 				return err
 			})

@@ -42,14 +42,14 @@ type demoReport struct {
 	Data     dataset.Summary `json:"data"`
 	Resumed  bool            `json:"resumed"`
 	Generate time.Duration   `json:"generate_ns"`
-	Plain    []time.Duration `json:"plain_update_ns,omitempty"` // one UPDATE on a copy, no live writes: before and after the job
-	Total    time.Duration   `json:"total_ns"`                  // of this run
+	Plain    []time.Duration `json:"plain_update_ns"` // one UPDATE on a copy, no live writes: before and after the job
+	Total    time.Duration   `json:"total_ns"`        // of this run
 	Rate     float64         `json:"rows_per_second"`
-	Idle     *spread         `json:"live_idle,omitempty"`
-	During   *spread         `json:"live_during,omitempty"`
+	Idle     *spread         `json:"live_idle"`
+	During   *spread         `json:"live_during"`
 	Inserts  int64           `json:"live_inserts"`
 	Errors   int64           `json:"live_errors"`
-	MaxCause string          `json:"live_max_cause,omitempty"`
+	MaxCause string          `json:"live_max_cause"`
 	Hold     spread          `json:"hold"`
 	WALPeak  int64           `json:"wal_peak_bytes"`
 	RSSPeak  int64           `json:"rss_peak_bytes"`

@@ -26,8 +26,18 @@ type process struct {
 
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
+	return startTo(t, nil, args...)
+}
+
+// startTo is start with a file that takes what it logs; nil keeps it in memory.
+func startTo(t *testing.T, log *os.File, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.CommandContext(t.Context(), "chunkfill", args...)}
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	if log != nil {
+		p.cmd.Stderr = log
+		defer log.Close() // the process has its own
+	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

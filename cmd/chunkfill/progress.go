@@ -18,8 +18,9 @@ import (
 // progress draws one line over and over on a terminal, and plain lines, less
 // often, elsewhere. Log lines pass through it so that the two do not mix.
 type progress struct {
-	out      io.Writer
+	out      io.Writer // of a terminal the file itself, since the line is drawn with control characters
 	terminal bool
+	width    func() int // of the terminal
 	log      repeats
 
 	mu   sync.Mutex
@@ -27,8 +28,11 @@ type progress struct {
 }
 
 func newProgress(out io.Writer) *progress {
-	f, ok := out.(*os.File)
+	f, ok := beneath(out).(*os.File)
 	p := &progress{out: out, terminal: ok && term.IsTerminal(int(f.Fd()))}
+	if p.terminal {
+		p.out, p.width = f, func() int { return columns(f) }
+	}
 	level := slog.LevelInfo
 	if p.terminal {
 		level = slog.LevelWarn
@@ -47,21 +51,50 @@ func (p *progress) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
-	n, err := p.out.Write(b)
+	n, err := escaper{p.out}.Write(b)
 	p.draw(p.line)
 	return n, err
 }
 
 func (p *progress) erase() {
 	if p.terminal && p.line != "" {
-		fmt.Fprintf(p.out, "\r%s\r", strings.Repeat(" ", len(p.line)))
+		fmt.Fprint(p.out, "\r\x1b[K") // to the end of the line
 	}
 }
 
+// draw leaves the last column free: some terminals wrap as soon as it is written.
 func (p *progress) draw(line string) {
 	if p.terminal && line != "" {
-		fmt.Fprint(p.out, "\r"+line)
+		fmt.Fprint(p.out, "\r"+fit(visible(line), p.width()-1))
 	}
+}
+
+// columns is the width of a terminal, as it is now.
+func columns(f *os.File) int {
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 1 {
+		return 80
+	}
+	return width
+}
+
+// fit cuts a line to so many columns.
+func fit(line string, columns int) string {
+	for i, r := range line {
+		if columns -= width(r); columns < 0 {
+			return line[:i]
+		}
+	}
+	return line
+}
+
+// width is how many columns a character takes at most: those of East Asia, and what
+// comes after them, take two.
+func width(r rune) int {
+	if r >= 0x1100 {
+		return 2
+	}
+	return 1
 }
 
 // follow shows what snapshot returns until the returned function is called.
@@ -98,7 +131,7 @@ func (p *progress) show(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.terminal {
-		fmt.Fprintln(p.out, line)
+		fmt.Fprintln(p.out, visible(line))
 		return
 	}
 	p.erase()
@@ -123,7 +156,10 @@ func progressLine(eng *engine.Engine, name string, extra func() string) (string,
 	if s.Fraction >= 0 {
 		fmt.Fprintf(&b, "%5.1f%%  ", 100*s.Fraction)
 	}
-	fmt.Fprintf(&b, "%d rows  %.0f/s  ", s.Rows, s.Rate)
+	if s.Phase != "running" { // before what a narrow terminal has no room for
+		fmt.Fprintf(&b, "%s  ", s.Phase)
+	}
+	fmt.Fprintf(&b, "%d rows  %s/s  ", s.Rows, rate(s.Rate))
 	if s.ETA >= 0 {
 		fmt.Fprintf(&b, "ETA %v  ", s.ETA.Round(time.Second))
 	}
@@ -134,13 +170,18 @@ func progressLine(eng *engine.Engine, name string, extra func() string) (string,
 	if s.Quarantined > 0 {
 		fmt.Fprintf(&b, "  %d set aside", s.Quarantined)
 	}
-	if s.Phase != "running" {
-		fmt.Fprintf(&b, "  %s", s.Phase)
-	}
 	if s.Reason != "" {
 		fmt.Fprintf(&b, "  (%s)", s.Reason)
 	}
 	return b.String(), true
+}
+
+// rate has no more digits than tell something, and some of one that is slow.
+func rate(rows float64) string {
+	if rows > 0 && rows < 10 {
+		return fmt.Sprintf("%.2g", rows)
+	}
+	return fmt.Sprintf("%.0f", rows)
 }
 
 func writeJSON(w io.Writer, v any) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -26,16 +27,23 @@ const (
 // run is the whole program: tests call it as main does.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := rootCommand()
+	stdout, stderr = escaper{stdout}, escaper{stderr}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if interrupted(ctx, err) && !errors.As(err, new(interruption)) {
+		err = interruption("interrupted; nothing was changed")
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		err = nil // nobody reads any more, which is for them to decide
+	}
 	var status exitStatus
 	if errors.As(err, &status) {
 		return int(status) // the command has said it all
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "chunkfill:", err)
+		fmt.Fprintln(stderr, "chunkfill:", indented(err.Error()))
 	}
 	return exitCode(err)
 }

@@ -90,10 +90,15 @@ type runFlags struct {
 	soleProcess bool
 	badRows     int
 	walBudget   int64
+	minFree     int64
 	foreignKeys bool
-	dryRun      bool
-	json        bool
-	retry       bool
+
+	// Whether the flag was given, whatever its value: what somebody asks for now wins
+	// over what was tuned in an earlier run.
+	holdGiven, rateGiven bool
+	dryRun               bool
+	json                 bool
+	retry                bool
 }
 
 func runCommand() *cobra.Command {
@@ -113,6 +118,7 @@ busy_timeout=5000; during a hold busy_timeout is 0.`,
   chunkfill run --db app.db --name fill_v2 --table obs --set 'path = f(raw)' --where 'path IS NULL' --todo 'path IS NULL' --dry-run`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.holdGiven, f.rateGiven = cmd.Flags().Changed("target-hold"), cmd.Flags().Changed("max-rate")
 			return runJob(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
@@ -126,6 +132,7 @@ busy_timeout=5000; during a hold busy_timeout is 0.`,
 	flags.IntVar(&f.badRows, "quarantine-limit", 0, "how many rows may fail and be set aside before the job fails (default 100, negative for none)")
 	flags.Int64Var(&f.walBudget, "wal-budget", 0, "with --sole-process: bytes the write-ahead log may grow to between two WAL checkpoints (default 64 MiB)")
 	flags.BoolVar(&f.foreignKeys, "foreign-keys", true, "enforce foreign keys, with their actions; =false for an application that does not")
+	flags.Int64Var(&f.minFree, "min-free", 0, "wait while fewer bytes than this are free on the disk (default 64 MiB, negative for no floor)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "check the job, show its statement and plan, count its rows; change nothing")
 	flags.BoolVar(&f.json, "json", false, "print the result, or what --dry-run shows, as JSON")
 	flags.BoolVar(&f.retry, "retry", false, "retry rows set aside, and a job that failed or was cancelled")
@@ -140,7 +147,8 @@ func (f runFlags) config(log *slog.Logger) (engine.Config, error) {
 		return engine.Config{}, usagef("--target-hold %v: a hold is positive", f.targetHold)
 	}
 	cfg := engine.Config{Logger: log, SoleProcess: f.soleProcess, TargetHold: f.targetHold, MaxRate: f.maxRate,
-		Window: f.window, QuarantineLimit: f.badRows, WALBudget: f.walBudget}
+		Window: f.window, QuarantineLimit: f.badRows, WALBudget: f.walBudget, MinFree: f.minFree,
+		ResetTargetHold: f.holdGiven, ResetMaxRate: f.rateGiven}
 	if f.targetHold > 0 {
 		cfg.QuietHold = f.targetHold // what was asked for, also when nobody seems to wait
 	}
@@ -206,7 +214,7 @@ func conclude(result engine.Result, err error, already, asJSON bool, stdout io.W
 		phase += " already, nothing was changed now"
 	}
 	fmt.Fprintf(stdout, "%s: %s; %d rows scanned, %d changed, %d set aside%s, in %d batches, writer held %v\n",
-		result.Name, phase, result.Rows, result.Changed, result.Quarantined, left(result.Checkpoint), result.Batches, round(result.Working))
+		visible(result.Name), phase, result.Rows, result.Changed, result.Quarantined, left(result.Checkpoint), result.Batches, round(result.Working))
 	writeQuarantine(stdout, result)
 	return err
 }
@@ -220,7 +228,7 @@ func left(cp checkpoint.Checkpoint) string {
 
 func writeQuarantine(w io.Writer, s engine.Status) {
 	for _, row := range s.Quarantine {
-		fmt.Fprintf(w, "  set aside: %s key %s: %s\n", s.Table, row.Key, row.Error)
+		fmt.Fprintf(w, "  set aside: %s key %s: %s\n", seen(s.Table, row.Key, row.Error)...)
 	}
 	if len(s.Quarantine) > 0 {
 		fmt.Fprintf(w, "  mend these rows, then run the same command with --retry\n")
@@ -243,13 +251,13 @@ func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, f runFlags, s
 	if f.json {
 		return writeJSON(stdout, d)
 	}
-	fmt.Fprintf(stdout, "dry run: nothing was changed\njob        %s\ntable      %s, %d rows", job.Spec(), d.Table, d.Rows)
+	fmt.Fprintf(stdout, "dry run: nothing was changed\njob        %s\ntable      %s, %d rows", seen(job.Spec(), d.Table, d.Rows)...)
 	if d.Matching >= 0 {
 		fmt.Fprintf(stdout, ", %d match", d.Matching)
 	}
-	fmt.Fprintf(stdout, "\nkey        %s\nstatement  %s\n", d.Key, d.Statement)
+	fmt.Fprintf(stdout, "\nkey        %s\nstatement  %s\n", visible(d.Key), indented(d.Statement))
 	for _, step := range d.Plan {
-		fmt.Fprintf(stdout, "plan       %s\n", step)
+		fmt.Fprintf(stdout, "plan       %s\n", visible(step))
 	}
 	fmt.Fprintf(stdout, "settings   %s, synchronous(normal), busy_timeout(5000)\n", strings.Join(f.pragmas(), ", "))
 	if d.Begun != "" {

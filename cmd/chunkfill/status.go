@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -94,7 +95,7 @@ func writeStatuses(out io.Writer, statuses []engine.Status, runs func(string) bo
 
 func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(label, format string, args ...any) { fmt.Fprintf(w, label+"\t"+format+"\n", args...) }
+	line := func(label, format string, args ...any) { fmt.Fprintf(w, label+"\t"+format+"\n", seen(args...)...) }
 	line("job", "%s", s.Name)
 	line("does", "%s", s.Definition)
 	line("phase", "%s%s (ledger: %s)", s.Phase, parens(s.Reason), s.Ledger)
@@ -104,12 +105,15 @@ func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
 	if s.Request.Control != "" {
 		line("asked", "%s by %s: %s", s.Request.Control, s.Request.By, s.Request.Reason)
 	}
+	if s.Request.Tuning != (checkpoint.Tuning{}) {
+		line("tuned", "%s", tuned(s.Request.Tuning))
+	}
 	if s.Fraction >= 0 {
 		line("progress", "%.1f%%, cursor %s of %s", 100*s.Fraction, s.Cursor, s.Upper)
 	}
 	line("rows", "%d scanned, %d changed, %d set aside%s", s.Rows, s.Changed, s.Quarantined, left(s.Checkpoint))
-	line("speed", "%.0f rows/s, batches of %d, writer held %v, gave way %v, paused %v",
-		s.Rate, s.BatchRows, round(s.Working), round(s.Throttled), round(s.PausedFor))
+	line("speed", "%s rows/s, batches of %d, writer held %v, waited %v, paused %v",
+		rate(s.Rate), s.BatchRows, round(s.Working), round(s.Throttled), round(s.PausedFor))
 	line("owner", "%s%s", s.Owner, gone(s, runs))
 	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
 	w.Flush()
@@ -123,6 +127,21 @@ func gone(s engine.Status, runs func(string) bool) string {
 		return ""
 	}
 	return "; that process is gone, so nobody runs the job: start it again and it goes on"
+}
+
+// tuned names the values that `chunkfill tune` has set.
+func tuned(t checkpoint.Tuning) string {
+	var values []string
+	if t.TargetHold != 0 {
+		values = append(values, fmt.Sprintf("target hold %v", t.TargetHold))
+	}
+	switch {
+	case t.MaxRate > 0:
+		values = append(values, fmt.Sprintf("at most %v rows/s", t.MaxRate))
+	case t.MaxRate < 0:
+		values = append(values, "no cap on rows/s")
+	}
+	return strings.Join(values, ", ")
 }
 
 func parens(text string) string {

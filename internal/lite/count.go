@@ -8,7 +8,24 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
+
+// Where a condition is dear, a read has fewer rows: between two of them the job looks up.
+const (
+	longRead   = 30 * time.Millisecond
+	fewestRows = 16
+	// A count begins with a stride that is short whatever the condition costs.
+	firstStride = 128
+)
+
+// fewer is how many rows the next read has, of so many that took so long.
+func fewer(rows uint64, took time.Duration) uint64 {
+	if took < longRead {
+		return rows
+	}
+	return max(fewestRows, rows/4)
+}
 
 // Tally counts the rows up to a bound for which a condition holds, in short reads: a
 // long one would pin the write-ahead log, or, on the host's own connection, keep live
@@ -33,8 +50,9 @@ func (t Tally) Count(ctx context.Context, q Querier) (found int64, err error) {
 
 func (t Tally) count(ctx context.Context, q Querier, cursor, upper Pos) (found int64, err error) {
 	statement := t.Key.SelectStatement("count(*)", []string{t.Cond}, nil)
-	size := t.Rows
+	most, size := t.Rows, t.Rows
 	for upper != nil {
+		began := time.Now()
 		r, ok, err := t.Key.Next(ctx, q, cursor, upper, size)
 		if err != nil || !ok {
 			return found, err
@@ -42,7 +60,7 @@ func (t Tally) count(ctx context.Context, q Querier, cursor, upper Pos) (found i
 		part, err := statement.Int(ctx, q, r)
 		switch {
 		case err == nil:
-			found, cursor, size = found+part, r.End, min(t.Rows, 2*size)
+			found, cursor, size = found+part, r.End, 2*size
 		case Classify(err) != Row || !statement.compiles(ctx, q, r):
 			return found, err
 		case r.Rows > 1:
@@ -51,6 +69,8 @@ func (t Tally) count(ctx context.Context, q Querier, cursor, upper Pos) (found i
 			t.Fails(r.End)
 			cursor = r.End
 		}
+		most = int(fewer(uint64(most), time.Since(began)))
+		size = min(size, most)
 		if err := t.Between(); err != nil {
 			return found, err
 		}
@@ -80,52 +100,57 @@ type Strides struct {
 	mu         sync.Mutex
 	from, last int64
 	length     uint64
+	rows       uint64 // about as many in one read; fewer where the condition is dear
 	done       bool
 	rest       [][2]int64 // of strides that were cut short
 }
 
 // Strides begins a tally that several connections share, over ids from lower on.
 func (t Tally) Strides(lower Pos) *Strides {
-	s := &Strides{tally: t, length: uint64(t.Rows), done: lower == nil || t.Upper == nil}
+	s := &Strides{tally: t, rows: uint64(t.Rows), length: min(uint64(t.Rows), firstStride), done: lower == nil || t.Upper == nil}
 	if !s.done {
 		k := t.Key
 		s.query = fmt.Sprintf(`SELECT count(*) FILTER (WHERE is_left), count(*), max(place) FROM (
-			SELECT (%s) AS is_left, %s AS place FROM %s WHERE %[2]s BETWEEN ? AND ? ORDER BY %[2]s LIMIT %[4]d)`,
-			t.Cond+"\n", k.tuple(), k.from(), 2*t.Rows)
+			SELECT (%s) AS is_left, %s AS place FROM %s WHERE %[2]s BETWEEN ? AND ? ORDER BY %[2]s LIMIT ?)`,
+			t.Cond+"\n", k.tuple(), k.from())
 		s.from, s.last = integer(lower), integer(t.Upper)
 		s.done = s.from > s.last
 	}
 	return s
 }
 
-// next hands out a stretch of ids, and false when none is left.
-func (s *Strides) next() (from, to int64, ok bool) {
+// next hands out a stretch of ids and how many of its rows to read at most, and false
+// when none is left.
+func (s *Strides) next() (from, to, most int64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := len(s.rest); n > 0 {
 		from, to, s.rest = s.rest[n-1][0], s.rest[n-1][1], s.rest[:n-1]
-		return from, to, true
+		return from, to, int64(2 * s.rows), true
 	}
 	if s.done {
-		return 0, 0, false
+		return 0, 0, 0, false
 	}
 	from, to = s.from, s.last
 	if uint64(to)-uint64(from) >= s.length { // the distance, also across 0
 		to = from + int64(s.length) - 1
 	}
 	s.from, s.done = to+1, to == s.last
-	return from, to, true
+	return from, to, int64(2 * s.rows), true
 }
 
-// read tells how many rows a stretch had, up to its last id: the others are left for
-// whoever asks next.
-func (s *Strides) read(rows int64, last, to int64) {
+// read tells how many rows a stretch had of at most so many, up to its last id, and how
+// long they took. Those beyond are left for whoever asks next.
+func (s *Strides) read(rows, most, last, to int64, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.length = min(2*s.length, 1<<62); rows > int64(s.tally.Rows)/2 {
-		s.length = uint64(s.tally.Rows)
+	if less := fewer(uint64(rows), took); less < uint64(rows) {
+		s.rows = less
 	}
-	if rows == int64(2*s.tally.Rows) && last < to {
+	if s.length = min(2*s.length, 1<<62); uint64(rows) > s.rows/2 {
+		s.length = s.rows
+	}
+	if rows == most && last < to {
 		s.rest = append(s.rest, [2]int64{last + 1, to})
 	}
 }
@@ -143,13 +168,14 @@ func (s *Strides) Count(ctx context.Context, conn *sql.Conn, between func() erro
 	defer statement.Close()
 	short := context.WithoutCancel(ctx) // the driver watches a context with a goroutine for each read
 	for ctx.Err() == nil {
-		from, to, ok := s.next()
+		from, to, most, ok := s.next()
 		if !ok {
 			return found, nil
 		}
+		began := time.Now()
 		var part, rows int64
 		var last sql.NullInt64
-		err := statement.QueryRowContext(short, from, to).Scan(&part, &rows, &last)
+		err := statement.QueryRowContext(short, from, to, most).Scan(&part, &rows, &last)
 		if Classify(err) == Row {
 			part, err = s.rowByRow(ctx, conn, from, to)
 		}
@@ -157,7 +183,7 @@ func (s *Strides) Count(ctx context.Context, conn *sql.Conn, between func() erro
 			return found, err
 		}
 		found += part
-		s.read(rows, last.Int64, to)
+		s.read(rows, most, last.Int64, to, time.Since(began))
 		if err := between(); err != nil {
 			return found, err
 		}

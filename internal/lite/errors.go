@@ -21,8 +21,10 @@ const (
 	Busy
 	// Row: one of the rows is at fault. Find it, set it aside, go on.
 	Row
-	// Storage: the disk is full, failing or corrupt. Stop; what is committed is safe.
+	// Storage: the disk is failing or corrupt. Stop; what is committed is safe.
 	Storage
+	// Full: there is no room on the disk. Wait until there is.
+	Full
 	// Schema: the statement no longer fits the table. Stop.
 	Schema
 )
@@ -51,7 +53,9 @@ func Classify(err error) Class {
 		return Busy
 	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_ERROR:
 		return Row
-	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB,
+	case sqlite3.SQLITE_FULL:
+		return Full
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB,
 		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM:
 		return Storage
 	case sqlite3.SQLITE_SCHEMA:

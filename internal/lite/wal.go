@@ -31,6 +31,17 @@ func CheckpointWAL(ctx context.Context, q Querier) (Log, error) {
 	return ReadLog(ctx, q) // the checkpoint itself does not tell what was appended meanwhile
 }
 
+// RestartWAL lets the next write begin the log anew, and is false where it cannot: some
+// of the log is not copied yet, or a reader still reads in it. It waits for nobody, but
+// keeps writers out for as long as it takes: microseconds, if nothing is pending.
+func RestartWAL(ctx context.Context, q Querier) (anew bool, err error) {
+	var busy, frames, done int
+	if err := q.QueryRowContext(ctx, "PRAGMA wal_checkpoint(RESTART)").Scan(&busy, &frames, &done); err != nil {
+		return false, fmt.Errorf("begin the write-ahead log anew: %w", err)
+	}
+	return busy == 0, nil
+}
+
 func checkpoint(ctx context.Context, q Querier, mode string) (Log, error) {
 	var busy, frames, done int
 	err := q.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &done)

@@ -51,13 +51,16 @@ func (c *Calls) collect(args []driver.Value) (driver.Value, error) {
 
 // Compute runs the function over the chunk's rows on several goroutines, one more
 // while Calls.Spare is true, and makes the results available. When ctx ends it stops early; rows without a result are
-// computed when they are written. A call that lasts longer than the limit is given
-// up: its goroutine, which nothing can stop, is left behind.
+// computed when they are written. A call that lasts longer than the limit, or than a moment after the end of ctx, is
+// given up: its goroutine, which nothing can stop, is left behind.
 func (k *Chunk) Compute(ctx context.Context, workers int) {
 	k.results = make([]*result, len(k.reads))
 	c := computation{calls: k.calls, reads: k.reads, results: k.results,
 		ended: make(chan struct{}, workers+1), more: make(chan struct{}, 1)}
-	c.run(ctx, workers)
+	if !c.run(ctx, workers) {
+		k.results, k.skips = make([]*result, len(k.reads)), true // those there are may still be written to
+		return
+	}
 	k.skips = slices.ContainsFunc(k.results, func(r *result) bool { return r == nil || errors.Is(r.err, ErrSkip) })
 	k.calls.publish(func(all []*Chunk) []*Chunk { return append(all, k) })
 }
@@ -115,17 +118,26 @@ type worker struct {
 
 const noRow = -1
 
+// How long calls that are under way may take to end when ctx has.
+const lastCalls = 100 * time.Millisecond
+
 // run watches over the workers. One that is at the same row twice in a row has
-// been there for the limit, and another takes its place.
-func (c *computation) run(ctx context.Context, workers int) {
+// been there for the limit, and another takes its place. It is false if ctx ended and
+// some of them have not.
+func (c *computation) run(ctx context.Context, workers int) bool {
 	active := make([]*worker, workers)
 	for i := range active {
 		active[i] = c.start(ctx, false)
 	}
 	watch := time.NewTicker(c.calls.limit)
 	defer watch.Stop()
+	end, late := ctx.Done(), (<-chan time.Time)(nil)
 	for working := workers; working > 0; {
 		select {
+		case <-end:
+			end, late = nil, time.After(lastCalls)
+		case <-late:
+			return false
 		case <-c.ended:
 			working--
 		case <-c.more:
@@ -139,6 +151,7 @@ func (c *computation) run(ctx context.Context, workers int) {
 			}
 		}
 	}
+	return true
 }
 
 func (c *computation) start(ctx context.Context, extra bool) *worker {

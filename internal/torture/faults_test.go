@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
@@ -144,7 +145,8 @@ func firstLine(err error) string {
 }
 
 // TestSmallDisk runs on a file system of a few megabytes that something else
-// fills up; what SQLite then fails with comes at COMMIT.
+// fills up; what SQLite then fails with comes at COMMIT. One program is stopped then, the
+// next waits and goes on when there is room. Planted and caught: the job fails.
 func TestSmallDisk(t *testing.T) {
 	sweeping(t)
 	dir := smallDisk(t, "16m")
@@ -160,6 +162,20 @@ func TestSmallDisk(t *testing.T) {
 	}
 	tr.args = append(tr.args, "-stand-at", "0")
 	tr.stands("a disk of 16 MB, filled up by somebody else", err, "database or disk is full")
+
+	dir = smallDisk(t, "16m")
+	tr = trialIn(t, dir, subject(t), torture.Shapes[0], 500, "-hold", "200us", "-max-live", "0", "-min-free", "-1", "-stand-at", "3", "-room")
+	p = begin(t, tr.command(0))
+	p.says("standing")
+	ballast = filepath.Join(dir, "ballast")
+	fill(t, ballast)
+	p.walk()
+	timer := time.AfterFunc(3*time.Second, func() { _ = os.Remove(ballast) })
+	defer timer.Stop()
+	if _, err := p.end(); err != nil {
+		t.Fatal(err)
+	}
+	tr.wantRight()
 }
 
 // TestFullDatabase gives SQLite a limit on pages, which a batch runs into before

@@ -26,7 +26,7 @@ type config struct {
 	ingest, maxPages           int
 	minFree                    int64
 	hold                       time.Duration
-	sole, start, verbose       bool
+	sole, start, verbose, room bool
 }
 
 func main() {
@@ -46,6 +46,7 @@ func main() {
 	flag.BoolVar(&c.start, "start", false, "start the jobs in the background and wait for the ledger, as services do")
 	flag.StringVar(&c.synchronous, "synchronous", "NORMAL", "PRAGMA synchronous")
 	flag.BoolVar(&c.verbose, "v", false, "log")
+	flag.BoolVar(&c.room, "room", false, "wait for room on a full disk, as jobs do, rather than stop")
 	flag.Parse()
 	if err := run(c); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -87,6 +88,8 @@ func run(c config) error {
 	cfg := engine.Config{SoleProcess: c.sole, TargetHold: c.hold, QuietHold: c.hold, MinFree: c.minFree, OnHold: host.onHold}
 	if c.verbose {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	} else if !c.room {
+		cfg.Logger = slog.New(stopWhenFull{slog.DiscardHandler, giveUp})
 	}
 	eng, err := engine.New(db, cfg)
 	if err != nil {
@@ -104,6 +107,26 @@ func run(c config) error {
 		return errors.Join(context.Cause(ctx), err)
 	}
 	return context.Cause(ctx)
+}
+
+// stopWhenFull is somebody who stops the program when a job says that it waits for room.
+type stopWhenFull struct {
+	slog.Handler
+	giveUp context.CancelCauseFunc
+}
+
+func (s stopWhenFull) Enabled(context.Context, slog.Level) bool { return true }
+
+func (s stopWhenFull) WithAttrs([]slog.Attr) slog.Handler { return s }
+
+func (s stopWhenFull) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "the disk is full") {
+		r.Attrs(func(a slog.Attr) bool {
+			s.giveUp(fmt.Errorf("%s: %v", r.Message, a.Value))
+			return true
+		})
+	}
+	return nil
 }
 
 // limit lets the database grow by so many pages and no further. It holds for this
