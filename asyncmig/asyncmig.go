@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"sync"
 
@@ -140,7 +141,8 @@ func (s *Store) usable() error {
 }
 
 // RunAsyncMigration registers a migration as pending_async and runs fn in the
-// background. It returns without waiting for fn. A migration that is done is not
+// background. It returns without waiting for fn, and, where another process keeps the
+// write lock, without waiting for the registration. A migration that is done is not
 // run again; one that failed, or that a dead process left pending, is.
 //
 // However many callers ask at once, in one process or several, fn runs once and
@@ -173,8 +175,12 @@ func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(cont
 			return err
 		}
 	}
-	status, registerErr := s.register(ctx, name)
+	status, registerErr := s.registerFor(ctx, startPatience, name)
 	switch {
+	case busy(registerErr) && ctx.Err() == nil && t == nil: // its owner has registered it
+		return s.standBy(ctx, name, fn, owned)
+	case busy(registerErr) && ctx.Err() == nil:
+		return s.beginLate(ctx, t, fn)
 	case registerErr != nil || status == StatusDone:
 		return errors.Join(registerErr, t.release())
 	case t == nil:
@@ -324,6 +330,35 @@ func (s *Store) begin(ctx context.Context, t *title, fn Func) error {
 	go func() {
 		defer done()
 		_ = s.runOwned(ctx, t, fn) // the ledger has the error
+	}()
+	return nil
+}
+
+// beginLate is begin for a migration that could not be registered yet: a boot must not
+// wait for a lock that another process keeps.
+func (s *Store) beginLate(ctx context.Context, t *title, fn Func) error {
+	done, err := s.enter(t)
+	if err != nil {
+		return errors.Join(err, t.release())
+	}
+	name := t.key.name
+	s.log.Info("chunkfill: another process holds the write lock; the migration begins when that is free", "migration", name)
+	go func() {
+		defer done()
+		until, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(s.life, cancel)()
+		status, err := s.registerFor(until, math.MaxInt64, name)
+		if err != nil || status == StatusDone {
+			t.setRuns(false)
+			s.release(t)
+		}
+		switch {
+		case err != nil:
+			s.log.Error("chunkfill: migration not begun", "migration", name, "error", err)
+		case status != StatusDone:
+			_ = s.runOwned(ctx, t, fn) // the ledger has the error
+		}
 	}()
 	return nil
 }

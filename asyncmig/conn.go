@@ -78,18 +78,28 @@ func exec(ctx context.Context, q querier, statement string, args ...any) error {
 	return err
 }
 
+// How long the write lock of another process is waited for.
+const (
+	patience      = 5 * time.Second
+	startPatience = 300 * time.Millisecond // by a start, which boots wait for
+)
+
 // patiently tries again for some seconds while another process holds the write
 // lock.
-func patiently(ctx context.Context, try func() error) error {
-	for pause := 10 * time.Millisecond; ; pause *= 2 {
+func patiently(ctx context.Context, try func() error) error { return patientlyFor(ctx, patience, try) }
+
+func patientlyFor(ctx context.Context, limit time.Duration, try func() error) error {
+	waited := time.Duration(0)
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := try()
-		if !busy(err) || pause > 2*time.Second {
+		if !busy(err) || waited >= limit {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)
 		case <-time.After(pause):
+			waited += pause
 		}
 	}
 }

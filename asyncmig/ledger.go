@@ -28,7 +28,11 @@ const matches = `name = ?1 AND CAST(name AS TEXT) = ?1 COLLATE BINARY`
 // it has now. A ledger that would not take all that a run has to write there is
 // refused before anything is written.
 func (s *Store) register(ctx context.Context, name string) (status string, err error) {
-	err = patiently(ctx, func() error {
+	return s.registerFor(ctx, patience, name)
+}
+
+func (s *Store) registerFor(ctx context.Context, limit time.Duration, name string) (status string, err error) {
+	err = patientlyFor(ctx, limit, func() error {
 		return s.transact(ctx, func(ctx context.Context, q querier) error {
 			l, err := makeLedger(ctx, q)
 			if err == nil {

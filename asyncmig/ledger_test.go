@@ -178,6 +178,44 @@ func TestRegisteredBesideAnotherWriter(t *testing.T) {
 	})
 }
 
+// A boot does not wait for a lock that another process keeps, and the host's reads on its
+// one connection go on: the migration is registered and run once the lock is free, or
+// never if the store is closed first.
+// Planted and caught: a start that waits for its registration; a late one that Close
+// leaves behind; waiting inside SQLite.
+func TestStartDoesNotWaitForTheLock(t *testing.T) {
+	for how, closed := range map[string]bool{"freed": false, "closed": true} {
+		t.Run(how, func(t *testing.T) {
+			withLocker(t, func(t *testing.T, s *asyncmig.Store, db *sql.DB, _ *lines, lock func(string)) {
+				mustExec(t, db, "PRAGMA busy_timeout = 60000")
+				lock("lock")
+				began := time.Now()
+				var c counter
+				must(t, s.RunAsyncMigration(t.Context(), "m", c.run))
+				if waited := time.Since(began); waited > time.Second {
+					t.Errorf("it waited %v", waited)
+				}
+				wantValue(t, db, "60000", "PRAGMA busy_timeout")
+				<-time.After(time.Minute)
+				c.want(t, 0)
+				if closed {
+					s.Close()
+					s.WaitForAsyncMigrations()
+				}
+				lock("unlock")
+				if closed {
+					pass()
+					c.want(t, 0)
+					return
+				}
+				s.WaitForAsyncMigrations()
+				c.want(t, 1)
+				wantStatus(t, s, "m", asyncmig.StatusDone)
+			})
+		})
+	}
+}
+
 // With a rollback journal another writer blocks the reads too, from the first one
 // on. Planted and caught: the file's name, or the status before it, asked for once.
 func TestStartBesideAnExclusiveWriter(t *testing.T) {
