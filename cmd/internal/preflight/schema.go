@@ -83,8 +83,13 @@ type moment struct {
 
 // table is one as it is now; nil if nothing is known of it.
 func (m moment) table(name string) *table {
-	if t, told := m.state.table(name); told || !m.others {
-		return t
+	for _, name := range []string{name, "temp." + name} {
+		if t, told := m.state.table(name); told {
+			return t
+		}
+	}
+	if !m.others {
+		return nil
 	}
 	return m.timeline.outside(m.run, name)
 }
@@ -122,10 +127,12 @@ func (m moment) happen(h *hit) {
 		m.dropIndex(tableName(h.Database, h.Index))
 	case sqlscan.AlterTable:
 		m.alter(h, name)
-	case sqlscan.InsertSelect, sqlscan.TableCommand:
-		m.change(tableName(h.Database, h.Target)).filled = true
+	case sqlscan.InsertSelect:
+		if !m.bound(h) {
+			m.change(tableName(h.Database, h.Target)).filled = true
+		}
 	case sqlscan.Insert:
-		if h.loop {
+		if h.loop || h.Bulk {
 			m.change(tableName(h.Database, h.Target)).filled = true
 		}
 	}
@@ -305,5 +312,5 @@ func (m moment) command(h *hit) bool {
 	if t != nil && (t.known || t.virtual != "") {
 		return t.virtual != ""
 	}
-	return h.Commands()
+	return h.Commands() || h.Command == "" && strings.Contains(strings.ToLower(h.Target), "fts")
 }

@@ -167,7 +167,7 @@ func (s *scan) literal(n ast.Node, stack []ast.Node) (Literal, bool) {
 	var t text
 	s.enter(n, stack)
 	s.join(&t, expr)
-	if !worth(t.sql) && !s.verbless(t, n, stack) || s.prose(n, stack) || s.onlyPart(n, stack) {
+	if !worth(t.sql) && !s.verbless(t, n, stack) || !s.marked[expr] && s.prose(n, stack) || s.onlyPart(n, stack) {
 		return Literal{}, false
 	}
 	return s.build(t, expr, stack), true
@@ -195,12 +195,29 @@ func (s *scan) build(t text, expr ast.Expr, stack []ast.Node) Literal {
 
 // verbless reports whether a text whose first words are not known is run.
 func (s *scan) verbless(t text, n ast.Node, stack []ast.Node) bool {
-	if !strings.HasPrefix(string(t.sql), hole) {
+	rest, ok := strings.CutPrefix(string(t.sql), hole)
+	if !ok {
 		return false
 	}
 	_, runs := s.executed(n, stack)
-	return runs && !s.traced(n)
+	return runs && s.whole(n, stack) && (!tail.MatchString(rest) || !s.traced(n))
 }
+
+// whole reports whether a string is all that is run, and no part of it.
+func (s *scan) whole(n ast.Node, stack []ast.Node) bool {
+	if call := argumentOf(n, stack); call != nil {
+		for _, h := range s.handedOver(call) {
+			if ast.Unparen(h.expr) == n {
+				return true
+			}
+		}
+		return false
+	}
+	return s.returned(stack)
+}
+
+// tail is what may follow a whole statement that is known elsewhere.
+var tail = regexp.MustCompile(`(?i)^[\s;)]*(?:$|(?:WHERE|AND|OR|ORDER|LIMIT|RETURNING|ON|GROUP|VALUES|\()\b|` + hole + `|\(|;)`)
 
 // traced reports whether what stands for the first words of a statement is judged
 // elsewhere as the beginning of one: a single word, or none, is not.
@@ -212,6 +229,8 @@ func (s *scan) traced(n ast.Node) bool {
 		return s.traced(n.X)
 	case *ast.Ident:
 		return s.known(n) && s.allBegin(n.Name)
+	case *ast.SelectorExpr:
+		return false // a field may hold a word
 	case ast.Expr:
 		return !isText(n) && s.known(n)
 	}

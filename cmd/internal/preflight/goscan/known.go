@@ -69,7 +69,7 @@ func (s *scan) knownName(n *ast.Ident) bool {
 	l.following[n.Name] = true
 	defer delete(l.following, n.Name)
 	for _, e := range events {
-		if e.list != nil && !s.known(e.list) {
+		if e.list != nil && !s.known(e.list) || !e.reset && !s.anyBegins(events) && slices.ContainsFunc(e.parts, s.fragmentary) {
 			return false
 		}
 		for _, part := range e.parts {
@@ -79,6 +79,30 @@ func (s *scan) knownName(n *ast.Ident) bool {
 		}
 	}
 	return true
+}
+
+// anyBegins reports whether a name was given the first words of something before
+// the rest was put behind them.
+func (s *scan) anyBegins(events []event) bool {
+	return slices.ContainsFunc(events, func(e event) bool { return e.reset && len(e.parts) > 0 && !s.fragmentary(e.parts[0]) })
+}
+
+// fragmentary reports whether a value is no more than a word, or is not known.
+func (s *scan) fragmentary(e ast.Expr) bool {
+	if !isText(e) {
+		return fragment(e) || !s.knownList(e)
+	}
+	var t text
+	outer := s.seen
+	s.seen = map[ast.Expr]bool{}
+	s.join(&t, e)
+	s.seen = outer
+	return len(strings.Fields(string(t.sql))) < 2
+}
+
+func (s *scan) knownList(e ast.Expr) bool {
+	_, list := e.(*ast.CompositeLit)
+	return list || s.known(e)
 }
 
 // knownField is about x.f: a name of another package, which is judged where it is
@@ -117,15 +141,16 @@ func (s *scan) knownCall(n *ast.CallExpr) bool {
 		x = rootName(f.X)
 	}
 	switch {
-	case passes[qualifiedName(n)] && len(n.Args) > 0, joins[qualified], x == "strings", name == "append":
-		for _, arg := range n.Args {
-			if !s.known(arg) {
-				return false
-			}
-		}
-		return true
-	case name == "ReadFile" && x != "os" && x != "ioutil" || name == "String" && len(n.Args) == 0:
-		return s.pkg.embeds() || name == "String" && s.knownName(&ast.Ident{Name: x, NamePos: n.Pos()})
+	case joins[qualified]:
+		return false // it has no first words, or begins would have known
+	case passes[qualifiedName(n)] && len(n.Args) > 0, x == "strings":
+		return s.known(n.Args[0])
+	case name == "append":
+		return !slices.ContainsFunc(n.Args, func(arg ast.Expr) bool { return !s.known(arg) || fragment(arg) })
+	case name == "ReadFile" && x != "os" && x != "ioutil":
+		return s.pkg.embeds()
+	case name == "String" && len(n.Args) == 0:
+		return s.onlyHanded(x) && s.knownName(&ast.Ident{Name: x, NamePos: n.Pos()})
 	case name == "ReadFile" && len(n.Args) == 1:
 		lit, ok := n.Args[0].(*ast.BasicLit)
 		return ok && strings.HasSuffix(strings.ToLower(strings.Trim(lit.Value, "\"`")), ".sql")
@@ -136,6 +161,15 @@ func (s *scan) knownCall(n *ast.CallExpr) bool {
 		lit, ok := arg.(*ast.BasicLit)
 		return ok && worth([]byte(lit.Value)) // a text is filled in, and read where it stands
 	})
+}
+
+// fragment reports whether a literal is a word of a statement, and none by itself.
+func fragment(e ast.Expr) bool {
+	if call, ok := e.(*ast.CallExpr); ok && passes[qualifiedName(call)] && len(call.Args) > 0 {
+		return fragment(call.Args[0])
+	}
+	lit, ok := e.(*ast.BasicLit)
+	return ok && len(strings.Fields(lit.Value)) < 2
 }
 
 // gives reports whether a composite literal of the package gives a field a value.

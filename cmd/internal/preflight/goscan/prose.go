@@ -16,10 +16,10 @@ var (
 	talks = regexp.MustCompile(`^(?:panic|errors\.\w+|xerrors\.\w+|status\.\w+|fmt\.Errorf|fmt\.Print(?:f|ln)?|http\.Error|flag\.\w+|` +
 		`(?:.*\.)?(?:Error|Fatal|Log|Skip|Print|Panic|Wrap|WithMessage|Annotate|Msg|Trace|Notice|Critical|Warning|Alert|Verbose)(?:f|ln|w|Context)?|` +
 		`(?:log|slog|logger|zap|zerolog|logrus|glog|klog|attribute|metrics|prometheus|promauto|trace|tracer|otel|sentry|color|testing)\.\w+|` +
-		`.*\.(?:Debug|Info|Warn|Error)(?:f|w|ln|Context)?|.*\.(?:WithLabelValues|GetMetricWithLabelValues|WithField|WithValues|SetName|AddEvent|` +
+		`.*\.(?:Debug|Info|Warn|Error)(?:f|w|ln|Context)?|.*\.(?:WithLabelValues|GetMetricWithLabelValues|WithFields?|WithValues|SetName|AddEvent|` +
 		`StartSpan|StartRegion|SetStatus|SetAttributes|Str|AbortWithError|SetTitle|SetLabel|SetText|StringVarP?|BoolVarP?|IntVarP?|` +
 		`StringP|BoolP|IntP|DurationVarP?|Flash|Notify))$`)
-	perhaps  = regexp.MustCompile(`^(?:With|Run|It|Describe|Context|StartSpan|Inc|Count|Observe|String|Text|Say|Sayf|Labels|Event|Record|Send|Write|Set)$`)
+	perhaps  = regexp.MustCompile(`^(?:With|Run|It|Describe|Context|StartSpan|Inc|Count|Observe|String|Text|Say|Sayf|Labels|Event|Record|Send|Write|Set|T|Tr|Trans|Translate|JSON|Render)$`)
 	searches = regexp.MustCompile(`^(?:strings|bytes)\.(?:HasPrefix|HasSuffix|Contains|EqualFold|Index|Cut|CutPrefix|TrimPrefix|TrimSuffix|Split|Count)$`)
 )
 
@@ -27,8 +27,8 @@ var (
 // variables that hold such text, and speaks the methods that return it.
 var (
 	helps  = regexp.MustCompile(`^(?:Use|Short|Long|Example|Usage|UsageText|Help|Description|Desc|Message|Msg|Title|Label|Summary|Reason|Caption|Tooltip|Error|Err|Op|Operation)$`)
-	shown  = regexp.MustCompile(`(?i)^(?:.*(?:title|label|message|msg|help|usage|caption|tooltip|errText|reason|description|summary))$`)
-	speaks = regexp.MustCompile(`^(?:Error|String|Title|Description|Help|Usage|Name|Message|Label|Summary|GoString)$`)
+	shown  = regexp.MustCompile(`^(?:msg|message|err|label|title|help|text|usage|tip)[A-Z_]\w*$|(?i)^(?:.*(?:title|label|message|msg|help|usage|caption|tooltip|errText|reason|description|summary))$`)
+	speaks = regexp.MustCompile(`(?i)^(?:Error|String|Title|Description|Help|Usage|Name|Message|Label|Summary|GoString)$`)
 )
 
 // prose reports whether a string is a message, a help text or compared with
@@ -47,7 +47,7 @@ func (s *scan) prose(n ast.Node, stack []ast.Node) bool {
 			return true
 		}
 	case *ast.KeyValueExpr:
-		if key, ok := parent.Key.(*ast.Ident); ok && parent.Value == n && helps.MatchString(key.Name) {
+		if parent.Value == n && (helps.MatchString(rootName(parent.Key)) || named(parent.Key)) {
 			return true
 		}
 	case *ast.ReturnStmt:
@@ -60,6 +60,12 @@ func (s *scan) prose(n ast.Node, stack []ast.Node) bool {
 		return talking(call) || method(call) && small(n) && perhaps.MatchString(name)
 	}
 	return s.spoken(n, stack)
+}
+
+// named reports whether a key of a map says that its value is for people.
+func named(key ast.Expr) bool {
+	lit, ok := key.(*ast.BasicLit)
+	return ok && shown.MatchString(strings.Trim(lit.Value, "\"`")) || ok && speaks.MatchString(strings.Trim(lit.Value, "\"`"))
 }
 
 func method(call *ast.CallExpr) bool {
@@ -98,8 +104,14 @@ func (s *scan) spoken(n ast.Node, stack []ast.Node) bool {
 		!s.pkg.isHanded(name.Name) && (s.within == nil || !s.localsOf(s.within).marked[name.Name])
 }
 
-// small reports whether a literal begins with a small letter.
+// small reports whether a string begins with a small letter.
 func small(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.BinaryExpr:
+		return small(n.X)
+	case *ast.CallExpr:
+		return len(n.Args) > 0 && joins[qualifiedName(n)] && small(n.Args[0])
+	}
 	lit, ok := n.(*ast.BasicLit)
 	return ok && len(lit.Value) > 1 && 'a' <= lit.Value[1] && lit.Value[1] <= 'z'
 }

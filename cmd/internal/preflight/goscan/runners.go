@@ -65,22 +65,31 @@ func (p *Package) allRunners() map[string]runner {
 func (f *file) flows() []flow {
 	if f.handsOn == nil {
 		f.handsOn = []flow{}
-		for _, decl := range f.tree.Decls {
-			if function, ok := decl.(*ast.FuncDecl); ok && function.Body != nil {
-				f.flowsOf(function)
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				f.flowsOf(n.Name.Name, n.Type, n.Body)
+			case *ast.AssignStmt:
+				if lit, ok := n.Rhs[0].(*ast.FuncLit); ok && len(n.Lhs) == 1 && rootName(n.Lhs[0]) != "" {
+					f.flowsOf(rootName(n.Lhs[0]), lit.Type, lit.Body)
+				}
 			}
-		}
+			return true
+		})
 	}
 	return f.handsOn
 }
 
-func (f *file) flowsOf(function *ast.FuncDecl) {
-	params := parameters(function.Type)
+func (f *file) flowsOf(function string, t *ast.FuncType, body *ast.BlockStmt) {
+	if body == nil {
+		return
+	}
+	params := parameters(t)
 	if len(params) == 0 {
 		return
 	}
 	from := map[string]string{} // the list that a loop's variable, or another name, is of
-	ast.Inspect(function.Body, func(n ast.Node) bool {
+	ast.Inspect(body, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.RangeStmt:
 			from[rootName(n.Value)] = rootName(n.X)
@@ -89,7 +98,7 @@ func (f *file) flowsOf(function *ast.FuncDecl) {
 				from[rootName(n.Lhs[0])] = rootName(n.Rhs[0])
 			}
 		case *ast.CallExpr:
-			f.flowsInto(function.Name.Name, n, func(e ast.Expr) (runner, bool) {
+			f.flowsInto(function, n, func(e ast.Expr) (runner, bool) {
 				name := rootName(e)
 				for range maxDepth {
 					if r, ok := params[name]; ok || from[name] == "" {

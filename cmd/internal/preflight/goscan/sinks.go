@@ -1,6 +1,7 @@
 package goscan
 
 import (
+	"bytes"
 	"go/ast"
 	"go/token"
 	"maps"
@@ -25,7 +26,7 @@ var (
 	// noSQL are calls that are named so and run something else; prepared is what has
 	// been given its SQL before.
 	noSQL    = regexp.MustCompile(`^(?:exec|os|syscall|template|url|http|regexp|tmpl|tpl|t)\.`)
-	prepared = regexp.MustCompile(`(?i)(?:stmt|stm|statement|prepared|cmd|command|tmpl|template)\d*$`)
+	prepared = regexp.MustCompile(`(?i)^(?:stmt|prep)|(?:stmt|stm|statement|prepared|cmd|command|tmpl|template)\d*$`)
 
 	// outside are the arguments that come before the SQL: a context, a connection.
 	outside = regexp.MustCompile(`(?i)^(?:ctx|c|context|conn|db|tx|dbtx|sqldb|rwdb|rodb|dbconn|sqlconn|writedb|readdb)$`)
@@ -58,6 +59,8 @@ func (s *scan) handedOver(call *ast.CallExpr) []handed {
 	name, _ := calleeName(call.Fun)
 	if h, ok := directly(call); ok {
 		return []handed{h}
+	} else if runsIt.MatchString(name) {
+		return nil
 	}
 	r, ok := s.pkg.runner(name)
 	if !ok || s.ofImport(call) || r.index >= len(call.Args) {
@@ -106,7 +109,7 @@ func (s *scan) sinks() (list []Literal) {
 			s.localsOf(s.within).handed[rootName(builder(p.expr))]++
 		}
 	}
-	for _, p := range places {
+	for _, p := range append(places, s.returns()...) {
 		s.enter(p.expr, p.stack)
 		if lit, ok := s.sink(p); ok {
 			list = append(list, lit)
@@ -129,6 +132,34 @@ func (s *scan) places() (list []place) {
 		return true
 	})
 	return list
+}
+
+// returns are what functions return whose results are run.
+func (s *scan) returns() (list []place) {
+	for _, decl := range s.tree.Decls {
+		function, ok := decl.(*ast.FuncDecl)
+		if !ok || function.Body == nil || !s.pkg.isHanded(function.Name.Name) || !returnsText(function) {
+			continue
+		}
+		ast.PreorderStack(function, []ast.Node{s.tree}, func(n ast.Node, stack []ast.Node) bool {
+			if r, ok := n.(*ast.ReturnStmt); ok && len(r.Results) > 0 && !isText(r.Results[0]) {
+				list = append(list, place{handed{r.Results[0], true}, append(slices.Clone(stack), n)})
+				s.localsOf(function).handed[rootName(builder(r.Results[0]))]++
+			}
+			_, inner := n.(*ast.FuncLit)
+			return !inner
+		})
+	}
+	return list
+}
+
+func returnsText(function *ast.FuncDecl) bool {
+	results := function.Type.Results
+	if results == nil || len(results.List) == 0 {
+		return false
+	}
+	t, ok := results.List[0].Type.(*ast.Ident)
+	return ok && t.Name == "string"
 }
 
 // builder is b of b.String().
@@ -155,19 +186,35 @@ func (s *scan) sink(p place) (Literal, bool) {
 			if s.onlyHanded(rootName(builder(p.expr))) {
 				maps.Copy(s.seen, pieces)
 			}
-			lit := s.build(t, p.expr, p.stack)
+			lit := s.build(s.begun(t, p), p.expr, p.stack)
 			lit.Executed, lit.Runs = true, p.execs && s.ofDatabase(p.handed, p.stack)
 			lit.Lines = append(lit.Lines, s.lineAt(lit.At[0]))
 			return lit, true
 		}
 	}
-	if !p.execs || !s.ofDatabase(p.handed, p.stack) || s.known(p.expr) {
+	if _, ok := p.stack[len(p.stack)-1].(*ast.ReturnStmt); ok || !p.execs || !s.ofDatabase(p.handed, p.stack) || s.known(p.expr) {
 		return Literal{}, false
 	}
 	lit := s.build(text{[]byte(hole), slices.Repeat([]int{s.offset(p.expr.Pos())}, len(hole))}, p.expr, p.stack)
 	lit.Executed, lit.Runs = true, true
 	return lit, true
 }
+
+// begun puts a hole before a text that does not begin as SQL does: what a builder
+// was given elsewhere is not known.
+func (s *scan) begun(t text, p place) text {
+	if !p.execs || sqlWords.Match(t.sql) || bytes.HasPrefix(t.sql, []byte(hole)) {
+		return t
+	}
+	var whole text
+	whole.add(hole+" ", t.at[0])
+	whole.copy(&t, 0, len(t.sql))
+	return whole
+}
+
+// sqlWords are those that a statement, or a comment before it, begins with.
+var sqlWords = regexp.MustCompile(`(?i)^[\s(;]*(?:--|/\*|(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|CREATE|ALTER|DROP|WITH|PRAGMA|VACUUM|REINDEX|ANALYZE|ATTACH|DETACH|` +
+	`BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|EXPLAIN|VALUES)\b)`)
 
 func (s *scan) lineAt(offset int) int { return s.file.File.Line(s.file.File.Pos(offset)) }
 
@@ -222,8 +269,11 @@ func (s *scan) mark(e ast.Expr, depth int) {
 		s.pkg.hand(n.Sel.Name)
 		s.mark(n.X, depth+1)
 	case *ast.CallExpr:
-		for _, arg := range n.Args {
-			s.mark(arg, depth+1)
+		s.marked[e] = s.marked[e] || isText(e)
+		for i, arg := range n.Args {
+			if i == 0 || !isText(e) { // not what a format fills in
+				s.mark(arg, depth+1)
+			}
 		}
 		name, _ := calleeName(n.Fun)
 		s.pkg.hand(name)
@@ -268,6 +318,9 @@ func (s *scan) executed(n ast.Node, stack []ast.Node) (executed, runs bool) {
 		}
 		executed = runsSQL.MatchString(name)
 	}
+	if s.returned(stack) {
+		return true, true
+	}
 	for i := len(stack) - 1; i >= 0; i-- {
 		switch outer := stack[i].(type) {
 		case *ast.KeyValueExpr:
@@ -281,6 +334,16 @@ func (s *scan) executed(n ast.Node, stack []ast.Node) (executed, runs bool) {
 	e, _ := n.(ast.Expr)
 	name := specName(n, stack)
 	return executed || s.marked[e] || name != nil && s.pkg.isHanded(name.Name), false
+}
+
+// returned reports whether a string is what a function returns whose result is run.
+func (s *scan) returned(stack []ast.Node) bool {
+	if len(stack) < 3 {
+		return false
+	}
+	function, ok := stack[1].(*ast.FuncDecl)
+	_, returns := stack[len(stack)-1].(*ast.ReturnStmt)
+	return ok && returns && s.pkg.isHanded(function.Name.Name)
 }
 
 var databases = regexp.MustCompile(`(?i)(?:db|tx|conn|sql|store|database|stmt|querier|pool|exec|execer|executor|dao|repo)$`)

@@ -136,7 +136,7 @@ func (s *scan) joinLocal(t *text, l *locals, n *ast.Ident) bool {
 }
 
 // joins are the calls that put strings together, by whatever is left of the dot.
-var joins = map[string]bool{"fmt.Sprintf": true, "fmt.Sprint": true, "strings.Join": true, "strings.ReplaceAll": true, "strings.Replace": true}
+var joins = map[string]bool{"fmt.Sprintf": true, "fmt.Sprint": true, "fmt.Sprintln": true, "strings.Join": true, "strings.ReplaceAll": true, "strings.Replace": true}
 
 // passes are those that hand on what they are given, and change nothing that
 // matters here.
@@ -160,8 +160,11 @@ func (s *scan) joinCall(t *text, n *ast.CallExpr) bool {
 	case name == "fmt.Sprintf" && len(n.Args) > 0 && n.Ellipsis == token.NoPos:
 		s.joinFormat(t, n.Args)
 		return true
-	case name == "fmt.Sprint":
-		for _, arg := range n.Args {
+	case name == "fmt.Sprint" || name == "fmt.Sprintln":
+		for i, arg := range n.Args {
+			if i > 0 && name == "fmt.Sprintln" {
+				t.add(" ", s.offset(arg.Pos()))
+			}
 			s.join(t, arg)
 		}
 		return true

@@ -39,5 +39,5 @@ func letter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
 
 // runs tells files that call something to run SQL, whatever words they have.
 func runs(src []byte) bool {
-	return bytes.Contains(src, []byte("Exec")) || bytes.Contains(src, []byte("Prepare"))
+	return bytes.Contains(src, []byte("Exec")) || bytes.Contains(src, []byte("Prepare")) || bytes.Contains(src, []byte("Query"))
 }

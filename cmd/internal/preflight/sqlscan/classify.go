@@ -17,7 +17,7 @@ const (
 
 // judge tells one statement's kind and cost, by the parser where that is possible.
 func (src *reader) judge(part []token.Token, file bool) Statement {
-	if !file && !interesting(part[0]) && !isHole(part[0].Text(src.sql)) {
+	if !file && !interesting(part[0]) && !strings.HasPrefix(part[0].Text(src.sql), Hole) {
 		return Statement{}
 	}
 	start, end := part[0].Pos, part[len(part)-1].End
@@ -55,7 +55,7 @@ func refused(w []word, file bool) Statement {
 	switch {
 	case s.Kind.Costs():
 	case s.Kind != None && !file && !open:
-	case isHole(w[0].text):
+	case strings.HasPrefix(w[0].text, Hole):
 		s = Statement{Kind: Unread, Problem: unknownVerb}
 	case harmlessInsert(w) && !open:
 		s = Statement{Kind: Insert, Target: nameAt(w, find(w, "INTO")+1)}
@@ -210,11 +210,18 @@ func classifyInsert(n *ast.InsertStmt) Statement {
 		s.Kind, s.Cost, s.Command = TableCommand, Rewrite, command
 		return s
 	}
-	if params(n) > 0 {
-		s.Kind = Insert
+	s.Kind, s.Bulk = Insert, generates(n)
+	if s.Bulk || params(n) > 0 {
 		return s
 	}
 	return Statement{}
+}
+
+// generates reports whether a query without a table makes rows of its own: by WITH
+// RECURSIVE, or a function in the place of a table.
+func generates(n *ast.InsertStmt) bool {
+	core, ok := n.Select.Cores[0].(*ast.SelectQuery)
+	return n.With != nil || n.Select.With != nil || ok && len(core.From) > 0
 }
 
 // alterations is what each form costs, in the words of SQLite's documentation

@@ -11,6 +11,7 @@ const (
 	PostgreSQL = "PostgreSQL"
 	MySQL      = "MySQL"
 	SQLServer  = "SQL Server"
+	Another    = "another database" // it may be several
 )
 
 // marks are runs of words that only one other database knows. They count in a
@@ -29,6 +30,7 @@ var marks = []struct {
 		`\b(?:DEFAULT )?(?:CHARSET|CHARACTER SET)\b|\bON DUPLICATE KEY\b|^(?:UN)?LOCK TABLES\b|^DELIMITER\b|^SET NAMES\b|^INSERT IGNORE\b|` +
 		`^ALTER TABLE .*\bADD (?:UNIQUE )?(?:INDEX|KEY)\b|\bON UPDATE CURRENT_TIMESTAMP\b|^DROP INDEX \S+ ON\b|^USE \S+$|` +
 		`[(,] (?:UNIQUE |FULLTEXT )?KEY \S+ \(|^UPDATE \S+ (?:AS \S+ |\S+ )?(?:INNER |LEFT )?JOIN\b|^ALTER TABLE .*\bENGINE\b|^OPTIMIZE TABLE\b`)},
+	{Another, regexp.MustCompile(`^(?:CREATE|DROP|ALTER) (?:DATABASE|USER)\b|^(?:GRANT|REVOKE|TRUNCATE|SHOW)\b|^SET \S+ (?:= |TO )`)},
 	{SQLServer, regexp.MustCompile(`\bIDENTITY \( |\bNVARCHAR \( MAX|^GO$|\bDBO \. |^EXEC(?:UTE)? SP_|^DECLARE @|^BEGIN TRAN\b|^IF (?:NOT )?EXISTS \(|\bNONCLUSTERED\b`)},
 }
 

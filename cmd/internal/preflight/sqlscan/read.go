@@ -33,7 +33,7 @@ func read(sql string, file bool) *reader {
 
 // macro is how sqlc has parameters named; whatever stands in the parentheses is
 // its name.
-var macro = regexp.MustCompile(`\bsqlc\.n?(?:arg|slice)\s*\([^()]*\)`)
+var macro = regexp.MustCompile(`\bsqlc\.(?:n?arg|slice|embed)\s*\([^()]*\)`)
 
 func pad(text string, length int) string {
 	return text + strings.Repeat(" ", max(0, length-len(text)))

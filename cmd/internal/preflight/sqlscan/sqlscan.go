@@ -69,6 +69,7 @@ type Statement struct {
 	Virtual     string     // the module of a CREATE VIRTUAL TABLE
 	Command     string     // to a virtual table; "" when it is known only when the program runs
 	Action      string     // of an ALTER TABLE, as SQL says it
+	Bulk        bool       // an Insert of more rows than are written out
 	Column      string     // that an ALTER TABLE renames or drops
 	NewName     string     // that an ALTER TABLE gives
 	Problem     string     // why it is Unread
