@@ -83,7 +83,8 @@ func (u *upkeep) long() bool { return u.wholeBy() > u.limit }
 func (u *upkeep) overdue() int { return u.wholeBy() + u.limit/4 }
 
 // longest is a length that the log has only if readers keep it from beginning anew.
-func (u *upkeep) longest() int { return max(4*u.limit, u.overdue()+u.limit/4) }
+// A shorter one would be waited for more often than it is written to.
+func (u *upkeep) longest() int { return max(4*ownLimit, u.overdue()+u.limit/4) }
 
 // observe learns how many frames a row costs.
 func (u *upkeep) observe(before, after lite.Log, changed int) {
