@@ -301,6 +301,7 @@ func TestPreflightIsStopped(t *testing.T) {
 		}
 	}
 }
+
 // TestReaderOfTheLogGoesAway: whoever read what a run prints may end before it does. Planted
 // and caught: SIGPIPE left to Go.
 func TestReaderOfTheLogGoesAway(t *testing.T) {
