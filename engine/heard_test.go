@@ -37,7 +37,7 @@ func soon(t *testing.T, what string, ok func() bool) {
 }
 
 // TestResumeLeadsToTheGate: what a job waits for holds for one that is resumed, too, and
-// the disk and the log as well as the window. Planted and caught: the gate left with the
+// the disk as well as the window. Planted and caught: obstacles not asked for after a
 // resume.
 func TestResumeLeadsToTheGate(t *testing.T) {
 	for name, cfg := range map[string]engine.Config{
