@@ -81,8 +81,11 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 	e.enter(r)
 	defer e.leave(r)
 	if r.cp.Phase != checkpoint.Done {
-		err = r.end(ctx, stopped(ctx, r.run(ctx)))
-		r.leaveLog(ctx)
+		err = stopped(ctx, r.run(ctx))
+		last, cancel := lastWord(ctx)
+		defer cancel()
+		err = r.end(last, err)
+		r.leaveLog(last)
 	}
 	return errors.Join(err, r.writer.Close(context.WithoutCancel(ctx)))
 }
@@ -364,8 +367,6 @@ func (r *runner) end(ctx context.Context, err error) error {
 	if phase == checkpoint.Failed {
 		r.cp.Error = err.Error()
 	}
-	ctx, cancel := lastWord(ctx)
-	defer cancel()
 	if saveErr := r.enterPhase(ctx, phase, "", e); saveErr != nil {
 		r.log.Error("chunkfill: the end of the job could not be recorded; its last batch is", "error", saveErr)
 		return errors.Join(err, saveErr)
