@@ -190,7 +190,7 @@ func (c Config) validate() error {
 	if c.WALBudget < 1<<20 {
 		return fmt.Errorf("%w: WALBudget %d is less than 1 MiB (%d)", ErrConfig, c.WALBudget, 1<<20)
 	}
-	if c.WALCap < c.WALBudget && c.WALCap != defaultWALCap(c.WALBudget, c.SoleProcess) {
+	if c.SoleProcess && c.WALCap < c.WALBudget {
 		return fmt.Errorf("%w: WALCap %d is less than WALBudget %d", ErrConfig, c.WALCap, c.WALBudget)
 	}
 	if c.RowLimit < time.Millisecond {

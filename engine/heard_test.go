@@ -37,7 +37,7 @@ func soon(t *testing.T, what string, ok func() bool) {
 }
 
 // TestResumeLeadsToTheGate: what a job waits for holds for one that is resumed, too, and
-// the disk and the log as well as the window. Planted and caught: the gate left with the
+// the disk as well as the window. Planted and caught: obstacles not asked for after a
 // resume.
 func TestResumeLeadsToTheGate(t *testing.T) {
 	for name, cfg := range map[string]engine.Config{
@@ -101,7 +101,7 @@ func slowly(d time.Duration) jobs.Transform {
 		}}
 }
 
-// TestSlowTransformIsHeard: the first chunk of it takes half a minute, and a pause and
+// TestSlowTransformIsHeard: the first chunk of it takes ten minutes, and a pause and
 // the end of the context do not. Planted and caught: the chunk waited for in one piece;
 // the rows of the chunk waited for at the end.
 func TestSlowTransformIsHeard(t *testing.T) {
@@ -110,7 +110,7 @@ func TestSlowTransformIsHeard(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := eng.Run(ctx, slowly(time.Second))
+		_, err := eng.Run(ctx, slowly(40*time.Second))
 		ended <- err
 	}()
 	soon(t, "it computes", func() bool {

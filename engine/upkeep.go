@@ -277,8 +277,6 @@ func (r *runner) leaveLog(ctx context.Context) {
 	if r.e.keeper == nil {
 		return
 	}
-	ctx, cancel := lastWord(ctx)
-	defer cancel()
 	if r.isCopying() {
 		<-r.upkeep.copying // it ends with the run
 	}
