@@ -119,7 +119,7 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	switch {
 	case log.Frames >= max(u.longest(), u.bound):
 		return r.awaitReaders(ctx)
-	case ahead >= max(u.overdue(), u.next):
+	case ahead >= u.overdue():
 		return r.renewLog(ctx)
 	case u.long() && runtime.GOMAXPROCS(0) <= fewProcessors && time.Since(u.waited) < time.Second:
 		if due {

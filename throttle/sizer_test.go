@@ -144,7 +144,7 @@ func atTarget(r *run, rows int, target time.Duration, tolerance float64) bool {
 func TestSizerCutShort(t *testing.T) {
 	s := throttle.NewSizer(throttle.SizerConfig{})
 	now := epoch
-	for range 3 {
+	for range 2 {
 		n := s.Next(now).Rows
 		now = now.Add(time.Millisecond)
 		s.Observe(now, throttle.Batch{Asked: n, Rows: n, Changed: n, Hold: time.Duration(n) * time.Microsecond})
