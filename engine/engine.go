@@ -252,7 +252,7 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	keeper, err := lite.OpenKeeper(ctx, db, file.Path)
+	keeper, err := openKeeper(ctx, db, file, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
