@@ -18,6 +18,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"runtime/debug"
@@ -107,7 +108,7 @@ type Store struct {
 // NewStore returns a store for db. It touches nothing.
 func NewStore(db *sql.DB, cfg Config) *Store {
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+		cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.Level(math.MaxInt)}))
 	}
 	life, stop := context.WithCancel(context.Background())
 	return &Store{db: db, log: cfg.Logger, life: life, stop: stop, running: map[chan struct{}]bool{}}

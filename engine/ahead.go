@@ -73,7 +73,7 @@ func (r *runner) stopAhead() {
 // the rest is computed while the writer is held, which is slower and as right.
 func (a *ahead) run(ctx context.Context, cursor lite.Pos, where []string) {
 	defer close(a.done)
-	key, read := a.r.table.Key, lite.Idents(a.r.spec.Read)
+	key, read := a.r.table.Key, readsOf(a.r.spec)
 	gather := key.SelectStatement("count("+a.r.calls.Collect(read)+")", where, a.r.spec.Args)
 	for a.room(ctx) {
 		stretch, ok, err := key.Next(ctx, a.r.e.reader, cursor, a.r.upper, int(a.rows.Load()))

@@ -22,7 +22,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -142,7 +144,7 @@ var ErrConfig = errors.New("invalid engine config")
 
 func (c Config) withDefaults(soleProcess bool) Config {
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.Level(math.MaxInt)}))
 	}
 	c.SoleProcess = soleProcess
 	setDefault(&c.TargetHold, defaultTargetHold)
@@ -250,7 +252,7 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	keeper, err := lite.OpenKeeper(ctx, db, file.Path)
+	keeper, err := openKeeper(ctx, db, file, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}

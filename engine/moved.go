@@ -51,7 +51,7 @@ func (e *Engine) identity() identity {
 		return id
 	}
 	id.files[path] = e.id
-	if e.keeper == nil {
+	if e.reader == nil {
 		return id
 	}
 	for _, side := range []string{path + "-wal", path + "-shm"} {

@@ -7,7 +7,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -124,7 +123,7 @@ func (p plan) check(ctx context.Context, q lite.Querier) error {
 		return err
 	}
 	fragments := p.fragments()
-	for _, what := range slices.Sorted(maps.Keys(fragments)) {
+	for _, what := range lite.SortedKeys(fragments) {
 		if err := lite.CheckFragment(ctx, q, p.spec.Table, what, fragments[what]); err != nil {
 			return err
 		}
@@ -213,7 +212,7 @@ func (p plan) statement(calls *rowfunc.Calls, where []string, skips bool) lite.S
 	case jobs.KindDelete:
 		return key.DeleteStatement(where, p.spec.Args)
 	case jobs.KindTransform:
-		read := lite.Idents(p.spec.Read)
+		read := readsOf(p.spec)
 		set := make([]lite.Assign, len(p.spec.Write))
 		for i, column := range p.spec.Write {
 			set[i] = lite.Assign{Column: column, Expr: calls.Value(i, read)}
@@ -229,6 +228,15 @@ func (p plan) statement(calls *rowfunc.Calls, where []string, skips bool) lite.S
 		}
 		return key.UpdateStatement(set, where, p.spec.Args)
 	}
+}
+
+// readsOf is what a transform's function is given of a row, as SQL.
+func readsOf(spec jobs.Spec) string {
+	columns := make([]string, len(spec.Read))
+	for i, name := range spec.Read {
+		columns[i] = lite.Ident(name)
+	}
+	return rowfunc.Arguments(columns)
 }
 
 // count counts what is left to do.

@@ -144,6 +144,11 @@ func (e *Engine) newRunner(p plan) (*runner, error) {
 // of one connection.
 func (e *Engine) newWriter() lite.Writer {
 	w := lite.Writer{DB: e.db, KeepsLog: e.keeper != nil}
+	if !e.file.SQLite.KnowsNoop() {
+		w.ReadLog = func(ctx context.Context, q lite.Querier) (lite.Log, error) {
+			return e.file.GuessLog(ctx, q, e.guessed())
+		}
+	}
 	if w.KeepsLog && e.db.Stats().MaxOpenConnections == 1 {
 		w.Lifts, w.Lift = &e.lifts, 4*ownLimit
 	}

@@ -303,7 +303,7 @@ func (r *runner) copiedWithin(d time.Duration) bool {
 // between, the next one begins it anew.
 func (r *runner) tendLog(ctx context.Context, length int) error {
 	if r.e.keeper == nil {
-		return nil
+		return r.guessLog(ctx)
 	}
 	log, err := lite.ReadLog(ctx, r.e.keeper)
 	if err == nil && log.Frames >= length && log.Pending > 0 {

@@ -113,7 +113,9 @@ func (e *Engine) countAtOnce(ctx context.Context, strides *lite.Strides, between
 	var wg sync.WaitGroup
 	var gate sync.RWMutex
 	for i := range n {
-		wg.Go(func() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
 			found, err := e.countSome(ctx, strides, n, func() error {
 				if i > 0 {
 					gate.RLock()
@@ -128,7 +130,7 @@ func (e *Engine) countAtOnce(ctx context.Context, strides *lite.Strides, between
 				cancel(err)
 			}
 			total.Add(found)
-		})
+		}()
 	}
 	wg.Wait()
 	return total.Load(), context.Cause(ctx)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"modernc.org/sqlite"
+
+	"github.com/chunkfill/chunkfill/internal/rowfunc"
 )
 
 // PathJSON is the worked example: it fills path_json of a table of MeshCore
@@ -16,7 +18,7 @@ func PathJSON(name, table string) Update {
 	return Update{
 		Name:    name,
 		Table:   table,
-		Set:     []Assign{{Column: "path_json", Expr: "chunkfill_path_json(raw_hex)"}},
+		Set:     []Assign{{Column: "path_json", Expr: "chunkfill_path_json(" + rowfunc.Arguments([]string{"raw_hex"}) + ")"}},
 		Where:   pathTodo,
 		Todo:    pathTodo,
 		Version: "1",
@@ -29,8 +31,8 @@ const pathTodo = `(path_json IS NULL OR path_json = '') AND raw_hex <> ''
 	AND NOT (raw_hex GLOB '[26AEae][4-7]*' AND unhex(raw_hex) IS NOT NULL)`
 
 func init() {
-	sqlite.MustRegisterFunction("chunkfill_path_json", &sqlite.FunctionImpl{
-		NArgs: 1, Deterministic: true, VolatileArgs: true,
+	impl := &sqlite.FunctionImpl{
+		NArgs: 1, Deterministic: true,
 		Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
 			switch raw := args[0].(type) {
 			case string:
@@ -41,7 +43,9 @@ func init() {
 			}
 			return "[]", nil // a number or a blob is no hex text
 		},
-	})
+	}
+	rowfunc.Volatile(impl)
+	sqlite.MustRegisterFunction("chunkfill_path_json", impl)
 }
 
 // A MeshCore packet: a header byte (bits 0-1 route type, 2-5 payload type, 6-7

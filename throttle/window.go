@@ -47,7 +47,7 @@ func ParseWindow(s string) (Window, error) {
 		return Window{}, nil
 	}
 	var w Window
-	for part := range strings.SplitSeq(strings.ReplaceAll(s, ";", ","), ",") {
+	for _, part := range strings.Split(strings.ReplaceAll(s, ";", ","), ",") {
 		sp, err := parseSpan(part)
 		if err != nil {
 			return Window{}, windowError(strings.TrimSpace(part), err)

@@ -13,6 +13,7 @@ package lite
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 )
 
@@ -45,6 +46,16 @@ func FoldName(name string) string {
 		}
 		return r
 	}, name)
+}
+
+// SortedKeys lists the keys of a map in their order.
+func SortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // Idents quotes names and joins them with commas.

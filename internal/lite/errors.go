@@ -103,12 +103,10 @@ func BlameCollation(ctx context.Context, q Querier, table string, err error) err
 		return err
 	}
 	for _, name := range collations(ctx, q, table) {
-		statement, prepareErr := q.PrepareContext(ctx, "SELECT '' = '' COLLATE "+Ident(name))
-		if prepareErr != nil {
+		if compile(ctx, q, "'' = '' COLLATE "+Ident(name)) != nil {
 			return fmt.Errorf("%w: %s, by which an index of %s is ordered, is not registered with this connection; "+
 				"run the job in the application that registers it: %w", ErrCollation, name, table, err)
 		}
-		_ = statement.Close()
 	}
 	return err
 }

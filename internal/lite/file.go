@@ -21,6 +21,7 @@ var (
 type File struct {
 	Path     string // absolute; "" in memory
 	PageSize int
+	SQLite   Version
 }
 
 // Inspect looks at the database behind db and refuses one that a rewrite would
@@ -34,16 +35,18 @@ func Inspect(ctx context.Context, db *sql.DB) (File, error) {
 	var f File
 	var mode string
 	var queryOnly bool
-	err = conn.QueryRowContext(ctx, `SELECT file, page_size, journal_mode, query_only
+	var version string
+	err = conn.QueryRowContext(ctx, `SELECT file, page_size, journal_mode, query_only, sqlite_version()
 		FROM pragma_database_list, pragma_page_size, pragma_journal_mode, pragma_query_only WHERE name = 'main'`).
-		Scan(&f.Path, &f.PageSize, &mode, &queryOnly)
+		Scan(&f.Path, &f.PageSize, &mode, &queryOnly, &version)
 	if err != nil {
 		return File{}, fmt.Errorf("open the database: %w", err)
 	}
+	f.SQLite = parseVersion(version)
 	if f.Path, err = absolute(f.Path); err != nil {
 		return f, err
 	}
-	if queryOnly || readOnly(conn) {
+	if queryOnly || readOnly(ctx, conn) {
 		return f, fmt.Errorf("%w: %s; open it without mode=ro, immutable or query_only, and check the file's permissions", ErrReadOnly, f.Path)
 	}
 	inMemory := mode == "memory" && f.Path == "" // a file whose journal is in memory is torn by a kill
@@ -54,14 +57,16 @@ func Inspect(ctx context.Context, db *sql.DB) (File, error) {
 	return f, nil
 }
 
-func readOnly(conn *sql.Conn) (yes bool) {
+func readOnly(ctx context.Context, conn *sql.Conn) (yes bool) {
+	asked := false
 	_ = conn.Raw(func(c any) error {
 		if db, ok := c.(interface{ IsReadOnly(string) (bool, error) }); ok {
+			asked = true
 			yes, _ = db.IsReadOnly("main")
 		}
 		return nil
 	})
-	return yes
+	return yes || !asked && refusesWrites(ctx, conn)
 }
 
 func absolute(path string) (string, error) {

@@ -35,6 +35,9 @@ type Writer struct {
 	Lift  int
 	Lifts *Lifts
 
+	// ReadLog tells the state of the log; nil for the function of that name.
+	ReadLog func(context.Context, Querier) (Log, error)
+
 	queue int64 // how many had ever queued before the hold
 	cache statements
 }
@@ -86,7 +89,7 @@ func (w *Writer) Try(ctx context.Context, fn func(context.Context, Querier) erro
 			return err
 		}
 		committed = true
-		log, _ = ReadLog(ctx, c)
+		log, _ = w.readLog(ctx, c)
 		return nil
 	})
 	t.Log = log
@@ -220,6 +223,10 @@ var errDirty = errors.New("the transaction could not be rolled back")
 // driver itself rolls back after a COMMIT that failed.)
 func rollback(ctx context.Context, c *sql.Conn, tx *sql.Tx) error {
 	if tx.Rollback() == nil {
+		return nil
+	}
+	// Drivers before v1.50 leave it open after a COMMIT that failed.
+	if _, err := c.ExecContext(ctx, "ROLLBACK"); err == nil {
 		return nil
 	}
 	if exec(ctx, c, "BEGIN") == nil && exec(ctx, c, "ROLLBACK") == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -174,7 +173,7 @@ func (t Table) CheckReads(ctx context.Context, q Querier, s Statement, fragments
 			}
 		}
 	}
-	for _, what := range slices.Sorted(maps.Keys(fragments)) {
+	for _, what := range SortedKeys(fragments) {
 		read, err := t.reads(ctx, q, fragments[what], s.Args)
 		if err != nil {
 			return err

@@ -31,6 +31,30 @@ func CheckpointWAL(ctx context.Context, q Querier) (Log, error) {
 	return ReadLog(ctx, q) // the checkpoint itself does not tell what was appended meanwhile
 }
 
+// readLog is how the writer learns of the log after a hold.
+func (w *Writer) readLog(ctx context.Context, q Querier) (Log, error) {
+	if w.ReadLog != nil {
+		return w.ReadLog(ctx, q)
+	}
+	return ReadLog(ctx, q)
+}
+
+// GuessLog is for a SQLite that does not know NOOP: it takes the word for PASSIVE. The size
+// of the log's file tells how long the log is at most. Where that is more than so many
+// frames, a PASSIVE checkpoint on the host's own connection tells, after which the
+// next write begins the log anew if no reader keeps it from that.
+func (f File) GuessLog(ctx context.Context, q Querier, most int) (Log, error) {
+	if frames := f.logFrames(); frames <= most {
+		return Log{Frames: frames, Pending: frames}, nil
+	}
+	return checkpoint(ctx, q, "PASSIVE")
+}
+
+func (f File) logFrames() int {
+	const header, frameHeader = 32, 24
+	return int(max(0, WALBytes(f.Path)-header)) / (f.PageSize + frameHeader)
+}
+
 // RestartWAL lets the next write begin the log anew, and is false where it cannot: some
 // of the log is not copied yet, or a reader still reads in it. It waits for nobody, but
 // keeps writers out for as long as it takes: microseconds, if nothing is pending.

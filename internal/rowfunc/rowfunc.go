@@ -44,14 +44,18 @@ func init() {
 		sqlValue:   (*Calls).value,
 		sqlCollect: (*Calls).collect,
 	} {
-		sqlite.MustRegisterFunction(name, &sqlite.FunctionImpl{NArgs: -1, VolatileArgs: true,
-			Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
-				calls, err := find(name, args)
-				if err != nil {
-					return nil, err
-				}
-				return scalar(calls, args[1:])
-			}})
+		impl := &sqlite.FunctionImpl{NArgs: -1, Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+			calls, err := find(name, args)
+			if err != nil {
+				return nil, err
+			}
+			if err := restore(args); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			return scalar(calls, args[1:])
+		}}
+		Volatile(impl)
+		sqlite.MustRegisterFunction(name, impl)
 	}
 }
 

@@ -1,0 +1,55 @@
+package lite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Version is one of SQLite, written as SQLite writes it as a number: 3051003.
+type Version int
+
+const (
+	knowsNoop   Version = 3_051_000 // wal_checkpoint(NOOP)
+	resetsRight Version = 3_051_003 // see ResetsLog
+)
+
+// parseVersion reads 3.51.3; what cannot be read is older than all.
+func parseVersion(text string) Version {
+	var major, minor, patch Version
+	_, _ = fmt.Sscanf(text, "%d.%d.%d", &major, &minor, &patch)
+	return major*1_000_000 + minor*1_000 + patch
+}
+
+func (v Version) String() string {
+	return fmt.Sprintf("%d.%d.%d", v/1_000_000, v/1_000%1_000, v%1_000)
+}
+
+// KnowsNoop is whether the state of the log can be asked for.
+func (v Version) KnowsNoop() bool { return v >= knowsNoop }
+
+// ResetsLog is whether two connections may checkpoint the log: before 3.51.3 a
+// checkpoint on one, just as another begins the log anew, may lose what was committed.
+func (v Version) ResetsLog() bool { return v >= resetsRight }
+
+// refusesWrites is for drivers before v1.40, which do not tell what is read-only: BEGIN
+// IMMEDIATE does, and waits for nobody.
+func refusesWrites(ctx context.Context, conn *sql.Conn) bool {
+	var timeout int
+	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout); err != nil {
+		return false
+	}
+	defer func() {
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout = %d", timeout))
+	}()
+	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
+		return false
+	}
+	_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	if err == nil {
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	}
+	return primaryCode(err) == sqlite3.SQLITE_READONLY
+}

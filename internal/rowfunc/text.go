@@ -1,0 +1,88 @@
+package rowfunc
+
+import (
+	"database/sql/driver"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode/utf16"
+
+	"modernc.org/sqlite"
+)
+
+// Volatile has a function see its arguments in SQLite's own memory, where the driver
+// can do that (from v1.51 on), and reports whether it can. Without it a text ends for
+// the function at its first NUL.
+func Volatile(impl *sqlite.FunctionImpl) bool {
+	field := reflect.ValueOf(impl).Elem().FieldByName("VolatileArgs")
+	if !field.IsValid() {
+		return false
+	}
+	field.SetBool(true)
+	return true
+}
+
+var wholeTexts = Volatile(new(sqlite.FunctionImpl))
+
+// escaped is what a text begins with that an older driver gets in hex, since it has a
+// NUL, or begins so itself: then no text can be taken for another.
+const escaped = "\x01"
+
+// Arguments is the SQL of what the functions are given of a row; columns are quoted.
+func Arguments(columns []string) string {
+	if wholeTexts {
+		return strings.Join(columns, ", ")
+	}
+	escapes := make([]string, len(columns))
+	for i, c := range columns {
+		escapes[i] = escape(c)
+	}
+	return strings.Join(escapes, ", ")
+}
+
+// escape is the SQL of a value that outlives an older driver. In hex a text is as the
+// database stores it, so an example of one letter goes before it.
+func escape(column string) string {
+	return fmt.Sprintf("CASE WHEN typeof(%[1]s) = 'text' AND (instr(%[1]s, char(0)) OR substr(%[1]s, 1, 1) = char(1)) "+
+		"THEN char(1) || hex('a') || ':' || hex(%[1]s) ELSE %[1]s END", column)
+}
+
+// restore undoes escape in place.
+func restore(args []driver.Value) (err error) {
+	if wholeTexts {
+		return nil
+	}
+	for i, a := range args {
+		if text, ok := a.(string); ok && strings.HasPrefix(text, escaped) {
+			if args[i], err = unescape(text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func unescape(text string) (string, error) {
+	letter, digits, _ := strings.Cut(strings.TrimPrefix(text, escaped), ":")
+	raw, err := hex.DecodeString(digits)
+	if err != nil {
+		return "", fmt.Errorf("a text that was not handed over in whole: %w", err)
+	}
+	switch letter {
+	case "6100":
+		return fromUTF16(raw, binary.LittleEndian), nil
+	case "0061":
+		return fromUTF16(raw, binary.BigEndian), nil
+	}
+	return string(raw), nil
+}
+
+func fromUTF16(raw []byte, order binary.ByteOrder) string {
+	units := make([]uint16, len(raw)/2)
+	for i := range units {
+		units[i] = order.Uint16(raw[2*i:])
+	}
+	return string(utf16.Decode(units))
+}
