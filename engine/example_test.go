@@ -161,7 +161,7 @@ func ExampleEngine_Run_transform() {
 				return nil, errors.New("no name")
 			}
 			var initials strings.Builder
-			for word := range strings.FieldsSeq(name) {
+			for _, word := range strings.Fields(name) {
 				initials.WriteByte(word[0])
 			}
 			return []any{initials.String()}, nil
