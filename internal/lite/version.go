@@ -16,8 +16,8 @@ const (
 	resetsRight Version = 3_051_003 // see ResetsLog
 )
 
-// parseVersion reads 3.51.3; what cannot be read is older than all.
-func parseVersion(text string) Version {
+// ParseVersion reads 3.51.3; what cannot be read is older than all.
+func ParseVersion(text string) Version {
 	var major, minor, patch Version
 	_, _ = fmt.Sscanf(text, "%d.%d.%d", &major, &minor, &patch)
 	return major*1_000_000 + minor*1_000 + patch
