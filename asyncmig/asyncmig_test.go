@@ -1,3 +1,7 @@
+//go:build go1.25
+
+//go:debug asynctimerchan=0
+
 package asyncmig_test
 
 import (

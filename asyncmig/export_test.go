@@ -1,3 +1,5 @@
+//go:build go1.25
+
 package asyncmig
 
 // Standbys is how many the store has.

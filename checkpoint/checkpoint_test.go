@@ -30,14 +30,14 @@ func open(t testing.TB) *sql.DB {
 func withTables(t testing.TB) *sql.DB {
 	t.Helper()
 	db := open(t)
-	must(t, inTx(t, db, func(tx *sql.Tx) error { return checkpoint.UpgradeTx(t.Context(), tx) }))
+	must(t, inTx(t, db, func(tx *sql.Tx) error { return checkpoint.UpgradeTx(testContext(t), tx) }))
 	return db
 }
 
 // inTx commits what f wrote, or rolls it back if f fails.
 func inTx(t testing.TB, db *sql.DB, f func(*sql.Tx) error) error {
 	t.Helper()
-	tx, err := db.BeginTx(t.Context(), nil)
+	tx, err := db.BeginTx(testContext(t), nil)
 	must(t, err)
 	if err := f(tx); err != nil {
 		must(t, tx.Rollback())
@@ -55,7 +55,7 @@ func must(t testing.TB, err error) {
 
 func exec(t testing.TB, db *sql.DB, statement string, args ...any) {
 	t.Helper()
-	_, err := db.ExecContext(t.Context(), statement, args...)
+	_, err := db.ExecContext(testContext(t), statement, args...)
 	must(t, err)
 }
 
@@ -75,7 +75,7 @@ func wantEqual(t testing.TB, got, want any) {
 
 func load(t testing.TB, q checkpoint.Querier, name string) checkpoint.Checkpoint {
 	t.Helper()
-	c, err := checkpoint.Load(t.Context(), q, name)
+	c, err := checkpoint.Load(testContext(t), q, name)
 	must(t, err)
 	return c
 }
@@ -107,12 +107,12 @@ func worked(c checkpoint.Checkpoint) checkpoint.Checkpoint {
 func TestRowsRoundTrip(t *testing.T) {
 	db := withTables(t)
 	c := taken("j", "run 1")
-	must(t, checkpoint.Take(t.Context(), db, c, noon))
+	must(t, checkpoint.Take(testContext(t), db, c, noon))
 	wantEqual(t, load(t, db, "j"), c)
 
 	c = worked(c)
 	c.UpdatedAt = noon.Add(time.Minute)
-	_, err := checkpoint.SaveTx(t.Context(), db, c, c.UpdatedAt)
+	_, err := checkpoint.SaveTx(testContext(t), db, c, c.UpdatedAt)
 	must(t, err)
 	wantEqual(t, load(t, db, "j"), c)
 }
@@ -124,16 +124,16 @@ func TestTextSurvives(t *testing.T) {
 	c := taken("quote ' and ünïcode", "run")
 	c.Cursor, c.Lower, c.Upper = "2026-01-02 03:04:05", "", `x'00ff' || "''"`
 	c.Definition = "line\n\ttab"
-	must(t, checkpoint.Take(t.Context(), db, c, noon))
+	must(t, checkpoint.Take(testContext(t), db, c, noon))
 	wantEqual(t, load(t, db, c.Name), c)
 }
 
 func TestListIsOrderedByName(t *testing.T) {
 	db := withTables(t)
 	for _, name := range []string{"b", "c", "a"} {
-		must(t, checkpoint.Take(t.Context(), db, taken(name, "run"), noon))
+		must(t, checkpoint.Take(testContext(t), db, taken(name, "run"), noon))
 	}
-	all, err := checkpoint.List(t.Context(), db)
+	all, err := checkpoint.List(testContext(t), db)
 	must(t, err)
 	wantEqual(t, all, []checkpoint.Checkpoint{taken("a", "run"), taken("b", "run"), taken("c", "run")})
 }
@@ -143,15 +143,15 @@ func TestListIsOrderedByName(t *testing.T) {
 func TestTakeKeepsCountsAndRequests(t *testing.T) {
 	db := withTables(t)
 	first := taken("j", "run 1")
-	must(t, checkpoint.Take(t.Context(), db, first, noon))
+	must(t, checkpoint.Take(testContext(t), db, first, noon))
 	first = worked(first)
-	_, err := checkpoint.SaveTx(t.Context(), db, first, noon)
+	_, err := checkpoint.SaveTx(testContext(t), db, first, noon)
 	must(t, err)
-	must(t, checkpoint.Ask(t.Context(), db, "j", checkpoint.Pause, "ann", "lunch"))
+	must(t, checkpoint.Ask(testContext(t), db, "j", checkpoint.Pause, "ann", "lunch"))
 
 	second := first
 	second.RunID, second.Owner.PID, second.Phase = "run 2", 8, checkpoint.Running
-	must(t, checkpoint.Take(t.Context(), db, second, noon.Add(time.Hour)))
+	must(t, checkpoint.Take(testContext(t), db, second, noon.Add(time.Hour)))
 
 	second.Reason, second.Error, second.UpdatedAt = "", "", noon.Add(time.Hour)
 	second.Request = checkpoint.Request{Control: checkpoint.Pause, By: "ann", Reason: "lunch"}
@@ -161,15 +161,15 @@ func TestTakeKeepsCountsAndRequests(t *testing.T) {
 // Planted and caught: SaveTx without "AND run_id = ?".
 func TestLostOwnerWritesNothing(t *testing.T) {
 	db := withTables(t)
-	must(t, checkpoint.Take(t.Context(), db, taken("j", "run 1"), noon))
-	must(t, checkpoint.Take(t.Context(), db, taken("j", "run 2"), noon))
+	must(t, checkpoint.Take(testContext(t), db, taken("j", "run 1"), noon))
+	must(t, checkpoint.Take(testContext(t), db, taken("j", "run 2"), noon))
 	before := load(t, db, "j")
 
-	_, err := checkpoint.SaveTx(t.Context(), db, worked(taken("j", "run 1")), noon.Add(time.Minute))
+	_, err := checkpoint.SaveTx(testContext(t), db, worked(taken("j", "run 1")), noon.Add(time.Minute))
 	wantErr(t, err, checkpoint.ErrLostOwner)
 	wantEqual(t, load(t, db, "j"), before)
 
-	_, err = checkpoint.SaveTx(t.Context(), db, worked(taken("j", "run 2")), noon.Add(time.Minute))
+	_, err = checkpoint.SaveTx(testContext(t), db, worked(taken("j", "run 2")), noon.Add(time.Minute))
 	must(t, err)
 }
 
@@ -180,11 +180,11 @@ func TestRestoredRecordStopsTheRun(t *testing.T) {
 	for _, restored := range []int64{0, 1, 5} {
 		db := withTables(t)
 		c := taken("j", "run")
-		must(t, checkpoint.Take(t.Context(), db, c, noon))
+		must(t, checkpoint.Take(testContext(t), db, c, noon))
 		exec(t, db, "UPDATE _async_migration_checkpoints SET batches = ?", restored)
 		before := load(t, db, "j")
 		c.Batches = 3 // the next after the second
-		_, err := checkpoint.SaveTx(t.Context(), db, c, noon.Add(time.Minute))
+		_, err := checkpoint.SaveTx(testContext(t), db, c, noon.Add(time.Minute))
 		wantErr(t, err, checkpoint.ErrLostOwner)
 		wantEqual(t, load(t, db, "j"), before)
 	}
@@ -193,7 +193,7 @@ func TestRestoredRecordStopsTheRun(t *testing.T) {
 // A job that was forgotten under its run has lost its owner too.
 func TestSaveWithoutRow(t *testing.T) {
 	db := withTables(t)
-	_, err := checkpoint.SaveTx(t.Context(), db, taken("j", "run"), noon)
+	_, err := checkpoint.SaveTx(testContext(t), db, taken("j", "run"), noon)
 	wantErr(t, err, checkpoint.ErrLostOwner)
 }
 
@@ -201,10 +201,10 @@ func TestSaveWithoutRow(t *testing.T) {
 func TestSaveIsPartOfTheTransaction(t *testing.T) {
 	db := withTables(t)
 	c := taken("j", "run")
-	must(t, checkpoint.Take(t.Context(), db, c, noon))
+	must(t, checkpoint.Take(testContext(t), db, c, noon))
 	broken := errors.New("the batch failed")
 	err := inTx(t, db, func(tx *sql.Tx) error {
-		if _, err := checkpoint.SaveTx(t.Context(), tx, worked(c), noon); err != nil {
+		if _, err := checkpoint.SaveTx(testContext(t), tx, worked(c), noon); err != nil {
 			return err
 		}
 		wantEqual(t, load(t, tx, "j").Cursor, "further")
@@ -219,26 +219,26 @@ func TestSaveIsPartOfTheTransaction(t *testing.T) {
 func TestAskAndTuneReachTheRun(t *testing.T) {
 	db := withTables(t)
 	c := taken("j", "run")
-	must(t, checkpoint.Take(t.Context(), db, c, noon))
+	must(t, checkpoint.Take(testContext(t), db, c, noon))
 	tuning := checkpoint.Tuning{TargetHold: 500 * time.Microsecond, MaxRate: 1234.5}
 	steps := []struct {
 		ask  func() error
 		want checkpoint.Request
 	}{
 		{func() error { return nil }, checkpoint.Request{}},
-		{func() error { return checkpoint.Tune(t.Context(), db, "j", tuning) }, checkpoint.Request{Tuning: tuning}},
-		{func() error { return checkpoint.Ask(t.Context(), db, "j", checkpoint.Pause, "ann", "lunch") },
+		{func() error { return checkpoint.Tune(testContext(t), db, "j", tuning) }, checkpoint.Request{Tuning: tuning}},
+		{func() error { return checkpoint.Ask(testContext(t), db, "j", checkpoint.Pause, "ann", "lunch") },
 			checkpoint.Request{Control: checkpoint.Pause, By: "ann", Reason: "lunch", Tuning: tuning}},
-		{func() error { return checkpoint.Ask(t.Context(), db, "j", checkpoint.Cancel, "bob", "wrong job") },
+		{func() error { return checkpoint.Ask(testContext(t), db, "j", checkpoint.Cancel, "bob", "wrong job") },
 			checkpoint.Request{Control: checkpoint.Cancel, By: "bob", Reason: "wrong job", Tuning: tuning}},
-		{func() error { return checkpoint.Ask(t.Context(), db, "j", checkpoint.NoControl, "", "") },
+		{func() error { return checkpoint.Ask(testContext(t), db, "j", checkpoint.NoControl, "", "") },
 			checkpoint.Request{Tuning: tuning}},
-		{func() error { return checkpoint.Tune(t.Context(), db, "j", checkpoint.Tuning{MaxRate: -1}) },
+		{func() error { return checkpoint.Tune(testContext(t), db, "j", checkpoint.Tuning{MaxRate: -1}) },
 			checkpoint.Request{Tuning: checkpoint.Tuning{MaxRate: -1}}},
 	}
 	for i, step := range steps {
 		must(t, step.ask())
-		got, err := checkpoint.SaveTx(t.Context(), db, c, noon)
+		got, err := checkpoint.SaveTx(testContext(t), db, c, noon)
 		must(t, err)
 		if got != step.want {
 			t.Errorf("step %d: %+v, want %+v", i, got, step.want)
@@ -250,8 +250,8 @@ func TestAskAndTuneReachTheRun(t *testing.T) {
 func TestSetPhase(t *testing.T) {
 	db := withTables(t)
 	want := taken("j", "run")
-	must(t, checkpoint.Take(t.Context(), db, want, noon))
-	must(t, checkpoint.SetPhase(t.Context(), db, "j", checkpoint.Cancelled))
+	must(t, checkpoint.Take(testContext(t), db, want, noon))
+	must(t, checkpoint.SetPhase(testContext(t), db, "j", checkpoint.Cancelled))
 	want.Phase = checkpoint.Cancelled
 	wantEqual(t, load(t, db, "j"), want)
 }
@@ -260,12 +260,12 @@ func TestSetPhase(t *testing.T) {
 func TestChangesOfAnotherJob(t *testing.T) {
 	db := withTables(t)
 	other := taken("other", "run")
-	must(t, checkpoint.Take(t.Context(), db, other, noon))
-	must(t, checkpoint.Take(t.Context(), db, taken("j", "run"), noon))
-	must(t, checkpoint.SetPhase(t.Context(), db, "j", checkpoint.Done))
-	must(t, checkpoint.Ask(t.Context(), db, "j", checkpoint.Pause, "ann", ""))
+	must(t, checkpoint.Take(testContext(t), db, other, noon))
+	must(t, checkpoint.Take(testContext(t), db, taken("j", "run"), noon))
+	must(t, checkpoint.SetPhase(testContext(t), db, "j", checkpoint.Done))
+	must(t, checkpoint.Ask(testContext(t), db, "j", checkpoint.Pause, "ann", ""))
 	wantEqual(t, load(t, db, "other"), other)
-	for _, err := range unknownJob(t.Context(), db) {
+	for _, err := range unknownJob(testContext(t), db) {
 		wantErr(t, err, checkpoint.ErrUnknown)
 	}
 }

@@ -39,29 +39,29 @@ func FuzzDamagedRow(f *testing.F) {
 		if kind != "TEXT" && kind != "BLOB" && kind != "INTEGER" && kind != "REAL" {
 			return
 		}
-		tx, err := db.BeginTx(t.Context(), nil)
+		tx, err := db.BeginTx(testContext(t), nil)
 		must(t, err)
 		defer func() { must(t, tx.Rollback()) }()
-		must(t, checkpoint.Take(t.Context(), tx, taken("the job", "run"), noon))
-		must(t, checkpoint.AddEvent(t.Context(), tx, "the job", checkpoint.Event{At: noon, Event: "started"}))
-		must(t, checkpoint.QuarantineTx(t.Context(), tx, "the job", "key", "error", noon))
-		must(t, checkpoint.AddSample(t.Context(), tx, "the job", checkpoint.Sample{At: noon}))
-		_, err = tx.ExecContext(t.Context(), fmt.Sprintf("UPDATE _async_migration_%s SET %s = CAST(? AS %s)", d.table, columns[column%uint(len(columns))], kind), value)
+		must(t, checkpoint.Take(testContext(t), tx, taken("the job", "run"), noon))
+		must(t, checkpoint.AddEvent(testContext(t), tx, "the job", checkpoint.Event{At: noon, Event: "started"}))
+		must(t, checkpoint.QuarantineTx(testContext(t), tx, "the job", "key", "error", noon))
+		must(t, checkpoint.AddSample(testContext(t), tx, "the job", checkpoint.Sample{At: noon}))
+		_, err = tx.ExecContext(testContext(t), fmt.Sprintf("UPDATE _async_migration_%s SET %s = CAST(? AS %s)", d.table, columns[column%uint(len(columns))], kind), value)
 		if err != nil {
 			return // a constraint keeps it out
 		}
-		_, err = checkpoint.Load(t.Context(), tx, "the job")
+		_, err = checkpoint.Load(testContext(t), tx, "the job")
 		if err != nil && !errors.Is(err, checkpoint.ErrUnreadable) && !errors.Is(err, checkpoint.ErrNewer) || errors.Is(err, checkpoint.ErrUnknown) {
 			t.Errorf("%s %q: %v", kind, value, err)
 		}
 		if d.table == "checkpoints" {
 			wantNamed(t, err)
 		}
-		_, err = checkpoint.Events(t.Context(), tx, "the job", 10)
+		_, err = checkpoint.Events(testContext(t), tx, "the job", 10)
 		wantNamed(t, err)
-		_, err = checkpoint.Quarantine(t.Context(), tx, "the job")
+		_, err = checkpoint.Quarantine(testContext(t), tx, "the job")
 		wantNamed(t, err)
-		_, err = checkpoint.Samples(t.Context(), tx, "the job")
+		_, err = checkpoint.Samples(testContext(t), tx, "the job")
 		wantNamed(t, err)
 	})
 }

@@ -12,7 +12,7 @@ import (
 // schema is what the database has, name by name.
 func schema(t testing.TB, db *sql.DB) (names []string) {
 	t.Helper()
-	rows, err := db.QueryContext(t.Context(), "SELECT name FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+	rows, err := db.QueryContext(testContext(t), "SELECT name FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
 	must(t, err)
 	defer rows.Close()
 	for rows.Next() {
@@ -31,13 +31,13 @@ func TestUpgradeCreatesTheTables(t *testing.T) {
 		"_async_migration_quarantine", "_async_migration_samples", "_async_migration_schema",
 	}
 	wantEqual(t, schema(t, db), want)
-	version, err := checkpoint.Version(t.Context(), db)
+	version, err := checkpoint.Version(testContext(t), db)
 	must(t, err)
 	wantEqual(t, version, checkpoint.CurrentVersion)
 
 	// Again: nothing to do, nothing lost.
-	must(t, checkpoint.Take(t.Context(), db, taken("j", "run"), noon))
-	must(t, checkpoint.UpgradeTx(t.Context(), db))
+	must(t, checkpoint.Take(testContext(t), db, taken("j", "run"), noon))
+	must(t, checkpoint.UpgradeTx(testContext(t), db))
 	wantEqual(t, load(t, db, "j"), taken("j", "run"))
 	wantEqual(t, schema(t, db), want)
 }
@@ -46,7 +46,7 @@ func TestUpgradeIsPartOfTheTransaction(t *testing.T) {
 	db := open(t)
 	broken := errors.New("something else failed")
 	err := inTx(t, db, func(tx *sql.Tx) error {
-		must(t, checkpoint.UpgradeTx(t.Context(), tx))
+		must(t, checkpoint.UpgradeTx(testContext(t), tx))
 		return broken
 	})
 	wantErr(t, err, broken)
@@ -56,13 +56,13 @@ func TestUpgradeIsPartOfTheTransaction(t *testing.T) {
 // Looking at a database that has no jobs leaves it as it was.
 func TestReadsCreateNothing(t *testing.T) {
 	db := open(t)
-	version, err := checkpoint.Version(t.Context(), db)
+	version, err := checkpoint.Version(testContext(t), db)
 	must(t, err)
 	wantEqual(t, version, 0)
-	all, err := checkpoint.List(t.Context(), db)
+	all, err := checkpoint.List(testContext(t), db)
 	must(t, err)
 	wantEqual(t, len(all), 0)
-	for _, err := range unknownJob(t.Context(), db) {
+	for _, err := range unknownJob(testContext(t), db) {
 		wantErr(t, err, checkpoint.ErrUnknown)
 	}
 	wantEqual(t, len(schema(t, db)), 0)
@@ -71,15 +71,15 @@ func TestReadsCreateNothing(t *testing.T) {
 // Planted and caught: the comparison with CurrentVersion left out of Version.
 func TestNewerTablesAreRefused(t *testing.T) {
 	db := withTables(t)
-	must(t, checkpoint.Take(t.Context(), db, taken("nobody", "run"), noon))
+	must(t, checkpoint.Take(testContext(t), db, taken("nobody", "run"), noon))
 	exec(t, db, "UPDATE _async_migration_schema SET version = ?", checkpoint.CurrentVersion+1)
 
-	_, err := checkpoint.Version(t.Context(), db)
+	_, err := checkpoint.Version(testContext(t), db)
 	wantErr(t, err, checkpoint.ErrNewer)
-	wantErr(t, checkpoint.UpgradeTx(t.Context(), db), checkpoint.ErrNewer)
-	_, err = checkpoint.List(t.Context(), db)
+	wantErr(t, checkpoint.UpgradeTx(testContext(t), db), checkpoint.ErrNewer)
+	_, err = checkpoint.List(testContext(t), db)
 	wantErr(t, err, checkpoint.ErrNewer)
-	for _, err := range unknownJob(t.Context(), db) {
+	for _, err := range unknownJob(testContext(t), db) {
 		wantErr(t, err, checkpoint.ErrNewer)
 	}
 
@@ -99,9 +99,9 @@ func TestUnreadableIsNotUnknown(t *testing.T) {
 		"DELETE FROM _async_migration_schema",
 	} {
 		db := withTables(t)
-		must(t, checkpoint.Take(t.Context(), db, taken("j", "run"), noon))
+		must(t, checkpoint.Take(testContext(t), db, taken("j", "run"), noon))
 		exec(t, db, damage)
-		_, err := checkpoint.Load(t.Context(), db, "j")
+		_, err := checkpoint.Load(testContext(t), db, "j")
 		if !errors.Is(err, checkpoint.ErrUnreadable) || errors.Is(err, checkpoint.ErrUnknown) {
 			t.Errorf("%s: %v, want ErrUnreadable", damage, err)
 		}
@@ -113,9 +113,9 @@ func TestUnreadableIsNotUnknown(t *testing.T) {
 // Planted and caught: ErrUnreadable for whatever reading the version returned.
 func TestUnavailableIsNotUnreadable(t *testing.T) {
 	db := withTables(t)
-	must(t, checkpoint.Take(t.Context(), db, taken("j", "run"), noon))
+	must(t, checkpoint.Take(testContext(t), db, taken("j", "run"), noon))
 	for good := range 4 {
-		_, err := checkpoint.Load(t.Context(), &failing{db, good}, "j")
+		_, err := checkpoint.Load(testContext(t), &failing{db, good}, "j")
 		switch {
 		case good == 3 && err != nil:
 			t.Errorf("all reads succeeded: %v", err)

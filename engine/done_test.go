@@ -28,7 +28,7 @@ func TestPurgeByAge(t *testing.T) {
 			"CREATE TABLE clock (now INT)", "INSERT INTO clock VALUES (500)")...)
 		cfg := sole
 		cfg.OnHold = func(engine.Hold) { mustExec(t, db, "UPDATE clock SET now = now + 1") } // at each hold a row comes due
-		result, err := newEngine(t, db, cfg).Run(t.Context(), job)
+		result, err := newEngine(t, db, cfg).Run(testContext(t), job)
 		if err != nil || result.Phase != checkpoint.Done || result.Left < 1 {
 			t.Errorf("%s: %s with %d left, %v", job.Spec(), result.Phase, result.Left, err)
 		}
@@ -43,12 +43,12 @@ func TestPurgeByAge(t *testing.T) {
 func TestTriggerThatKeepsRows(t *testing.T) {
 	db := open(t, append(numbers(300), "CREATE TRIGGER keep BEFORE DELETE ON t WHEN old.id % 100 = 0 BEGIN SELECT RAISE(IGNORE); END")...)
 	job := jobs.Delete{Name: "j", Table: "t", Where: "id > 0"}
-	if _, err := newEngine(t, db, sole).Run(t.Context(), job); !errors.Is(err, engine.ErrLeft) {
+	if _, err := newEngine(t, db, sole).Run(testContext(t), job); !errors.Is(err, engine.ErrLeft) {
 		t.Errorf("%v, want ErrLeft", err)
 	}
 	wantValue(t, db, "3", "SELECT count(*) FROM t")
 	mustExec(t, db, "DROP TRIGGER keep")
-	if _, err := newEngine(t, db, sole).Run(t.Context(), job); err != nil {
+	if _, err := newEngine(t, db, sole).Run(testContext(t), job); err != nil {
 		t.Error(err)
 	}
 	wantValue(t, db, "0", "SELECT count(*) FROM t")
@@ -63,18 +63,18 @@ func TestLeftCanBeLeft(t *testing.T) {
 	for _, how := range []string{"run", "start", "retry"} {
 		db := open(t, append(numbers(300), "CREATE TRIGGER undo AFTER UPDATE OF v ON t WHEN new.id > 298 AND new.v IS NOT NULL BEGIN UPDATE t SET v = NULL WHERE id = new.id; END")...)
 		e := newEngine(t, db, sole)
-		if _, err := e.Run(t.Context(), job); !errors.Is(err, engine.ErrLeft) {
+		if _, err := e.Run(testContext(t), job); !errors.Is(err, engine.ErrLeft) {
 			t.Fatalf("%v, want ErrLeft", err)
 		}
 		mustExec(t, db, "DROP TRIGGER undo")
 		var err error
 		switch how {
 		case "run":
-			_, err = e.Run(t.Context(), job)
+			_, err = e.Run(testContext(t), job)
 		case "retry":
-			_, err = e.Retry(t.Context(), job)
+			_, err = e.Retry(testContext(t), job)
 		case "start":
-			err = e.Start(t.Context(), job)
+			err = e.Start(testContext(t), job)
 			e.Wait()
 		}
 		if err != nil {
@@ -92,12 +92,12 @@ func TestNoRowSucceeds(t *testing.T) {
 	db := open(t, append(numbers(20), "UPDATE t SET v = 'bad' WHERE id % 2", "DELETE FROM rewrites", refuse)...)
 	job := jobs.Update{Name: "j", Table: "t", Set: countUp, Where: "id % 2"}
 	e := newEngine(t, db, sole)
-	result, err := e.Run(t.Context(), job)
+	result, err := e.Run(testContext(t), job)
 	if !errors.Is(err, engine.ErrAllFailed) || result.Phase != checkpoint.Failed || result.Quarantined != 10 {
 		t.Errorf("%s with %d set aside, %v", result.Phase, result.Quarantined, err)
 	}
 	mustExec(t, db, "UPDATE t SET v = NULL")
-	if result, err = e.Retry(t.Context(), job); err != nil || result.Phase != checkpoint.Done {
+	if result, err = e.Retry(testContext(t), job); err != nil || result.Phase != checkpoint.Done {
 		t.Errorf("retry: %s, %v", result.Phase, err)
 	}
 	wantValue(t, db, "10", "SELECT sum(n) FROM t")
@@ -119,7 +119,7 @@ func TestConditionThatFails(t *testing.T) {
 			}
 		})
 		job := jobs.Update{Name: "j", Table: "t", Set: []jobs.Assign{{Column: "v", Expr: "json_set(v, '$.old', 0)"}, {Column: "n", Expr: "n + 1"}}, Where: where, Todo: where}
-		result, err := newEngine(t, db, cfg).Run(t.Context(), job)
+		result, err := newEngine(t, db, cfg).Run(testContext(t), job)
 		if err != nil || result.Quarantined != 5 || len(result.Quarantine) != 5 || result.Left != 0 {
 			t.Errorf("%d set aside, %d listed, %d left, %v", result.Quarantined, len(result.Quarantine), result.Left, err)
 		}
@@ -140,7 +140,7 @@ func TestManyRowsSetAside(t *testing.T) {
 		}
 	}
 	job := jobs.Update{Name: "j", Table: "t", Set: countUp, Where: "n = 0", Todo: "n = 0"}
-	result, err := newEngine(t, db, cfg).Run(t.Context(), job)
+	result, err := newEngine(t, db, cfg).Run(testContext(t), job)
 	if err != nil || result.Quarantined != 1500 || result.Pass != 2 {
 		t.Errorf("%d set aside, pass %d, %v", result.Quarantined, result.Pass, err)
 	}
@@ -157,16 +157,16 @@ func TestRecordsFail(t *testing.T) {
 	} {
 		db := open(t, append(numbers(300), "CREATE TABLE o (id INTEGER PRIMARY KEY, n INT)", refuse, "UPDATE t SET v = 'bad' WHERE id = 200", "DELETE FROM rewrites")...)
 		e := newEngine(t, db, sole)
-		if _, err := e.Run(t.Context(), jobs.Update{Name: "tables", Table: "o", Set: countUp}); err != nil {
+		if _, err := e.Run(testContext(t), jobs.Update{Name: "tables", Table: "o", Set: countUp}); err != nil {
 			t.Fatal(err)
 		}
 		mustExec(t, db, trigger)
-		result, err := e.Run(t.Context(), increment("inc"))
+		result, err := e.Run(testContext(t), increment("inc"))
 		if err == nil || result.Quarantined != 0 || result.Phase != checkpoint.Failed {
 			t.Errorf("%s: %s with %d set aside, %v", trigger, result.Phase, result.Quarantined, err)
 		}
 		mustExec(t, db, "DROP TRIGGER forbid")
-		if result, err = e.Run(t.Context(), increment("inc")); err != nil || result.Quarantined != 1 {
+		if result, err = e.Run(testContext(t), increment("inc")); err != nil || result.Quarantined != 1 {
 			t.Errorf("%s, dropped: %d set aside, %v", trigger, result.Quarantined, err)
 		}
 		wantValue(t, db, "299", "SELECT count(*) FROM t WHERE n = 1")
@@ -180,13 +180,13 @@ func TestTwoDefinitions(t *testing.T) {
 	cfg := sole
 	cfg.MaxRate = 4000
 	e, other := newEngine(t, db, cfg), newEngine(t, db, cfg)
-	if err := e.Start(t.Context(), increment("inc")); err != nil {
+	if err := e.Start(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	second := jobs.Update{Name: "inc", Table: "t", Set: []jobs.Assign{{Column: "v", Expr: "'other'"}}}
 	for what, start := range map[string]func() error{
-		"Start": func() error { return e.Start(t.Context(), second) },
-		"Run":   func() error { _, err := e.Run(t.Context(), second); return err },
+		"Start": func() error { return e.Start(testContext(t), second) },
+		"Run":   func() error { _, err := e.Run(testContext(t), second); return err },
 	} {
 		if err := start(); !errors.Is(err, engine.ErrJobChanged) || !strings.Contains(err.Error(), "v = 'other'") || !strings.Contains(err.Error(), "n = n + 1") {
 			t.Errorf("%s of another job of the name: %v", what, err)
@@ -194,30 +194,30 @@ func TestTwoDefinitions(t *testing.T) {
 	}
 	for i := range 30 {
 		name := fmt.Sprint("empty", i)
-		if err := e.Start(t.Context(), jobs.Update{Name: name, Table: "t", Set: countUp, Where: "id < 0"}); err != nil {
+		if err := e.Start(testContext(t), jobs.Update{Name: name, Table: "t", Set: countUp, Where: "id < 0"}); err != nil {
 			t.Fatal(err)
 		}
 		second.Name = name
-		if err := e.Start(t.Context(), second); !errors.Is(err, engine.ErrJobChanged) {
+		if err := e.Start(testContext(t), second); !errors.Is(err, engine.ErrJobChanged) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	second.Name = "inc"
-	if err := e.Start(t.Context(), increment("inc")); err != nil {
+	if err := e.Start(testContext(t), increment("inc")); err != nil {
 		t.Errorf("the same once more: %v", err)
 	}
-	if err := other.Start(t.Context(), increment("inc")); err != nil {
+	if err := other.Start(testContext(t), increment("inc")); err != nil {
 		t.Errorf("the same in another engine: %v", err)
 	}
 	e.Wait()
 	wantEachOnce(t, db, 2000)
-	if err := e.Start(t.Context(), increment("inc")); err != nil {
+	if err := e.Start(testContext(t), increment("inc")); err != nil {
 		t.Errorf("the same, done: %v", err)
 	}
-	if err := e.Forget(t.Context(), "inc"); err != nil {
+	if err := e.Forget(testContext(t), "inc"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Run(t.Context(), second); err != nil {
+	if _, err := e.Run(testContext(t), second); err != nil {
 		t.Errorf("another job, once the first is forgotten: %v", err)
 	}
 }
@@ -226,18 +226,18 @@ func TestTwoDefinitions(t *testing.T) {
 func TestStartInsideItself(t *testing.T) {
 	db := open(t, numbers(100)...)
 	e, store := newEngine(t, db, sole), asyncmig.NewStore(db, asyncmig.Config{})
-	err := store.Run(t.Context(), "inc", func(ctx context.Context, _ *sql.DB) error { return e.Start(ctx, increment("inc")) })
+	err := store.Run(testContext(t), "inc", func(ctx context.Context, _ *sql.DB) error { return e.Start(ctx, increment("inc")) })
 	if !errors.Is(err, asyncmig.ErrInside) {
 		t.Errorf("%v, want ErrInside", err)
 	}
 	wantValue(t, db, "failed", "SELECT status FROM _async_migrations")
-	if _, err := e.Run(t.Context(), increment("inc")); err != nil {
+	if _, err := e.Run(testContext(t), increment("inc")); err != nil {
 		t.Error(err)
 	}
 	wantEachOnce(t, db, 100)
 
 	// A context from elsewhere does not hide it.
-	err = store.Run(t.Context(), "other", func(ctx context.Context, _ *sql.DB) error { return e.Start(t.Context(), increment("other")) })
+	err = store.Run(testContext(t), "other", func(ctx context.Context, _ *sql.DB) error { return e.Start(testContext(t), increment("other")) })
 	if !errors.Is(err, asyncmig.ErrInside) {
 		t.Errorf("with another context: %v, want ErrInside", err)
 	}
@@ -251,19 +251,19 @@ func TestDoneThenTheTableIsGone(t *testing.T) {
 		"CREATE TABLE u AS SELECT * FROM t; DROP TABLE t; ALTER TABLE u RENAME TO t"} {
 		db := open(t, fill("CREATE TABLE t (id INTEGER PRIMARY KEY, n INT NOT NULL DEFAULT 0, v)", "(v) SELECT i", 50)...)
 		job := jobs.Update{Name: "inc", Table: "t", Set: countUp, Version: "1"}
-		if _, err := newEngine(t, db, sole).Run(t.Context(), job); err != nil {
+		if _, err := newEngine(t, db, sole).Run(testContext(t), job); err != nil {
 			t.Fatal(err)
 		}
 		mustExec(t, db, change)
 		e := newEngine(t, db, sole)
-		if err := e.Start(t.Context(), job); err != nil {
+		if err := e.Start(testContext(t), job); err != nil {
 			t.Errorf("%s: Start: %v", change, err)
 		}
-		if result, err := e.Run(t.Context(), job); err != nil || result.Phase != checkpoint.Done || result.Changed != 50 {
+		if result, err := e.Run(testContext(t), job); err != nil || result.Phase != checkpoint.Done || result.Changed != 50 {
 			t.Errorf("%s: Run: %s, %v", change, result.Phase, err)
 		}
 		job.Version = "2"
-		if err := e.Start(t.Context(), job); !errors.Is(err, engine.ErrJobChanged) {
+		if err := e.Start(testContext(t), job); !errors.Is(err, engine.ErrJobChanged) {
 			t.Errorf("%s: another version: %v", change, err)
 		}
 	}
@@ -280,7 +280,7 @@ func TestUnrelatedChanges(t *testing.T) {
 		"CREATE UNIQUE INDEX newer ON t (id, raw_hex)", "CREATE UNIQUE INDEX renamed ON t (id); DROP INDEX t_id", "CREATE INDEX t_n ON t (n); ANALYZE"} {
 		for _, live := range []bool{true, false} {
 			db := open(t, append(fill(create, "(raw_hex, id) SELECT hex(i), printf('%04d', i)", 600), "CREATE UNIQUE INDEX t_id ON t (id)")...)
-			ctx, cancel := context.WithCancel(t.Context())
+			ctx, cancel := context.WithCancel(testContext(t))
 			cfg := onBatch(func(n int) {
 				if n == 3 && live {
 					mustExec(t, db, change)
@@ -293,7 +293,7 @@ func TestUnrelatedChanges(t *testing.T) {
 			cancel()
 			if !live {
 				mustExec(t, db, change)
-				_, err = newEngine(t, db, sole).Run(t.Context(), job)
+				_, err = newEngine(t, db, sole).Run(testContext(t), job)
 			}
 			if err != nil {
 				t.Errorf("%s, live %t: %v", change, live, err)
@@ -314,10 +314,10 @@ func TestFingerprintOfRule1(t *testing.T) {
 		{jobs.Update{Name: "j", Table: "t", Set: countUp, Where: "v IS ? OR id > ?", Args: []any{"x", int64(0)}, Version: "7"}, "9adf461cef2dd6da07f626a89f7fbec1e17b4caef69fb6d6c5d535366f255e8a"},
 	} {
 		db := open(t, numbers(100)...)
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(testContext(t))
 		_, _ = newEngine(t, db, onBatch(func(int) { cancel() })).Run(ctx, c.job)
 		mustExec(t, db, fmt.Sprintf("UPDATE _async_migration_checkpoints SET fingerprint = '%s'", c.mark))
-		if _, err := newEngine(t, db, sole).Run(t.Context(), c.job); err != nil {
+		if _, err := newEngine(t, db, sole).Run(testContext(t), c.job); err != nil {
 			t.Error(err)
 		}
 		wantEachOnce(t, db, 100)

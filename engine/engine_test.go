@@ -106,7 +106,7 @@ func wantEachOnce(t testing.TB, db *sql.DB, rows int) {
 
 func TestRunRewritesEachRowOnce(t *testing.T) {
 	db := open(t, numbers(5000)...)
-	result, err := newEngine(t, db, sole).Run(t.Context(), increment("inc"))
+	result, err := newEngine(t, db, sole).Run(testContext(t), increment("inc"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestRunOnceDone(t *testing.T) {
 	db := open(t, numbers(100)...)
 	e := newEngine(t, db, sole)
 	for range 2 {
-		if result, err := e.Run(t.Context(), increment("inc")); err != nil || result.Changed != 100 {
+		if result, err := e.Run(testContext(t), increment("inc")); err != nil || result.Changed != 100 {
 			t.Fatalf("%+v, %v", result, err)
 		}
 	}
@@ -131,7 +131,7 @@ func TestRunOnceDone(t *testing.T) {
 func TestStartReturnsBeforeItWorks(t *testing.T) {
 	db := open(t, numbers(3000)...)
 	e := newEngine(t, db, sole)
-	if err := e.Start(t.Context(), increment("inc")); err != nil {
+	if err := e.Start(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	e.Wait()
@@ -141,7 +141,7 @@ func TestStartReturnsBeforeItWorks(t *testing.T) {
 
 func TestEmptyTable(t *testing.T) {
 	db := open(t, numbers(0)[0])
-	if result, err := newEngine(t, db, sole).Run(t.Context(), increment("inc")); err != nil || result.Phase != checkpoint.Done {
+	if result, err := newEngine(t, db, sole).Run(testContext(t), increment("inc")); err != nil || result.Phase != checkpoint.Done {
 		t.Errorf("%+v, %v", result, err)
 	}
 }
@@ -157,7 +157,7 @@ func TestInMemory(t *testing.T) {
 		mustExec(t, db, s)
 	}
 	e := newEngine(t, db, engine.Config{})
-	if _, err := e.Run(t.Context(), increment("inc")); err != nil {
+	if _, err := e.Run(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	wantEachOnce(t, db, 700)
@@ -168,7 +168,7 @@ func TestInMemory(t *testing.T) {
 func TestInterruptAndGoOn(t *testing.T) {
 	db := open(t, numbers(6_000)...)
 	for stop := 1; ; stop++ {
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(testContext(t))
 		holds := 0
 		cfg := sole
 		cfg.OnHold = func(engine.Hold) {
@@ -195,7 +195,7 @@ func TestInterruptAndGoOn(t *testing.T) {
 
 func TestDelete(t *testing.T) {
 	db := open(t, numbers(5000)...)
-	result, err := newEngine(t, db, sole).Run(t.Context(), jobs.Delete{Name: "purge", Table: "t", Where: "id % 3 = 0"})
+	result, err := newEngine(t, db, sole).Run(testContext(t), jobs.Delete{Name: "purge", Table: "t", Where: "id % 3 = 0"})
 	if err != nil || result.Changed != 1666 || result.Left != 0 {
 		t.Errorf("%+v, %v", result, err)
 	}
@@ -208,7 +208,7 @@ func TestPredicateThatStaysTrue(t *testing.T) {
 	db := open(t, numbers(2000)...)
 	job := increment("inc")
 	job.Where = "n >= 0"
-	if _, err := newEngine(t, db, sole).Run(t.Context(), job); err != nil {
+	if _, err := newEngine(t, db, sole).Run(testContext(t), job); err != nil {
 		t.Fatal(err)
 	}
 	wantEachOnce(t, db, 2000)
@@ -216,7 +216,7 @@ func TestPredicateThatStaysTrue(t *testing.T) {
 
 func TestArgs(t *testing.T) {
 	db := open(t, numbers(50)...)
-	_, err := newEngine(t, db, sole).Run(t.Context(), jobs.Update{Name: "args", Table: "t",
+	_, err := newEngine(t, db, sole).Run(testContext(t), jobs.Update{Name: "args", Table: "t",
 		Set: []jobs.Assign{{Column: "v", Expr: "? || id"}}, Where: "id <= ?", Args: []any{"x'", 20}})
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +236,7 @@ func TestTodo(t *testing.T) {
 			mustExec(t, db, "INSERT INTO t (k) VALUES ('a')")
 		}
 	}
-	result, err := newEngine(t, db, cfg).Run(t.Context(),
+	result, err := newEngine(t, db, cfg).Run(testContext(t),
 		jobs.Update{Name: "fill", Table: "t", Set: []jobs.Assign{{Column: "v", Expr: "'x'"}}, Where: "v IS NULL", Todo: "v IS NULL"})
 	if err != nil || result.Left != 0 || result.Pass != 2 || result.Changed != 302 {
 		t.Errorf("%+v, %v", result, err)
@@ -249,7 +249,7 @@ func TestTodoThatStaysTrue(t *testing.T) {
 	db := open(t, numbers(50)...)
 	job := increment("inc")
 	job.Todo = "n >= 0"
-	result, err := newEngine(t, db, sole).Run(t.Context(), job)
+	result, err := newEngine(t, db, sole).Run(testContext(t), job)
 	if !errors.Is(err, engine.ErrLeft) || result.Phase != checkpoint.Failed || result.Ledger != "failed" || result.Left != 50 {
 		t.Errorf("%+v, %v", result, err)
 	}
@@ -272,7 +272,7 @@ func TestBadRowsAreSetAside(t *testing.T) {
 			db := open(t, numbers(1000)...)
 			mustExec(t, db, c.setup)
 			job := jobs.Update{Name: "fill", Table: "t", Set: []jobs.Assign{{Column: "v", Expr: "'x' || id"}}, Where: "v IS NULL OR v = ''"}
-			result, err := newEngine(t, db, sole).Run(t.Context(), job)
+			result, err := newEngine(t, db, sole).Run(testContext(t), job)
 			if err != nil || result.Phase != checkpoint.Done {
 				t.Fatalf("%+v, %v", result, err)
 			}
@@ -297,13 +297,13 @@ func TestTooManyBadRows(t *testing.T) {
 	db := open(t, append(numbers(500), "CREATE TRIGGER r BEFORE UPDATE ON t WHEN new.id % 10 = 0 BEGIN SELECT RAISE(ABORT, 'no'); END")...)
 	cfg := sole
 	cfg.QuarantineLimit = 5
-	result, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
+	result, err := newEngine(t, db, cfg).Run(testContext(t), increment("inc"))
 	if !errors.Is(err, engine.ErrTooManyBadRows) || result.Phase != checkpoint.Failed || result.Quarantined != 5 {
 		t.Fatalf("%+v, %v", result, err)
 	}
 	// Once the cause is gone the job goes on, and the rows set aside get their chance.
 	mustExec(t, db, "DROP TRIGGER r")
-	if result, err = newEngine(t, db, cfg).Retry(t.Context(), increment("inc")); err != nil || result.Quarantined != 0 {
+	if result, err = newEngine(t, db, cfg).Retry(testContext(t), increment("inc")); err != nil || result.Quarantined != 0 {
 		t.Fatalf("%+v, %v", result, err)
 	}
 	wantEachOnce(t, db, 500)
@@ -312,17 +312,17 @@ func TestTooManyBadRows(t *testing.T) {
 func TestChangedJobIsRefused(t *testing.T) {
 	db := open(t, numbers(100)...)
 	e := newEngine(t, db, sole)
-	if _, err := e.Run(t.Context(), increment("inc")); err != nil {
+	if _, err := e.Run(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	changed := increment("inc")
 	changed.Where = "id > 5"
-	_, err := e.Run(t.Context(), changed)
+	_, err := e.Run(testContext(t), changed)
 	if !errors.Is(err, engine.ErrJobChanged) {
 		t.Errorf("%v, want ErrJobChanged", err)
 	}
 	mustExec(t, db, "ALTER TABLE t ADD COLUMN unrelated INT") // is none
-	if _, err := e.Run(t.Context(), increment("inc")); err != nil {
+	if _, err := e.Run(testContext(t), increment("inc")); err != nil {
 		t.Errorf("after an unrelated ALTER: %v", err)
 	}
 }
@@ -332,11 +332,11 @@ func TestChangedJobIsRefused(t *testing.T) {
 func TestRefusedJobLeavesTheConnection(t *testing.T) {
 	db := open(t, numbers(10)...)
 	e := newEngine(t, db, sole)
-	if _, err := e.Run(t.Context(), increment("one")); err != nil {
+	if _, err := e.Run(testContext(t), increment("one")); err != nil {
 		t.Fatal(err)
 	}
 	mustExec(t, db, "CREATE TRIGGER no BEFORE INSERT ON _async_migration_events BEGIN SELECT RAISE(ABORT, 'no room'); END")
-	if _, err := e.Run(t.Context(), increment("two")); err == nil || !strings.Contains(err.Error(), "no room") {
+	if _, err := e.Run(testContext(t), increment("two")); err == nil || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("%v, want the trigger's error", err)
 	}
 	wantValue(t, db, "1000", "PRAGMA wal_autocheckpoint")
@@ -346,18 +346,18 @@ func TestForget(t *testing.T) {
 	db := open(t, numbers(100)...)
 	e := newEngine(t, db, sole)
 	for range 2 {
-		if _, err := e.Run(t.Context(), increment("inc")); err != nil {
+		if _, err := e.Run(testContext(t), increment("inc")); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.Forget(t.Context(), "inc"); err != nil {
+		if err := e.Forget(testContext(t), "inc"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.Status(t.Context(), "inc"); !errors.Is(err, engine.ErrUnknownJob) {
+		if _, err := e.Status(testContext(t), "inc"); !errors.Is(err, engine.ErrUnknownJob) {
 			t.Errorf("forgotten, and known: %v", err)
 		}
 	}
 	wantValue(t, db, "100", "SELECT count(*) FROM t WHERE n = 2")
-	if err := e.Forget(t.Context(), "inc"); !errors.Is(err, engine.ErrUnknownJob) {
+	if err := e.Forget(testContext(t), "inc"); !errors.Is(err, engine.ErrUnknownJob) {
 		t.Errorf("forgotten twice: %v", err)
 	}
 }
@@ -375,28 +375,28 @@ func TestPauseResumeCancelRetry(t *testing.T) {
 		}
 	}
 	e := newEngine(t, db, cfg)
-	if err := e.Start(t.Context(), increment("inc")); err != nil {
+	if err := e.Start(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	<-step
-	if err := e.Pause(t.Context(), "inc", "lunch"); err != nil {
+	if err := e.Pause(testContext(t), "inc", "lunch"); err != nil {
 		t.Fatal(err)
 	}
 	step <- struct{}{}
 	waitPhase(t, e, checkpoint.Paused)
-	s, _ := e.Status(t.Context(), "inc")
+	s, _ := e.Status(testContext(t), "inc")
 	if !strings.Contains(s.Reason, "lunch") || s.Ledger != "pending_async" {
 		t.Errorf("paused: %+v", s)
 	}
-	if err := e.Cancel(t.Context(), "inc", "enough"); err != nil {
+	if err := e.Cancel(testContext(t), "inc", "enough"); err != nil {
 		t.Fatal(err)
 	}
 	e.Wait()
 	wantValue(t, db, "failed", "SELECT status FROM _async_migrations")
-	if err := e.Start(t.Context(), increment("inc")); !errors.Is(err, engine.ErrCancelled) || !strings.Contains(err.Error(), "enough") {
+	if err := e.Start(testContext(t), increment("inc")); !errors.Is(err, engine.ErrCancelled) || !strings.Contains(err.Error(), "enough") {
 		t.Errorf("start after cancel: %v", err)
 	}
-	if _, err := e.Retry(t.Context(), increment("inc")); err != nil {
+	if _, err := e.Retry(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	wantEachOnce(t, db, 8_000)
@@ -406,8 +406,8 @@ func TestPauseResumeCancelRetry(t *testing.T) {
 func waitPhase(t *testing.T, e *engine.Engine, phase checkpoint.Phase) {
 	t.Helper()
 	for {
-		s, err := e.Status(t.Context(), "inc")
-		if err != nil || t.Context().Err() != nil {
+		s, err := e.Status(testContext(t), "inc")
+		if err != nil || testContext(t).Err() != nil {
 			t.Fatal(err)
 		}
 		if s.Phase == phase {
@@ -419,7 +419,7 @@ func waitPhase(t *testing.T, e *engine.Engine, phase checkpoint.Phase) {
 // TestPauseSurvivesARestart: a paused job that is started again stays paused.
 func TestPauseSurvivesARestart(t *testing.T) {
 	db := open(t, numbers(2000)...)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(testContext(t))
 	cfg := sole
 	cfg.OnHold = func(h engine.Hold) {
 		if h.Kind == engine.HoldBatch {
@@ -430,15 +430,15 @@ func TestPauseSurvivesARestart(t *testing.T) {
 	if _, err := e.Run(ctx, increment("inc")); !errors.Is(err, engine.ErrInterrupted) {
 		t.Fatal(err)
 	}
-	if err := e.Pause(t.Context(), "inc", "audit"); err != nil {
+	if err := e.Pause(testContext(t), "inc", "audit"); err != nil {
 		t.Fatal(err)
 	}
 	again := newEngine(t, db, sole)
-	if err := again.Start(t.Context(), increment("inc")); err != nil {
+	if err := again.Start(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	waitPhase(t, again, checkpoint.Paused)
-	if err := again.Resume(t.Context(), "inc", "audited"); err != nil {
+	if err := again.Resume(testContext(t), "inc", "audited"); err != nil {
 		t.Fatal(err)
 	}
 	again.Wait()
@@ -449,17 +449,17 @@ func TestPauseSurvivesARestart(t *testing.T) {
 // checkpoint, so a paused one has to. Planted and caught: no upkeep in a pause.
 func TestPausedJobKeepsTheLogShort(t *testing.T) {
 	db := open(t, numbers(2000)...)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(testContext(t))
 	cfg := sole
 	cfg.OnHold = func(engine.Hold) { cancel() }
 	if _, err := newEngine(t, db, cfg).Run(ctx, increment("inc")); !errors.Is(err, engine.ErrInterrupted) {
 		t.Fatal(err)
 	}
 	e := newEngine(t, db, sole)
-	if err := e.Pause(t.Context(), "inc", "lunch"); err != nil {
+	if err := e.Pause(testContext(t), "inc", "lunch"); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Start(t.Context(), increment("inc")); err != nil {
+	if err := e.Start(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	waitPhase(t, e, checkpoint.Paused)
@@ -470,14 +470,14 @@ func TestPausedJobKeepsTheLogShort(t *testing.T) {
 	frames, copied := 2000, 0
 	for deadline := time.Now().Add(10 * time.Second); copied < frames; {
 		var busy int
-		if err := db.QueryRowContext(t.Context(), "PRAGMA wal_checkpoint(NOOP)").Scan(&busy, &frames, &copied); err != nil {
+		if err := db.QueryRowContext(testContext(t), "PRAGMA wal_checkpoint(NOOP)").Scan(&busy, &frames, &copied); err != nil {
 			t.Fatal(err)
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("%d frames, of which %d are in the file", frames, copied)
 		}
 	}
-	if err := e.Cancel(t.Context(), "inc", "enough"); err != nil {
+	if err := e.Cancel(testContext(t), "inc", "enough"); err != nil {
 		t.Fatal(err)
 	}
 	e.Wait()
@@ -499,7 +499,7 @@ func TestTransform(t *testing.T) {
 				}
 				db = mem
 			}
-			result, err := newEngine(t, db, sole).Run(t.Context(), jobs.Transform{Name: "tr", Table: "t",
+			result, err := newEngine(t, db, sole).Run(testContext(t), jobs.Transform{Name: "tr", Table: "t",
 				Read: []string{"id", "n"}, Write: []string{"v", "n"},
 				Row: func(read []any) ([]any, error) {
 					switch id := read[0].(int64); {
@@ -538,7 +538,7 @@ func TestTransformNeverOverwrites(t *testing.T) {
 			mustExec(t, db, "UPDATE t SET n = 1000 WHERE v IS NULL AND id % 7 = 0")
 		}
 	}
-	_, err := newEngine(t, db, cfg).Run(t.Context(), jobs.Transform{Name: "tr", Table: "t", Read: []string{"id", "n"}, Write: []string{"v"},
+	_, err := newEngine(t, db, cfg).Run(testContext(t), jobs.Transform{Name: "tr", Table: "t", Read: []string{"id", "n"}, Write: []string{"v"},
 		Row: func(read []any) ([]any, error) { return []any{fmt.Sprint(read[0], "/", read[1])}, nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -554,7 +554,7 @@ func TestTransformSkipsWhatHasChanged(t *testing.T) {
 	cfg := onBatch(func(int) {
 		mustExec(t, db, "UPDATE t SET n = 1000 WHERE v IS NULL AND id % 7 = 0")
 	})
-	result, err := newEngine(t, db, cfg).Run(t.Context(), jobs.Transform{Name: "tr", Table: "t", Read: []string{"id", "n"}, Write: []string{"v"},
+	result, err := newEngine(t, db, cfg).Run(testContext(t), jobs.Transform{Name: "tr", Table: "t", Read: []string{"id", "n"}, Write: []string{"v"},
 		Row: func(read []any) ([]any, error) {
 			if read[1] == int64(1000) {
 				return nil, jobs.ErrSkip
@@ -595,7 +595,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 		"no row function":  {jobs.Transform{Name: "x", Table: "t", Read: []string{"n"}, Write: []string{"n"}}, jobs.ErrSpec, "Row"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := e.Run(t.Context(), c.job)
+			_, err := e.Run(testContext(t), c.job)
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v, want %v naming %q", err, c.want, c.says)
 			}
@@ -626,7 +626,7 @@ func TestConfigIsValidated(t *testing.T) {
 
 func TestNewerTablesAreRefused(t *testing.T) {
 	db := open(t, append(numbers(10), "CREATE TABLE _async_migration_schema (version INTEGER)", "INSERT INTO _async_migration_schema VALUES (99)")...)
-	_, err := newEngine(t, db, sole).Run(t.Context(), increment("inc"))
+	_, err := newEngine(t, db, sole).Run(testContext(t), increment("inc"))
 	if !errors.Is(err, checkpoint.ErrNewer) || !strings.Contains(err.Error(), "99") {
 		t.Errorf("%v, want ErrNewer", err)
 	}

@@ -34,7 +34,7 @@ func TestGapForWhoAsks(t *testing.T) {
 			gap = time.Since(asked)
 		}
 	}
-	if _, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc")); err != nil {
+	if _, err := newEngine(t, db, cfg).Run(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	if gap < 250*time.Millisecond {

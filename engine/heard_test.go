@@ -1,3 +1,5 @@
+//go:build go1.25
+
 package engine_test
 
 import (
@@ -47,16 +49,16 @@ func TestResumeLeadsToTheGate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			db := open(t, numbers(2000)...)
 			eng := newEngine(t, db, cfg)
-			if err := eng.Start(t.Context(), increment("inc")); err != nil {
+			if err := eng.Start(testContext(t), increment("inc")); err != nil {
 				t.Fatal(err)
 			}
 			waitPhase(t, eng, checkpoint.Waiting)
 			for range 3 {
-				if err := eng.Pause(t.Context(), "inc", "test"); err != nil {
+				if err := eng.Pause(testContext(t), "inc", "test"); err != nil {
 					t.Fatal(err)
 				}
 				waitPhase(t, eng, checkpoint.Paused)
-				if err := eng.Resume(t.Context(), "inc", "test"); err != nil {
+				if err := eng.Resume(testContext(t), "inc", "test"); err != nil {
 					t.Fatal(err)
 				}
 				waitPhase(t, eng, checkpoint.Waiting)
@@ -71,7 +73,7 @@ func TestResumeLeadsToTheGate(t *testing.T) {
 func TestResumePaysTheRate(t *testing.T) {
 	db := open(t, numbers(100)...)
 	eng := newEngine(t, db, engine.Config{SoleProcess: true, MaxRate: 0.01})
-	if err := eng.Start(t.Context(), increment("inc")); err != nil {
+	if err := eng.Start(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	soon(t, "the rate", func() bool {
@@ -80,11 +82,11 @@ func TestResumePaysTheRate(t *testing.T) {
 	})
 	rows := value(t, db, "SELECT sum(n) FROM t")
 	for range 3 {
-		if err := eng.Pause(t.Context(), "inc", "test"); err != nil {
+		if err := eng.Pause(testContext(t), "inc", "test"); err != nil {
 			t.Fatal(err)
 		}
 		waitPhase(t, eng, checkpoint.Paused)
-		if err := eng.Resume(t.Context(), "inc", "test"); err != nil {
+		if err := eng.Resume(testContext(t), "inc", "test"); err != nil {
 			t.Fatal(err)
 		}
 		waitPhase(t, eng, checkpoint.Running)
@@ -107,7 +109,7 @@ func slowly(d time.Duration) jobs.Transform {
 func TestSlowTransformIsHeard(t *testing.T) {
 	db := open(t, numbers(200)...)
 	eng := newEngine(t, db, engine.Config{SoleProcess: true, RowLimit: time.Minute})
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(testContext(t))
 	ended := make(chan error, 1)
 	go func() {
 		_, err := eng.Run(ctx, slowly(40*time.Second))
@@ -117,7 +119,7 @@ func TestSlowTransformIsHeard(t *testing.T) {
 		s, ok := eng.Live("inc")
 		return ok && s.Reason == "rows are still being computed"
 	})
-	if err := eng.Pause(t.Context(), "inc", "test"); err != nil {
+	if err := eng.Pause(testContext(t), "inc", "test"); err != nil {
 		t.Fatal(err)
 	}
 	waitPhase(t, eng, checkpoint.Paused)
@@ -133,7 +135,7 @@ func TestSlowTransformIsHeard(t *testing.T) {
 func TestRateOfASlowTransform(t *testing.T) {
 	db := open(t, numbers(400)...)
 	began := time.Now()
-	result, err := newEngine(t, db, sole).Run(t.Context(), slowly(2*time.Millisecond))
+	result, err := newEngine(t, db, sole).Run(testContext(t), slowly(2*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +150,7 @@ func TestInterruptedBesideALock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	db := openAt(t, path, numbers(5000)...)
 	other := openAt(t, path)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(testContext(t))
 	cfg := onBatch(func(n int) {
 		if n == 2 {
 			mustExec(t, other, "BEGIN IMMEDIATE")
@@ -169,7 +171,7 @@ func TestInterruptedBesideALock(t *testing.T) {
 		t.Error("it waits for the lock")
 	}
 	mustExec(t, other, "ROLLBACK")
-	if _, err := newEngine(t, db, sole).Run(t.Context(), increment("inc")); err != nil {
+	if _, err := newEngine(t, db, sole).Run(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	wantEachOnce(t, db, 5000)
@@ -183,7 +185,7 @@ func TestShortReaders(t *testing.T) {
 	db := openAt(t, path, append(numbers(rows)[:2:2], "ALTER TABLE t ADD COLUMN r", "UPDATE t SET r = random()", "CREATE INDEX tr ON t (r)")...)
 	mustExec(t, db, "PRAGMA wal_checkpoint(TRUNCATE)")
 
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(testContext(t))
 	var readers sync.WaitGroup
 	for i := range 4 {
 		reader := openAt(t, path)
@@ -204,7 +206,7 @@ func TestShortReaders(t *testing.T) {
 		}
 	}}
 	job := jobs.Update{Name: "scatter", Table: "t", Set: []jobs.Assign{{Column: "r", Expr: "random()"}}}
-	result, err := newEngine(t, db, cfg).Run(t.Context(), job)
+	result, err := newEngine(t, db, cfg).Run(testContext(t), job)
 	if err != nil || result.Changed != rows {
 		t.Fatalf("%d rows, %v", result.Changed, err)
 	}
@@ -243,18 +245,18 @@ func TestOlderTuning(t *testing.T) {
 	} {
 		db := open(t, numbers(5)...)
 		first := newEngine(t, db, engine.Config{Window: closedWindow()})
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(testContext(t))
 		if err := first.Start(ctx, increment("inc")); err != nil {
 			t.Fatal(err)
 		}
 		waitPhase(t, first, checkpoint.Waiting)
-		if err := first.Tune(t.Context(), "inc", hold); err != nil {
+		if err := first.Tune(testContext(t), "inc", hold); err != nil {
 			t.Fatal(err)
 		}
 		cancel()
 		first.Wait()
 
-		result, err := newEngine(t, db, c.cfg).Run(t.Context(), increment("inc"))
+		result, err := newEngine(t, db, c.cfg).Run(testContext(t), increment("inc"))
 		if err != nil || result.Request.Tuning != c.want {
 			t.Errorf("%+v: %+v, %v; want %+v", c.cfg, result.Request.Tuning, err, c.want)
 		}
@@ -268,19 +270,19 @@ func TestStatusHasAllKeys(t *testing.T) {
 		"CREATE TRIGGER stop BEFORE UPDATE ON t WHEN old.id > 10 BEGIN SELECT RAISE(ABORT, 'not now'); END")...)
 	cfg := sole
 	cfg.QuarantineLimit = 3
-	failed, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
+	failed, err := newEngine(t, db, cfg).Run(testContext(t), increment("inc"))
 	if err == nil || failed.Error == "" {
 		t.Fatalf("%+v, %v", failed, err)
 	}
 	mustExec(t, db, "DROP TRIGGER stop")
 	eng := newEngine(t, db, sole)
-	done, err := eng.Run(t.Context(), increment("inc"))
+	done, err := eng.Run(testContext(t), increment("inc"))
 	if err != nil || done.Error != "" {
 		t.Errorf("done with the error %q, %v", done.Error, err)
 	}
 	empty := increment("none")
 	empty.Table = "empty"
-	none, err := eng.Run(t.Context(), empty)
+	none, err := eng.Run(testContext(t), empty)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,22 +323,22 @@ func TestPauseWhileVerifying(t *testing.T) {
 	eng := newEngine(t, db, sole)
 	job := jobs.Update{Name: "inc", Table: "t", Set: []jobs.Assign{{Column: "n", Expr: "1"}}, Where: "id < 0",
 		Todo: "length(hex(randomblob(8000 + n))) < 0"}
-	if err := eng.Start(t.Context(), job); err != nil {
+	if err := eng.Start(testContext(t), job); err != nil {
 		t.Fatal(err)
 	}
 	waitPhase(t, eng, checkpoint.Verifying)
-	if err := eng.Pause(t.Context(), "inc", "test"); err != nil {
+	if err := eng.Pause(testContext(t), "inc", "test"); err != nil {
 		t.Fatal(err)
 	}
 	waitPhase(t, eng, checkpoint.Paused)
-	if err := eng.Resume(t.Context(), "inc", "test"); err != nil {
+	if err := eng.Resume(testContext(t), "inc", "test"); err != nil {
 		t.Fatal(err)
 	}
 	waitPhase(t, eng, checkpoint.Verifying)
-	if s, err := eng.Status(t.Context(), "inc"); err != nil || !strings.Contains(s.Reason, "counting") || s.ETA != -1 {
+	if s, err := eng.Status(testContext(t), "inc"); err != nil || !strings.Contains(s.Reason, "counting") || s.ETA != -1 {
 		t.Errorf("%q, %v left, %v", s.Reason, s.ETA, err)
 	}
-	if err := eng.Cancel(t.Context(), "inc", "test"); err != nil {
+	if err := eng.Cancel(testContext(t), "inc", "test"); err != nil {
 		t.Fatal(err)
 	}
 	eng.Wait()

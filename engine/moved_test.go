@@ -65,14 +65,14 @@ func TestMovedUnderTheJob(t *testing.T) {
 				}
 			})
 			e := newEngine(t, db, cfg)
-			if _, err := e.Run(t.Context(), increment("inc")); !errors.Is(err, engine.ErrMoved) {
+			if _, err := e.Run(testContext(t), increment("inc")); !errors.Is(err, engine.ErrMoved) {
 				t.Errorf("%v, want ErrMoved", err)
 			}
 			if now := version(); now != written {
 				t.Errorf("%s changes, %s when the file was moved", now, written)
 			}
 			wantValue(t, db, "pending_async", "SELECT status FROM _async_migrations")
-			if err := e.Pause(t.Context(), "inc", "lunch"); how != "its log deleted" && how != "its index deleted" && !errors.Is(err, engine.ErrMoved) {
+			if err := e.Pause(testContext(t), "inc", "lunch"); how != "its log deleted" && how != "its index deleted" && !errors.Is(err, engine.ErrMoved) {
 				t.Errorf("a request: %v, want ErrMoved", err)
 			}
 		})
@@ -99,7 +99,7 @@ func TestMovedAfterTheLastBatch(t *testing.T) {
 				}
 			}
 			job := jobs.Update{Name: "inc", Table: "t", Set: increment("inc").Set, Where: "n = 0", Todo: "n = 0"}
-			_, err := newEngine(t, db, cfg).Run(t.Context(), job)
+			_, err := newEngine(t, db, cfg).Run(testContext(t), job)
 			if !moved || !errors.Is(err, engine.ErrMoved) {
 				t.Errorf("moved: %v, and then %v; want ErrMoved", moved, err)
 			}
@@ -116,11 +116,11 @@ func TestMovedWhilePaused(t *testing.T) {
 	asked := make(chan error, 1)
 	e = newEngine(t, db, onBatch(func(n int) {
 		if n == 2 {
-			asked <- e.Pause(t.Context(), "inc", "lunch")
+			asked <- e.Pause(testContext(t), "inc", "lunch")
 		}
 	}))
 	ended := make(chan error, 1)
-	go func() { _, err := e.Run(t.Context(), increment("inc")); ended <- err }()
+	go func() { _, err := e.Run(testContext(t), increment("inc")); ended <- err }()
 	if err := <-asked; err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestMovedBeforeTheJob(t *testing.T) {
 			if err := move(path); err != nil {
 				t.Fatal(err)
 			}
-			for call, err := range map[string]error{"Start": e.Start(t.Context(), increment("inc")), "Forget": e.Forget(t.Context(), "inc"),
+			for call, err := range map[string]error{"Start": e.Start(testContext(t), increment("inc")), "Forget": e.Forget(testContext(t), "inc"),
 				"New": func() error { _, err := engine.New(db, sole); return err }()} {
 				if err == nil || call != "Forget" && call != "New" && !errors.Is(err, engine.ErrMoved) {
 					t.Errorf("%s: %v, want ErrMoved", call, err)
@@ -181,10 +181,10 @@ func TestOlderStateRestored(t *testing.T) {
 		}
 	})
 	e := newEngine(t, db, cfg)
-	if _, err := e.Run(t.Context(), increment("inc")); !errors.Is(err, engine.ErrLostOwner) {
+	if _, err := e.Run(testContext(t), increment("inc")); !errors.Is(err, engine.ErrLostOwner) {
 		t.Errorf("%v, want ErrLostOwner", err)
 	}
-	if _, err := e.Run(t.Context(), increment("inc")); err != nil {
+	if _, err := e.Run(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	wantValue(t, db, "1,1,5000", "SELECT min(n) || ',' || max(n) || ',' || count(*) FROM t")
@@ -205,8 +205,8 @@ func TestClosedEngine(t *testing.T) {
 	job := increment("inc")
 	run := func(_ any, err error) error { return err }
 	for call, err := range map[string]error{
-		"Start": e.Start(t.Context(), job), "Run": run(e.Run(t.Context(), job)), "Retry": run(e.Retry(t.Context(), job)),
-		"Pause": e.Pause(t.Context(), "inc", ""), "Cancel": e.Cancel(t.Context(), "inc", ""), "Func": e.Func(job)(t.Context(), db),
+		"Start": e.Start(testContext(t), job), "Run": run(e.Run(testContext(t), job)), "Retry": run(e.Retry(testContext(t), job)),
+		"Pause": e.Pause(testContext(t), "inc", ""), "Cancel": e.Cancel(testContext(t), "inc", ""), "Func": e.Func(job)(testContext(t), db),
 	} {
 		if !errors.Is(err, engine.ErrClosed) {
 			t.Errorf("%s: %v, want ErrClosed", call, err)

@@ -17,13 +17,13 @@ const refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF n ON t WHEN old.v = 'bad'
 // as it was.
 func TestPauseAmongBadRows(t *testing.T) {
 	db := open(t, append(numbers(50), "UPDATE t SET v = 'bad'", "DELETE FROM rewrites", refuse)...)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(testContext(t))
 	defer cancel()
 	var e *engine.Engine
 	cfg, holds := sole, 0
 	cfg.OnHold = func(engine.Hold) {
 		if holds++; holds == 5 {
-			if err := e.Pause(t.Context(), "inc", "look at these"); err != nil {
+			if err := e.Pause(testContext(t), "inc", "look at these"); err != nil {
 				t.Error(err)
 			}
 		}
@@ -49,7 +49,7 @@ func TestBadRowIsSetAsideAtOnce(t *testing.T) {
 			mustExec(t, db, "UPDATE t SET v = NULL")
 		}
 	})
-	result, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
+	result, err := newEngine(t, db, cfg).Run(testContext(t), increment("inc"))
 	if err != nil || len(result.Quarantine) != 1 {
 		t.Errorf("%v, %v", result.Quarantine, err)
 	}
@@ -79,7 +79,7 @@ func TestBadRowIsNamed(t *testing.T) {
 					mustExec(t, db, c.meanwhile)
 				}
 			}
-			result, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
+			result, err := newEngine(t, db, cfg).Run(testContext(t), increment("inc"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +107,7 @@ func TestLastBadRowIsNamed(t *testing.T) {
 			mustExec(t, db, "DELETE FROM t WHERE id = 30 OR id BETWEEN 2 AND 28")
 		}
 	})
-	result, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
+	result, err := newEngine(t, db, cfg).Run(testContext(t), increment("inc"))
 	if err != nil || len(result.Quarantine) != 1 || result.Quarantine[0].Key != `["29"]` {
 		t.Errorf("%v, %v", result.Quarantine, err)
 	}
@@ -119,7 +119,7 @@ func TestLastBadRowIsNamed(t *testing.T) {
 func TestRowThatFailsWithItsCommit(t *testing.T) {
 	db := open(t, append(numbers(30), "PRAGMA foreign_keys = ON", "CREATE TEMP TABLE mine (a)",
 		"CREATE TABLE child (t_id REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)", "INSERT INTO child VALUES (17)")...)
-	result, err := newEngine(t, db, sole).Run(t.Context(), jobs.Delete{Name: "del", Table: "t"})
+	result, err := newEngine(t, db, sole).Run(testContext(t), jobs.Delete{Name: "del", Table: "t"})
 	if err != nil || len(result.Quarantine) != 1 || result.Quarantine[0].Key != `["17"]` {
 		t.Errorf("%v, %v", result.Quarantine, err)
 	}
@@ -136,7 +136,7 @@ func TestInterruptAnywhere(t *testing.T) {
 	for _, phase := range []checkpoint.Phase{checkpoint.Running, checkpoint.Verifying} {
 		for stop := 1; ; stop++ {
 			db := open(t, numbers(40)...)
-			ctx, cancel := context.WithCancel(t.Context())
+			ctx, cancel := context.WithCancel(testContext(t))
 			cfg, holds := sole, 0
 			cfg.OnHold = func(engine.Hold) {
 				if value(t, db, "SELECT phase FROM _async_migration_checkpoints") != string(phase) {
@@ -157,7 +157,7 @@ func TestInterruptAnywhere(t *testing.T) {
 			if result.Phase == checkpoint.Done && stop == 1 { // later it may be too late
 				t.Errorf("not interrupted while %s", phase)
 			}
-			if _, err := newEngine(t, db, sole).Run(t.Context(), job); err != nil {
+			if _, err := newEngine(t, db, sole).Run(testContext(t), job); err != nil {
 				t.Error(err)
 			}
 			wantEachOnce(t, db, 40)

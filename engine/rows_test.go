@@ -71,10 +71,10 @@ func TestRefusedRows(t *testing.T) {
 			db := open(t, c.schema...)
 			e := newEngine(t, db, sole)
 			version := value(t, db, "PRAGMA schema_version")
-			if _, err := e.Run(t.Context(), c.job); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
+			if _, err := e.Run(testContext(t), c.job); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("Run: %v; want %v that says %q", err, c.want, c.says)
 			}
-			if err := e.Start(t.Context(), c.job); !errors.Is(err, c.want) {
+			if err := e.Start(testContext(t), c.job); !errors.Is(err, c.want) {
 				t.Errorf("Start: %v", err)
 			}
 			wantValue(t, db, "100", "SELECT count(*) FROM t WHERE n = 0")
@@ -137,7 +137,7 @@ func TestAsOneStatement(t *testing.T) {
 			schema := append(fill(c.create, c.into, 1000), c.more...)
 			one, job := open(t, schema...), open(t, schema...)
 			mustExec(t, one, c.plain, c.args...)
-			if _, err := newEngine(t, job, unhurried).Run(t.Context(), c.job); err != nil {
+			if _, err := newEngine(t, job, unhurried).Run(testContext(t), c.job); err != nil {
 				t.Fatal(err)
 			}
 			if want, got := dump(t, one, "main.t"), dump(t, job, "main.t"); got != want {
@@ -153,7 +153,7 @@ func TestAsOneStatement(t *testing.T) {
 // dump is all of a table as text, whatever its columns.
 func dump(t testing.TB, db *sql.DB, table string) string {
 	t.Helper()
-	rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table)
+	rows, err := db.QueryContext(testContext(t), "SELECT * FROM "+table)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestDeleteOfAllKeepsTheNew(t *testing.T) {
 					mustExec(t, db, "INSERT INTO t SELECT hex(randomblob(8)), -1 FROM t LIMIT 50")
 				}
 			})
-			_, err := newEngine(t, db, cfg).Run(t.Context(), jobs.Delete{Name: "j", Table: "t"})
+			_, err := newEngine(t, db, cfg).Run(testContext(t), jobs.Delete{Name: "j", Table: "t"})
 			if !errors.Is(err, c.want) || c.want == nil && err != nil {
 				t.Fatal(err)
 			}
@@ -230,7 +230,7 @@ func TestKeyIndexThatMissesRows(t *testing.T) {
 	} {
 		mustExec(t, db, s)
 	}
-	_, err := newEngine(t, db, sole).Run(t.Context(), jobs.Update{Name: "j", Table: "t", Set: countUp})
+	_, err := newEngine(t, db, sole).Run(testContext(t), jobs.Update{Name: "j", Table: "t", Set: countUp})
 	if !errors.Is(err, engine.ErrIndexMisses) || !strings.Contains(err.Error(), "500") || !strings.Contains(err.Error(), "400") {
 		t.Error(err)
 	}
@@ -249,12 +249,12 @@ func TestNullKeysThatCome(t *testing.T) {
 			}
 		})
 		job := jobs.Update{Name: "j", Table: "t", Set: countUp, Where: "n = 0", Todo: "n = 0"}
-		result, err := newEngine(t, db, cfg).Run(t.Context(), job)
+		result, err := newEngine(t, db, cfg).Run(testContext(t), job)
 		if !errors.Is(err, engine.ErrNullKey) || !strings.Contains(err.Error(), "2 rows") || result.Phase != checkpoint.Failed {
 			t.Errorf("%s: %s, %v", columns, result.Phase, err)
 		}
 		mustExec(t, db, "UPDATE t SET id = '0000' || rowid WHERE id IS NULL")
-		if _, err := newEngine(t, db, sole).Run(t.Context(), job); err != nil {
+		if _, err := newEngine(t, db, sole).Run(testContext(t), job); err != nil {
 			t.Errorf("%s, mended: %v", columns, err)
 		}
 		wantValue(t, db, "302", "SELECT count(*) FROM t WHERE n = 1")

@@ -110,7 +110,7 @@ func TestLostOwner(t *testing.T) {
 			rewritten = value(t, db, "SELECT count(*) FROM rewrites")
 		}
 	})
-	_, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
+	_, err := newEngine(t, db, cfg).Run(testContext(t), increment("inc"))
 	if !errors.Is(err, engine.ErrLostOwner) {
 		t.Errorf("%v, want ErrLostOwner", err)
 	}
@@ -126,13 +126,13 @@ func TestTwoRunsOfOneJob(t *testing.T) {
 		if n > 1 {
 			return
 		}
-		_, err := other.Run(t.Context(), increment("inc"))
+		_, err := other.Run(testContext(t), increment("inc"))
 		var owned *asyncmig.OwnedError
 		if !errors.As(err, &owned) || owned.Owner == "" {
 			t.Errorf("%v, want an OwnedError that says who", err)
 		}
 	})
-	if _, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc")); err != nil {
+	if _, err := newEngine(t, db, cfg).Run(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	wantEachOnce(t, db, 5000)
@@ -153,7 +153,7 @@ func TestTableChangedWhilePaused(t *testing.T) {
 				}
 			})
 			job := jobs.Update{Name: "fill", Table: "t", Set: []jobs.Assign{{Column: "v", Expr: "'x'"}}}
-			result, err := newEngine(t, db, cfg).Run(t.Context(), job)
+			result, err := newEngine(t, db, cfg).Run(testContext(t), job)
 			if !errors.Is(err, engine.ErrTableChanged) || result.Phase != checkpoint.Failed || result.Quarantined != 0 || result.Rows == 0 {
 				t.Errorf("%+v, %v", result, err)
 			}
@@ -174,11 +174,11 @@ func TestDiskFull(t *testing.T) {
 		}
 	})
 	eng := newEngine(t, db, cfg)
-	if err := eng.Start(t.Context(), grow); err != nil {
+	if err := eng.Start(testContext(t), grow); err != nil {
 		t.Fatal(err)
 	}
 	waitPhase(t, eng, checkpoint.Waiting)
-	if s, err := eng.Status(t.Context(), "inc"); err != nil || s.Reason != "the disk is full" || s.Changed == 3000 {
+	if s, err := eng.Status(testContext(t), "inc"); err != nil || s.Reason != "the disk is full" || s.Changed == 3000 {
 		t.Errorf("waiting with %d rows done because %q, %v", s.Changed, s.Reason, err)
 	}
 	mustExec(t, db, "PRAGMA max_page_count = 1000000")
@@ -204,7 +204,7 @@ func TestAnotherProcessHoldsTheLock(t *testing.T) {
 		}()
 	})
 	eng := newEngine(t, db, cfg)
-	if err := eng.Start(t.Context(), increment("inc")); err != nil {
+	if err := eng.Start(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	for {
@@ -234,11 +234,11 @@ func TestReaderPinsTheLog(t *testing.T) {
 	cfg := sole
 	cfg.WALBudget, cfg.WALCap = 1<<20, 1<<20
 	eng := newEngine(t, db, cfg)
-	if err := eng.Start(t.Context(), increment("inc")); err != nil {
+	if err := eng.Start(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	waitPhase(t, eng, checkpoint.Waiting)
-	s, _ := eng.Status(t.Context(), "inc")
+	s, _ := eng.Status(testContext(t), "inc")
 	if !strings.Contains(s.Reason, "WAL") || s.Rows == 8_000 {
 		t.Errorf("waiting with %d rows done because %q", s.Rows, s.Reason)
 	}
@@ -256,11 +256,11 @@ func TestClosedWindow(t *testing.T) {
 	opens := time.Now().UTC().Add(2 * time.Hour)
 	cfg.Window = fmt.Sprintf("%s %s-%s UTC", opens.Format("Mon"), opens.Format("15:04"), opens.Add(time.Minute).Format("15:04"))
 	eng := newEngine(t, db, cfg)
-	if err := eng.Start(t.Context(), increment("inc")); err != nil {
+	if err := eng.Start(testContext(t), increment("inc")); err != nil {
 		t.Fatal(err)
 	}
 	waitPhase(t, eng, checkpoint.Waiting)
-	if err := eng.Cancel(t.Context(), "inc", "not today"); err != nil {
+	if err := eng.Cancel(testContext(t), "inc", "not today"); err != nil {
 		t.Fatal(err)
 	}
 	eng.Wait()
@@ -271,7 +271,7 @@ func TestClosedWindow(t *testing.T) {
 // TestFunc wraps an existing migration, interrupts it and lets it go on.
 func TestFunc(t *testing.T) {
 	db := open(t, numbers(6_000)...)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(testContext(t))
 	eng := newEngine(t, db, onBatch(func(n int) {
 		if n == 2 {
 			cancel()
@@ -281,7 +281,7 @@ func TestFunc(t *testing.T) {
 	for _, c := range []struct {
 		ctx  context.Context
 		want string
-	}{{ctx, "pending_async"}, {t.Context(), "done"}} {
+	}{{ctx, "pending_async"}, {testContext(t), "done"}} {
 		if err := store.RunAsyncMigration(c.ctx, "inc", eng.Func(increment("inc"))); err != nil {
 			t.Fatal(err)
 		}
@@ -297,18 +297,18 @@ func TestVerify(t *testing.T) {
 	db := open(t, numbers(10_000)...)
 	eng := newEngine(t, db, sole)
 	job := jobs.Update{Name: "fill", Table: "t", Set: []jobs.Assign{{Column: "v", Expr: "'x'"}}, Where: "v IS NULL", Todo: "v IS NULL"}
-	if left, err := eng.Verify(t.Context(), job); err != nil || left != 10_000 {
+	if left, err := eng.Verify(testContext(t), job); err != nil || left != 10_000 {
 		t.Errorf("before: %d left, %v", left, err)
 	}
 	wantValue(t, db, "0", "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%async%'")
-	if _, err := eng.Run(t.Context(), job); err != nil {
+	if _, err := eng.Run(testContext(t), job); err != nil {
 		t.Fatal(err)
 	}
 	mustExec(t, db, "UPDATE t SET v = NULL WHERE id IN (3, 10000)")
-	if left, err := eng.Verify(t.Context(), job); err != nil || left != 2 {
+	if left, err := eng.Verify(testContext(t), job); err != nil || left != 2 {
 		t.Errorf("after: %d left, %v", left, err)
 	}
-	if _, err := eng.Verify(t.Context(), increment("inc")); !errors.Is(err, jobs.ErrSpec) {
+	if _, err := eng.Verify(testContext(t), increment("inc")); !errors.Is(err, jobs.ErrSpec) {
 		t.Errorf("a job without Todo: %v", err)
 	}
 }
@@ -318,7 +318,7 @@ func TestMaxRate(t *testing.T) {
 	db := open(t, numbers(1500)...)
 	cfg := sole
 	cfg.MaxRate = 3000
-	result, err := newEngine(t, db, cfg).Run(t.Context(), increment("inc"))
+	result, err := newEngine(t, db, cfg).Run(testContext(t), increment("inc"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +334,7 @@ func TestDeferredForeignKey(t *testing.T) {
 		"CREATE TABLE t (id INTEGER PRIMARY KEY, p INT REFERENCES p (id) DEFERRABLE INITIALLY DEFERRED)",
 		"INSERT INTO t (id) WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 400) SELECT i FROM c",
 		"PRAGMA foreign_keys = ON")
-	result, err := newEngine(t, db, sole).Run(t.Context(), jobs.Update{Name: "fk", Table: "t",
+	result, err := newEngine(t, db, sole).Run(testContext(t), jobs.Update{Name: "fk", Table: "t",
 		Set: []jobs.Assign{{Column: "p", Expr: "CASE id WHEN 77 THEN 2 ELSE 1 END"}}})
 	if err != nil || len(result.Quarantine) != 1 || result.Quarantine[0].Key != `["77"]` {
 		t.Fatalf("%+v, %v", result.Quarantine, err)

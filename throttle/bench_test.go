@@ -14,7 +14,7 @@ func BenchmarkBatch(b *testing.B) {
 	limiter := newLimiter(b, 1e6)
 	now := epoch
 	b.ReportAllocs()
-	for b.Loop() {
+	for range b.N {
 		rows := sizer.Next(now).Rows
 		batch := changed(rows, time.Duration(50_000+2_000*rows), true)
 		now = now.Add(batch.Hold)
@@ -30,7 +30,7 @@ func BenchmarkWindowOpen(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
-	for b.Loop() {
+	for range b.N {
 		w.Open(epoch)
 	}
 }

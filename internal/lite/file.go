@@ -42,7 +42,7 @@ func Inspect(ctx context.Context, db *sql.DB) (File, error) {
 	if err != nil {
 		return File{}, fmt.Errorf("open the database: %w", err)
 	}
-	f.SQLite = parseVersion(version)
+	f.SQLite = ParseVersion(version)
 	if f.Path, err = absolute(f.Path); err != nil {
 		return f, err
 	}

@@ -16,8 +16,8 @@ const (
 	resetsRight Version = 3_051_003 // see ResetsLog
 )
 
-// parseVersion reads 3.51.3; what cannot be read is older than all.
-func parseVersion(text string) Version {
+// ParseVersion reads 3.51.3; what cannot be read is older than all.
+func ParseVersion(text string) Version {
 	var major, minor, patch Version
 	_, _ = fmt.Sscanf(text, "%d.%d.%d", &major, &minor, &patch)
 	return major*1_000_000 + minor*1_000 + patch
@@ -34,8 +34,8 @@ func (v Version) KnowsNoop() bool { return v >= knowsNoop }
 // checkpoint on one, just as another begins the log anew, may lose what was committed.
 func (v Version) ResetsLog() bool { return v >= resetsRight }
 
-// refusesWrites is for drivers before v1.40, which do not tell what is read-only: BEGIN
-// IMMEDIATE does, and waits for nobody.
+// refusesWrites is for older drivers, which do not tell what is read-only. It begins a
+// write, if nobody else writes just now, and takes it back.
 func refusesWrites(ctx context.Context, conn *sql.Conn) bool {
 	var timeout int
 	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout); err != nil {
@@ -47,9 +47,11 @@ func refusesWrites(ctx context.Context, conn *sql.Conn) bool {
 	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
 		return false
 	}
-	_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
-	if err == nil {
-		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	ctx = context.WithoutCancel(ctx) // what is begun is ended
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return primaryCode(err) == sqlite3.SQLITE_READONLY
 	}
+	_, err := conn.ExecContext(ctx, "PRAGMA main.user_version = 1")
+	_, _ = conn.ExecContext(ctx, "ROLLBACK")
 	return primaryCode(err) == sqlite3.SQLITE_READONLY
 }

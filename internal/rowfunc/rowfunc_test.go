@@ -54,16 +54,19 @@ func wantValue(t *testing.T, db *sql.DB, want, query string) {
 	}
 }
 
+// ab is what the functions are given of a row.
+var ab = rowfunc.Arguments([]string{"a", "b"})
+
 // rewrite is the statement that a job would run: x and y from a and b.
 func rewrite(calls *rowfunc.Calls) string {
-	return fmt.Sprintf("UPDATE t SET x = %s, y = %s WHERE %s", calls.Value(0, "a, b"), calls.Value(1, "a, b"), calls.Changes("a, b"))
+	return fmt.Sprintf("UPDATE t SET x = %s, y = %s WHERE %s", calls.Value(0, ab), calls.Value(1, ab), calls.Changes(ab))
 }
 
 // gather reads rows ahead, and computes them.
 func gather(t *testing.T, db *sql.DB, calls *rowfunc.Calls, where string) *rowfunc.Chunk {
 	t.Helper()
 	chunk, err := calls.Gather(func() error {
-		_, err := db.Exec("SELECT " + calls.Collect("a, b") + " FROM t WHERE " + where)
+		_, err := db.Exec("SELECT count(" + calls.Collect(ab) + ") FROM t WHERE " + where)
 		return err
 	})
 	if err != nil {
@@ -110,7 +113,7 @@ func TestSkippedRowsStay(t *testing.T) {
 		}
 		return []any{true, time.Duration(5)}, nil
 	}, 2)
-	gather(t, db, calls, "id <= 5").Compute(t.Context(), 3)
+	gather(t, db, calls, "id <= 5").Compute(testContext(t), 3)
 	mustExec(t, db, rewrite(calls))
 	wantValue(t, db, "5,5,25", "SELECT count(x) || ',' || sum(x) || ',' || sum(y) FROM t")
 	wantValue(t, db, "0", "SELECT count(*) FROM t WHERE a % 2 = 0 AND x IS NOT NULL")
@@ -123,8 +126,8 @@ func TestComputedBeforehand(t *testing.T) {
 	var n atomic.Int64
 	calls := openCalls(t, counted(&n), 2)
 	first, second := gather(t, db, calls, "id <= 200"), gather(t, db, calls, "id > 200 AND id <= 400")
-	first.Compute(t.Context(), 4)
-	second.Compute(t.Context(), 1)
+	first.Compute(testContext(t), 4)
+	second.Compute(testContext(t), 1)
 	if n.Swap(0) != 400 {
 		t.Fatal("not each row was computed once")
 	}
@@ -152,10 +155,10 @@ func TestCollectOutsideGather(t *testing.T) {
 	db := open(t, numbers(10))
 	var n atomic.Int64
 	calls := openCalls(t, counted(&n), 2)
-	mustExec(t, db, "SELECT "+calls.Collect("a, b")+" FROM t")
+	mustExec(t, db, "SELECT count("+calls.Collect(ab)+") FROM t")
 	chunk := gather(t, db, calls, "id = 1")
-	mustExec(t, db, "SELECT "+calls.Collect("a, b")+" FROM t")
-	chunk.Compute(t.Context(), 2)
+	mustExec(t, db, "SELECT count("+calls.Collect(ab)+") FROM t")
+	chunk.Compute(testContext(t), 2)
 	if n.Load() != 1 {
 		t.Errorf("%d rows computed, want the one gathered", n.Load())
 	}
@@ -169,7 +172,7 @@ func TestCollectOutsideGather(t *testing.T) {
 // Planted and caught: a context that is not looked at.
 func TestComputeStopsWithItsContext(t *testing.T) {
 	db := open(t, numbers(100))
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(testContext(t))
 	var n atomic.Int64
 	calls := openCalls(t, func(read []any) ([]any, error) {
 		if n.Add(1) == 10 {
@@ -219,7 +222,7 @@ func TestBadAnswers(t *testing.T) {
 					t.Errorf("%v, want %s", err, bad.want)
 				}
 				wantValue(t, db, "0", "SELECT count(x) FROM t")
-				gather(t, db, calls, "1").Compute(t.Context(), 2)
+				gather(t, db, calls, "1").Compute(testContext(t), 2)
 			}
 			mustExec(t, db, strings.Replace(rewrite(calls), "WHERE ", "WHERE CASE id WHEN 2 THEN 0 ELSE ", 1)+" END")
 			wantValue(t, db, "1,3", "SELECT group_concat(x) FROM t")
@@ -246,7 +249,7 @@ func TestForeignCalls(t *testing.T) {
 		}
 	}
 	for _, i := range []int{-1, 2} {
-		if _, err := db.Exec("SELECT " + calls.Value(i, "a, b") + " FROM t"); err == nil || !strings.Contains(err.Error(), "has no value") {
+		if _, err := db.Exec("SELECT " + calls.Value(i, ab) + " FROM t"); err == nil || !strings.Contains(err.Error(), "has no value") {
 			t.Errorf("value %d: %v", i, err)
 		}
 	}
@@ -264,33 +267,37 @@ func TestAtOnce(t *testing.T) {
 	for job := range 3 {
 		calls := openCalls(t, func(read []any) ([]any, error) { return []any{int64(job), read[0]}, nil }, 2)
 		for range 2 {
-			wg.Go(func() {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
 				for range 5 {
-					_, err := db.Exec("SELECT " + calls.Collect("a, b") + " FROM t")
+					_, err := db.Exec("SELECT count(" + calls.Collect(ab) + ") FROM t")
 					var got int
 					if err == nil {
-						err = db.QueryRow(fmt.Sprintf("SELECT count(*) FROM t WHERE %s = %d AND %s = a", calls.Value(0, "a, b"), job, calls.Value(1, "a, b"))).Scan(&got)
+						err = db.QueryRow(fmt.Sprintf("SELECT count(*) FROM t WHERE %s = %d AND %s = a", calls.Value(0, ab), job, calls.Value(1, ab))).Scan(&got)
 					}
 					if err != nil || got != 200 {
 						t.Errorf("job %d: %d rows right, %v", job, got, err)
 					}
 				}
-			})
+			}()
 		}
-		wg.Go(func() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
 			for range 5 {
 				chunk, err := calls.Gather(func() error {
-					_, err := db.Exec("SELECT " + calls.Collect("a, b") + " FROM t")
+					_, err := db.Exec("SELECT count(" + calls.Collect(ab) + ") FROM t")
 					return err
 				})
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				chunk.Compute(t.Context(), 4)
+				chunk.Compute(testContext(t), 4)
 				chunk.Drop()
 			}
-		})
+		}()
 	}
 	wg.Wait()
 }
@@ -309,7 +316,7 @@ func TestReadValuesAreItsOwn(t *testing.T) {
 		blob[0] ^= 0xff
 		return []any{nil, nil}, nil
 	}, 2)
-	gather(t, db, calls, "id <= 150").Compute(t.Context(), 4)
+	gather(t, db, calls, "id <= 150").Compute(testContext(t), 4)
 	mustExec(t, db, rewrite(calls))
 	rows, err := db.Query("SELECT a, b FROM t")
 	if err != nil {

@@ -26,9 +26,13 @@ func Volatile(impl *sqlite.FunctionImpl) bool {
 
 var wholeTexts = Volatile(new(sqlite.FunctionImpl))
 
-// escaped is what a text begins with that an older driver gets in hex, since it has a
-// NUL, or begins so itself: then no text can be taken for another.
-const escaped = "\x01"
+// escaped is what a text begins with that older drivers get in hex, since it has a NUL
+// or begins so itself: then no text can be taken for another. An empty blob, at which
+// they panic, is this and a letter.
+const (
+	escaped   = "\x01"
+	emptyBlob = escaped + "x"
+)
 
 // Arguments is the SQL of what the functions are given of a row; columns are quoted.
 func Arguments(columns []string) string {
@@ -46,7 +50,8 @@ func Arguments(columns []string) string {
 // database stores it, so an example of one letter goes before it.
 func escape(column string) string {
 	return fmt.Sprintf("CASE WHEN typeof(%[1]s) = 'text' AND (instr(%[1]s, char(0)) OR substr(%[1]s, 1, 1) = char(1)) "+
-		"THEN char(1) || hex('a') || ':' || hex(%[1]s) ELSE %[1]s END", column)
+		"THEN char(1) || hex('a') || ':' || hex(%[1]s) "+
+		"WHEN typeof(%[1]s) = 'blob' AND length(%[1]s) = 0 THEN char(1) || 'x' ELSE %[1]s END", column)
 }
 
 // restore undoes escape in place.
@@ -55,7 +60,12 @@ func restore(args []driver.Value) (err error) {
 		return nil
 	}
 	for i, a := range args {
-		if text, ok := a.(string); ok && strings.HasPrefix(text, escaped) {
+		text, ok := a.(string)
+		switch {
+		case !ok || !strings.HasPrefix(text, escaped):
+		case text == emptyBlob:
+			args[i] = []byte{}
+		default:
 			if args[i], err = unescape(text); err != nil {
 				return err
 			}
