@@ -35,8 +35,12 @@ type Writer struct {
 	Lift  int
 	Lifts *Lifts
 
-	queue int64 // how many had ever queued before the hold
-	cache statements
+	queue   int64    // how many had ever queued before the hold
+	guard   *guarded // the connection of the hold, and what is compiled on it
+	closing bool
+	of      any     // the driver's connection that this is
+	pool    *sql.DB // of guard alone
+	conn    *sql.Conn
 }
 
 // Queued tells whether anybody had to wait for a connection since the latest hold
@@ -47,13 +51,17 @@ func (w *Writer) Queued() bool { return w.DB.Stats().WaitCount > w.queue }
 // Close gives the connection back the host's settings and forgets the compiled
 // statements.
 func (w *Writer) Close(ctx context.Context) error {
-	_ = w.cache.close() // they may be those of a connection that is gone
 	w.Lift = 0
-	if !w.Lifts.has(w) {
+	if w.guard == nil {
 		return nil
 	}
+	w.closing = true // the hold closes the statements
 	_, err := w.Borrow(ctx, func(context.Context, Querier) error { return nil })
-	return err
+	w.closing = false
+	w.guard.worker.end()
+	_ = w.conn.Close()
+	w.guard, w.of = nil, nil
+	return errors.Join(err, w.pool.Close())
 }
 
 // Hold takes the writer for the time of fn: the connection, BEGIN IMMEDIATE, fn,
@@ -77,9 +85,6 @@ func (w *Writer) Hold(ctx context.Context, fn func(context.Context, Querier) err
 // Busy.
 func (w *Writer) Try(ctx context.Context, fn func(context.Context, Querier) error,
 	otherwise func(context.Context, Querier, error) error) (Timing, error) {
-	if err := w.cache.prepare(ctx, w.DB); err != nil {
-		return Timing{}, err
-	}
 	committed, log := false, Log{}
 	t, err := w.withConn(ctx, func(ctx context.Context, c *sql.Conn) error {
 		if err := w.transact(ctx, c, fn, otherwise); err != nil {
@@ -140,7 +145,7 @@ func (w *Writer) Borrow(ctx context.Context, fn func(context.Context, Querier) e
 func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Conn) error) (t Timing, err error) {
 	asked := time.Now()
 	w.queue = w.DB.Stats().WaitCount
-	conn, err := w.DB.Conn(ctx)
+	host, err := w.DB.Conn(ctx)
 	if err != nil {
 		return Timing{Wait: time.Since(asked)}, fmt.Errorf("wait for the connection: %w", err)
 	}
@@ -148,63 +153,91 @@ func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Con
 	t.Wait = taken.Sub(asked)
 	clean := false
 	defer func() { // also when fn panics
+		w.release(clean)
 		if !clean {
-			discard(conn)
+			discard(host)
 		}
-		closeErr := conn.Close()
+		closeErr := host.Close()
 		t.Held = time.Since(taken)
 		if err == nil && closeErr != nil && clean {
 			err = fmt.Errorf("give the connection back: %w", closeErr)
 		}
 	}()
 	ctx = context.WithoutCancel(ctx)
-	host, ours, err := borrowPragmas(ctx, conn, w.KeepsLog)
+	if err := w.borrow(ctx, host); err != nil {
+		return t, err
+	}
+	before, ours, err := borrowPragmas(ctx, w.conn, w.KeepsLog)
 	if err != nil {
 		return t, err
 	}
-	err = fn(ctx, conn)
-	host.autoCheckpoint = w.Lifts.of(w, host.autoCheckpoint)
-	restoreErr := host.set(ctx, conn, ours)
-	clean = restoreErr == nil && !errors.Is(err, errDirty)
+	err = fn(ctx, w.conn)
+	before.autoCheckpoint = w.Lifts.of(w, before.autoCheckpoint)
+	restoreErr := before.set(ctx, w.conn, ours)
+	clean = restoreErr == nil && !errors.Is(err, errDirty) && !w.guard.bad
 	return t, errors.Join(err, restoreErr)
 }
 
-// inTransaction runs fn in a *sql.Tx, which is what lets it use statements that
-// are compiled once.
+// borrow puts the guard on the host's connection.
+func (w *Writer) borrow(ctx context.Context, host *sql.Conn) (err error) {
+	if w.guard == nil {
+		w.guard = &guarded{}
+		w.pool = sql.OpenDB(single{w.guard, w.DB.Driver()})
+		if w.conn, err = w.pool.Conn(ctx); err != nil {
+			return fmt.Errorf("guard the connection: %w", err)
+		}
+	}
+
+	var of any
+	if err := host.Raw(func(conn any) error { of = conn; return nil }); err != nil {
+		return fmt.Errorf("guard the connection: %w", err)
+	}
+	if of != w.of {
+		w.guard.statements.forget()
+	}
+	w.guard.host, w.guard.bad, w.of = host, false, of
+
+	// Only a pool of one lends the same connection each time. One that has ever closed a
+	// connection by itself may close this one between two holds, with our statements.
+	stats := w.DB.Stats()
+	closed := stats.MaxIdleClosed + stats.MaxIdleTimeClosed + stats.MaxLifetimeClosed
+	w.guard.statements.keep = stats.MaxOpenConnections == 1 && closed == 0 && !w.closing
+	return nil
+}
+
+// release takes the guard off, and with it the statements that cannot stay.
+func (w *Writer) release(clean bool) {
+	g := w.guard
+	if g == nil || g.host == nil {
+		return
+	}
+	if !clean || !g.statements.keep {
+		_ = g.with(context.Background(), "close", func(context.Context, driver.Conn) error { return g.statements.close() })
+	}
+	g.host = nil
+}
+
+// inTransaction runs fn in a transaction that has the write lock from its beginning.
 func (w *Writer) inTransaction(ctx context.Context, c *sql.Conn, fn func(context.Context, Querier) error) (err error) {
-	tx, err := c.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("BEGIN: %w", err)
+	if err := exec(ctx, c, "BEGIN IMMEDIATE"); err != nil {
+		return err
 	}
 	committed := false
 	defer func() { // also when fn panics; withConn then discards the connection
 		if !committed {
-			err = errors.Join(err, rollback(ctx, c, tx))
+			err = errors.Join(err, rollback(ctx, c))
 		}
 	}()
-	q := inTx{tx, &w.cache}
-	if err := lock(ctx, q); err != nil {
-		return err
-	}
-	if err := fn(ctx, q); err != nil {
+	if err := fn(ctx, c); err != nil {
 		return err
 	}
 	failpoint.Hit("before COMMIT")
-	if err := tx.Commit(); err != nil {
+	if _, err := c.ExecContext(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("%w: %w", ErrCommit, err)
 	}
 	failpoint.Hit("after COMMIT")
 	committed = true
 	return nil
-}
-
-// lock makes the transaction one that has the write lock from its beginning.
-// database/sql cannot ask for that, so the empty one it began is ended under it.
-func lock(ctx context.Context, q Querier) error {
-	if err := exec(ctx, q, "COMMIT"); err != nil {
-		return err
-	}
-	return exec(ctx, q, "BEGIN IMMEDIATE")
 }
 
 // ErrCommit marks an error of COMMIT, which may be that of a row: deferred foreign keys
@@ -216,10 +249,9 @@ var errDirty = errors.New("the transaction could not be rolled back")
 
 // rollback ends the transaction whatever state it is in. Where SQLite has ended
 // it already, ROLLBACK fails with "no transaction is active"; a BEGIN that works
-// and is rolled back again tells that case from a transaction that remains. (The
-// driver itself rolls back after a COMMIT that failed.)
-func rollback(ctx context.Context, c *sql.Conn, tx *sql.Tx) error {
-	if tx.Rollback() == nil {
+// and is rolled back again tells that case from a transaction that remains.
+func rollback(ctx context.Context, c *sql.Conn) error {
+	if exec(ctx, c, "ROLLBACK") == nil {
 		return nil
 	}
 	if exec(ctx, c, "BEGIN") == nil && exec(ctx, c, "ROLLBACK") == nil {
