@@ -194,6 +194,7 @@ func (c Config) validate() error {
 // Engine runs jobs on one database. It is safe for concurrent use.
 type Engine struct {
 	db     *sql.DB
+	guest  *sql.DB // db, guarded: for all that is not a hold
 	cfg    Config
 	log    *slog.Logger
 	store  *asyncmig.Store
@@ -201,7 +202,10 @@ type Engine struct {
 	id     filelock.ID // of the file
 	reader *sql.DB     // read-only, for what should not hold the writer; nil if there can be none
 	keeper *sql.DB     // for WAL checkpoints, so that no live write waits for one; nil likewise
-	lifts  lite.Lifts
+	lifts  *lite.Lifts
+	unlift func()
+
+	registering sync.WaitGroup // jobs that are being registered in the background
 
 	stop context.CancelFunc // of the context that Close ends
 	life context.Context
@@ -237,14 +241,19 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	keeper, err := lite.OpenKeeper(ctx, db, file.Path)
+	if err != nil && reader != nil {
+		err = errors.Join(err, reader.Close())
+	}
 	if err != nil {
 		return nil, err
 	}
+	lifts, unlift := lite.ShareLifts(db)
 	life, stop := context.WithCancel(ctx)
+	var calls callbacks // of no job
 	return &Engine{
-		db: db, cfg: cfg, log: cfg.Logger, file: file, id: id, reader: reader, keeper: keeper,
-		store: asyncmig.NewStore(db, asyncmig.Config{Logger: cfg.Logger}),
-		life:  life, stop: stop, running: map[string]*runner{}, started: map[string]plan{},
+		db: db, guest: lite.Guest(db), cfg: cfg, log: calls.logger(cfg.Logger), file: file, id: id, reader: reader, keeper: keeper,
+		lifts: lifts, unlift: unlift, store: asyncmig.NewStore(db, asyncmig.Config{Logger: calls.logger(cfg.Logger)}),
+		life: life, stop: stop, running: map[string]*runner{}, started: map[string]plan{},
 	}, nil
 }
 
@@ -252,9 +261,11 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 // what the engine opened. Interrupted jobs go on with the next Start.
 func (e *Engine) Close() error {
 	e.stop()
+	e.registering.Wait()
 	e.store.Close() // no standby takes over any more
 	e.Wait()
-	var err error
+	e.unlift()
+	err := e.guest.Close()
 	for _, second := range []*sql.DB{e.reader, e.keeper} {
 		if second != nil {
 			err = errors.Join(err, second.Close())
@@ -265,7 +276,10 @@ func (e *Engine) Close() error {
 
 // Wait waits for the jobs that Start began. Tests and shutdown use it; boot never
 // does.
-func (e *Engine) Wait() { e.store.WaitForAsyncMigrations() }
+func (e *Engine) Wait() {
+	e.registering.Wait()
+	e.store.WaitForAsyncMigrations()
+}
 
 // Start registers a job and runs it in the background. It returns as soon as the
 // ledger says pending_async, without waiting for any row: safe at boot. A job that
@@ -287,12 +301,16 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) error {
 	if err != nil {
 		return err
 	}
-	err = e.store.RunAsyncMigration(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
+	return e.soon(ctx, p.spec.Name, func(ctx context.Context) error { return e.begin(ctx, p, end) }, end)
+}
+
+// begin registers a job and has it run.
+func (e *Engine) begin(ctx context.Context, p plan, end func()) error {
+	err := e.store.RunAsyncMigration(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
 		defer end()
 		return ledger(e.work(ctx, p))
 	})
 	if err != nil {
-		end()
 		return err
 	}
 	if status, err := e.store.AsyncMigrationStatus(p.spec.Name); err == nil && status == asyncmig.StatusDone {
@@ -300,6 +318,43 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) error {
 		return nil
 	}
 	return e.sameElsewhere(ctx, p)
+}
+
+// startPatience is how long Start waits for the write lock, which another process may
+// hold for long.
+const startPatience = 500 * time.Millisecond
+
+// soon waits for the registration of a job, but not for long: beside a write lock that
+// somebody holds it goes on in the background, for as long as ctx and the engine last.
+func (e *Engine) soon(ctx context.Context, name string, register func(context.Context) error, end func()) error {
+	registered := make(chan error, 1)
+	e.registering.Add(1)
+	go func() {
+		defer e.registering.Done()
+		err := register(ctx)
+		for lite.Classify(err) == lite.Busy && sleep(ctx, poll) == nil && e.life.Err() == nil {
+			err = register(ctx)
+		}
+		if err != nil {
+			end()
+		}
+		registered <- err
+	}()
+
+	timer := time.NewTimer(startPatience)
+	defer timer.Stop()
+	select {
+	case err := <-registered:
+		return err
+	case <-timer.C:
+	}
+	e.log.Warn("chunkfill: the write lock is held; the job is registered as soon as it is free", "migration", name)
+	go func() {
+		if err := <-registered; err != nil {
+			e.log.Error("chunkfill: the job could not be registered", "migration", name, "error", err)
+		}
+	}()
+	return nil
 }
 
 // claim keeps the name of a job for its definition, from its start to its end.
@@ -360,7 +415,7 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (Result, error) {
 	case workErr != nil:
 		err = workErr // not what the ledger was told
 	}
-	result, readErr := ReadStatus(context.WithoutCancel(ctx), e.db, p.spec.Name)
+	result, readErr := ReadStatus(context.WithoutCancel(ctx), e.guest, p.spec.Name)
 	if errors.Is(readErr, ErrUnknownJob) { // it failed before it began, or ran without the engine
 		readErr = nil
 	}

@@ -31,7 +31,7 @@ func (r *runner) gate(ctx context.Context) error {
 	if err := r.giveGap(ctx); err != nil {
 		return err
 	}
-	return r.unmoved()
+	return r.sound()
 }
 
 // obey does what was asked of the job.
@@ -265,7 +265,9 @@ func (r *runner) gauge() int {
 	if r.e.cfg.LiveWriters == nil {
 		return 0
 	}
-	return r.e.cfg.LiveWriters()
+	n := 0
+	r.callbacks.do("LiveWriters", func() { n = r.e.cfg.LiveWriters() })
+	return n
 }
 
 // poolInUse is 1 while somebody has the pool's one connection. A larger pool does
@@ -286,7 +288,7 @@ func (r *runner) rest(ctx context.Context, d time.Duration) error {
 	if err != nil {
 		return interrupted(err)
 	}
-	return r.unmoved()
+	return r.sound()
 }
 
 // throttled sleeps between two batches.

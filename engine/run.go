@@ -34,14 +34,15 @@ type runner struct {
 	request checkpoint.Request // as of the last commit
 	tuned   checkpoint.Tuning  // what the throttle has been told of it
 
-	writer lite.Writer
-	stmt   lite.Statement
-	brief  lite.Statement // the same for a transform's rows of which none is to be skipped
-	where  []string       // of stmt, without the range
-	aside  *rowfunc.Keys  // that a second pass leaves out; or nil
-	newest *newest        // that tell old rows from new; or nil
-	calls  *rowfunc.Calls
-	ahead  *ahead // a transform's rows, computed before they are needed; or nil
+	writer    lite.Writer
+	callbacks *callbacks
+	stmt      lite.Statement
+	brief     lite.Statement // the same for a transform's rows of which none is to be skipped
+	where     []string       // of stmt, without the range
+	aside     *rowfunc.Keys  // that a second pass leaves out; or nil
+	newest    *newest        // that tell old rows from new; or nil
+	calls     *rowfunc.Calls
+	ahead     *ahead // a transform's rows, computed before they are needed; or nil
 
 	sizer    *throttle.Sizer
 	pacer    *throttle.Pacer
@@ -81,6 +82,7 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 		r.newest.close()
 	}()
 	defer r.breath.Close()
+	defer r.callbacks.worker.End()
 	if err := r.unmoved(); err != nil {
 		return errors.Join(err, r.writer.Close(context.WithoutCancel(ctx)))
 	}
@@ -92,7 +94,7 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 	if r.cp.Phase != checkpoint.Done {
 		err = stopped(ctx, r.run(ctx))
 		if err == nil {
-			err = r.unmoved()
+			err = r.sound()
 		}
 		err = r.end(ctx, err)
 		if !errors.Is(err, ErrMoved) { // else not one write more, not even from the log to the file
@@ -119,8 +121,9 @@ func (e *Engine) newRunner(p plan) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	calls := &callbacks{}
 	r := &runner{
-		plan: p, e: e, writer: e.newWriter(), log: e.log.With("migration", p.spec.Name, "table", p.spec.Table),
+		plan: p, e: e, writer: e.newWriter(), callbacks: calls, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table),
 		calls: p.open(), limiter: limiter, window: window,
 		sizer:  throttle.NewSizer(throttle.SizerConfig{}),
 		pacer:  throttle.NewPacer(throttle.PacerConfig{SoleProcess: e.cfg.SoleProcess}),
@@ -138,7 +141,7 @@ func (e *Engine) newRunner(p plan) (*runner, error) {
 func (e *Engine) newWriter() lite.Writer {
 	w := lite.Writer{DB: e.db, KeepsLog: e.keeper != nil}
 	if w.KeepsLog && e.db.Stats().MaxOpenConnections == 1 {
-		w.Lifts, w.Lift = &e.lifts, 4*ownLimit
+		w.Lifts, w.Lift = e.lifts, 4*ownLimit
 	}
 	return w
 }
@@ -263,7 +266,7 @@ func (r *runner) passes(ctx context.Context) error {
 
 // again begins a second pass.
 func (r *runner) again(ctx context.Context, left int64) error {
-	aside, err := r.quarantined(ctx, r.e.db)
+	aside, err := r.quarantined(ctx, r.e.guest)
 	if err != nil {
 		return err
 	}
@@ -300,7 +303,7 @@ func (e *Engine) readQuerier() *sql.DB {
 	if e.reader != nil {
 		return e.reader
 	}
-	return e.db
+	return e.guest
 }
 
 func (r *runner) takeTx(ctx context.Context, c lite.Querier, total int64) error {
@@ -425,7 +428,9 @@ func (r *runner) end(ctx context.Context, err error) error {
 	if phase == checkpoint.Failed {
 		r.cp.Error = err.Error()
 	}
-	if saveErr := r.enterPhase(context.WithoutCancel(ctx), phase, "", e); saveErr != nil {
+	ctx, cancel := r.e.grace(ctx)
+	defer cancel()
+	if saveErr := r.enterPhase(ctx, phase, "", e); saveErr != nil {
 		r.log.Error("chunkfill: the end of the job could not be recorded; its last batch is", "error", saveErr)
 		return errors.Join(err, saveErr)
 	}

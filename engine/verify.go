@@ -36,11 +36,15 @@ func (r *runner) verify(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	left, err := r.e.left(ctx, r.plan, r.upper, aside, func() error {
-		if err := r.unmoved(); err != nil {
-			return err
-		}
-		return r.tendLog(ctx, r.upkeep.limit)
+	left := int64(0)
+	err = r.heeding(ctx, func(ctx context.Context) (err error) {
+		left, err = r.e.left(ctx, r.plan, r.upper, aside, func() error {
+			if err := r.sound(); err != nil {
+				return err
+			}
+			return r.tendLog(ctx, r.upkeep.limit)
+		})
+		return err
 	})
 	if ctx.Err() != nil {
 		return 0, interrupted(ctx.Err())
@@ -86,7 +90,7 @@ func (e *Engine) countTodo(ctx context.Context, tally lite.Tally) (int64, error)
 	switch {
 	case e.reader == nil:
 		tally.Rows = countOnHost
-		return tally.Count(ctx, e.db)
+		return tally.Count(ctx, e.guest)
 	case !tally.Key.Rowid:
 		return tally.Count(ctx, e.reader)
 	}
@@ -164,11 +168,11 @@ func (e *Engine) Verify(ctx context.Context, job jobs.Job) (int64, error) {
 
 // aside lists the keys of a job's quarantine.
 func (e *Engine) aside(ctx context.Context, p plan) ([]lite.Pos, error) {
-	version, err := checkpoint.Version(ctx, e.db)
+	version, err := checkpoint.Version(ctx, e.guest)
 	if err != nil || version == 0 {
 		return nil, err
 	}
-	return p.quarantined(ctx, e.db)
+	return p.quarantined(ctx, e.guest)
 }
 
 // quarantined lists the keys of the rows set aside.

@@ -141,7 +141,6 @@ func (s *Strides) Count(ctx context.Context, conn *sql.Conn, between func() erro
 		return 0, err
 	}
 	defer statement.Close()
-	short := context.WithoutCancel(ctx) // the driver watches a context with a goroutine for each read
 	for ctx.Err() == nil {
 		from, to, ok := s.next()
 		if !ok {
@@ -149,7 +148,7 @@ func (s *Strides) Count(ctx context.Context, conn *sql.Conn, between func() erro
 		}
 		var part, rows int64
 		var last sql.NullInt64
-		err := statement.QueryRowContext(short, from, to).Scan(&part, &rows, &last)
+		err := statement.QueryRowContext(ctx, from, to).Scan(&part, &rows, &last)
 		if Classify(err) == Row {
 			part, err = s.rowByRow(ctx, conn, from, to)
 		}

@@ -14,23 +14,17 @@ import (
 // returning. Mend it, then start the job again.
 var ErrHostCode = errors.New("code of the application did not return")
 
-// Alone runs code of the application on a goroutine of its own, so that neither a panic
-// nor a Goexit of it is one of ours.
-func Alone(what string, fn func()) error {
-	var w worker
-	defer w.end()
-	return w.do(what, func() error { fn(); return nil })
-}
-
-// worker is a goroutine that makes the calls which may not come back. It lasts, since
-// a new one would have to grow its stack for SQLite each time. It belongs to one caller
-// at a time, and the zero value is ready.
-type worker struct {
+// Worker is a goroutine that makes the calls to code of the application, so that neither
+// a panic nor a Goexit of that is one of ours. It lasts, since a new one would have to
+// grow its stack for SQLite each time. It belongs to one caller at a time, and the zero
+// value is ready; End it after the last call.
+type Worker struct {
 	calls  chan func() error
 	result chan error
 }
 
-func (w *worker) do(what string, fn func() error) error {
+// Do makes a call. One that does not return is an ErrHostCode.
+func (w *Worker) Do(what string, fn func() error) error {
 	if w.calls == nil {
 		w.calls, w.result = make(chan func() error), make(chan error)
 		go work(w.calls, w.result)
@@ -45,7 +39,8 @@ func (w *worker) do(what string, fn func() error) error {
 	return err
 }
 
-func (w *worker) end() {
+// End ends the goroutine, if there is one.
+func (w *Worker) End() {
 	if w.calls != nil {
 		close(w.calls)
 		w.calls = nil
@@ -85,7 +80,7 @@ type guarded struct {
 	own  driver.Conn
 	host *sql.Conn
 
-	worker     worker
+	worker     Worker
 	statements statements
 	bad        bool // the driver has called the connection unusable
 }
@@ -96,13 +91,13 @@ func (g *guarded) with(ctx context.Context, what string, fn func(context.Context
 		return err
 	}
 	if g.host == nil {
-		return g.worker.do(what, func() error { return fn(ctx, g.own) })
+		return g.worker.Do(what, func() error { return fn(ctx, g.own) })
 	}
 
 	ctx = context.WithoutCancel(ctx)
 	rawErr := g.host.Raw(func(conn any) error {
 		dc := conn.(driver.Conn)
-		err = g.worker.do(what, func() error { return fn(ctx, dc) })
+		err = g.worker.Do(what, func() error { return fn(ctx, dc) })
 		return nil
 	})
 	if rawErr != nil {
@@ -175,12 +170,12 @@ func (g *guarded) IsReadOnly(schema string) (yes bool, err error) {
 
 // Close closes a connection of our own, and gives back one that is lent.
 func (g *guarded) Close() error {
-	defer g.worker.end()
+	defer g.worker.End()
 	_ = g.with(context.Background(), "close", func(context.Context, driver.Conn) error { return g.statements.close() })
 	if g.host != nil {
 		return g.host.Close()
 	}
-	return g.worker.do("close", g.own.Close)
+	return g.worker.Do("close", g.own.Close)
 }
 
 type guardedTx struct{ g *guarded }

@@ -28,6 +28,9 @@ type Writer struct {
 	// commit of a hold does.
 	KeepsLog bool
 
+	// Once says that there are few holds: then nothing stays compiled between them.
+	Once bool
+
 	// While the write-ahead log may grow beyond what SQLite lets it (1000 frames),
 	// every commit of the host would checkpoint all of it. Lift raises that limit
 	// between our holds to so many frames, 0 leaves it; Close takes that back. The
@@ -35,12 +38,11 @@ type Writer struct {
 	Lift  int
 	Lifts *Lifts
 
-	queue   int64    // how many had ever queued before the hold
-	guard   *guarded // the connection of the hold, and what is compiled on it
-	closing bool
-	of      any     // the driver's connection that this is
-	pool    *sql.DB // of guard alone
-	conn    *sql.Conn
+	queue int64    // how many had ever queued before the hold
+	guard *guarded // the connection of the hold, and what is compiled on it
+	of    any      // the driver's connection that this is
+	pool  *sql.DB  // of guard alone
+	conn  *sql.Conn
 }
 
 // Queued tells whether anybody had to wait for a connection since the latest hold
@@ -55,10 +57,12 @@ func (w *Writer) Close(ctx context.Context) error {
 	if w.guard == nil {
 		return nil
 	}
-	w.closing = true // the hold closes the statements
-	_, err := w.Borrow(ctx, func(context.Context, Querier) error { return nil })
-	w.closing = false
-	w.guard.worker.end()
+	var err error
+	if w.Lifts.has(w) || len(w.guard.statements.compiled) > 0 {
+		w.Once = true // so that this closes the statements
+		_, err = w.Borrow(ctx, func(context.Context, Querier) error { return nil })
+	}
+	w.guard.worker.End()
 	_ = w.conn.Close()
 	w.guard, w.of = nil, nil
 	return errors.Join(err, w.pool.Close())
@@ -201,7 +205,7 @@ func (w *Writer) borrow(ctx context.Context, host *sql.Conn) (err error) {
 	// connection by itself may close this one between two holds, with our statements.
 	stats := w.DB.Stats()
 	closed := stats.MaxIdleClosed + stats.MaxIdleTimeClosed + stats.MaxLifetimeClosed
-	w.guard.statements.keep = stats.MaxOpenConnections == 1 && closed == 0 && !w.closing
+	w.guard.statements.keep = stats.MaxOpenConnections == 1 && closed == 0 && !w.Once
 	return nil
 }
 
