@@ -72,11 +72,20 @@ func (r *runner) tune(t checkpoint.Tuning) {
 // aim sets how long the writer is held. Where the pool shows that a live write
 // waits, a batch may be long: it ends when one does.
 func (r *runner) aim(target, quiet time.Duration) {
-	r.target, r.quiet = target, quiet
-	if r.e.cfg.SoleProcess {
-		target = quiet
+	r.wantedTarget, r.wantedQuiet = target, quiet
+	r.setTargets()
+}
+
+func (r *runner) setTargets() {
+	r.target, r.quiet = r.wantedTarget, r.wantedQuiet
+	target := r.target
+	switch {
+	case r.others.shared:
+		r.quiet = max(r.target, min(r.quiet, defaultPollingHold))
+	case r.e.cfg.SoleProcess:
+		target = r.quiet
 	}
-	r.sizer.SetTargets(target, quiet)
+	r.sizer.SetTargets(target, r.quiet)
 }
 
 // paused waits until somebody resumes or cancels the job.
@@ -184,7 +193,7 @@ func (r *runner) pace(ctx context.Context, before lite.Log, out outcome) error {
 	// calls: without this they would be found only when the runtime preempts us.
 	runtime.Gosched()
 	began := time.Now()
-	p := r.pacer.After(began, out.Batch)
+	p := r.pauseAfter(began, out)
 	if err := r.yield(ctx, p); err != nil {
 		return err
 	}

@@ -44,16 +44,20 @@ type runner struct {
 	calls     *rowfunc.Calls
 	ahead     *ahead // a transform's rows, computed before they are needed; or nil
 
-	sizer    *throttle.Sizer
-	pacer    *throttle.Pacer
-	limiter  *throttle.Limiter
-	window   *throttle.Window // nil: always open
-	guard    throttle.Guard
-	upkeep   upkeep
-	bisect   bisection
-	stepper  throttle.Stepper
-	target   time.Duration // TargetHold and QuietHold, as configured or tuned
-	quiet    time.Duration
+	sizer   *throttle.Sizer
+	pacer   *throttle.Pacer
+	limiter *throttle.Limiter
+	window  *throttle.Window // nil: always open
+	guard   throttle.Guard
+	upkeep  upkeep
+	bisect  bisection
+	stepper throttle.Stepper
+	others  others
+	target  time.Duration // how long holds are now
+	quiet   time.Duration
+
+	wantedTarget, wantedQuiet time.Duration // TargetHold and QuietHold, as configured or tuned
+
 	breath   kernel.Timer
 	busy     int       // attempts in a row that found the database busy
 	answered time.Time // when somebody who asked was last given way to
@@ -128,7 +132,7 @@ func (e *Engine) newRunner(p plan) (*runner, error) {
 		sizer:  throttle.NewSizer(throttle.SizerConfig{}),
 		pacer:  throttle.NewPacer(throttle.PacerConfig{SoleProcess: e.cfg.SoleProcess}),
 		guard:  throttle.Guard{WALCap: e.cfg.WALCap, MinFree: max(0, e.cfg.MinFree)},
-		upkeep: newUpkeep(e.cfg, e.file.PageSize), identity: e.identity(),
+		upkeep: newUpkeep(e.cfg, e.file.PageSize), identity: e.identity(), others: newOthers(),
 	}
 	r.aim(e.cfg.TargetHold, e.cfg.QuietHold)
 	r.setPass(1, nil)

@@ -26,6 +26,7 @@ type upkeep struct {
 	frames  int           // that they cost
 	next    int           // length of the log at the next try to begin it anew, if that is longer
 	waited  time.Time     // when a live write last did
+	pinned  time.Time     // until when it is not tried again, since a reader needs the log
 	copying chan struct{} // closed at the end of a copy that is under way; nil if none is
 }
 
@@ -50,6 +51,8 @@ const (
 	fewProcessors = 2
 	// How long live writes may be kept out for a log that is about to begin anew.
 	patience = 3 * time.Millisecond
+	// A log that a reader pins costs a look through all of it at each try.
+	pinnedFor = 50 * time.Millisecond
 )
 
 func newUpkeep(cfg Config, pageSize int) upkeep {
@@ -97,7 +100,7 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	}
 	u, log := &r.upkeep, out.timing.Log
 	u.observe(before, log, out.Changed)
-	r.writer.Lift = 4 * u.wholeBy()
+	r.writer.Lift = log.Frames + 4*u.wholeBy() // a log that a reader pins is copied here once it lets go, and by no live commit
 	if out.Waited {
 		u.waited = time.Now()
 	}
@@ -105,7 +108,7 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	ahead := log.Frames + grown // after another batch like this one
 	due := ahead >= max(u.wholeBy(), u.next)
 	switch {
-	case ahead >= u.overdue():
+	case ahead >= u.overdue() && time.Now().After(u.pinned):
 		return r.renewLog(ctx)
 	case u.long() && runtime.GOMAXPROCS(0) <= fewProcessors && time.Since(u.waited) < time.Second:
 		if due {
@@ -150,13 +153,18 @@ func (r *runner) awaitCopy() {
 // renewLog copies the rest of the log while nobody writes.
 func (r *runner) renewLog(ctx context.Context) error {
 	r.awaitCopy()
-	if r.upkeep.long() {
+	u := &r.upkeep
+	if u.long() || r.last.Log.Pending > u.limit {
 		r.settleLog(ctx)
+	}
+	if r.last.Log.Pending > u.limit {
+		u.pinned = time.Now().Add(pinnedFor)
+		return nil
 	}
 	if err := r.yield(ctx, throttle.Pause{UntilQuiet: true, AtMost: 10 * time.Millisecond}); err != nil {
 		return err
 	}
-	overdue := r.last.Log.Frames >= r.upkeep.overdue()
+	overdue := r.last.Log.Frames >= u.overdue()
 	timing, err := r.writer.Borrow(ctx, func(ctx context.Context, _ lite.Querier) error {
 		r.copyLog(ctx)
 		for !r.copiedWithin(patience) && (overdue || !r.writer.Queued()) {
@@ -169,7 +177,7 @@ func (r *runner) renewLog(ctx context.Context) error {
 	}
 	r.awaitCopy()
 	err = r.tendLog(ctx, r.upkeep.limit)
-	r.upkeep.next = r.last.Log.Frames + r.upkeep.limit/8
+	u.next = r.last.Log.Frames + u.limit/8
 	return err
 }
 
@@ -180,8 +188,13 @@ func (r *runner) renewLog(ctx context.Context) error {
 func (r *runner) settleLog(ctx context.Context) {
 	for range 3 {
 		log, err := lite.CheckpointWAL(context.WithoutCancel(ctx), r.e.keeper)
-		if err != nil || log.Pending == 0 {
-			return // an error comes again
+		if err != nil {
+			return // it comes again
+		}
+		before := r.last.Log
+		r.last.Log = log
+		if log.Pending == 0 || log.Pending >= before.Pending {
+			return // copied, or pinned
 		}
 	}
 }

@@ -16,7 +16,8 @@ import (
 // host's own traffic, and the time it was ours.
 type Timing struct {
 	Wait, Held time.Duration
-	Log        Log // the write-ahead log, after the commit
+	Log        Log  // the write-ahead log, after the commit
+	Others     bool // whether another connection has committed since the hold before
 }
 
 // Writer is the host's connection pool, as a run of a job uses it. It belongs to
@@ -38,11 +39,12 @@ type Writer struct {
 	Lift  int
 	Lifts *Lifts
 
-	queue int64    // how many had ever queued before the hold
-	guard *guarded // the connection of the hold, and what is compiled on it
-	of    any      // the driver's connection that this is
-	pool  *sql.DB  // of guard alone
-	conn  *sql.Conn
+	queue   int64    // how many had ever queued before the hold
+	guard   *guarded // the connection of the hold, and what is compiled on it
+	version int64    // of the data, in the latest hold
+	of      any      // the driver's connection that this is
+	pool    *sql.DB  // of guard alone
+	conn    *sql.Conn
 }
 
 // Queued tells whether anybody had to wait for a connection since the latest hold
@@ -89,8 +91,11 @@ func (w *Writer) Hold(ctx context.Context, fn func(context.Context, Querier) err
 // Busy.
 func (w *Writer) Try(ctx context.Context, fn func(context.Context, Querier) error,
 	otherwise func(context.Context, Querier, error) error) (Timing, error) {
-	committed, log := false, Log{}
-	t, err := w.withConn(ctx, func(ctx context.Context, c *sql.Conn) error {
+	committed, others, log := false, false, Log{}
+	t, err := w.withConn(ctx, func(ctx context.Context, c *sql.Conn) (err error) {
+		if others, err = w.overtaken(ctx, c); err != nil {
+			return err
+		}
 		if err := w.transact(ctx, c, fn, otherwise); err != nil {
 			return err
 		}
@@ -98,7 +103,7 @@ func (w *Writer) Try(ctx context.Context, fn func(context.Context, Querier) erro
 		log, _ = ReadLog(ctx, c)
 		return nil
 	})
-	t.Log = log
+	t.Log, t.Others = log, others
 	if committed {
 		// What failed after the commit cost the connection, which is discarded, but
 		// not the transaction: an error here would have the batch done twice.
@@ -133,6 +138,15 @@ func (w *Writer) transact(ctx context.Context, c *sql.Conn, fn func(context.Cont
 		}
 		return otherwise(ctx, q, cause)
 	})
+}
+
+// overtaken tells whether another connection has committed since the hold before. Each
+// connection counts for itself.
+func (w *Writer) overtaken(ctx context.Context, c *sql.Conn) (bool, error) {
+	before := w.version
+	var err error
+	w.version, err = dataVersion(ctx, c)
+	return before != 0 && w.version != before, err
 }
 
 // dataVersion changes with every commit of another connection.
@@ -198,6 +212,7 @@ func (w *Writer) borrow(ctx context.Context, host *sql.Conn) (err error) {
 	}
 	if of != w.of {
 		w.guard.statements.forget()
+		w.version = 0
 	}
 	w.guard.host, w.guard.bad, w.of = host, false, of
 
