@@ -120,7 +120,8 @@ func (e *Engine) try(ctx context.Context, fn func(context.Context, lite.Querier)
 	if err := e.usable(); err != nil {
 		return err
 	}
-	writer := lite.Writer{DB: e.db}
+	writer := lite.Writer{DB: e.db, Once: true}
+	defer writer.Close(context.WithoutCancel(ctx))
 	pacer := throttle.NewPacer(throttle.PacerConfig{})
 	done := func() {}
 	defer func() { done() }()

@@ -210,6 +210,7 @@ func (c Config) validate() error {
 // Engine runs jobs on one database. It is safe for concurrent use.
 type Engine struct {
 	db     *sql.DB
+	guest  *sql.DB // db, guarded: for all that is not a hold
 	cfg    Config
 	log    *slog.Logger
 	store  *asyncmig.Store
@@ -217,7 +218,8 @@ type Engine struct {
 	id     filelock.ID // of the file
 	reader *sql.DB     // read-only, for what should not hold the writer; nil if there can be none
 	keeper *sql.DB     // for WAL checkpoints, so that no live write waits for one; nil likewise
-	lifts  lite.Lifts
+	lifts  *lite.Lifts
+	unlift func()
 
 	stop context.CancelFunc // of the context that Close ends
 	life context.Context
@@ -253,14 +255,19 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	keeper, err := openKeeper(ctx, db, file, cfg.Logger)
+	if err != nil && reader != nil {
+		err = errors.Join(err, reader.Close())
+	}
 	if err != nil {
 		return nil, err
 	}
+	lifts, unlift := lite.ShareLifts(db)
 	life, stop := context.WithCancel(ctx)
+	var calls callbacks // of no job
 	return &Engine{
-		db: db, cfg: cfg, log: cfg.Logger, file: file, id: id, reader: reader, keeper: keeper,
-		store: asyncmig.NewStore(db, asyncmig.Config{Logger: cfg.Logger}),
-		life:  life, stop: stop, running: map[string]*runner{}, started: map[string]plan{},
+		db: db, guest: lite.Guest(db), cfg: cfg, log: calls.logger(cfg.Logger), file: file, id: id, reader: reader, keeper: keeper,
+		lifts: lifts, unlift: unlift, store: asyncmig.NewStore(db, asyncmig.Config{Logger: calls.logger(cfg.Logger)}),
+		life: life, stop: stop, running: map[string]*runner{}, started: map[string]plan{},
 	}, nil
 }
 
@@ -270,7 +277,8 @@ func (e *Engine) Close() error {
 	e.stop()
 	e.store.Close() // no standby takes over any more
 	e.Wait()
-	var err error
+	e.unlift()
+	err := e.guest.Close()
 	for _, second := range []*sql.DB{e.reader, e.keeper} {
 		if second != nil {
 			err = errors.Join(err, second.Close())
@@ -281,7 +289,9 @@ func (e *Engine) Close() error {
 
 // Wait waits for the jobs that Start began. Tests and shutdown use it; boot never
 // does.
-func (e *Engine) Wait() { e.store.WaitForAsyncMigrations() }
+func (e *Engine) Wait() {
+	e.store.WaitForAsyncMigrations()
+}
 
 // Start registers a job and runs it in the background. It returns as soon as the
 // ledger says pending_async, without waiting for any row: safe at boot. A job that
@@ -312,7 +322,6 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) error {
 		return ledger(e.work(ctx, p))
 	})
 	if err != nil {
-		end()
 		return err
 	}
 	if status, err := e.store.AsyncMigrationStatus(p.spec.Name); err == nil && status == asyncmig.StatusDone {
@@ -351,7 +360,7 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (Result, error) {
 	case workErr != nil:
 		err = workErr // not what the ledger was told
 	}
-	result, readErr := ReadStatus(context.WithoutCancel(ctx), e.db, p.spec.Name)
+	result, readErr := ReadStatus(context.WithoutCancel(ctx), e.guest, p.spec.Name)
 	if errors.Is(readErr, ErrUnknownJob) { // it failed before it began, or ran without the engine
 		readErr = nil
 	}

@@ -75,6 +75,14 @@ func causeOf(err error) error {
 // What is wrong with a job or a database that cannot be used at all. Nothing has
 // been changed when one of these is returned.
 var (
+	// ErrHostCode: a function of the application, called by a statement or by the
+	// engine, panicked or ended its goroutine. What was under way is rolled back.
+	ErrHostCode = lite.ErrHostCode
+	// ErrExclusive: the host opened the database with locking_mode=EXCLUSIVE.
+	ErrExclusive = lite.ErrExclusive
+	// ErrDriver: the handle is one of another driver than modernc.org/sqlite.
+	ErrDriver = lite.ErrDriver
+
 	ErrNoTable  = lite.ErrNoTable
 	ErrNoColumn = lite.ErrNoColumn
 	ErrNoKey    = lite.ErrNoKey

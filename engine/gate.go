@@ -80,7 +80,7 @@ func (r *runner) halted(ctx context.Context, held bool) (halt, error) {
 	if err := ctx.Err(); err != nil {
 		return halt{}, interrupted(err)
 	}
-	if err := r.unmoved(); err != nil {
+	if err := r.sound(); err != nil {
 		return halt{}, err
 	}
 	if r.request.Tuning != r.tuned {

@@ -36,11 +36,20 @@ func (r *runner) tune(t checkpoint.Tuning) {
 // aim sets how long the writer is held. Where the pool shows that a live write
 // waits, a batch may be long: it ends when one does.
 func (r *runner) aim(target, quiet time.Duration) {
-	r.target, r.quiet = target, quiet
-	if r.e.cfg.SoleProcess {
-		target = quiet
+	r.wantedTarget, r.wantedQuiet = target, quiet
+	r.setTargets()
+}
+
+func (r *runner) setTargets() {
+	r.target, r.quiet = r.wantedTarget, r.wantedQuiet
+	target := r.target
+	switch {
+	case r.others.shared:
+		r.quiet = max(r.target, min(r.quiet, defaultPollingHold))
+	case r.e.cfg.SoleProcess:
+		target = r.quiet
 	}
-	r.sizer.SetTargets(target, quiet)
+	r.sizer.SetTargets(target, r.quiet)
 }
 
 // pace is what happens between two holds. What the rate takes is waited for in the
@@ -50,7 +59,7 @@ func (r *runner) pace(ctx context.Context, before lite.Log, out outcome, size th
 	// calls: without this they would be found only when the runtime preempts us.
 	runtime.Gosched()
 	now := time.Now()
-	p := r.pacer.After(now, out.Batch)
+	p := r.pauseAfter(now, out)
 	if delay := r.limiter.Delay(now, out.Rows); delay > 0 {
 		r.due = now.Add(delay)
 		p.Reason = throttle.ReasonRate
@@ -136,7 +145,9 @@ func (r *runner) gauge() int {
 	if r.e.cfg.LiveWriters == nil {
 		return 0
 	}
-	return r.e.cfg.LiveWriters()
+	n := 0
+	r.callbacks.do("LiveWriters", func() { n = r.e.cfg.LiveWriters() })
+	return n
 }
 
 // poolInUse is 1 while somebody has the pool's one connection. A larger pool does

@@ -34,7 +34,7 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 	if p, err = freeze(job.Spec()); err != nil {
 		return p, err
 	}
-	conn, err := e.db.Conn(ctx)
+	conn, err := e.guest.Conn(ctx)
 	if err != nil {
 		return p, fmt.Errorf("wait for the connection: %w", err)
 	}

@@ -106,6 +106,7 @@ func (r *runner) report(kind HoldKind, rows, changed int, t lite.Timing) {
 		r.last = t
 	}
 	if r.e.cfg.OnHold != nil {
-		r.e.cfg.OnHold(Hold{At: time.Now(), Kind: kind, Rows: rows, Changed: changed, Waited: t.Wait, Held: t.Held})
+		hold := Hold{At: time.Now(), Kind: kind, Rows: rows, Changed: changed, Waited: t.Wait, Held: t.Held}
+		r.callbacks.do("OnHold", func() { r.e.cfg.OnHold(hold) })
 	}
 }

@@ -34,25 +34,30 @@ type runner struct {
 	request checkpoint.Request // as of the last commit
 	tuned   checkpoint.Tuning  // what the throttle has been told of it
 
-	writer lite.Writer
-	stmt   lite.Statement
-	brief  lite.Statement // the same for a transform's rows of which none is to be skipped
-	where  []string       // of stmt, without the range
-	aside  *rowfunc.Keys  // that a second pass leaves out; or nil
-	newest *newest        // that tell old rows from new; or nil
-	calls  *rowfunc.Calls
-	ahead  *ahead // a transform's rows, computed before they are needed; or nil
+	writer    lite.Writer
+	callbacks *callbacks
+	stmt      lite.Statement
+	brief     lite.Statement // the same for a transform's rows of which none is to be skipped
+	where     []string       // of stmt, without the range
+	aside     *rowfunc.Keys  // that a second pass leaves out; or nil
+	newest    *newest        // that tell old rows from new; or nil
+	calls     *rowfunc.Calls
+	ahead     *ahead // a transform's rows, computed before they are needed; or nil
 
-	sizer    *throttle.Sizer
-	pacer    *throttle.Pacer
-	limiter  *throttle.Limiter
-	window   *throttle.Window // nil: always open
-	guard    throttle.Guard
-	upkeep   upkeep
-	bisect   bisection
-	stepper  throttle.Stepper
-	target   time.Duration // TargetHold and QuietHold, as configured or tuned
-	quiet    time.Duration
+	sizer   *throttle.Sizer
+	pacer   *throttle.Pacer
+	limiter *throttle.Limiter
+	window  *throttle.Window // nil: always open
+	guard   throttle.Guard
+	upkeep  upkeep
+	bisect  bisection
+	stepper throttle.Stepper
+	others  others
+	target  time.Duration // how long holds are now
+	quiet   time.Duration
+
+	wantedTarget, wantedQuiet time.Duration // TargetHold and QuietHold, as configured or tuned
+
 	breath   kernel.Timer
 	due      time.Time // of the next batch, by the rate
 	heard    time.Time // when requests were last read
@@ -86,6 +91,7 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 		r.newest.close()
 	}()
 	defer r.breath.Close()
+	defer r.callbacks.worker.End()
 	if err := r.unmoved(); err != nil {
 		return errors.Join(err, r.writer.Close(context.WithoutCancel(ctx)))
 	}
@@ -97,7 +103,7 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 	if r.cp.Phase != checkpoint.Done {
 		err = stopped(ctx, r.run(ctx))
 		if err == nil {
-			err = r.unmoved()
+			err = r.sound()
 		}
 		last, cancel := lastWord(ctx)
 		defer cancel()
@@ -126,13 +132,14 @@ func (e *Engine) newRunner(p plan) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	calls := &callbacks{}
 	r := &runner{
-		plan: p, e: e, writer: e.newWriter(), log: e.log.With("migration", p.spec.Name, "table", p.spec.Table),
+		plan: p, e: e, writer: e.newWriter(), callbacks: calls, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table),
 		calls: p.open(), limiter: limiter, window: window,
 		sizer:  throttle.NewSizer(throttle.SizerConfig{}),
 		pacer:  throttle.NewPacer(throttle.PacerConfig{SoleProcess: e.cfg.SoleProcess}),
 		guard:  throttle.Guard{WALCap: e.cfg.WALCap, MinFree: max(0, e.cfg.MinFree)},
-		upkeep: newUpkeep(e.cfg, e.file.PageSize), identity: e.identity(),
+		upkeep: newUpkeep(e.cfg, e.file.PageSize), identity: e.identity(), others: newOthers(),
 	}
 	r.aim(e.cfg.TargetHold, e.cfg.QuietHold)
 	r.setPass(1, nil)
@@ -150,7 +157,7 @@ func (e *Engine) newWriter() lite.Writer {
 		}
 	}
 	if w.KeepsLog && e.db.Stats().MaxOpenConnections == 1 {
-		w.Lifts, w.Lift = &e.lifts, 4*ownLimit
+		w.Lifts, w.Lift = e.lifts, 4*ownLimit
 	}
 	return w
 }
@@ -275,7 +282,7 @@ func (r *runner) passes(ctx context.Context) error {
 
 // again begins a second pass.
 func (r *runner) again(ctx context.Context, left int64) error {
-	aside, err := r.quarantined(ctx, r.e.db)
+	aside, err := r.quarantined(ctx, r.e.guest)
 	if err != nil {
 		return err
 	}
@@ -312,7 +319,7 @@ func (e *Engine) readQuerier() *sql.DB {
 	if e.reader != nil {
 		return e.reader
 	}
-	return e.db
+	return e.guest
 }
 
 func (r *runner) takeTx(ctx context.Context, c lite.Querier, total int64) error {

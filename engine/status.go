@@ -44,6 +44,9 @@ func (e *Engine) List(ctx context.Context) ([]Status, error) {
 // read-only one. A job that is only registered so far, and a migration that is no
 // chunked job, are known to the ledger alone; their phase follows from it.
 func ReadStatus(ctx context.Context, db *sql.DB, name string) (Status, error) {
+	guest := lite.Guest(db) // ctx may end, and cost the host nothing
+	defer guest.Close()
+	db = guest
 	cp, err := checkpoint.Load(ctx, db, name)
 	if !errors.Is(err, ErrUnknownJob) {
 		if err != nil {
@@ -62,6 +65,9 @@ func ReadStatus(ctx context.Context, db *sql.DB, name string) (Status, error) {
 
 // ReadStatuses reads all jobs, ordered by name.
 func ReadStatuses(ctx context.Context, db *sql.DB) ([]Status, error) {
+	guest := lite.Guest(db)
+	defer guest.Close()
+	db = guest
 	all, err := checkpoint.List(ctx, db)
 	if err != nil {
 		return nil, err

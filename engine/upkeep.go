@@ -31,6 +31,7 @@ type upkeep struct {
 	next    int           // length of the log at the next try to begin it anew, if that is longer
 	waited  time.Time     // when a live write last did
 	bound   int           // length at which the job stands still next, if that is more than longest
+	pinned  time.Time     // until when it is not tried again, since a reader needs the log
 	copying chan struct{} // closed at the end of a copy that is under way; nil if none is
 }
 
@@ -58,6 +59,8 @@ const (
 	readersLeave = time.Second
 	// How long live writes may be kept out for a log that is about to begin anew.
 	patience = 3 * time.Millisecond
+	// A log that a reader pins costs a look through all of it at each try.
+	pinnedFor = 50 * time.Millisecond
 )
 
 func newUpkeep(cfg Config, pageSize int) upkeep {
@@ -109,7 +112,7 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	}
 	u, log := &r.upkeep, out.timing.Log
 	u.observe(before, log, out.Changed)
-	r.writer.Lift = 4 * u.wholeBy()
+	r.writer.Lift = log.Frames + 4*u.wholeBy() // a log that a reader pins is copied here once it lets go, and by no live commit
 	if out.Waited {
 		u.waited = time.Now()
 	}
@@ -119,7 +122,7 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	switch {
 	case log.Frames >= max(u.longest(), u.bound):
 		return r.awaitReaders(ctx)
-	case ahead >= u.overdue():
+	case ahead >= u.overdue() && time.Now().After(u.pinned):
 		return r.renewLog(ctx)
 	case u.long() && runtime.GOMAXPROCS(0) <= fewProcessors && time.Since(u.waited) < time.Second:
 		if due {
@@ -175,15 +178,20 @@ func (r *runner) renewLog(ctx context.Context) error {
 	if ended, err := r.awaitCopy(ctx); err != nil || !ended {
 		return err
 	}
-	if r.upkeep.long() {
+	u := &r.upkeep
+	if u.long() || r.last.Log.Pending > u.limit {
 		if ended, err := r.settleLog(ctx); err != nil || !ended {
 			return err
 		}
 	}
+	if r.last.Log.Pending > u.limit {
+		u.pinned = time.Now().Add(pinnedFor)
+		return nil
+	}
 	if err := r.yield(ctx, throttle.Pause{UntilQuiet: true, AtMost: 10 * time.Millisecond}); err != nil {
 		return err
 	}
-	overdue := r.last.Log.Frames >= r.upkeep.overdue()
+	overdue := r.last.Log.Frames >= u.overdue()
 	timing, err := r.writer.Borrow(ctx, func(ctx context.Context, _ lite.Querier) error {
 		r.copyLog(ctx)
 		for !r.copiedWithin(patience) && (overdue || !r.writer.Queued()) {
@@ -198,7 +206,7 @@ func (r *runner) renewLog(ctx context.Context) error {
 		return err
 	}
 	err = r.tendLog(ctx, r.upkeep.limit)
-	r.upkeep.next = r.last.Log.Frames + r.upkeep.limit/8
+	u.next = r.last.Log.Frames + u.limit/8
 	return err
 }
 
@@ -213,8 +221,13 @@ func (r *runner) settleLog(ctx context.Context) (ended bool, err error) {
 			return false, err
 		}
 		log, err := lite.ReadLog(ctx, r.e.keeper)
-		if err != nil || log.Pending == 0 {
-			break // an error comes again
+		if err != nil {
+			break // it comes again
+		}
+		before := r.last.Log
+		r.last.Log = log
+		if log.Pending == 0 || log.Pending >= before.Pending {
+			break // copied, or pinned
 		}
 	}
 	return true, nil

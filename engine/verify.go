@@ -91,7 +91,7 @@ func (e *Engine) countTodo(ctx context.Context, tally lite.Tally) (int64, error)
 	switch {
 	case e.reader == nil:
 		tally.Rows = countOnHost
-		return tally.Count(ctx, e.db)
+		return tally.Count(ctx, e.guest)
 	case !tally.Key.Rowid:
 		return tally.Count(ctx, e.reader)
 	}
@@ -177,11 +177,11 @@ func (e *Engine) Verify(ctx context.Context, job jobs.Job) (int64, error) {
 
 // aside lists the keys of a job's quarantine.
 func (e *Engine) aside(ctx context.Context, p plan) ([]lite.Pos, error) {
-	version, err := checkpoint.Version(ctx, e.db)
+	version, err := checkpoint.Version(ctx, e.guest)
 	if err != nil || version == 0 {
 		return nil, err
 	}
-	return p.quarantined(ctx, e.db)
+	return p.quarantined(ctx, e.guest)
 }
 
 // quarantined lists the keys of the rows set aside.

@@ -2,86 +2,152 @@ package lite
 
 import (
 	"context"
-	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 )
 
-// statements keeps what batch after batch runs compiled. The driver compiles a
-// statement each time it is executed by text, which took a sixth of the time of a
-// job with 2 ms holds. A text that has come up often is compiled before the next
-// hold; database/sql then finds it on the connection.
+// statements keeps what batch after batch runs compiled, on one connection of the
+// driver. The driver compiles a statement each time it is executed by text, which took
+// a sixth of the time of a job with 2 ms holds.
 type statements struct {
+	keep     bool // else each is closed at once
 	seen     map[string]int
-	compiled map[string]*sql.Stmt
-	wanted   []string
+	compiled map[string]*statement
 }
 
 const (
 	often   = 3
 	maxSeen = 100 // texts that differ each time (a key's literals) are not hoarded
-	maxKept = 16
+	maxKept = 24
 )
 
-// note counts a text, and returns its compiled form if there is one.
-func (s *statements) note(text string) *sql.Stmt {
-	if stmt := s.compiled[text]; stmt != nil {
-		return stmt
+// get returns a text's compiled form, to be released.
+func (s *statements) get(ctx context.Context, dc driver.Conn, text string) (*statement, error) {
+	kept := s.compiled[text]
+	if kept != nil && !kept.closed && !kept.used {
+		kept.used = true
+		return kept, nil
+	}
+
+	st, err := compile(ctx, dc, text)
+	if err != nil || kept != nil && !kept.closed || !s.worth(text) {
+		return st, err
+	}
+	if s.compiled == nil {
+		s.compiled = map[string]*statement{}
+	}
+	st.kept, st.used = true, true
+	s.compiled[text] = st
+	return st, nil
+}
+
+// worth counts a text and tells whether it has come up often.
+func (s *statements) worth(text string) bool {
+	if !s.keep || !lasting(text) {
+		return false
 	}
 	if s.seen == nil || len(s.seen) > maxSeen {
 		s.seen = map[string]int{}
 	}
-	if s.seen[text]++; s.seen[text] == often && len(s.compiled)+len(s.wanted) < maxKept {
-		s.wanted = append(s.wanted, text)
-	}
-	return nil
+	s.seen[text]++
+	return s.seen[text] >= often && len(s.compiled) < maxKept
 }
 
-// prepare compiles what has been wanted. It must not be called during a hold: it
-// needs the connection.
-func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
-	for _, text := range s.wanted {
-		stmt, err := db.PrepareContext(ctx, text)
-		if err != nil {
-			if ctx.Err() != nil {
-				return fmt.Errorf("wait for the connection: %w", ctx.Err())
-			}
-			continue // it will say so itself when it is run
-		}
-		if s.compiled == nil {
-			s.compiled = map[string]*sql.Stmt{}
-		}
-		s.compiled[text] = stmt
-	}
-	s.wanted = nil
-	return nil
-}
-
+// close closes all, on the connection that they are of.
 func (s *statements) close() error {
 	var err error
-	for _, stmt := range s.compiled {
-		err = errors.Join(err, stmt.Close())
+	for _, st := range s.compiled {
+		err = errors.Join(err, st.close())
 	}
-	*s = statements{}
+	s.forget()
 	return err
 }
 
-// inTx is a transaction that uses compiled statements.
-type inTx struct {
-	*sql.Tx
-	cache *statements
+// forget is for statements whose connection is gone.
+func (s *statements) forget() { s.seen, s.compiled = nil, nil }
+
+// statement is a compiled statement of the driver.
+type statement struct {
+	text   string
+	stmt   driver.Stmt
+	kept   bool // by somebody, who closes it
+	used   bool
+	closed bool
 }
 
-func (t inTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if stmt := t.cache.note(query); stmt != nil {
-		return t.StmtContext(ctx, stmt).ExecContext(ctx, args...)
+func compile(ctx context.Context, dc driver.Conn, text string) (*statement, error) {
+	var stmt driver.Stmt
+	var err error
+	if p, ok := dc.(driver.ConnPrepareContext); ok {
+		stmt, err = p.PrepareContext(ctx, text)
+	} else {
+		stmt, err = dc.Prepare(text)
 	}
-	return t.Tx.ExecContext(ctx, query, args...)
+	return &statement{text: text, stmt: stmt}, err
 }
 
-func (t inTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if stmt := t.cache.note(query); stmt != nil {
-		return t.StmtContext(ctx, stmt).QueryRowContext(ctx, args...)
+func (s *statement) exec(ctx context.Context, args []driver.NamedValue) (result driver.Result, err error) {
+	if s.closed {
+		return nil, errEnded
 	}
-	return t.Tx.QueryRowContext(ctx, query, args...)
+	e, ok := s.stmt.(driver.StmtExecContext)
+	if !ok {
+		return nil, fmt.Errorf("the driver's statements (%T) take no context", s.stmt)
+	}
+	err = s.run(func() error {
+		result, err = e.ExecContext(ctx, args)
+		return err
+	})
+	return result, err
+}
+
+func (s *statement) query(ctx context.Context, g *guarded, args []driver.NamedValue) (driver.Rows, error) {
+	if s.closed {
+		return nil, errEnded
+	}
+	q, ok := s.stmt.(driver.StmtQueryContext)
+	if !ok {
+		return nil, fmt.Errorf("the driver's statements (%T) take no context", s.stmt)
+	}
+	var rows driver.Rows
+	err := s.run(func() (err error) {
+		rows, err = q.QueryContext(ctx, args)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return guardedRows{rows, s, g}, nil
+}
+
+var errEnded = errors.New("the statement was closed, since code of the application did not return from it")
+
+// run closes the statement unless fn returns: one left in the middle of its work would
+// keep its transaction open.
+func (s *statement) run(fn func() error) error {
+	returned := false
+	defer func() {
+		if !returned {
+			_ = s.close()
+		}
+	}()
+	err := fn()
+	returned = true
+	return err
+}
+
+func (s *statement) release() {
+	s.used = false
+	if !s.kept {
+		_ = s.close()
+	}
+}
+
+func (s *statement) close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return s.stmt.Close()
 }

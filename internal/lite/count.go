@@ -80,13 +80,9 @@ func (t Tally) count(ctx context.Context, q Querier, cursor, upper Pos) (found i
 
 // compiles tells an error of a row from one of the statement.
 func (s Statement) compiles(ctx context.Context, q Querier, r Range) bool {
-	text, _ := s.SQL(r)
-	compiled, err := q.PrepareContext(ctx, text)
-	if err != nil {
-		return false
-	}
-	_ = compiled.Close()
-	return true
+	text, args := s.SQL(r)
+	_, err := Plan(ctx, q, text, args)
+	return err == nil
 }
 
 // Strides divides the rows of a rowid key among those who count them at once, so that
@@ -166,7 +162,6 @@ func (s *Strides) Count(ctx context.Context, conn *sql.Conn, between func() erro
 		return 0, err
 	}
 	defer statement.Close()
-	short := context.WithoutCancel(ctx) // the driver watches a context with a goroutine for each read
 	for ctx.Err() == nil {
 		from, to, most, ok := s.next()
 		if !ok {
@@ -175,7 +170,7 @@ func (s *Strides) Count(ctx context.Context, conn *sql.Conn, between func() erro
 		began := time.Now()
 		var part, rows int64
 		var last sql.NullInt64
-		err := statement.QueryRowContext(short, from, to, most).Scan(&part, &rows, &last)
+		err := statement.QueryRowContext(ctx, from, to, most).Scan(&part, &rows, &last)
 		if Classify(err) == Row {
 			part, err = s.rowByRow(ctx, conn, from, to)
 		}

@@ -103,7 +103,7 @@ func BlameCollation(ctx context.Context, q Querier, table string, err error) err
 		return err
 	}
 	for _, name := range collations(ctx, q, table) {
-		if compile(ctx, q, "'' = '' COLLATE "+Ident(name)) != nil {
+		if compileSelect(ctx, q, "'' = '' COLLATE "+Ident(name)) != nil {
 			return fmt.Errorf("%w: %s, by which an index of %s is ordered, is not registered with this connection; "+
 				"run the job in the application that registers it: %w", ErrCollation, name, table, err)
 		}

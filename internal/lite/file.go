@@ -9,12 +9,18 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+
+	"modernc.org/sqlite"
 )
 
 // Errors of a database that cannot be worked on.
 var (
 	ErrNotWAL   = errors.New("the database is not in WAL mode")
 	ErrReadOnly = errors.New("the database is read-only")
+	// ErrExclusive: locking_mode=EXCLUSIVE, which shuts out every other connection.
+	ErrExclusive = errors.New("the database is locked exclusively")
+	// ErrDriver: the handle is not one of the driver that chunkfill works with.
+	ErrDriver = errors.New("the handle is not one of the driver modernc.org/sqlite")
 )
 
 // File is the main database behind a connection.
@@ -25,27 +31,35 @@ type File struct {
 }
 
 // Inspect looks at the database behind db and refuses one that a rewrite would
-// block or cannot write.
+// block or cannot write. It asks through the host's connection alone, and what takes a
+// lock last: a second SQLite library that opened the file would, when it closed it, drop
+// the locks of the first, and in exclusive mode each read keeps a lock.
 func Inspect(ctx context.Context, db *sql.DB) (File, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return File{}, fmt.Errorf("open the database: %w", err)
 	}
 	defer conn.Close()
-	var f File
+	if err := checkDriver(ctx, conn); err != nil {
+		return File{}, err
+	}
+	f, err := mainFile(ctx, conn)
+	if err != nil {
+		return f, err
+	}
+
 	var mode string
 	var queryOnly bool
 	var version string
-	err = conn.QueryRowContext(ctx, `SELECT file, page_size, journal_mode, query_only, sqlite_version()
-		FROM pragma_database_list, pragma_page_size, pragma_journal_mode, pragma_query_only WHERE name = 'main'`).
-		Scan(&f.Path, &f.PageSize, &mode, &queryOnly, &version)
-	if err != nil {
-		return File{}, fmt.Errorf("open the database: %w", err)
+	for _, ask := range []struct {
+		query string
+		to    any
+	}{{"PRAGMA main.query_only", &queryOnly}, {"PRAGMA main.page_size", &f.PageSize}, {"PRAGMA main.journal_mode", &mode}, {"SELECT sqlite_version()", &version}} {
+		if err := conn.QueryRowContext(ctx, ask.query).Scan(ask.to); err != nil {
+			return f, fmt.Errorf("open the database: %w", err)
+		}
 	}
 	f.SQLite = ParseVersion(version)
-	if f.Path, err = absolute(f.Path); err != nil {
-		return f, err
-	}
 	if queryOnly || readOnly(ctx, conn) {
 		return f, fmt.Errorf("%w: %s; open it without mode=ro, immutable or query_only, and check the file's permissions", ErrReadOnly, f.Path)
 	}
@@ -53,6 +67,75 @@ func Inspect(ctx context.Context, db *sql.DB) (File, error) {
 	if mode != "wal" && !inMemory {
 		return f, fmt.Errorf("%w but %s: there every batch would block all readers; "+
 			"set it once with PRAGMA journal_mode=WAL (it persists): %s", ErrNotWAL, mode, f.Path)
+	}
+	return f, nil
+}
+
+// checkDriver asks the connection for a function that chunkfill has registered with the
+// driver: that tells also where the driver is wrapped, such as for traces.
+func checkDriver(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "SELECT "+registered+"()")
+	var ours *sqlite.Error
+	if errors.As(err, &ours) && strings.Contains(err.Error(), registered+" is for") {
+		return nil
+	}
+	what := "has not answered as that does"
+	if err != nil {
+		what = "says: " + err.Error()
+	}
+	return fmt.Errorf("%w, which it must be: two SQLite libraries in one process drop each other's locks; "+
+		"import modernc.org/sqlite, open with sql.Open(\"sqlite\", …) and hand that over (the driver of this one, %T, %s)",
+		ErrDriver, driverOf(conn), what)
+}
+
+// registered is a function that no other driver knows. It fails: whoever wraps the
+// driver must hand its errors on, too.
+const registered = "chunkfill_driver"
+
+func init() {
+	sqlite.MustRegisterFunction(registered, &sqlite.FunctionImpl{
+		Scalar: func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
+			return nil, errors.New(registered + " is for chunkfill alone")
+		}})
+}
+
+func driverOf(conn *sql.Conn) (c any) {
+	_ = conn.Raw(func(dc any) error { c = dc; return nil })
+	return c
+}
+
+// mainFile finds the file without a lock on it, and refuses one that is, or will be,
+// locked for good.
+func mainFile(ctx context.Context, conn *sql.Conn) (f File, err error) {
+	rows, err := conn.QueryContext(ctx, "PRAGMA database_list")
+	if err != nil {
+		return f, fmt.Errorf("open the database: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var seq int
+		var name, file string
+		if err := rows.Scan(&seq, &name, &file); err != nil {
+			return f, fmt.Errorf("open the database: %w", err)
+		}
+		if name == "main" {
+			f.Path = file
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return f, fmt.Errorf("open the database: %w", err)
+	}
+
+	if f.Path, err = absolute(f.Path); err != nil || f.Path == "" {
+		return f, err // in memory it is always exclusive
+	}
+	var locking string
+	if err := conn.QueryRowContext(ctx, "PRAGMA main.locking_mode").Scan(&locking); err != nil {
+		return f, fmt.Errorf("open the database: %w", err)
+	}
+	if locking == "exclusive" {
+		return f, fmt.Errorf("%w: locking_mode=EXCLUSIVE lets no other connection read or copy the log, and other processes and "+
+			"chunkfill's own commands could not see the job; set PRAGMA locking_mode=NORMAL and read a row before: %s", ErrExclusive, f.Path)
 	}
 	return f, nil
 }
@@ -130,5 +213,12 @@ type connector struct {
 	dsn    string
 }
 
-func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
-func (c connector) Driver() driver.Driver                        { return c.driver }
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	conn, err := c.driver.Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	return &guarded{own: conn}, nil
+}
+
+func (c connector) Driver() driver.Driver { return c.driver }

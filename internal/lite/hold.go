@@ -16,7 +16,8 @@ import (
 // host's own traffic, and the time it was ours.
 type Timing struct {
 	Wait, Held time.Duration
-	Log        Log // the write-ahead log, after the commit
+	Log        Log  // the write-ahead log, after the commit
+	Others     bool // whether another connection has committed since the hold before
 }
 
 // Writer is the host's connection pool, as a run of a job uses it. It belongs to
@@ -28,6 +29,9 @@ type Writer struct {
 	// commit of a hold does.
 	KeepsLog bool
 
+	// Once says that there are few holds: then nothing stays compiled between them.
+	Once bool
+
 	// While the write-ahead log may grow beyond what SQLite lets it (1000 frames),
 	// every commit of the host would checkpoint all of it. Lift raises that limit
 	// between our holds to so many frames, 0 leaves it; Close takes that back. The
@@ -38,8 +42,12 @@ type Writer struct {
 	// ReadLog tells the state of the log; nil for the function of that name.
 	ReadLog func(context.Context, Querier) (Log, error)
 
-	queue int64 // how many had ever queued before the hold
-	cache statements
+	queue   int64    // how many had ever queued before the hold
+	guard   *guarded // the connection of the hold, and what is compiled on it
+	version int64    // of the data, in the latest hold
+	of      any      // the driver's connection that this is
+	pool    *sql.DB  // of guard alone
+	conn    *sql.Conn
 }
 
 // Queued tells whether anybody had to wait for a connection since the latest hold
@@ -50,13 +58,19 @@ func (w *Writer) Queued() bool { return w.DB.Stats().WaitCount > w.queue }
 // Close gives the connection back the host's settings and forgets the compiled
 // statements.
 func (w *Writer) Close(ctx context.Context) error {
-	_ = w.cache.close() // they may be those of a connection that is gone
 	w.Lift = 0
-	if !w.Lifts.has(w) {
+	if w.guard == nil {
 		return nil
 	}
-	_, err := w.Borrow(ctx, func(context.Context, Querier) error { return nil })
-	return err
+	var err error
+	if w.Lifts.has(w) || len(w.guard.statements.compiled) > 0 {
+		w.Once = true // so that this closes the statements
+		_, err = w.Borrow(ctx, func(context.Context, Querier) error { return nil })
+	}
+	w.guard.worker.End()
+	_ = w.conn.Close()
+	w.guard, w.of = nil, nil
+	return errors.Join(err, w.pool.Close())
 }
 
 // Hold takes the writer for the time of fn: the connection, BEGIN IMMEDIATE, fn,
@@ -80,11 +94,11 @@ func (w *Writer) Hold(ctx context.Context, fn func(context.Context, Querier) err
 // Busy.
 func (w *Writer) Try(ctx context.Context, fn func(context.Context, Querier) error,
 	otherwise func(context.Context, Querier, error) error) (Timing, error) {
-	if err := w.cache.prepare(ctx, w.DB); err != nil {
-		return Timing{}, err
-	}
-	committed, log := false, Log{}
-	t, err := w.withConn(ctx, func(ctx context.Context, c *sql.Conn) error {
+	committed, others, log := false, false, Log{}
+	t, err := w.withConn(ctx, func(ctx context.Context, c *sql.Conn) (err error) {
+		if others, err = w.overtaken(ctx, c); err != nil {
+			return err
+		}
 		if err := w.transact(ctx, c, fn, otherwise); err != nil {
 			return err
 		}
@@ -92,7 +106,7 @@ func (w *Writer) Try(ctx context.Context, fn func(context.Context, Querier) erro
 		log, _ = w.readLog(ctx, c)
 		return nil
 	})
-	t.Log = log
+	t.Log, t.Others = log, others
 	if committed {
 		// What failed after the commit cost the connection, which is discarded, but
 		// not the transaction: an error here would have the batch done twice.
@@ -129,6 +143,15 @@ func (w *Writer) transact(ctx context.Context, c *sql.Conn, fn func(context.Cont
 	})
 }
 
+// overtaken tells whether another connection has committed since the hold before. Each
+// connection counts for itself.
+func (w *Writer) overtaken(ctx context.Context, c *sql.Conn) (bool, error) {
+	before := w.version
+	var err error
+	w.version, err = dataVersion(ctx, c)
+	return before != 0 && w.version != before, err
+}
+
 // dataVersion changes with every commit of another connection.
 func dataVersion(ctx context.Context, q Querier) (version int64, err error) {
 	err = q.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version)
@@ -143,7 +166,7 @@ func (w *Writer) Borrow(ctx context.Context, fn func(context.Context, Querier) e
 func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Conn) error) (t Timing, err error) {
 	asked := time.Now()
 	w.queue = w.DB.Stats().WaitCount
-	conn, err := w.DB.Conn(ctx)
+	host, err := w.DB.Conn(ctx)
 	if err != nil {
 		return Timing{Wait: time.Since(asked)}, fmt.Errorf("wait for the connection: %w", err)
 	}
@@ -151,63 +174,92 @@ func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Con
 	t.Wait = taken.Sub(asked)
 	clean := false
 	defer func() { // also when fn panics
+		w.release(clean)
 		if !clean {
-			discard(conn)
+			discard(host)
 		}
-		closeErr := conn.Close()
+		closeErr := host.Close()
 		t.Held = time.Since(taken)
 		if err == nil && closeErr != nil && clean {
 			err = fmt.Errorf("give the connection back: %w", closeErr)
 		}
 	}()
 	ctx = context.WithoutCancel(ctx)
-	host, ours, err := borrowPragmas(ctx, conn, w.KeepsLog)
+	if err := w.borrow(ctx, host); err != nil {
+		return t, err
+	}
+	before, ours, err := borrowPragmas(ctx, w.conn, w.KeepsLog)
 	if err != nil {
 		return t, err
 	}
-	err = fn(ctx, conn)
-	host.autoCheckpoint = w.Lifts.of(w, host.autoCheckpoint)
-	restoreErr := host.set(ctx, conn, ours)
-	clean = restoreErr == nil && !errors.Is(err, errDirty)
+	err = fn(ctx, w.conn)
+	before.autoCheckpoint = w.Lifts.of(w, before.autoCheckpoint)
+	restoreErr := before.set(ctx, w.conn, ours)
+	clean = restoreErr == nil && !errors.Is(err, errDirty) && !w.guard.bad
 	return t, errors.Join(err, restoreErr)
 }
 
-// inTransaction runs fn in a *sql.Tx, which is what lets it use statements that
-// are compiled once.
+// borrow puts the guard on the host's connection.
+func (w *Writer) borrow(ctx context.Context, host *sql.Conn) (err error) {
+	if w.guard == nil {
+		w.guard = &guarded{}
+		w.pool = sql.OpenDB(single{w.guard, w.DB.Driver()})
+		if w.conn, err = w.pool.Conn(ctx); err != nil {
+			return fmt.Errorf("guard the connection: %w", err)
+		}
+	}
+
+	var of any
+	if err := host.Raw(func(conn any) error { of = conn; return nil }); err != nil {
+		return fmt.Errorf("guard the connection: %w", err)
+	}
+	if of != w.of {
+		w.guard.statements.forget()
+		w.version = 0
+	}
+	w.guard.host, w.guard.bad, w.of = host, false, of
+
+	// Only a pool of one lends the same connection each time. One that has ever closed a
+	// connection by itself may close this one between two holds, with our statements.
+	stats := w.DB.Stats()
+	closed := stats.MaxIdleClosed + stats.MaxIdleTimeClosed + stats.MaxLifetimeClosed
+	w.guard.statements.keep = stats.MaxOpenConnections == 1 && closed == 0 && !w.Once
+	return nil
+}
+
+// release takes the guard off, and with it the statements that cannot stay.
+func (w *Writer) release(clean bool) {
+	g := w.guard
+	if g == nil || g.host == nil {
+		return
+	}
+	if !clean || !g.statements.keep {
+		_ = g.with(context.Background(), "close", func(context.Context, driver.Conn) error { return g.statements.close() })
+	}
+	g.host = nil
+}
+
+// inTransaction runs fn in a transaction that has the write lock from its beginning.
 func (w *Writer) inTransaction(ctx context.Context, c *sql.Conn, fn func(context.Context, Querier) error) (err error) {
-	tx, err := c.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("BEGIN: %w", err)
+	if err := exec(ctx, c, "BEGIN IMMEDIATE"); err != nil {
+		return err
 	}
 	committed := false
 	defer func() { // also when fn panics; withConn then discards the connection
 		if !committed {
-			err = errors.Join(err, rollback(ctx, c, tx))
+			err = errors.Join(err, rollback(ctx, c))
 		}
 	}()
-	q := inTx{tx, &w.cache}
-	if err := lock(ctx, q); err != nil {
-		return err
-	}
-	if err := fn(ctx, q); err != nil {
+	if err := fn(ctx, c); err != nil {
 		return err
 	}
 	failpoint.Hit("before COMMIT")
-	if err := tx.Commit(); err != nil {
+	if _, err := c.ExecContext(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("%w: %w", ErrCommit, err)
 	}
 	failpoint.Hit("after COMMIT")
 	committed = true
 	return nil
-}
-
-// lock makes the transaction one that has the write lock from its beginning.
-// database/sql cannot ask for that, so the empty one it began is ended under it.
-func lock(ctx context.Context, q Querier) error {
-	if err := exec(ctx, q, "COMMIT"); err != nil {
-		return err
-	}
-	return exec(ctx, q, "BEGIN IMMEDIATE")
 }
 
 // ErrCommit marks an error of COMMIT, which may be that of a row: deferred foreign keys
@@ -219,14 +271,9 @@ var errDirty = errors.New("the transaction could not be rolled back")
 
 // rollback ends the transaction whatever state it is in. Where SQLite has ended
 // it already, ROLLBACK fails with "no transaction is active"; a BEGIN that works
-// and is rolled back again tells that case from a transaction that remains. (The
-// driver itself rolls back after a COMMIT that failed.)
-func rollback(ctx context.Context, c *sql.Conn, tx *sql.Tx) error {
-	if tx.Rollback() == nil {
-		return nil
-	}
-	// Drivers before v1.50 leave it open after a COMMIT that failed.
-	if _, err := c.ExecContext(ctx, "ROLLBACK"); err == nil {
+// and is rolled back again tells that case from a transaction that remains.
+func rollback(ctx context.Context, c *sql.Conn) error {
+	if exec(ctx, c, "ROLLBACK") == nil {
 		return nil
 	}
 	if exec(ctx, c, "BEGIN") == nil && exec(ctx, c, "ROLLBACK") == nil {

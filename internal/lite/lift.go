@@ -1,6 +1,9 @@
 package lite
 
-import "sync"
+import (
+	"database/sql"
+	"sync"
+)
 
 // Lifts keeps the wal_autocheckpoint of a pool's one connection raised for as long
 // as any of the writers that share it wants that: to the highest that is wanted,
@@ -8,7 +11,9 @@ import "sync"
 // value is ready, and nil raises nothing.
 type Lifts struct {
 	mu    sync.Mutex
-	host  int // what the host had before the first
+	users int // engines that share it
+	host  int // what the host has set
+	given int // what the connection was last given back with
 	wants map[*Writer]int
 }
 
@@ -20,10 +25,12 @@ func (l *Lifts) of(w *Writer, found int) int {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.wants) == 0 {
+	if len(l.wants) == 0 || found != l.given { // the host may change it meanwhile
 		l.host = found
 	}
 	if l.host == 0 {
+		delete(l.wants, w)
+		l.given = found
 		return found
 	}
 	if w.Lift == 0 {
@@ -38,7 +45,34 @@ func (l *Lifts) of(w *Writer, found int) int {
 	for _, want := range l.wants {
 		highest = max(highest, want)
 	}
+	l.given = highest
 	return highest
+}
+
+// lifts are those of the pools that an engine works on: two engines on one pool would
+// each take the other's value for the host's.
+var lifts = struct {
+	sync.Mutex
+	of map[*sql.DB]*Lifts
+}{of: map[*sql.DB]*Lifts{}}
+
+// ShareLifts returns the Lifts of a pool, to be given back with done.
+func ShareLifts(db *sql.DB) (l *Lifts, done func()) {
+	lifts.Lock()
+	defer lifts.Unlock()
+	l = lifts.of[db]
+	if l == nil {
+		l = &Lifts{}
+		lifts.of[db] = l
+	}
+	l.users++
+	return l, sync.OnceFunc(func() {
+		lifts.Lock()
+		defer lifts.Unlock()
+		if l.users--; l.users == 0 {
+			delete(lifts.of, db)
+		}
+	})
 }
 
 func (l *Lifts) has(w *Writer) bool {

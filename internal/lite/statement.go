@@ -24,18 +24,18 @@ func CheckFragment(ctx context.Context, q Querier, table, what, fragment string)
 		return fmt.Errorf("%w: %s is empty", ErrFragment, what)
 	}
 	for _, form := range []string{"(%s\n) FROM %s", "%s\n FROM %s"} {
-		if err := compile(ctx, q, fmt.Sprintf(form, fragment, Main(table))); err != nil {
+		if err := compileSelect(ctx, q, fmt.Sprintf(form, fragment, Main(table))); err != nil {
 			return fmt.Errorf("%w: %s %q on table %s: %w", ErrFragment, what, fragment, table, err)
 		}
 	}
 	return nil
 }
 
-// compile has SQLite compile what a SELECT may go on with, and run none of it, nor of
+// compileSelect has SQLite compile what a SELECT may go on with, and run none of it, nor of
 // what may stand behind it: drivers run all statements of a text, and older ones compile
 // when they run. The first statement asks for an argument that it is not given, which
 // the driver sees after it is compiled and before it runs.
-func compile(ctx context.Context, q Querier, columns string) error {
+func compileSelect(ctx context.Context, q Querier, columns string) error {
 	rows, err := q.QueryContext(ctx, "SELECT ?, "+columns)
 	if err == nil {
 		return rows.Close()

@@ -114,6 +114,7 @@ type worker struct {
 	row   atomic.Int64
 	seen  int64 // at the last look of the watch
 	extra bool  // it works while there is a processor to spare
+	kept  bool  // whether its latest result was in time
 }
 
 const noRow = -1
@@ -157,37 +158,49 @@ func (c *computation) run(ctx context.Context, workers int) bool {
 func (c *computation) start(ctx context.Context, extra bool) *worker {
 	w := &worker{seen: noRow, extra: extra}
 	w.row.Store(noRow)
-	go func() {
-		for ctx.Err() == nil && (!extra || c.calls.Spare.Load()) {
-			i := c.next.Add(1) - 1
-			if i >= int64(len(c.reads)) {
-				break
-			}
-			if !c.compute(w, i) {
-				return // given up, nobody waits for it
-			}
-			giveWay(int(i))
-		}
-		if extra {
-			c.helped.Store(false)
-		}
-		c.ended <- struct{}{}
-	}()
+	go c.work(ctx, w)
 	return w
 }
 
-// compute calls the function for a row, and is false if that took too long.
-func (c *computation) compute(w *worker, i int64) bool {
+// work takes rows until none is left. Where the function ends the goroutine another one
+// goes on in its place.
+func (c *computation) work(ctx context.Context, w *worker) {
+	inside := false
+	defer func() {
+		if inside && w.kept {
+			go c.work(ctx, w)
+		}
+	}()
+	for ctx.Err() == nil && (!w.extra || c.calls.Spare.Load()) {
+		i := c.next.Add(1) - 1
+		if i >= int64(len(c.reads)) {
+			break
+		}
+		inside = true
+		c.compute(w, i)
+		inside = false
+		if !w.kept {
+			return // given up, nobody waits for it
+		}
+		giveWay(int(i))
+	}
+	if w.extra {
+		c.helped.Store(false)
+	}
+	c.ended <- struct{}{}
+}
+
+// compute calls the function for a row, whose result is kept unless that took too long.
+func (c *computation) compute(w *worker, i int64) {
 	if c.calls.Spare.Load() && c.helped.CompareAndSwap(false, true) {
 		c.more <- struct{}{}
 	}
 	w.row.Store(i)
-	r := c.calls.call(c.reads[i])
-	if !w.row.CompareAndSwap(i, noRow) {
-		return false
-	}
-	c.results[i] = &r
-	return true
+	c.calls.call(c.reads[i], func(r result) {
+		if w.kept = w.row.CompareAndSwap(i, noRow); w.kept {
+			c.results[i] = &r
+		}
+	})
 }
 
 // giveWay lets other goroutines run after some rows: the writer, if this one has its

@@ -197,7 +197,7 @@ func (c *Calls) find(args []driver.Value) ([]any, result) {
 // returns leaves its goroutine behind.
 func (c *Calls) callLimited(read []any) result {
 	answer := make(chan result, 1)
-	go func() { answer <- c.call(read) }()
+	go c.call(read, func(r result) { answer <- r })
 	timer := time.NewTimer(c.limit)
 	defer timer.Stop()
 	select {
@@ -213,13 +213,20 @@ func (c *Calls) tooLong() error {
 }
 
 // call runs the function on values of its own, which it may change: by the others
-// its row is found again. A panic is an error of the row.
-func (c *Calls) call(read []any) (r result) {
+// its row is found again. A panic is an error of the row, and so is the end of the
+// goroutine (runtime.Goexit), after which call does not return; told hears of all.
+func (c *Calls) call(read []any, told func(result)) {
+	r := result{err: errors.New("the row function ended its goroutine (runtime.Goexit)")}
 	defer func() {
 		if p := recover(); p != nil {
 			r = result{err: fmt.Errorf("panic: %v", p)}
 		}
+		told(r)
 	}()
+	r = c.answer(read)
+}
+
+func (c *Calls) answer(read []any) result {
 	write, err := c.fn(own(read))
 	if err != nil {
 		return result{err: err}

@@ -45,6 +45,10 @@ var (
 		File: "checkpoint/checkpoint.go",
 		Old:  "WHERE name = ? AND run_id = ? AND batches BETWEEN ? AND ?\n",
 		New:  "WHERE name = ? AND run_id <> ? || name AND batches <> ? || ? || name\n",
+	}, {
+		File: "engine/gate.go",
+		Old:  "errors.Is(err, checkpoint.ErrUnknown), err == nil && cp.RunID != r.cp.RunID:",
+		New:  "errors.Is(err, checkpoint.ErrUnknown):",
 	}}}
 	LockNotTaken = Bug{"lock not taken", []Edit{{
 		File: "internal/filelock/filelock.go",
@@ -53,7 +57,7 @@ var (
 	}}}
 	ApplyErrorIgnored = Bug{"apply's error ignored, checkpoint saved before the guard", []Edit{{
 		File: "engine/batch.go",
-		Old:  "changed, err := r.apply(ctx, c, stretch)\n\t\tif err != nil {\n\t\t\treturn err\n\t\t}\n",
+		Old:  "changed, err := r.watched(ctx, c, stretch, func() (int, error) { return r.apply(ctx, c, stretch) })\n\t\tif err != nil {\n\t\t\treturn err\n\t\t}\n",
 		New: `changed, _ := r.apply(ctx, c, stretch)
 		if _, err := checkpoint.SaveTx(ctx, c, r.advanced(*out), time.Now()); err != nil {
 			return err

@@ -21,6 +21,8 @@ import (
 type machine struct {
 	tls *libc.TLS
 	db  uintptr
+
+	compiled uintptr // here and not on the stack, which may move while SQLite writes to it
 }
 
 func openMachine(t *testing.T, path string) *machine {
@@ -49,10 +51,10 @@ func (m *machine) steps(t *testing.T, statement string, args ...any) int {
 		t.Fatal(err)
 	}
 	defer libc.Xfree(m.tls, text)
-	var compiled uintptr
-	if rc := sqlite3.Xsqlite3_prepare_v2(m.tls, m.db, text, -1, uintptr(unsafe.Pointer(&compiled)), 0); rc != sqlite3.SQLITE_OK {
+	if rc := sqlite3.Xsqlite3_prepare_v2(m.tls, m.db, text, -1, uintptr(unsafe.Pointer(&m.compiled)), 0); rc != sqlite3.SQLITE_OK {
 		t.Fatalf("%s: %s", statement, libc.GoString(sqlite3.Xsqlite3_errmsg(m.tls, m.db)))
 	}
+	compiled := m.compiled
 	defer sqlite3.Xsqlite3_finalize(m.tls, compiled)
 	for i, a := range args {
 		var n int64

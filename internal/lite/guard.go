@@ -1,0 +1,302 @@
+package lite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrHostCode: a function of the application that a statement or the engine called
+// has panicked or ended its goroutine (runtime.Goexit, as t.FailNow does) instead of
+// returning. Mend it, then start the job again.
+var ErrHostCode = errors.New("code of the application did not return")
+
+// Worker is a goroutine that makes the calls to code of the application, so that neither
+// a panic nor a Goexit of that is one of ours. It lasts, since a new one would have to
+// grow its stack for SQLite each time. It belongs to one caller at a time, and the zero
+// value is ready; End it after the last call.
+type Worker struct {
+	calls  chan func() error
+	result chan error
+}
+
+// Do makes a call. One that does not return is an ErrHostCode.
+func (w *Worker) Do(what string, fn func() error) error {
+	if w.calls == nil {
+		w.calls, w.result = make(chan func() error), make(chan error)
+		go work(w.calls, w.result)
+	}
+	w.calls <- fn
+
+	err := <-w.result
+	if errors.Is(err, ErrHostCode) {
+		w.calls = nil // it has ended with the call
+		return fmt.Errorf("%w: in %s", err, what)
+	}
+	return err
+}
+
+// End ends the goroutine, if there is one.
+func (w *Worker) End() {
+	if w.calls != nil {
+		close(w.calls)
+		w.calls = nil
+	}
+}
+
+// work makes calls until one of them does not return.
+func work(calls chan func() error, result chan error) {
+	working := false
+	defer func() {
+		p := recover()
+		switch {
+		case p != nil:
+			result <- fmt.Errorf("%w: panic: %v", ErrHostCode, p)
+		case working:
+			result <- fmt.Errorf("%w: it ended its goroutine (runtime.Goexit)", ErrHostCode)
+		}
+	}()
+
+	for fn := range calls {
+		working = true
+		err := fn()
+		working = false
+		result <- err
+	}
+}
+
+// guarded is a connection on which nothing that a statement calls (SQL functions,
+// collations and hooks of the application) can do harm: database/sql leaves its locks
+// held after a panic and a Goexit, and the host's only connection would be gone for
+// good. Both are errors of the statement here, before database/sql sees them.
+//
+// It is on a driver's connection of our own, or on one lent by the host's pool: then a
+// context is looked at before a statement and ends none, since with that the host
+// would lose its connection and the TEMP tables on it.
+type guarded struct {
+	own  driver.Conn
+	host *sql.Conn
+
+	worker     Worker
+	statements statements
+	bad        bool // the driver has called the connection unusable
+}
+
+// with runs fn on the driver's connection.
+func (g *guarded) with(ctx context.Context, what string, fn func(context.Context, driver.Conn) error) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if g.host == nil {
+		return g.worker.Do(what, func() error { return fn(ctx, g.own) })
+	}
+
+	ctx = context.WithoutCancel(ctx)
+	rawErr := g.host.Raw(func(conn any) error {
+		dc := conn.(driver.Conn)
+		err = g.worker.Do(what, func() error { return fn(ctx, dc) })
+		return nil
+	})
+	if rawErr != nil {
+		err = rawErr
+	}
+	if errors.Is(err, driver.ErrBadConn) { // to database/sql it would mean ours
+		g.bad = true
+		return fmt.Errorf("the connection is gone (%s)", err)
+	}
+	return err
+}
+
+func (g *guarded) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (result driver.Result, err error) {
+	err = g.with(ctx, query, func(ctx context.Context, dc driver.Conn) error {
+		s, err := g.statements.get(ctx, dc, query)
+		if err != nil {
+			return err
+		}
+		defer s.release()
+		result, err = s.exec(ctx, args)
+		return err
+	})
+	return result, err
+}
+
+func (g *guarded) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (rows driver.Rows, err error) {
+	err = g.with(ctx, query, func(ctx context.Context, dc driver.Conn) error {
+		s, err := g.statements.get(ctx, dc, query)
+		if err != nil {
+			return err
+		}
+		if rows, err = s.query(ctx, g, args); err != nil {
+			s.release()
+		}
+		return err
+	})
+	return rows, err
+}
+
+func (g *guarded) Prepare(query string) (driver.Stmt, error) {
+	return g.PrepareContext(context.Background(), query)
+}
+
+func (g *guarded) PrepareContext(ctx context.Context, query string) (stmt driver.Stmt, err error) {
+	err = g.with(ctx, query, func(ctx context.Context, dc driver.Conn) error {
+		s, err := compile(ctx, dc, query)
+		s.kept = true // by the caller
+		stmt = guardedStmt{s, g}
+		return err
+	})
+	return stmt, err
+}
+
+// Begin is for what asks for a transaction of our own connections.
+func (g *guarded) Begin() (driver.Tx, error) {
+	_, err := g.ExecContext(context.Background(), "BEGIN", nil)
+	return guardedTx{g}, err
+}
+
+// IsReadOnly is what the driver's own connections answer.
+func (g *guarded) IsReadOnly(schema string) (yes bool, err error) {
+	err = g.with(context.Background(), "IsReadOnly", func(_ context.Context, dc driver.Conn) error {
+		if asker, ok := dc.(interface{ IsReadOnly(string) (bool, error) }); ok {
+			yes, err = asker.IsReadOnly(schema)
+		}
+		return err
+	})
+	return yes, err
+}
+
+// Close closes a connection of our own, and gives back one that is lent.
+func (g *guarded) Close() error {
+	defer g.worker.End()
+	_ = g.with(context.Background(), "close", func(context.Context, driver.Conn) error { return g.statements.close() })
+	if g.host != nil {
+		return g.host.Close()
+	}
+	return g.worker.Do("close", g.own.Close)
+}
+
+type guardedTx struct{ g *guarded }
+
+func (t guardedTx) Commit() error   { return t.run("COMMIT") }
+func (t guardedTx) Rollback() error { return t.run("ROLLBACK") }
+
+func (t guardedTx) run(statement string) error {
+	_, err := t.g.ExecContext(context.Background(), statement, nil)
+	return err
+}
+
+// guardedStmt is a statement that the caller keeps.
+type guardedStmt struct {
+	s *statement
+	g *guarded
+}
+
+func (s guardedStmt) NumInput() int { return -1 }
+
+func (s guardedStmt) Close() error {
+	return s.g.with(context.Background(), "close", func(context.Context, driver.Conn) error { return s.s.close() })
+}
+
+func (s guardedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (result driver.Result, err error) {
+	err = s.g.with(ctx, s.s.text, func(ctx context.Context, _ driver.Conn) (err error) {
+		result, err = s.s.exec(ctx, args)
+		return err
+	})
+	return result, err
+}
+
+func (s guardedStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (rows driver.Rows, err error) {
+	err = s.g.with(ctx, s.s.text, func(ctx context.Context, _ driver.Conn) (err error) {
+		rows, err = s.s.query(ctx, s.g, args)
+		return err
+	})
+	return rows, err
+}
+
+// Exec and Query are for interfaces that no version of database/sql in use asks for.
+func (s guardedStmt) Exec(args []driver.Value) (driver.Result, error) {
+	return s.ExecContext(context.Background(), named(args))
+}
+
+func (s guardedStmt) Query(args []driver.Value) (driver.Rows, error) {
+	return s.QueryContext(context.Background(), named(args))
+}
+
+func named(args []driver.Value) []driver.NamedValue {
+	list := make([]driver.NamedValue, len(args))
+	for i, a := range args {
+		list[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
+	}
+	return list
+}
+
+// guardedRows are rows of a statement, which is released with them.
+type guardedRows struct {
+	driver.Rows
+	s *statement
+	g *guarded
+}
+
+func (r guardedRows) Next(dest []driver.Value) error {
+	return r.g.with(context.Background(), r.s.text, func(context.Context, driver.Conn) error {
+		return r.s.run(func() error { return r.Rows.Next(dest) })
+	})
+}
+
+func (r guardedRows) Close() error {
+	return r.g.with(context.Background(), r.s.text, func(context.Context, driver.Conn) error {
+		defer r.s.release()
+		if r.s.closed {
+			return nil
+		}
+		return r.Rows.Close()
+	})
+}
+
+// Guest is a pool on top of the host's: each of its connections is one that the host's
+// pool lends for the time of a statement, guarded. Close it; that does not close the
+// host's.
+func Guest(db *sql.DB) *sql.DB {
+	guest := sql.OpenDB(lender{db})
+	guest.SetMaxIdleConns(0)
+	return guest
+}
+
+type lender struct{ db *sql.DB }
+
+func (l lender) Driver() driver.Driver { return l.db.Driver() }
+
+func (l lender) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := l.db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &guarded{host: conn}, nil
+}
+
+// single hands out one connection, again and again.
+type single struct {
+	g      *guarded
+	driver driver.Driver
+}
+
+func (s single) Driver() driver.Driver                        { return s.driver }
+func (s single) Connect(context.Context) (driver.Conn, error) { return held{s.g}, nil }
+
+// held is a connection whose end others see to.
+type held struct{ *guarded }
+
+func (held) Close() error { return nil }
+
+// lasting tells whether a statement may be kept compiled. SQLite carries most PRAGMAs
+// out when it compiles them, and a second run would do nothing.
+func lasting(text string) bool {
+	switch text {
+	case "PRAGMA data_version", "PRAGMA schema_version":
+		return true
+	}
+	return !strings.HasPrefix(text, "PRAGMA") && !strings.HasPrefix(text, "EXPLAIN")
+}
