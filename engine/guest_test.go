@@ -234,3 +234,75 @@ func TestAutocheckpointChangedMeanwhile(t *testing.T) {
 		wantValue(t, db, set, "PRAGMA wal_autocheckpoint")
 	}
 }
+
+// TestCancelledRunKeepsTheConnection: a context that ends at any moment costs the host
+// neither its connection nor its TEMP table. Planted and caught: reads of the host's own
+// pool, with the context.
+func TestCancelledRunKeepsTheConnection(t *testing.T) {
+	db := open(t, append(numbers(1000), "CREATE TEMP TABLE mine (x)")...)
+	e := newEngine(t, db, sole)
+	for i := range 60 {
+		ctx, cancel := context.WithCancel(t.Context())
+		stop := time.AfterFunc(time.Duration(i)*150*time.Microsecond, cancel)
+		name := fmt.Sprint("inc", i)
+		switch i % 3 {
+		case 0:
+			_, _ = e.Run(ctx, increment(name))
+		case 1:
+			_ = e.Start(ctx, increment(name))
+			e.Wait()
+		case 2:
+			_, _ = engine.ReadStatuses(ctx, db)
+		}
+		stop.Stop()
+		cancel()
+		mustExec(t, db, "INSERT INTO temp.mine VALUES (1)")
+	}
+}
+
+// TestOtherDriver: a handle whose connections do not know our functions, as those of
+// another SQLite library, is refused; one that is only wrapped is not.
+func TestOtherDriver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	openAt(t, path, numbers(10)...)
+	for _, foreign := range []bool{true, false} {
+		db := sql.OpenDB(wrapped{openAt(t, path).Driver(), "file:" + path, foreign})
+		defer db.Close()
+		db.SetMaxOpenConns(1)
+		e, err := engine.New(db, sole)
+		if errors.Is(err, engine.ErrDriver) != foreign {
+			t.Errorf("foreign %v: %v", foreign, err)
+		}
+		if err == nil {
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// wrapped is a driver in another one, which may hide what kind its errors are.
+type wrapped struct {
+	driver  driver.Driver
+	dsn     string
+	foreign bool
+}
+
+func (w wrapped) Driver() driver.Driver { return w.driver }
+
+func (w wrapped) Connect(context.Context) (driver.Conn, error) {
+	conn, err := w.driver.Open(w.dsn)
+	return wrappedConn{conn, w.foreign}, err
+}
+
+type wrappedConn struct {
+	driver.Conn
+	foreign bool
+}
+
+func (c wrappedConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if c.foreign && strings.Contains(query, "chunkfill_") {
+		return nil, errors.New("sqlite3: SQL logic error: no such function")
+	}
+	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
+}

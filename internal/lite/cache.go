@@ -30,7 +30,7 @@ func (s *statements) get(ctx context.Context, dc driver.Conn, text string) (*sta
 		return kept, nil
 	}
 
-	st, err := compile(ctx, dc, text)
+	st, err := prepareOn(ctx, dc, text)
 	if err != nil || kept != nil && !kept.closed || !s.worth(text) {
 		return st, err
 	}
@@ -76,7 +76,7 @@ type statement struct {
 	closed bool
 }
 
-func compile(ctx context.Context, dc driver.Conn, text string) (*statement, error) {
+func prepareOn(ctx context.Context, dc driver.Conn, text string) (*statement, error) {
 	var stmt driver.Stmt
 	var err error
 	if p, ok := dc.(driver.ConnPrepareContext); ok {

@@ -143,7 +143,7 @@ func (g *guarded) Prepare(query string) (driver.Stmt, error) {
 
 func (g *guarded) PrepareContext(ctx context.Context, query string) (stmt driver.Stmt, err error) {
 	err = g.with(ctx, query, func(ctx context.Context, dc driver.Conn) error {
-		s, err := compile(ctx, dc, query)
+		s, err := prepareOn(ctx, dc, query)
 		s.kept = true // by the caller
 		stmt = guardedStmt{s, g}
 		return err
