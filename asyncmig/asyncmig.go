@@ -177,15 +177,14 @@ func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(cont
 		}
 	}
 	status, registerErr := s.registerFor(ctx, startPatience, name)
+	late := busy(registerErr) && ctx.Err() == nil
 	switch {
-	case busy(registerErr) && ctx.Err() == nil && t == nil: // its owner has registered it
-		return s.standBy(ctx, name, fn, owned)
-	case busy(registerErr) && ctx.Err() == nil:
-		return s.beginLate(ctx, t, fn)
-	case registerErr != nil || status == StatusDone:
+	case !late && (registerErr != nil || status == StatusDone):
 		return errors.Join(registerErr, t.release())
 	case t == nil:
-		return s.standBy(ctx, name, fn, owned)
+		return s.standBy(&standby{ctx, name, fn, late}, owned)
+	case late:
+		return s.beginLate(ctx, t, fn)
 	}
 	return s.begin(ctx, t, fn)
 }

@@ -17,18 +17,18 @@ type standby struct {
 	ctx  context.Context
 	name string
 	fn   Func
+	late bool // it is not registered yet, since another process kept the write lock
 }
 
 // standBy tries to become the owner in the background. A run of this process that
 // has yet to write its end needs none: it ends with this process, and what it
 // writes comes after this registration. Close to its end, or beside Exclusive,
 // the registration may be the last word, and somebody has to heed it.
-func (s *Store) standBy(ctx context.Context, name string, fn Func, owned *OwnedError) error {
-	if s.runsHere(ctx, name) {
+func (s *Store) standBy(b *standby, owned *OwnedError) error {
+	if s.runsHere(b.ctx, b.name) {
 		return nil
 	}
-	s.log.Info("chunkfill: standing by for a migration that another run has", "migration", name, "owner", owned.Owner)
-	b := &standby{ctx, name, fn}
+	s.log.Info("chunkfill: standing by for a migration that another run has", "migration", b.name, "owner", owned.Owner)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,7 +40,7 @@ func (s *Store) standBy(ctx context.Context, name string, fn Func, owned *OwnedE
 		s.watching = make(chan struct{})
 		go s.watch(s.watching)
 	}
-	context.AfterFunc(ctx, func() { s.endStandby(b) })
+	context.AfterFunc(b.ctx, func() { s.endStandby(b) })
 	return nil
 }
 
@@ -112,6 +112,10 @@ func (s *Store) takeOver(b *standby) (over bool) {
 	}
 	if err != nil { // a run of this process covers this standby too
 		return s.runsHere(ctx, b.name)
+	}
+
+	if b.late {
+		return s.beginLate(b.ctx, t, b.fn) == nil
 	}
 
 	// An owner that came to an end has written so before it let go; one that died

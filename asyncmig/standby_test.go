@@ -147,3 +147,23 @@ func TestOneStandbyEnds(t *testing.T) {
 		must(t, other.Close())
 	})
 }
+
+// A standby that could not be registered, since another process kept the write lock, is
+// registered when its turn comes.
+// Planted and caught: a standby that takes "not in the ledger" for its end.
+func TestLateStandby(t *testing.T) {
+	withLocker(t, func(t *testing.T, s *asyncmig.Store, db *sql.DB, _ *lines, lock func(string)) {
+		lock("lock")
+		var c counter
+		must(t, s.Exclusive(t.Context(), "m", func(context.Context) error {
+			must(t, s.RunAsyncMigration(t.Context(), "m", c.run))
+			wantStandbys(t, s, 1)
+			return nil
+		}))
+		lock("unlock")
+		pass()
+		s.WaitForAsyncMigrations()
+		c.want(t, 1)
+		wantStatus(t, s, "m", asyncmig.StatusDone)
+	})
+}

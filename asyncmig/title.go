@@ -119,6 +119,9 @@ func (t *title) setRuns(runs bool) {
 
 // runsHere tells whether a run of this process will yet write the end of the
 // migration.
+// Runs reports whether a run of this process has the migration now.
+func (s *Store) Runs(ctx context.Context, name string) bool { return s.runsHere(ctx, name) }
+
 func (s *Store) runsHere(ctx context.Context, name string) bool {
 	k, _, err := s.key(ctx, name)
 	held.Lock()

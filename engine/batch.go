@@ -246,6 +246,9 @@ func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, ou
 		r.stepper.Observe(stretch.Rows, changed, time.Since(began))
 		lost := r.breathe()
 		out.lost += lost
+		if out.Rows == out.Asked {
+			return nil // all of it is done, whoever waits
+		}
 		if out.Cut = r.cutShort(lost); out.Cut != "" {
 			return nil
 		}

@@ -136,6 +136,9 @@ func (e *Engine) try(ctx context.Context, fn func(context.Context, lite.Querier)
 			}
 			done = answered
 		}
+		if attempt == 20 { // some two seconds: it lasts
+			e.log.Warn("chunkfill: another process holds the write lock; waiting for it")
+		}
 		if err := sleep(ctx, pacer.Busy(time.Now(), attempt).Fixed); err != nil {
 			return fmt.Errorf("wait for the write lock: %w", err)
 		}

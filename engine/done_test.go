@@ -235,6 +235,13 @@ func TestStartInsideItself(t *testing.T) {
 		t.Error(err)
 	}
 	wantEachOnce(t, db, 100)
+
+	// A context from elsewhere does not hide it.
+	err = store.Run(testContext(t), "other", func(ctx context.Context, _ *sql.DB) error { return e.Start(testContext(t), increment("other")) })
+	if !errors.Is(err, asyncmig.ErrInside) {
+		t.Errorf("with another context: %v, want ErrInside", err)
+	}
+	wantValue(t, db, "failed", "SELECT status FROM _async_migrations WHERE name = 'other'")
 }
 
 // TestDoneThenTheTableIsGone: a job that is done stays in the host's code for years. It

@@ -192,7 +192,7 @@ func (c Config) validate() error {
 	if c.WALBudget < 1<<20 {
 		return fmt.Errorf("%w: WALBudget %d is less than 1 MiB (%d)", ErrConfig, c.WALBudget, 1<<20)
 	}
-	if c.WALCap < c.WALBudget && c.WALCap != defaultWALCap(c.WALBudget, c.SoleProcess) {
+	if c.SoleProcess && c.WALCap < c.WALBudget {
 		return fmt.Errorf("%w: WALCap %d is less than WALBudget %d", ErrConfig, c.WALCap, c.WALBudget)
 	}
 	if c.RowLimit < time.Millisecond {
@@ -303,6 +303,10 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) error {
 	if err != nil {
 		return err
 	}
+	if err := e.notAnothers(ctx, p); err != nil {
+		end()
+		return err
+	}
 	err = e.store.RunAsyncMigration(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
 		defer end()
 		return ledger(e.work(ctx, p))
@@ -316,35 +320,6 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) error {
 		return nil
 	}
 	return e.sameElsewhere(ctx, p)
-}
-
-// claim keeps the name of a job for its definition, from its start to its end.
-func (e *Engine) claim(p plan) (end func(), err error) {
-	name := p.spec.Name
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if other, ok := e.started[name]; ok && other.definition() != p.definition() {
-		return nil, conflict(name, other.spec, p.spec)
-	}
-	if _, ok := e.started[name]; ok || p.unfit != nil {
-		return func() {}, nil // it is claimed already, or done and will not run
-	}
-	e.started[name] = p
-	return func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		delete(e.started, name)
-	}, nil
-}
-
-// sameElsewhere refuses a job of which another process runs one of the same name and
-// another definition, which had not yet been recorded when this one was prepared.
-func (e *Engine) sameElsewhere(ctx context.Context, p plan) error {
-	begun, err := checkpoint.Load(ctx, e.readQuerier(), p.spec.Name)
-	if err != nil || p.unfit != nil {
-		return nil // not recorded yet, or not to be read just now: the run will look again
-	}
-	return p.compatible(begun)
 }
 
 // Run runs a job and waits for its end. It returns what was done in any case,

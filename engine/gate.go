@@ -14,7 +14,7 @@ import (
 
 // How often a job looks up, whatever it waits for: at what is asked of it, the window,
 // the guards. Every wait of a run is made of pieces that are no longer.
-const poll = 100 * time.Millisecond
+const poll = 50 * time.Millisecond
 
 // While readers keep the log from beginning anew, the moment between two of them is
 // looked for more often.

@@ -52,7 +52,7 @@ func (r *runner) persist(ctx context.Context, write func(context.Context, lite.Q
 // How long a run that was told to stop goes on to record that. What it does not get
 // done in this time is no loss: the checkpoint of the last batch stands, and what was
 // asked of the job is asked of the next run as well.
-const lastWordTime = 150 * time.Millisecond
+const lastWordTime = 100 * time.Millisecond
 
 // lastWord returns a context that goes on for a moment after ctx has ended.
 func lastWord(ctx context.Context) (context.Context, context.CancelFunc) {

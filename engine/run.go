@@ -99,9 +99,11 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 		if err == nil {
 			err = r.unmoved()
 		}
-		err = r.end(ctx, err)
+		last, cancel := lastWord(ctx)
+		defer cancel()
+		err = r.end(last, err)
 		if !errors.Is(err, ErrMoved) { // else not one write more, not even from the log to the file
-			r.leaveLog(ctx)
+			r.leaveLog(last)
 		}
 	}
 	return errors.Join(err, r.writer.Close(context.WithoutCancel(ctx)))
@@ -469,8 +471,6 @@ func (r *runner) end(ctx context.Context, err error) error {
 	if phase == checkpoint.Failed {
 		r.cp.Error = err.Error()
 	}
-	ctx, cancel := lastWord(ctx)
-	defer cancel()
 	if saveErr := r.enterPhase(ctx, phase, "", e); saveErr != nil {
 		r.log.Error("chunkfill: the end of the job could not be recorded; its last batch is", "error", saveErr)
 		return errors.Join(err, saveErr)

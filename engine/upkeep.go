@@ -83,7 +83,8 @@ func (u *upkeep) long() bool { return u.wholeBy() > u.limit }
 func (u *upkeep) overdue() int { return u.wholeBy() + u.limit/4 }
 
 // longest is a length that the log has only if readers keep it from beginning anew.
-func (u *upkeep) longest() int { return max(4*u.limit, u.overdue()+u.limit/4) }
+// A shorter one would be waited for more often than it is written to.
+func (u *upkeep) longest() int { return max(4*ownLimit, u.overdue()+u.limit/4) }
 
 // observe learns how many frames a row costs.
 func (u *upkeep) observe(before, after lite.Log, changed int) {
@@ -118,7 +119,7 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	switch {
 	case log.Frames >= max(u.longest(), u.bound):
 		return r.awaitReaders(ctx)
-	case ahead >= max(u.overdue(), u.next):
+	case ahead >= u.overdue():
 		return r.renewLog(ctx)
 	case u.long() && runtime.GOMAXPROCS(0) <= fewProcessors && time.Since(u.waited) < time.Second:
 		if due {
@@ -276,8 +277,6 @@ func (r *runner) leaveLog(ctx context.Context) {
 	if r.e.keeper == nil {
 		return
 	}
-	ctx, cancel := lastWord(ctx)
-	defer cancel()
 	if r.isCopying() {
 		<-r.upkeep.copying // it ends with the run
 	}

@@ -43,7 +43,7 @@ type Spec struct {
 	Write   []string // transform
 	Row     RowFunc  // transform
 	Where   string   // only rows for which it holds; "" for all
-	Args    []any    // of the ? in Set, then in Where
+	Args    []any    // of the ? in Set, then in Where, no more; pointers and Valuers are read at once
 	Todo    string   // a condition without ? that the job makes false; "" if it cannot say
 	Version string   // changed by the author when Go code behind the job changes
 }

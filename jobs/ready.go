@@ -43,7 +43,14 @@ func (t Transform) Spec() Spec {
 		Where: t.Where, Args: t.Args, Todo: t.Todo, Version: t.Version}
 }
 
-// Delete removes the rows for which Where holds. Its Todo is Where itself.
+// Delete removes the rows for which Where holds. Its Todo is Where itself; rows that come
+// to meet it behind the job, such as those that age, are reported as left and are no
+// failure.
+//
+// Without a Where it removes every row there is when the job begins, and keeps those that
+// come later. It tells them by their rowids, and is refused for a table WITHOUT ROWID;
+// the Where "1" removes those that come, too. In a table whose INTEGER PRIMARY KEY the
+// application chooses itself, rows inserted below the greatest one are taken for old.
 type Delete struct {
 	Name, Table string
 	Where       string // "" for every row there is when the job begins

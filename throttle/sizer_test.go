@@ -137,3 +137,50 @@ func atTarget(r *run, rows int, target time.Duration, tolerance float64) bool {
 	}
 	return rows == 1 || float64(hold) <= tolerance*float64(target)
 }
+
+// TestSizerCutShort: batches that a live write ends are no step on the way to a larger
+// size, and the reason says what they are. Planted and caught: taken for batches of the
+// size that was asked for.
+func TestSizerCutShort(t *testing.T) {
+	s := throttle.NewSizer(throttle.SizerConfig{})
+	now := epoch
+	for range 2 {
+		n := s.Next(now).Rows
+		now = now.Add(time.Millisecond)
+		s.Observe(now, throttle.Batch{Asked: n, Rows: n, Changed: n, Hold: time.Duration(n) * time.Microsecond})
+	}
+	meant := s.Next(now).Rows
+	for _, cut := range []throttle.Reason{throttle.ReasonLive, throttle.ReasonProcessor} {
+		for range 100 {
+			size := s.Next(now)
+			now = now.Add(time.Millisecond)
+			rows := max(1, size.Rows/3)
+			s.Observe(now, throttle.Batch{Asked: size.Rows, Rows: rows, Changed: rows, Hold: time.Duration(rows) * time.Microsecond,
+				Waited: cut == throttle.ReasonLive, Cut: cut})
+		}
+		if got := s.Next(now); got.Rows != meant || got.Reason != cut {
+			t.Errorf("after batches cut short since %s: %d rows (%s), want %d", cut, got.Rows, got.Reason, meant)
+		}
+	}
+	n := s.Next(now).Rows
+	s.Observe(now, throttle.Batch{Asked: n, Rows: n, Changed: n, Hold: time.Duration(n) * time.Microsecond})
+	if got := s.Next(now); got.Rows <= meant || got.Reason != throttle.ReasonGrow {
+		t.Errorf("after a whole one: %+v", got)
+	}
+}
+
+// TestExplain: of size and pause the one that holds the job back.
+func TestExplain(t *testing.T) {
+	for _, c := range []struct{ size, pause, want throttle.Reason }{
+		{throttle.ReasonGrow, "", throttle.ReasonGrow},
+		{throttle.ReasonGrow, throttle.ReasonOtherProcess, throttle.ReasonGrow},
+		{throttle.ReasonTarget, throttle.ReasonOtherProcess, throttle.ReasonOtherProcess},
+		{throttle.ReasonOneRow, throttle.ReasonOtherProcess, throttle.ReasonOneRow},
+		{throttle.ReasonTarget, throttle.ReasonRate, throttle.ReasonRate},
+		{throttle.ReasonGrow, throttle.ReasonLive, throttle.ReasonLive},
+	} {
+		if got := throttle.Explain(c.size, c.pause); got != c.want {
+			t.Errorf("%q, %q: %q, want %q", c.size, c.pause, got, c.want)
+		}
+	}
+}

@@ -30,7 +30,7 @@ func askCommand(verb, short string, ask func(*engine.Engine, context.Context, st
 		Short: short,
 		Args:  exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withEngine(cmd.Context(), path, func(eng *engine.Engine) error {
+			return withEngine(cmd, path, func(eng *engine.Engine) error {
 				if err := ask(eng, cmd.Context(), args[0], reason); err != nil {
 					return err
 				}
@@ -55,7 +55,7 @@ func tuneCommand() *cobra.Command {
 process was started with; a negative --max-rate lifts a cap.`,
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withEngine(cmd.Context(), path, func(eng *engine.Engine) error {
+			return withEngine(cmd, path, func(eng *engine.Engine) error {
 				err := eng.Tune(cmd.Context(), args[0], checkpoint.Tuning{TargetHold: hold, MaxRate: rate})
 				if err == nil {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s: tuned\n", visible(args[0]))
@@ -80,7 +80,7 @@ runs. The same name then begins from zero, whatever its definition. Rows that it
 has rewritten stay as they are: a job that is not idempotent does them twice.`,
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withEngine(cmd.Context(), path, func(eng *engine.Engine) error {
+			return withEngine(cmd, path, func(eng *engine.Engine) error {
 				err := eng.Forget(cmd.Context(), args[0])
 				if err == nil {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s: forgotten\n", visible(args[0]))
@@ -93,13 +93,14 @@ has rewritten stay as they are: a job that is not idempotent does them twice.`,
 	return cmd
 }
 
-func withEngine(ctx context.Context, path string, fn func(*engine.Engine) error) error {
-	db, err := openDB(ctx, path, "rw")
+// withEngine is for a command that asks something. What it has to wait for it says.
+func withEngine(cmd *cobra.Command, path string, fn func(*engine.Engine) error) error {
+	db, err := openDB(cmd.Context(), path, "rw")
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	eng, err := newEngine(db, engine.Config{})
+	eng, err := newEngine(db, engine.Config{Logger: newProgress(cmd.ErrOrStderr()).logger()})
 	if err != nil {
 		return err
 	}

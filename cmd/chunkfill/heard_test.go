@@ -36,10 +36,10 @@ const (
 )
 
 func heardStates() []heardState {
-	closed := time.Now().UTC().Add(12 * time.Hour).Format("Mon 15:00-15:") + "59 UTC"
+	closed := time.Now().UTC().Add(12*time.Hour).Format("Mon 15:00-15:") + "59 UTC"
 	return []heardState{
 		{name: "working", set: slowSet, in: "phase = 'running' AND rows_scanned > 100"},
-		{name: "rate delay", flags: []string{"--max-rate", "0.02"}, in: "phase = 'running' AND rows_scanned > 0"},
+		{name: "rate delay", flags: []string{"--max-rate", "0.02"}, in: "phase = 'running' AND rows_scanned > 1"},
 		{name: "held lock", set: slowSet, in: "phase = 'running' AND rows_scanned > 100", locks: true},
 		{name: "window", flags: []string{"--window", closed}, in: inWaits},
 		{name: "disk", flags: []string{"--min-free", "1125899906842624"}, in: inWaits},

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -299,4 +300,93 @@ func TestPreflightIsStopped(t *testing.T) {
 			t.Errorf("%v: %q, %q", signal, &p.stdout, &p.stderr)
 		}
 	}
+}
+
+// TestReaderOfTheLogGoesAway: whoever read what a run prints may end before it does. Planted
+// and caught: SIGPIPE left to Go.
+func TestReaderOfTheLogGoesAway(t *testing.T) {
+	path := counts(t, 3000)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "chunkfill", runCounts(path, "--todo", "n = 0", "--max-rate", "3000")...)
+	cmd.Stdout, cmd.Stderr = w, w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	wantSoon(t, path, "SELECT rows_scanned > 0 FROM _async_migration_checkpoints", "1")
+	r.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	wantRows(t, path, "SELECT phase, min(n), max(n) FROM _async_migration_checkpoints, counts", "done|1|1")
+}
+
+// TestCommandsAreInterrupted while they wait for a write lock: at once, with the status of
+// an interruption and nothing changed. Planted and caught: status 1.
+func TestCommandsAreInterrupted(t *testing.T) {
+	path := counts(t, 100)
+	start(t, runCounts(path)...).wants(exitOK)
+	if _, err := query(path, "rw", "UPDATE _async_migration_checkpoints SET phase = 'interrupted'"); err != nil {
+		t.Fatal(err)
+	}
+	db, err := openDB(t.Context(), path, "rw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	before, err := query(path, "ro", "SELECT control, max_rate, phase, name FROM _async_migration_checkpoints")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"pause"}, {"resume"}, {"cancel"}, {"tune", "--max-rate", "10"}, {"forget"}} {
+		knock := path + "-chunkfill.knock"
+		_ = os.Remove(knock)
+		p := start(t, append(args, "--db", path, "count")...)
+		for began := time.Now(); time.Since(began) < 20*time.Second; <-time.After(time.Millisecond) {
+			if _, err := os.Stat(knock); err == nil {
+				break // it has found the lock taken
+			}
+		}
+		p.signal(syscall.SIGINT)
+		p.wants(exitInterrupted)
+		p.says("chunkfill: interrupted; nothing was changed\n")
+	}
+	wantRows(t, path, "SELECT control, max_rate, phase, name FROM _async_migration_checkpoints", strings.TrimSuffix(before, "\n"))
+}
+
+// TestZones: named time zones work on a machine without a database of them. Planted and
+// caught: no import of time/tzdata.
+func TestZones(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(strings.Fields(string(out)), "time/tzdata") {
+		t.Error("the command does not bring time zones")
+	}
+}
+
+// TestHangup: a terminal that is closed ends a run in good order, too, and under nohup it
+// does not. Planted and caught: SIGHUP left to Go; heeded under nohup.
+func TestHangup(t *testing.T) {
+	path := counts(t, 100)
+	closed := time.Now().UTC().Add(12*time.Hour).Format("Mon 15:00-15:") + "59 UTC"
+	p := start(t, runCounts(path, "--window", closed)...)
+	wantSoon(t, path, "SELECT phase FROM _async_migration_checkpoints", "waiting")
+	p.signal(syscall.SIGHUP)
+	p.wants(exitInterrupted)
+	wantRows(t, path, "SELECT phase FROM _async_migration_checkpoints", "interrupted")
+
+	signal.Ignore(syscall.SIGHUP) // passed on to processes
+	p = start(t, runCounts(path, "--max-rate", "100")...)
+	signal.Reset(syscall.SIGHUP)
+	wantSoon(t, path, "SELECT rows_scanned > 0 FROM _async_migration_checkpoints", "1")
+	p.signal(syscall.SIGHUP)
+	p.wants(exitOK)
 }

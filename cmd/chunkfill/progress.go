@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -187,8 +189,8 @@ func rate(rows float64) string {
 func writeJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false) // conditions stay readable
-	if err := enc.Encode(v); err != nil {
+	enc.SetEscapeHTML(false)                                                // conditions stay readable
+	if err := enc.Encode(v); err != nil && !errors.Is(err, syscall.EPIPE) { // not to read it is for the reader to decide
 		return fmt.Errorf("write JSON: %w", err)
 	}
 	return nil

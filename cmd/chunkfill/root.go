@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -34,9 +33,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := root.ExecuteContext(ctx)
 	if interrupted(ctx, err) && !errors.As(err, new(interruption)) {
 		err = interruption("interrupted; nothing was changed")
-	}
-	if errors.Is(err, syscall.EPIPE) {
-		err = nil // nobody reads any more, which is for them to decide
 	}
 	var status exitStatus
 	if errors.As(err, &status) {

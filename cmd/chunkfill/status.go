@@ -110,6 +110,8 @@ func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
 	}
 	if s.Fraction >= 0 {
 		line("progress", "%.1f%%, cursor %s of %s", 100*s.Fraction, s.Cursor, s.Upper)
+	} else if s.Cursor != "" {
+		line("progress", "more rows than when it began, cursor %s of %s", s.Cursor, s.Upper)
 	}
 	line("rows", "%d scanned, %d changed, %d set aside%s", s.Rows, s.Changed, s.Quarantined, left(s.Checkpoint))
 	line("speed", "%s rows/s, batches of %d, writer held %v, waited %v, paused %v",

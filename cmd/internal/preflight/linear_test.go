@@ -57,8 +57,7 @@ var generated = map[string]func(n int) string{
 
 // TestCostIsLinear counts what is allocated for a file and for one eight times as
 // large, since time is another on each machine. Planted and caught: the file parsed
-// for each statement, the whole tree walked for each constant, an open trigger's
-// body cut again for each of its statements.
+// again for each statement.
 func TestCostIsLinear(t *testing.T) {
 	for name, text := range generated {
 		t.Run(name, func(t *testing.T) {

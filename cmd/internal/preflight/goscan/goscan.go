@@ -200,8 +200,11 @@ func (s *scan) verbless(t text, n ast.Node, stack []ast.Node) bool {
 		return false
 	}
 	_, runs := s.executed(n, stack)
-	return runs && s.whole(n, stack) && (!tail.MatchString(rest) || !s.traced(n))
+	return runs && s.whole(n, stack) && (!s.returned(stack) || sqlish.MatchString(rest)) && (!tail.MatchString(rest) || !s.traced(n))
 }
+
+// sqlish tells what a function returns from names and other text.
+var sqlish = regexp.MustCompile(`(?i)\b(?:SET|FROM|INTO|TABLE|INDEX|WHERE|VALUES|SELECT)\b`)
 
 // whole reports whether a string is all that is run, and no part of it.
 func (s *scan) whole(n ast.Node, stack []ast.Node) bool {

@@ -126,9 +126,9 @@ func classify(text string, stmt ast.Stmt) Statement {
 	case *ast.DropIndexStmt:
 		return Statement{Kind: DropIndex, Database: database(n.Name), Index: n.Name.Name.Name}
 	case *ast.UpdateStmt:
-		return on(n.Table, bound(n.Where, n.Table, n.Alias, Statement{Kind: Update, Cost: Rewrite, Job: updateJob(text, n)}))
+		return on(n.Table, bound(n.Where, n.Table, n.Alias, n.With, Statement{Kind: Update, Cost: Rewrite, Job: updateJob(text, n)}))
 	case *ast.DeleteStmt:
-		return on(n.Table, bound(n.Where, n.Table, n.Alias, Statement{Kind: Delete, Cost: Rewrite, Job: deleteJob(text, n)}))
+		return on(n.Table, bound(n.Where, n.Table, n.Alias, n.With, Statement{Kind: Delete, Cost: Rewrite, Job: deleteJob(text, n)}))
 	case *ast.InsertStmt:
 		return classifyInsert(n)
 	case *ast.ReindexStmt:
@@ -162,8 +162,8 @@ func database(name *ast.QualifiedName) string {
 	return strings.ToLower(name.Schema.Name)
 }
 
-func bound(where ast.Expr, table *ast.QualifiedName, alias *ast.Ident, s Statement) Statement {
-	s.Pinned, s.Lookups = pinned(where, table, alias)
+func bound(where ast.Expr, table *ast.QualifiedName, alias *ast.Ident, with *ast.With, s Statement) Statement {
+	s.Pinned, s.Lookups = pinned(where, table, alias, with)
 	return s
 }
 
@@ -202,7 +202,7 @@ func classifyInsert(n *ast.InsertStmt) Statement {
 	if len(sources) > 0 {
 		s.Kind, s.Cost, s.Table = InsertSelect, Rewrite, sources[0].Name.Name.Name
 		if len(sources) == 1 {
-			s = bound(where, sources[0].Name, sources[0].Alias, s)
+			s = bound(where, sources[0].Name, sources[0].Alias, nil, s)
 		}
 		return s
 	}

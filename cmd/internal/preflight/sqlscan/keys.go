@@ -66,18 +66,19 @@ func tableColumns(n *ast.CreateTableStmt) (names []string) {
 
 // pinned lists the columns of table that where holds equal to a value or to one
 // of a list of values, and those that it holds equal to what a query finds.
-func pinned(where ast.Expr, table *ast.QualifiedName, alias *ast.Ident) ([]string, []Lookup) {
+func pinned(where ast.Expr, table *ast.QualifiedName, alias *ast.Ident, with *ast.With) ([]string, []Lookup) {
 	name := table.Name.Name
 	if alias != nil {
 		name = alias.Name
 	}
-	p := pins{table: strings.ToLower(name)}
+	p := pins{table: strings.ToLower(name), named: commonColumns(with)}
 	p.add(where)
 	return p.columns, p.lookups
 }
 
 type pins struct {
 	table   string
+	named   map[string][]string // columns of the statement's common table expressions
 	columns []string
 	lookups []Lookup
 }
@@ -118,7 +119,7 @@ func (p *pins) pin(left, right ast.Expr) {
 
 func (p *pins) look(left ast.Expr, query *ast.SelectStmt) {
 	names := columns(left, p.table)
-	if l, ok := lookup(query); ok && len(names) > 0 {
+	if l, ok := lookup(query, p.named); ok && len(names) > 0 {
 		l.Columns = names
 		p.lookups = append(p.lookups, l)
 	}

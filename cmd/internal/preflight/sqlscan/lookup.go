@@ -9,7 +9,7 @@ import (
 
 // lookup reads a query that a column is compared with. It is none if a name in
 // it says that it belongs to the outer table: then it has a value for each row.
-func lookup(query *ast.SelectStmt) (l Lookup, ok bool) {
+func lookup(query *ast.SelectStmt, named map[string][]string) (l Lookup, ok bool) {
 	r := references{notColumns: map[*ast.Ident]bool{}, aliases: map[string]bool{}}
 	ast.Walk(query, r.visit)
 	for _, q := range r.qualified {
@@ -17,13 +17,57 @@ func lookup(query *ast.SelectStmt) (l Lookup, ok bool) {
 			return Lookup{}, false // of the outer table, or of none that is known
 		}
 	}
+	var common []string
+	for _, table := range r.tables {
+		if columns, ok := named[table]; ok {
+			common = append(common, columns...)
+			continue
+		}
+		l.Tables = append(l.Tables, table)
+	}
 	for _, name := range r.names {
+		if slices.Contains(common, strings.ToLower(name.Name)) {
+			continue
+		}
 		if !r.notColumns[name] && !r.aliases[strings.ToLower(name.Name)] {
 			l.Names = append(l.Names, strings.ToLower(name.Name))
 		}
 	}
-	l.Tables = r.tables
 	return l, !slices.ContainsFunc(l.Names, hole)
+}
+
+// commonColumns are those of common table expressions, as far as they are named.
+func commonColumns(with *ast.With) map[string][]string {
+	if with == nil {
+		return nil
+	}
+	named := map[string][]string{}
+	for _, c := range with.CTEs {
+		list := []string{}
+		for _, column := range c.Columns {
+			list = append(list, strings.ToLower(column.Name))
+		}
+		if core, ok := c.Select.Cores[0].(*ast.SelectQuery); ok && len(list) == 0 {
+			for _, column := range core.Columns {
+				list = append(list, resultName(column))
+			}
+		}
+		named[strings.ToLower(c.Name.Name)] = list
+	}
+	return named
+}
+
+func resultName(column *ast.ResultColumn) string {
+	if column.Alias != nil {
+		return strings.ToLower(column.Alias.Name)
+	}
+	switch e := column.Expr.(type) {
+	case *ast.Ident:
+		return strings.ToLower(e.Name)
+	case *ast.QualifiedRef:
+		return strings.ToLower(e.Parts[len(e.Parts)-1].Name)
+	}
+	return ""
 }
 
 // references are the names in a query, by what they are names of.

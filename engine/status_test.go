@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/throttle"
+)
+
+// TestNumbersAreTrue: no estimate is better than one that overflows, or than none left
+// for a job that has much to do. Planted and caught: the quotient as it is; rows beyond
+// the total counted as all.
+func TestNumbersAreTrue(t *testing.T) {
+	id := &lite.Key{Rowid: true, Columns: make([]lite.KeyColumn, 1)}
+	text := &lite.Key{Columns: make([]lite.KeyColumn, 1)}
+	for _, c := range []struct {
+		name     string
+		key      *lite.Key
+		cp       checkpoint.Checkpoint
+		fraction float64
+		eta      time.Duration
+	}{
+		{"half", id, checkpoint.Checkpoint{Phase: checkpoint.Running, Pass: 1, Lower: `["0"]`, Cursor: `["50"]`, Upper: `["100"]`,
+			Working: time.Second, Throttled: time.Second}, 0.5, 2 * time.Second},
+		{"a few far from all others", id, checkpoint.Checkpoint{Phase: checkpoint.Running, Pass: 1, Lower: `["1"]`, Cursor: `["500"]`,
+			Upper: `["9223372036854775807"]`, Working: time.Second}, 499 / float64(math.MaxInt64), -1},
+		{"grown", text, checkpoint.Checkpoint{Phase: checkpoint.Running, Pass: 1, Total: 2000, Rows: 3000, Cursor: `["'b'"]`, Upper: `["'z'"]`,
+			Working: time.Second}, -1, -1},
+		{"nothing yet", id, checkpoint.Checkpoint{Phase: checkpoint.Running, Pass: 1, Upper: `["9"]`, Lower: `["1"]`, Working: time.Second}, 0, -1},
+		{"counting", id, checkpoint.Checkpoint{Phase: checkpoint.Verifying, Pass: 1, Lower: `["0"]`, Cursor: `["9"]`, Upper: `["9"]`,
+			Working: time.Second}, 1, -1},
+		{"done", id, checkpoint.Checkpoint{Phase: checkpoint.Done, Pass: 1, Working: time.Second}, 1, 0},
+		{"failed", id, checkpoint.Checkpoint{Phase: checkpoint.Failed, Pass: 1, Lower: `["0"]`, Cursor: `["5"]`, Upper: `["10"]`,
+			Working: time.Second}, 0.5, -1},
+	} {
+		s := derive(c.cp, c.key)
+		if s.Fraction != c.fraction || s.ETA != c.eta || s.Rate < 0 || math.IsInf(s.Rate, 0) {
+			t.Errorf("%s: fraction %v, ETA %v, rate %v; want %v, %v", c.name, s.Fraction, s.ETA, s.Rate, c.fraction, c.eta)
+		}
+	}
+}
+
+// TestSizeMeantIsStored: a run that goes on begins at a tenth of the size that batches were
+// meant to have, not of what a live write or a search left of one. Planted and caught: the
+// rows done stored.
+func TestSizeMeantIsStored(t *testing.T) {
+	r := &runner{cp: checkpoint.Checkpoint{BatchRows: 400}}
+	cut := outcome{Batch: throttle.Batch{Asked: 500, Rows: 7, Cut: throttle.ReasonLive}}
+	if got := r.advanced(cut).BatchRows; got != 500 {
+		t.Errorf("cut short: %d", got)
+	}
+	r.bisect.failed(500)
+	if got := r.advanced(outcome{Batch: throttle.Batch{Asked: 3, Rows: 3}}).BatchRows; got != 400 {
+		t.Errorf("in a search: %d", got)
+	}
+}
+
+// TestFullDiskIsTriedAgain less and less often, and at once when room is made. Planted and
+// caught: a fixed second.
+func TestFullDiskIsTriedAgain(t *testing.T) {
+	var f fullness
+	now := time.Unix(0, 0)
+	var pauses []time.Duration
+	for range 7 {
+		f.observe(now, 100)
+		if f.mayBeOver(now.Add(f.pause-1), 100) || !f.mayBeOver(now.Add(f.pause), 100) {
+			t.Errorf("after %v", f.pause)
+		}
+		pauses = append(pauses, f.pause)
+	}
+	if pauses[0] != time.Second || pauses[6] != 30*time.Second {
+		t.Error(pauses)
+	}
+	f.observe(now, 100)
+	if !f.mayBeOver(now.Add(1), 100+roomMade) || f.stands() {
+		t.Error("room was made, and it waits")
+	}
+}
