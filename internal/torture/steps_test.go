@@ -19,8 +19,9 @@ import (
 // machine is a connection of which a test can ask how many instructions of SQLite's
 // virtual machine a statement took.
 type machine struct {
-	tls *libc.TLS
-	db  uintptr
+	tls      *libc.TLS
+	db       uintptr
+	compiled uintptr // here, since SQLite writes to its address: a stack may move meanwhile
 }
 
 func openMachine(t *testing.T, path string) *machine {
@@ -49,10 +50,10 @@ func (m *machine) steps(t *testing.T, statement string, args ...any) int {
 		t.Fatal(err)
 	}
 	defer libc.Xfree(m.tls, text)
-	var compiled uintptr
-	if rc := sqlite3.Xsqlite3_prepare_v2(m.tls, m.db, text, -1, uintptr(unsafe.Pointer(&compiled)), 0); rc != sqlite3.SQLITE_OK {
+	if rc := sqlite3.Xsqlite3_prepare_v2(m.tls, m.db, text, -1, uintptr(unsafe.Pointer(&m.compiled)), 0); rc != sqlite3.SQLITE_OK {
 		t.Fatalf("%s: %s", statement, libc.GoString(sqlite3.Xsqlite3_errmsg(m.tls, m.db)))
 	}
+	compiled := m.compiled
 	defer sqlite3.Xsqlite3_finalize(m.tls, compiled)
 	for i, a := range args {
 		var n int64
