@@ -339,7 +339,7 @@ func TestCheckFragment(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", " ", "1) OR (1", "1 --", "1; DROP TABLE t", "1; DROP TABLE t --", "a, b", "nope", "1 /*",
-		"a FROM t WHERE 1 --", "1 FROM t; --", ")", "1 OR"} {
+		"a FROM t WHERE 1 --", "1 FROM t; --", ")", "1 OR", "1); DROP TABLE t; --", "1 FROM t); DROP TABLE t; --"} {
 		if err := lite.CheckFragment(testContext(t), db, "t", "where", bad); bad != "1 --" && !errors.Is(err, lite.ErrFragment) {
 			t.Errorf("%q accepted: %v", bad, err)
 		}
