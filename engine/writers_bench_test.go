@@ -1,3 +1,5 @@
+//go:build go1.25
+
 package engine_test
 
 import (
@@ -80,7 +82,7 @@ func benchLiveWriters(b *testing.B, pinned bool) {
 			b.Fatal(err)
 		}
 
-		ctx, cancel := context.WithCancel(b.Context())
+		ctx, cancel := context.WithCancel(testContext(b))
 		all := map[string][]time.Duration{}
 		var mu sync.Mutex
 		var wg sync.WaitGroup
@@ -113,7 +115,7 @@ func benchOwnPool(b *testing.B) {
 	for b.Loop() {
 		path := filepath.Join(b.TempDir(), "a.db")
 		db := openAt(b, path, append(numbers(400_000)[:2], "CREATE INDEX t_n ON t (n, v)", "CREATE TABLE live (x)")...)
-		ctx, cancel := context.WithCancel(b.Context())
+		ctx, cancel := context.WithCancel(testContext(b))
 		own := make(chan []time.Duration)
 		go func() { own <- liveWrites(ctx, db) }()
 		took := runBeside(b, db, path, true)
@@ -137,7 +139,7 @@ func runBeside(b *testing.B, db *sql.DB, path string, pinned bool) time.Duration
 	}
 	began := time.Now()
 	e := newEngine(b, db, engine.Config{SoleProcess: true})
-	ctx, cancel := context.WithTimeout(b.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(testContext(b), 60*time.Second)
 	defer cancel()
 	if r, err := e.Run(ctx, increment("inc")); err != nil {
 		b.Logf("%d rows: %v", r.Rows, err)
