@@ -242,7 +242,7 @@ func TestCancelledRunKeepsTheConnection(t *testing.T) {
 	db := open(t, append(numbers(1000), "CREATE TEMP TABLE mine (x)")...)
 	e := newEngine(t, db, sole)
 	for i := range 60 {
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(testContext(t))
 		stop := time.AfterFunc(time.Duration(i)*150*time.Microsecond, cancel)
 		name := fmt.Sprint("inc", i)
 		switch i % 3 {

@@ -67,7 +67,7 @@ func BenchmarkLiveWriters(b *testing.B) {
 }
 
 func benchLiveWriters(b *testing.B, pinned bool) {
-	for b.Loop() {
+	for range b.N {
 		path := filepath.Join(b.TempDir(), "a.db")
 		db := openAt(b, path, append(numbers(400_000)[:2], "CREATE INDEX t_n ON t (n, v)", "CREATE TABLE live (x)")...)
 		second := openAt(b, path)
@@ -80,17 +80,19 @@ func benchLiveWriters(b *testing.B, pinned bool) {
 			b.Fatal(err)
 		}
 
-		ctx, cancel := context.WithCancel(b.Context())
+		ctx, cancel := context.WithCancel(testContext(b))
 		all := map[string][]time.Duration{}
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		for name, pool := range map[string]*sql.DB{"own": db, "second": second} {
-			wg.Go(func() {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
 				d := liveWrites(ctx, pool)
 				mu.Lock()
 				defer mu.Unlock()
 				all[name] = d
-			})
+			}()
 		}
 		took := runBeside(b, db, path, pinned)
 		cancel()
@@ -110,10 +112,10 @@ func benchLiveWriters(b *testing.B, pinned bool) {
 }
 
 func benchOwnPool(b *testing.B) {
-	for b.Loop() {
+	for range b.N {
 		path := filepath.Join(b.TempDir(), "a.db")
 		db := openAt(b, path, append(numbers(400_000)[:2], "CREATE INDEX t_n ON t (n, v)", "CREATE TABLE live (x)")...)
-		ctx, cancel := context.WithCancel(b.Context())
+		ctx, cancel := context.WithCancel(testContext(b))
 		own := make(chan []time.Duration)
 		go func() { own <- liveWrites(ctx, db) }()
 		took := runBeside(b, db, path, true)
@@ -130,14 +132,16 @@ func runBeside(b *testing.B, db *sql.DB, path string, pinned bool) time.Duration
 		reader := openAt(b, path)
 		mustExec(b, reader, "BEGIN")
 		value(b, reader, "SELECT count(*) FROM t")
-		wg.Go(func() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
 			time.Sleep(2 * time.Second)
 			mustExec(b, reader, "ROLLBACK")
-		})
+		}()
 	}
 	began := time.Now()
 	e := newEngine(b, db, engine.Config{SoleProcess: true})
-	ctx, cancel := context.WithTimeout(b.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(testContext(b), 60*time.Second)
 	defer cancel()
 	if r, err := e.Run(ctx, increment("inc")); err != nil {
 		b.Logf("%d rows: %v", r.Rows, err)
