@@ -44,8 +44,7 @@ func init() {
 }
 
 // TestHostCodeThatDoesNotReturn: the job fails, the connection is as it was, and once
-// the cause is gone the job goes on. Planted and caught: a statement left open (the test
-// hangs).
+// the cause is gone the job goes on.
 func TestHostCodeThatDoesNotReturn(t *testing.T) {
 	ends := map[string]func(){"panic": func() { panic("boom") }, "goexit": runtime.Goexit}
 	set := func(expr string) jobs.Update {
