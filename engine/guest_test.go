@@ -44,8 +44,7 @@ func init() {
 }
 
 // TestHostCodeThatDoesNotReturn: the job fails, the connection is as it was, and once
-// the cause is gone the job goes on. Planted and caught: a statement left open (the host
-// cannot begin a transaction that writes), a call of OnHold without a goroutine.
+// the cause is gone the job goes on.
 func TestHostCodeThatDoesNotReturn(t *testing.T) {
 	ends := map[string]func(){"panic": func() { panic("boom") }, "goexit": runtime.Goexit}
 	set := func(expr string) jobs.Update {
@@ -188,8 +187,8 @@ func TestStartAndCloseBesideAHeldLock(t *testing.T) {
 	wantValue(t, db, "5000", "SELECT timeout FROM pragma_busy_timeout")
 }
 
-// TestSecondPoolBesideSoleProcess: it is let in, again and again. Planted and caught:
-// no gap on trust, no look at who has committed.
+// TestSecondPoolBesideSoleProcess: it is let in, again and again. (How soon,
+// BenchmarkLiveWriters tells.)
 func TestSecondPoolBesideSoleProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	db := openAt(t, path, append(numbers(60_000), "CREATE INDEX t_n ON t (n, v)", "CREATE TABLE live (x)")...)
@@ -236,8 +235,7 @@ func TestAutocheckpointChangedMeanwhile(t *testing.T) {
 }
 
 // TestCancelledRunKeepsTheConnection: a context that ends at any moment costs the host
-// neither its connection nor its TEMP table. Planted and caught: reads of the host's own
-// pool, with the context.
+// neither its connection nor its TEMP table.
 func TestCancelledRunKeepsTheConnection(t *testing.T) {
 	db := open(t, append(numbers(1000), "CREATE TEMP TABLE mine (x)")...)
 	e := newEngine(t, db, sole)

@@ -69,7 +69,7 @@ func BenchmarkLiveWriters(b *testing.B) {
 }
 
 func benchLiveWriters(b *testing.B, pinned bool) {
-	for b.Loop() {
+	for range b.N {
 		path := filepath.Join(b.TempDir(), "a.db")
 		db := openAt(b, path, append(numbers(400_000)[:2], "CREATE INDEX t_n ON t (n, v)", "CREATE TABLE live (x)")...)
 		second := openAt(b, path)
@@ -87,12 +87,14 @@ func benchLiveWriters(b *testing.B, pinned bool) {
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		for name, pool := range map[string]*sql.DB{"own": db, "second": second} {
-			wg.Go(func() {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
 				d := liveWrites(ctx, pool)
 				mu.Lock()
 				defer mu.Unlock()
 				all[name] = d
-			})
+			}()
 		}
 		took := runBeside(b, db, path, pinned)
 		cancel()
@@ -112,7 +114,7 @@ func benchLiveWriters(b *testing.B, pinned bool) {
 }
 
 func benchOwnPool(b *testing.B) {
-	for b.Loop() {
+	for range b.N {
 		path := filepath.Join(b.TempDir(), "a.db")
 		db := openAt(b, path, append(numbers(400_000)[:2], "CREATE INDEX t_n ON t (n, v)", "CREATE TABLE live (x)")...)
 		ctx, cancel := context.WithCancel(testContext(b))
@@ -132,10 +134,12 @@ func runBeside(b *testing.B, db *sql.DB, path string, pinned bool) time.Duration
 		reader := openAt(b, path)
 		mustExec(b, reader, "BEGIN")
 		value(b, reader, "SELECT count(*) FROM t")
-		wg.Go(func() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
 			time.Sleep(2 * time.Second)
 			mustExec(b, reader, "ROLLBACK")
-		})
+		}()
 	}
 	began := time.Now()
 	e := newEngine(b, db, engine.Config{SoleProcess: true})
