@@ -26,6 +26,8 @@ type plan struct {
 	fingerprint string
 	rowLimit    time.Duration
 	unfit       error // why a job that is done could not be run again
+
+	loose lite.Querier // a connection that does not enforce foreign keys; nil if there is none
 }
 
 // prepare validates a job without writing anything. Only a new job whose key
@@ -40,6 +42,9 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 	}
 	defer conn.Close()
 	p.rowLimit = e.cfg.RowLimit
+	if e.reader != nil {
+		p.loose = e.reader
+	}
 	if p.table, err = lite.LoadTable(ctx, conn, p.spec.Table); err != nil {
 		return p, fmt.Errorf("job %s: %w", p.spec.Name, lite.BlameCollation(ctx, conn, p.spec.Table, err))
 	}
@@ -148,7 +153,7 @@ func (p plan) check(ctx context.Context, q lite.Querier) error {
 // checkEffects refuses a job whose rows would move under the walk, or whose expressions
 // read what it writes.
 func (p plan) checkEffects(ctx context.Context, q lite.Querier, s lite.Statement) error {
-	if err := p.table.CheckMoves(ctx, q, s); err != nil {
+	if err := p.table.CheckMoves(ctx, q, p.loose, s); err != nil {
 		return err
 	}
 	return p.table.CheckReads(ctx, q, s, p.fragments())

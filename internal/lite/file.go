@@ -167,7 +167,7 @@ func absolute(path string) (string, error) {
 // driver of db, for what should not hold the writer. It returns nil and no error
 // where there can be none: in memory, or when the host locks exclusively.
 func OpenReader(ctx context.Context, db *sql.DB, path string) (*sql.DB, error) {
-	return openSecond(ctx, db, path, "mode=ro&_pragma=busy_timeout(1000)")
+	return openSecond(ctx, db, path, "mode=ro&_pragma=busy_timeout(1000)&_pragma=foreign_keys(0)")
 }
 
 // OpenKeeper opens a second connection pool that may write, for WAL checkpoints

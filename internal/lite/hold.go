@@ -214,6 +214,9 @@ func (w *Writer) borrow(ctx context.Context, host *sql.Conn) (err error) {
 		return fmt.Errorf("guard the connection: %w", err)
 	}
 	if of != w.of {
+		if len(w.guard.statements.compiled) > 0 {
+			w.Lifts.lose()
+		}
 		w.guard.statements.forget()
 		w.version = 0
 	}
@@ -223,7 +226,7 @@ func (w *Writer) borrow(ctx context.Context, host *sql.Conn) (err error) {
 	// connection by itself may close this one between two holds, with our statements.
 	stats := w.DB.Stats()
 	closed := stats.MaxIdleClosed + stats.MaxIdleTimeClosed + stats.MaxLifetimeClosed
-	w.guard.statements.keep = stats.MaxOpenConnections == 1 && closed == 0 && !w.Once
+	w.guard.statements.keep = stats.MaxOpenConnections == 1 && closed == 0 && !w.Once && !w.Lifts.loses()
 	return nil
 }
 

@@ -15,6 +15,29 @@ type Lifts struct {
 	host  int // what the host has set
 	given int // what the connection was last given back with
 	wants map[*Writer]int
+	lost  bool // the pool has thrown its connection away between two holds
+}
+
+// lose notes that the pool's connection is gone with statements compiled on it, as when
+// the host gives up a query of its own by its context: nothing can close those any more,
+// and SQLite keeps the file open for them. It happens once: then none is kept from one
+// hold to the next.
+func (l *Lifts) lose() {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost = true
+}
+
+func (l *Lifts) loses() bool {
+	if l == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
 }
 
 // of is what to give the connection back with, on which w has found so much. A host
