@@ -90,14 +90,18 @@ func (g *guarded) with(ctx context.Context, what string, fn func(context.Context
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	do := g.worker.Do
+	if quiet(what) {
+		do = func(_ string, fn func() error) error { return fn() }
+	}
 	if g.host == nil {
-		return g.worker.Do(what, func() error { return fn(ctx, g.own) })
+		return do(what, func() error { return fn(ctx, g.own) })
 	}
 
 	ctx = context.WithoutCancel(ctx)
 	rawErr := g.host.Raw(func(conn any) error {
 		dc := conn.(driver.Conn)
-		err = g.worker.Do(what, func() error { return fn(ctx, dc) })
+		err = do(what, func() error { return fn(ctx, dc) })
 		return nil
 	})
 	if rawErr != nil {
@@ -108,6 +112,13 @@ func (g *guarded) with(ctx context.Context, what string, fn func(context.Context
 		return fmt.Errorf("the connection is gone (%s)", err)
 	}
 	return err
+}
+
+// quiet tells of a statement that calls nothing of the application: a setting, or the
+// beginning of a transaction. To hand it to the worker would double what a hold costs
+// beside its work.
+func quiet(statement string) bool {
+	return strings.HasPrefix(statement, "PRAGMA ") || statement == "BEGIN IMMEDIATE"
 }
 
 func (g *guarded) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (result driver.Result, err error) {
