@@ -242,8 +242,8 @@ func TestStatisticsDoNotLeadAway(t *testing.T) {
 }
 
 // TestConditionBeyondTheRange: a condition that fails on a row must not fail a batch
-// that the row is not in, on any kind of key. Planted and caught: the condition
-// before the range, as it was.
+// that the row is not in, on any kind of key. It cannot while each range is one range of
+// its index, of which SQLite reads no row beyond; the range also stands before the condition.
 func TestConditionBeyondTheRange(t *testing.T) {
 	for _, shape := range keyShapes {
 		t.Run(shape.name, func(t *testing.T) {

@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	"github.com/ncruces/go-sqlite3/driver"
+	_ "github.com/ncruces/go-sqlite3/embed"
 
 	"github.com/chunkfill/chunkfill/engine"
 )
 
 // TestHandleOfAnotherDriver: New refuses it before modernc's driver has opened the file,
-// and the host goes on.
+// and the host goes on. Its version is the last that compiles in seconds; later ones are
+// SQLite as Go code.
 func TestHandleOfAnotherDriver(t *testing.T) {
 	db, err := driver.Open("file:" + filepath.Join(t.TempDir(), "a.db") + "?_pragma=journal_mode(wal)")
 	if err != nil {

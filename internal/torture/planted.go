@@ -122,16 +122,15 @@ var (
 		File: "engine/batch.go",
 		Old:  "if n == 1 {",
 		New:  "if n <= 2 {",
+	}, {
+		File: "engine/batch.go",
+		Old:  "case out.Rows != 1:",
+		New:  "case out.Rows == 0:",
 	}}}
 	RequestDropped = Bug{"a pause not heard while rows are set aside", []Edit{{
 		File: "engine/batch.go",
 		Old:  "\tout.request, err = checkpoint.SaveTx(ctx, c, cp, now)\n\treturn cp, err\n",
 		New:  "\t_, err = checkpoint.SaveTx(ctx, c, cp, now)\n\treturn cp, err\n",
-	}}}
-	ConditionFirst = Bug{"the condition tested on rows beyond the batch", []Edit{{
-		File: "internal/lite/statement.go",
-		Old:  `return s.head + " WHERE " + r.where.sql + " AND " + s.cond, s.Args`,
-		New:  `return s.head + " WHERE " + s.cond + " AND " + r.where.sql, s.Args`,
 	}}}
 	SecondPassOverAll = Bug{"a second pass over rows that are done", []Edit{{
 		File: "engine/run.go",
@@ -166,7 +165,7 @@ var (
 
 // ModelBugs are those that a model must catch.
 var ModelBugs = []Bug{CursorNotSaved, BoundaryIncluded, CursorIgnored, CheckpointBeforeData, RunIDNotChecked, CursorTooFar, ResultsByOneValue,
-	QuarantineLater, QuarantineAtBound, RequestDropped, ConditionFirst, SecondPassOverAll, BoundForgotten, InterruptionFails,
+	QuarantineLater, QuarantineAtBound, RequestDropped, SecondPassOverAll, BoundForgotten, InterruptionFails,
 	TableUnqualified, NewRowsDeleted, RangeBoundFirst}
 
 // CrashBugs are those that kills alone bring to light, RowBugs those that a row
