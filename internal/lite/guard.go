@@ -191,11 +191,13 @@ func (g *guarded) Close() error {
 
 type guardedTx struct{ g *guarded }
 
-func (t guardedTx) Commit() error   { return t.run("COMMIT") }
-func (t guardedTx) Rollback() error { return t.run("ROLLBACK") }
+func (t guardedTx) Commit() error {
+	_, err := t.g.ExecContext(context.Background(), "COMMIT", nil)
+	return err
+}
 
-func (t guardedTx) run(statement string) error {
-	_, err := t.g.ExecContext(context.Background(), statement, nil)
+func (t guardedTx) Rollback() error {
+	_, err := t.g.ExecContext(context.Background(), "ROLLBACK", nil)
 	return err
 }
 
