@@ -85,7 +85,7 @@ func TestEveryContender(t *testing.T) {
 func TestChildProcesses(t *testing.T) {
 	cfg := smallConfig(t.TempDir())
 	cfg.Sizes = []int{20_000} // so many that inserts come due meanwhile
-	cfg.Loads = []Load{{Rate: 500, Process: true}}
+	cfg.Loads = []Load{{Rate: 100, Process: true}}
 	cfg.Child = child
 	results := mustRun(t, cfg)
 	if len(results.Trials) != 2 {

@@ -144,8 +144,9 @@ func readOnly(ctx context.Context, conn *sql.Conn) (yes bool) {
 	asked := false
 	_ = conn.Raw(func(c any) error {
 		if db, ok := c.(interface{ IsReadOnly(string) (bool, error) }); ok {
-			asked = true
-			yes, _ = db.IsReadOnly("main")
+			var err error
+			yes, err = db.IsReadOnly("main")
+			asked = err == nil
 		}
 		return nil
 	})

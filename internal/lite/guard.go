@@ -171,9 +171,11 @@ func (g *guarded) Begin() (driver.Tx, error) {
 // IsReadOnly is what the driver's own connections answer.
 func (g *guarded) IsReadOnly(schema string) (yes bool, err error) {
 	err = g.with(context.Background(), "IsReadOnly", func(_ context.Context, dc driver.Conn) error {
-		if asker, ok := dc.(interface{ IsReadOnly(string) (bool, error) }); ok {
-			yes, err = asker.IsReadOnly(schema)
+		asker, ok := dc.(interface{ IsReadOnly(string) (bool, error) })
+		if !ok {
+			return fmt.Errorf("the driver's connection (%T) does not tell", dc)
 		}
+		yes, err = asker.IsReadOnly(schema)
 		return err
 	})
 	return yes, err

@@ -16,6 +16,7 @@ import (
 // host's own traffic, and the time it was ours.
 type Timing struct {
 	Wait, Held time.Duration
+	Fixed      time.Duration // of Held: what settings took, however much was done in it
 	Log        Log  // the write-ahead log, after the commit
 	Others     bool // whether another connection has committed since the hold before
 }
@@ -172,7 +173,7 @@ func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Con
 	}
 	taken := time.Now()
 	t.Wait = taken.Sub(asked)
-	clean := false
+	clean, worked := false, time.Duration(0)
 	defer func() { // also when fn panics
 		w.release(clean)
 		if !clean {
@@ -180,6 +181,7 @@ func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Con
 		}
 		closeErr := host.Close()
 		t.Held = time.Since(taken)
+		t.Fixed = t.Held - worked
 		if err == nil && closeErr != nil && clean {
 			err = fmt.Errorf("give the connection back: %w", closeErr)
 		}
@@ -192,7 +194,9 @@ func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Con
 	if err != nil {
 		return t, err
 	}
+	began := time.Now()
 	err = fn(ctx, w.conn)
+	worked = time.Since(began)
 	before.autoCheckpoint = w.Lifts.of(w, before.autoCheckpoint)
 	restoreErr := before.set(ctx, w.conn, ours)
 	clean = restoreErr == nil && !errors.Is(err, errDirty) && !w.guard.bad

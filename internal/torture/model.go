@@ -42,6 +42,7 @@ type Model struct {
 	changed         int64
 	aside           map[string][]any // place as the checkpoint has it: key
 	newest          []newest         // for a job that must tell old rows from new
+	lost            bool             // none of them was there when the latest batch failed
 	atEnd, verified bool             // of this pass
 	failed          *Row             // in the last batch, if it was the first
 }
@@ -181,6 +182,7 @@ func (m *Model) Saw(db *sql.DB, cp checkpoint.Checkpoint, bad []checkpoint.BadRo
 
 // BatchFailed keeps which row was the next and failed, if it did.
 func (m *Model) BatchFailed() {
+	m.lost = m.LostCount()
 	if m.failed = m.Next(); m.failed != nil && !(m.wanted(m.failed) && m.fails(m.failed)) {
 		m.failed = nil
 	}
@@ -227,10 +229,11 @@ func (m *Model) below() (int64, bool) {
 	return 0, false
 }
 
-// LostCount reports whether the job can no longer tell old rows from new.
+// LostCount reports whether the job can no longer tell old rows from new, or could not
+// when its latest batch failed.
 func (m *Model) LostCount() bool {
 	_, ok := m.below()
-	return m.newest != nil && m.pass == 1 && !ok
+	return m.newest != nil && m.pass == 1 && (!ok || m.lost)
 }
 
 // among reports whether a row is one of the newest, or stands under the key of one.
