@@ -224,6 +224,9 @@ type Engine struct {
 	stop context.CancelFunc // of the context that Close ends
 	life context.Context
 
+	closing  sync.Once
+	closeErr error
+
 	mu      sync.Mutex
 	running map[string]*runner
 	started map[string]plan // by name: jobs that this engine runs or stands by for
@@ -233,10 +236,15 @@ type Engine struct {
 // that is read-only or not in WAL mode; it writes nothing. The engine does not own
 // db: close the engine first, then db.
 func New(db *sql.DB, cfg Config) (*Engine, error) {
+	return NewContext(context.Background(), db, cfg)
+}
+
+// NewContext is New for a host whose connection may be in use for long: the wait for it
+// ends with ctx. The engine itself does not.
+func NewContext(ctx context.Context, db *sql.DB, cfg Config) (*Engine, error) {
 	if db == nil {
 		return nil, fmt.Errorf("%w: no database", ErrConfig)
 	}
-	ctx := context.Background()
 	file, err := lite.Inspect(ctx, db)
 	if err != nil {
 		return nil, err
@@ -262,7 +270,7 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	lifts, unlift := lite.ShareLifts(db)
-	life, stop := context.WithCancel(ctx)
+	life, stop := context.WithCancel(context.Background())
 	var calls callbacks // of no job
 	return &Engine{
 		db: db, guest: lite.Guest(db), cfg: cfg, log: calls.logger(cfg.Logger), file: file, id: id, reader: reader, keeper: keeper,
@@ -273,7 +281,28 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 
 // Close interrupts the running jobs in good order, waits for them and lets go of
 // what the engine opened. Interrupted jobs go on with the next Start.
+//
+// It waits for a job to give its connection back, and may be called again.
 func (e *Engine) Close() error {
+	e.closing.Do(func() { e.closeErr = e.close() })
+	return e.closeErr
+}
+
+// Shutdown is Close for as long as ctx lasts. What is not through by then comes to its end
+// in the background; the host's pool must not be closed before a Close has returned.
+func (e *Engine) Shutdown(ctx context.Context) error {
+	closed := make(chan error, 1)
+	go func() { closed <- e.Close() }()
+
+	select {
+	case err := <-closed:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("the engine is not closed yet: %w", ctx.Err())
+	}
+}
+
+func (e *Engine) close() error {
 	e.stop()
 	e.store.Close() // no standby takes over any more
 	e.Wait()
