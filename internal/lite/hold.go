@@ -17,8 +17,8 @@ import (
 type Timing struct {
 	Wait, Held time.Duration
 	Fixed      time.Duration // of Held: what settings took, however much was done in it
-	Log        Log  // the write-ahead log, after the commit
-	Others     bool // whether another connection has committed since the hold before
+	Log        Log           // the write-ahead log, after the commit
+	Others     bool          // whether another connection has committed since the hold before
 }
 
 // Writer is the host's connection pool, as a run of a job uses it. It belongs to
