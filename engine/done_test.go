@@ -130,18 +130,22 @@ func TestConditionThatFails(t *testing.T) {
 
 // TestManyRowsSetAside: a second pass passes over any number of rows set aside.
 func TestManyRowsSetAside(t *testing.T) {
-	db := open(t, append(numbers(4000), "UPDATE t SET v = 'bad' WHERE id <= 1500", "DELETE FROM rewrites", refuse)...)
+	bad := 1500 // SQLite takes an expression of 1,000 terms
+	if underRace {
+		bad = 100
+	}
+	db := open(t, append(numbers(bad+2500), fmt.Sprintf("UPDATE t SET v = 'bad' WHERE id <= %d", bad), "DELETE FROM rewrites", refuse)...)
 	cfg, came := sole, false
 	cfg.QuarantineLimit = 2000
 	cfg.OnHold = func(h engine.Hold) {
-		if !came && value(t, db, "SELECT rows_scanned > 2000 FROM _async_migration_checkpoints") == "1" {
+		if !came && value(t, db, "SELECT rows_scanned > 1600 FROM _async_migration_checkpoints") == "1" {
 			came = true
 			mustExec(t, db, "INSERT INTO t (id) VALUES (-1)")
 		}
 	}
 	job := jobs.Update{Name: "j", Table: "t", Set: countUp, Where: "n = 0", Todo: "n = 0"}
 	result, err := newEngine(t, db, cfg).Run(testContext(t), job)
-	if err != nil || result.Quarantined != 1500 || result.Pass != 2 {
+	if err != nil || result.Quarantined != int64(bad) || result.Pass != 2 {
 		t.Errorf("%d set aside, pass %d, %v", result.Quarantined, result.Pass, err)
 	}
 	wantValue(t, db, "2501", "SELECT count(*) FROM t WHERE n = 1")

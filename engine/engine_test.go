@@ -74,6 +74,9 @@ func newEngine(t testing.TB, db *sql.DB, cfg engine.Config) *engine.Engine {
 	return e
 }
 
+// underRace is set where the tests run with the race detector.
+var underRace bool
+
 var sole = engine.Config{SoleProcess: true}
 
 // unhurried is for tests that count batches: of 1, 10, 100 and so on rows, however busy
