@@ -172,7 +172,7 @@ func (s *Strides) Count(ctx context.Context, conn *sql.Conn, between func() erro
 		var last sql.NullInt64
 		err := statement.QueryRowContext(ctx, from, to, most).Scan(&part, &rows, &last)
 		if Classify(err) == Row {
-			part, err = s.rowByRow(ctx, conn, from, to)
+			part, err = s.rowByRow(ctx, conn, from, to, between)
 		}
 		if err != nil {
 			return found, err
@@ -187,12 +187,14 @@ func (s *Strides) Count(ctx context.Context, conn *sql.Conn, between func() erro
 }
 
 // rowByRow counts a stretch in which the condition fails on some row.
-func (s *Strides) rowByRow(ctx context.Context, conn *sql.Conn, from, to int64) (int64, error) {
+func (s *Strides) rowByRow(ctx context.Context, conn *sql.Conn, from, to int64, between func() error) (int64, error) {
 	var cursor Pos
 	if from > -1<<63 {
 		cursor = Pos{strconv.FormatInt(from-1, 10)}
 	}
-	return s.tally.count(ctx, conn, cursor, Pos{strconv.FormatInt(to, 10)})
+	tally := s.tally
+	tally.Between = between // that of this connection
+	return tally.count(ctx, conn, cursor, Pos{strconv.FormatInt(to, 10)})
 }
 
 // ErrIndexMisses is returned for an index that does not have an entry for each row.
