@@ -22,22 +22,29 @@ type machine struct {
 	tls *libc.TLS
 	db  uintptr
 
-	compiled uintptr // here and not on the stack, which may move while SQLite writes to it
+	out uintptr // where SQLite writes what it opened or compiled: in its own memory, since Go's may move
 }
+
+// written returns what SQLite wrote last.
+func (m *machine) written() uintptr { return libc.AtomicLoadNUintptr(m.out, 0) }
 
 func openMachine(t *testing.T, path string) *machine {
 	t.Helper()
 	m := &machine{tls: libc.NewTLS()}
+	m.out = libc.Xcalloc(m.tls, 1, libc.Tsize_t(unsafe.Sizeof(m.out)))
 	name, err := libc.CString(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer libc.Xfree(m.tls, name)
-	if rc := sqlite3.Xsqlite3_open(m.tls, name, uintptr(unsafe.Pointer(&m.db))); rc != sqlite3.SQLITE_OK {
+
+	if rc := sqlite3.Xsqlite3_open(m.tls, name, m.out); rc != sqlite3.SQLITE_OK {
 		t.Fatalf("open: %d", rc)
 	}
+	m.db = m.written()
 	t.Cleanup(func() {
 		sqlite3.Xsqlite3_close(m.tls, m.db)
+		libc.Xfree(m.tls, m.out)
 		m.tls.Close()
 	})
 	return m
@@ -51,10 +58,10 @@ func (m *machine) steps(t *testing.T, statement string, args ...any) int {
 		t.Fatal(err)
 	}
 	defer libc.Xfree(m.tls, text)
-	if rc := sqlite3.Xsqlite3_prepare_v2(m.tls, m.db, text, -1, uintptr(unsafe.Pointer(&m.compiled)), 0); rc != sqlite3.SQLITE_OK {
+	if rc := sqlite3.Xsqlite3_prepare_v2(m.tls, m.db, text, -1, m.out, 0); rc != sqlite3.SQLITE_OK {
 		t.Fatalf("%s: %s", statement, libc.GoString(sqlite3.Xsqlite3_errmsg(m.tls, m.db)))
 	}
-	compiled := m.compiled
+	compiled := m.written()
 	defer sqlite3.Xsqlite3_finalize(m.tls, compiled)
 	for i, a := range args {
 		var n int64
