@@ -375,6 +375,9 @@ func TestZones(t *testing.T) {
 // TestHangup: a terminal that is closed ends a run in good order, too, and under nohup it
 // does not. Planted and caught: SIGHUP left to Go; heeded under nohup.
 func TestHangup(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) { // so are the tests that run under nohup themselves
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	path := counts(t, 100)
 	closed := time.Now().UTC().Add(12*time.Hour).Format("Mon 15:00-15:") + "59 UTC"
 	p := start(t, runCounts(path, "--window", closed)...)
