@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/chunkfill/chunkfill/internal/filelock"
 )
 
 // process is this program, running beside the test.
@@ -344,13 +346,20 @@ func TestCommandsAreInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	id, err := filelock.Identify(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock, err := filelock.TryLock(path, "of another name") // without one, nobody is told who asks
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Unlock()
 	for _, args := range [][]string{{"pause"}, {"resume"}, {"cancel"}, {"tune", "--max-rate", "10"}, {"forget"}} {
-		knock := path + "-chunkfill.knock"
-		_ = os.Remove(knock)
 		p := start(t, append(args, "--db", path, "count")...)
-		for began := time.Now(); time.Since(began) < 20*time.Second; <-time.After(time.Millisecond) {
-			if _, err := os.Stat(knock); err == nil {
-				break // it has found the lock taken
+		for began := time.Now(); !filelock.Asked(id); <-time.After(time.Millisecond) { // until it has found the lock taken
+			if time.Since(began) > 20*time.Second {
+				t.Fatalf("%v does not ask for the lock", args)
 			}
 		}
 		p.signal(syscall.SIGINT)
