@@ -56,6 +56,11 @@ func (s *scan) joinKnown(t *text, e ast.Expr) bool {
 	case *ast.ParenExpr:
 		s.join(t, n.X)
 		return true
+	case *ast.SliceExpr:
+		if n.Low == nil { // a last comma is cut off, or the like
+			s.join(t, n.X)
+			return true
+		}
 	case *ast.BinaryExpr:
 		if n.Op == token.ADD {
 			s.join(t, n.X)
@@ -190,20 +195,38 @@ func (s *scan) joinList(t *text, list, between ast.Expr) bool {
 	if s.join(&sep, between); !ok || strings.Contains(string(sep.sql), hole) {
 		return false
 	}
+	conditions := strings.EqualFold(strings.TrimSpace(string(sep.sql)), "AND")
 	for i, e := range elements {
 		if i > 0 {
 			t.add(string(sep.sql), s.offset(e.Pos()))
 		}
-		s.join(t, e)
+		if e.perhaps && conditions {
+			t.add(hole, s.offset(e.Pos())) // what it asks for may not be asked for
+			continue
+		}
+		s.join(t, e.Expr)
 	}
 	return len(t.sql) <= maxJoined
 }
 
+// element is one of a list; perhaps it is not in it.
+type element struct {
+	ast.Expr
+	perhaps bool
+}
+
+func elementsOf(list []ast.Expr, perhaps bool) (elements []element) {
+	for _, e := range list {
+		elements = append(elements, element{e, perhaps})
+	}
+	return elements
+}
+
 // elements lists what is in a list that is written out, or put together from such.
-func (s *scan) elements(list ast.Expr) (elements []ast.Expr, ok bool) {
+func (s *scan) elements(list ast.Expr) (elements []element, ok bool) {
 	switch n := list.(type) {
 	case *ast.CompositeLit:
-		return n.Elts, true
+		return elementsOf(n.Elts, false), true
 	case *ast.Ident:
 		if s.within == nil {
 			return nil, false
@@ -214,7 +237,7 @@ func (s *scan) elements(list ast.Expr) (elements []ast.Expr, ok bool) {
 		}
 		for i, e := range events {
 			if i > 0 {
-				elements = append(elements, e.parts...)
+				elements = append(elements, elementsOf(e.parts, !e.around(n.Pos()))...)
 			} else if len(e.parts) == 1 {
 				if elements, ok = s.elements(e.parts[0]); !ok {
 					return nil, false
