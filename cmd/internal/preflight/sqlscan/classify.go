@@ -89,19 +89,23 @@ func twoWords(text string, part []token.Token) bool {
 }
 
 // fillHoles puts something that parses, of the same length, for holes that
-// stand where SQL has no name: a whole list of assignments, clauses at the end,
-// UNIQUE or OR IGNORE.
+// stand where SQL has no name: a whole list of assignments, more parameters in a
+// list, clauses at the end, UNIQUE or OR IGNORE.
 func fillHoles(sql string, part []token.Token) string {
 	start := part[0].Pos
 	text := []byte(sql[start:part[len(part)-1].End])
+	list := false // a list behind IN, of parameters so far
 	for i, t := range part {
 		if !isHole(t.Text(sql)) || i == 0 {
+			list = i > 0 && (t.Kind == token.LP && part[i-1].Kind == token.IN || list && (t.Kind == token.VARIABLE || t.Kind == token.COMMA))
 			continue
 		}
 		with := t.Text(sql)
 		switch {
 		case part[i-1].Kind == token.SET:
 			with = "a=a"
+		case list && (part[i-1].Kind == token.VARIABLE || i+1 < len(part) && part[i+1].Kind == token.VARIABLE):
+			with = "" // more parameters, with the commas between
 		case i == len(part)-1 || part[i-1].Kind == token.CREATE || part[i-1].Kind == token.INSERT:
 			with = ""
 		}
