@@ -50,7 +50,7 @@ func (src *reader) judge(part []token.Token, file bool) Statement {
 // words are left out because they make no statement.
 func refused(w []word, file bool) Statement {
 	s := guess(w)
-	s.Dialect = dialect(w)
+	s.Dialect, s.Slip = dialect(w)
 	open := slices.ContainsFunc(w, func(x word) bool { return x.quoted != 0 && !x.closed() })
 	switch {
 	case s.Kind.Costs():
@@ -60,7 +60,7 @@ func refused(w []word, file bool) Statement {
 	case harmlessInsert(w) && !open:
 		s = Statement{Kind: Insert, Target: nameAt(w, find(w, "INTO")+1)}
 	case file || len(w) > 1:
-		s = Statement{Kind: Unread, Problem: notSQLite, Certain: file, Dialect: s.Dialect}
+		s = Statement{Kind: Unread, Problem: notSQLite, Certain: file, Dialect: s.Dialect, Slip: s.Slip}
 	}
 	if s.Kind == Unread {
 		s.Cost = Unknown
