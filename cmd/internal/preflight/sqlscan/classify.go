@@ -30,7 +30,7 @@ func (src *reader) judge(part []token.Token, file bool) Statement {
 	if err == nil {
 		s = classify(text, stmt)
 		s.Certain = !twoWords(text, part)
-	} else {
+	} else if part[0].Kind != token.DROP || file {
 		s = refused(words(src.sql, part), file)
 	}
 	s.Start, s.End = start, end
@@ -76,7 +76,7 @@ func parse(text string) (ast.Stmt, error) {
 func interesting(first token.Token) bool {
 	switch first.Kind {
 	case token.CREATE, token.ALTER, token.UPDATE, token.DELETE, token.INSERT, token.REPLACE,
-		token.WITH, token.REINDEX, token.VACUUM:
+		token.WITH, token.REINDEX, token.VACUUM, token.DROP:
 		return true
 	}
 	return false
