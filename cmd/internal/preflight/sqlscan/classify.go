@@ -37,9 +37,7 @@ func (src *reader) judge(part []token.Token, file bool) Statement {
 	if hole(text) {
 		s.Job = Job{Obstacle: "parts of it are known only when the program runs: write them out"}
 	}
-	if hole(s.Table) {
-		s.Table = ""
-	}
+	s.Table, s.Target, s.NewName = src.named(s.Table), src.named(s.Target), src.named(s.NewName)
 	if src.decided(start, end) {
 		s.Pinned, s.Lookups = nil, nil
 	}

@@ -27,7 +27,7 @@ func words(sql string, part []token.Token) []word {
 }
 
 // isHole reports whether a word is nothing but a hole, however wide.
-func isHole(text string) bool { return strings.TrimRight(text, "_") == Hole }
+func isHole(text string) bool { return strings.TrimRight(text, "_0123456789") == Hole }
 
 // harmlessInsert reports whether words insert values that are put in when the
 // program runs: INSERT INTO t (a) VALUES …
