@@ -59,7 +59,8 @@ func (s *scan) knownName(n *ast.Ident) bool {
 		return s.pkg.declares(n.Name)
 	}
 	l := s.localsOf(s.within)
-	events := l.events[n.Name]
+	s.budget -= len(l.events[n.Name])
+	events := l.scope(n.Name, n.Pos())
 	if len(events) == 0 {
 		return l.params[n.Name] || s.pkg.declares(n.Name)
 	}
