@@ -16,6 +16,8 @@ import (
 type text struct {
 	sql []byte
 	at  []int
+
+	perhaps bool // its holes may be those of a list: what is beside them counts
 }
 
 func (t *text) add(s string, offset int) {
@@ -202,6 +204,7 @@ func (s *scan) joinList(t *text, list, between ast.Expr) bool {
 		}
 		if e.perhaps && conditions {
 			t.add(hole, s.offset(e.Pos())) // what it asks for may not be asked for
+			t.perhaps = true
 			continue
 		}
 		s.join(t, e.Expr)
@@ -263,7 +266,7 @@ func (s *scan) joinReplaced(t *text, args []ast.Expr) bool {
 		}
 		t.copy(&rest, 0, i)
 		t.add(string(with.sql), rest.at[i])
-		rest = text{rest.sql[i+len(old.sql):], rest.at[i+len(old.sql):]}
+		rest = text{sql: rest.sql[i+len(old.sql):], at: rest.at[i+len(old.sql):]}
 		if s.budget -= len(with.sql) + 1; s.budget < 0 {
 			break
 		}
@@ -298,7 +301,7 @@ func (s *scan) joinFormat(t *text, args []ast.Expr) {
 func (s *scan) joinArgument(t *text, args []ast.Expr, i int, verb byte, at int) {
 	if i < len(args) && (verb == 's' || verb == 'v' || verb == 'q') {
 		var arg text
-		if s.join(&arg, args[i]); !bytes.Contains(arg.sql, []byte(hole)) && verb != 'q' {
+		if s.join(&arg, args[i]); (arg.perhaps || !bytes.Contains(arg.sql, []byte(hole))) && verb != 'q' {
 			t.add(string(arg.sql), at)
 			return
 		}
