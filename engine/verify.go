@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/kernel"
@@ -28,33 +27,23 @@ const (
 	countStride = 2000
 )
 
-// verify counts the rows that are left to do, without those set aside.
-func (r *runner) verify(ctx context.Context) (int64, error) {
-	if err := r.enterPhase(ctx, checkpoint.Verifying, "counting what is left", event{name: "verifying"}); err != nil {
-		return 0, err
-	}
-	r.due = time.Time{} // the rate is that of rows done
-	if err := r.gate(ctx); err != nil {
-		return 0, err
-	}
-	aside, err := r.e.aside(ctx, r.plan)
+// Left counts the rows that are left to do, without those set aside.
+func (s *session) Left(ctx context.Context, between func() error) (int64, error) {
+	aside, err := s.e.aside(ctx, s.plan)
 	if err != nil {
 		return 0, err
 	}
-	left, err := r.e.left(ctx, r.plan, r.upper, aside, func() error {
-		if err := r.tendLog(ctx, r.upkeep.limit); err != nil {
-			return err
-		}
-		return r.attend(ctx)
-	})
-	if ctx.Err() != nil {
-		return 0, interrupted(ctx.Err())
+	return s.e.left(ctx, s.plan, s.upper.pos, aside, between)
+}
+
+// Check looks for rows that no walk can reach.
+func (s *session) Check(ctx context.Context, _ checkpoint.Checkpoint) error {
+	nulls, err := s.table.CountNulls(ctx, s.e.readQuerier())
+	if err != nil || nulls == 0 {
+		return err
 	}
-	if err != nil {
-		return 0, err
-	}
-	r.cp.Left = left
-	return left, r.enterPhase(ctx, checkpoint.Verifying, "", event{name: "verified", detail: fmt.Sprintf("%d rows are left", left)})
+	return fmt.Errorf("%w: %d rows of %s have come with NULL in the key while the job ran, which no walk can reach; "+
+		"give them a value or delete them, then start it again", ErrNullKey, nulls, s.spec.Table)
 }
 
 // left counts the rows up to upper for which the job's Todo holds, in short
