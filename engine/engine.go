@@ -209,17 +209,17 @@ func (c Config) validate() error {
 
 // Engine runs jobs on one database. It is safe for concurrent use.
 type Engine struct {
-	db     *sql.DB
-	guest  *sql.DB // db, guarded: for all that is not a hold
-	cfg    Config
-	log    *slog.Logger
-	store  *asyncmig.Store
-	file   lite.File
-	id     filelock.ID // of the file
-	reader *sql.DB     // read-only, for what should not hold the writer; nil if there can be none
-	keeper *sql.DB     // for WAL checkpoints, so that no live write waits for one; nil likewise
-	lifts  *lite.Lifts
-	unlift func()
+	db           *sql.DB
+	guest        *sql.DB // db, guarded: for all that is not a hold
+	cfg          Config
+	log          *slog.Logger
+	store        *asyncmig.Store
+	file         lite.File
+	id           filelock.ID // of the file
+	reader       *sql.DB     // read-only, for what should not hold the writer; nil if there can be none
+	checkpointDB *sql.DB     // for WAL checkpoints, so that no live write waits for one; nil likewise
+	lifts        *lite.Lifts
+	unlift       func()
 
 	stop context.CancelFunc // of the context that Close ends
 	life context.Context
@@ -262,7 +262,7 @@ func NewContext(ctx context.Context, db *sql.DB, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	keeper, err := openKeeper(ctx, db, file, cfg.Logger)
+	checkpointDB, err := openCheckpointDB(ctx, db, file, cfg.Logger)
 	if err != nil && reader != nil {
 		err = errors.Join(err, reader.Close())
 	}
@@ -273,7 +273,7 @@ func NewContext(ctx context.Context, db *sql.DB, cfg Config) (*Engine, error) {
 	life, stop := context.WithCancel(context.Background())
 	var calls callbacks // of no job
 	return &Engine{
-		db: db, guest: lite.Guest(db), cfg: cfg, log: calls.logger(cfg.Logger), file: file, id: id, reader: reader, keeper: keeper,
+		db: db, guest: lite.Guest(db), cfg: cfg, log: calls.logger(cfg.Logger), file: file, id: id, reader: reader, checkpointDB: checkpointDB,
 		lifts: lifts, unlift: unlift, store: asyncmig.NewStore(db, asyncmig.Config{Logger: calls.logger(cfg.Logger)}),
 		life: life, stop: stop, running: map[string]*session{}, started: map[string]plan{},
 	}, nil
@@ -308,7 +308,7 @@ func (e *Engine) close() error {
 	e.Wait()
 	e.unlift()
 	err := e.guest.Close()
-	for _, second := range []*sql.DB{e.reader, e.keeper} {
+	for _, second := range []*sql.DB{e.reader, e.checkpointDB} {
 		if second != nil {
 			err = errors.Join(err, second.Close())
 		}

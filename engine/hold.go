@@ -33,7 +33,6 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 	if in.Rows == 1 {
 		otherwise = func(ctx context.Context, c lite.Querier, cause error) error { return s.setAside(ctx, c, b, cause) }
 	}
-	s.before = s.last.Log
 	timing, err := s.writer.Try(ctx, func(ctx context.Context, c lite.Querier) error { return s.attempt(ctx, c, b) }, otherwise)
 
 	out := &b.out

@@ -102,7 +102,7 @@ const breathTime = 20 * time.Microsecond
 // returns how long it took: long if somebody else had use for the processor.
 func (s *session) breathe() time.Duration {
 	busy := 1
-	if s.isCopying() {
+	if s.wal.Copying() {
 		busy++
 	}
 	if s.ahead != nil {

@@ -209,6 +209,7 @@ func (s *session) sample(ctx context.Context, q checkpoint.Querier, cp checkpoin
 func (s *session) report(kind HoldKind, rows, changed int, t lite.Timing) {
 	if kind == HoldBatch {
 		s.last = t
+		s.wal.Committed(t.Log)
 	}
 	if s.e.cfg.OnHold != nil {
 		hold := Hold{At: time.Now(), Kind: kind, Rows: rows, Changed: changed, Waited: t.Wait, Held: t.Held}

@@ -11,6 +11,7 @@ import (
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/kernel"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/lite/wal"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -43,12 +44,11 @@ type session struct {
 	calls     *rowfunc.Calls
 	ahead     *ahead // a transform's rows, computed before they are needed; or nil
 
-	upkeep   upkeep
+	wal      *wal.Checkpointer
 	breath   kernel.Timer
 	identity identity
 	sampled  time.Time
 	last     lite.Timing // of the latest batch
-	before   lite.Log    // as it was before that
 
 	shown atomic.Pointer[Status]
 }
@@ -106,8 +106,9 @@ func (e *Engine) newSession(p plan) *session {
 	calls := &callbacks{}
 	s := &session{
 		plan: p, e: e, writer: e.newWriter(), callbacks: calls, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table),
-		calls: p.open(), upkeep: newUpkeep(e.cfg, e.file.PageSize), identity: e.identity(), pass: 1,
+		calls: p.open(), identity: e.identity(), pass: 1,
 	}
+	s.wal = s.newCheckpointer()
 	s.compile()
 	return s
 }
@@ -169,18 +170,18 @@ func (s *session) Class(err error) loop.Class {
 	return loop.Other
 }
 
-// newWriter holds the writer for a job. Where there is a keeper, no commit of
+// newWriter holds the writer for a job. Where there is a connection for WAL checkpoints, no commit of
 // ours checkpoints the log while the job runs, nor does one of a host whose pool is
 // of one connection.
 func (e *Engine) newWriter() lite.Writer {
-	w := lite.Writer{DB: e.db, KeepsLog: e.keeper != nil}
+	w := lite.Writer{DB: e.db, KeepsLog: e.checkpointDB != nil}
 	if !e.file.SQLite.KnowsNoop() {
 		w.ReadLog = func(ctx context.Context, q lite.Querier) (lite.Log, error) {
 			return e.file.GuessLog(ctx, q, e.guessed())
 		}
 	}
 	if w.KeepsLog && e.db.Stats().MaxOpenConnections == 1 {
-		w.Lifts, w.Lift = e.lifts, 4*ownLimit
+		w.Lifts, w.Lift = e.lifts, 4*wal.OwnLimit
 	}
 	return w
 }

@@ -186,8 +186,8 @@ var LeakBugs = []Bug{
 	}}},
 	{"the read-only connection is not closed", []Edit{{
 		File: "engine/engine.go",
-		Old:  "[]*sql.DB{e.reader, e.keeper}",
-		New:  "[]*sql.DB{e.keeper}",
+		Old:  "[]*sql.DB{e.reader, e.checkpointDB}",
+		New:  "[]*sql.DB{e.checkpointDB}",
 	}}},
 	{"memory of each job is kept", []Edit{{
 		File: "engine/session.go",
