@@ -460,7 +460,7 @@ func (r *runner) end(ctx context.Context, err error) error {
 		return err
 	case errors.Is(err, ErrMoved):
 		r.log.Error("chunkfill: stopped, since the file was moved or replaced; nothing was written since", "error", err)
-		r.awaitCopy(ctx)
+		_, _ = r.awaitCopy(ctx) // this run has ended, whatever became of the copy
 		return err
 	case errors.Is(err, ErrInterrupted):
 		phase, name = checkpoint.Interrupted, "interrupted"

@@ -222,7 +222,7 @@ func (r *runner) settleLog(ctx context.Context) (ended bool, err error) {
 		}
 		log, err := lite.ReadLog(ctx, r.e.keeper)
 		if err != nil {
-			break // it comes again
+			return true, nil //nolint:nilerr // it comes again
 		}
 		before := r.last.Log
 		r.last.Log = log
