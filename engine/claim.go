@@ -86,7 +86,7 @@ func (e *Engine) notAnothers(ctx context.Context, p plan) error {
 func (e *Engine) sameElsewhere(ctx context.Context, p plan) error {
 	begun, err := checkpoint.Load(ctx, e.readQuerier(), p.spec.Name)
 	if err != nil || p.unfit != nil {
-		return nil // not recorded yet, or not to be read just now: the run will look again
+		return nil //nolint:nilerr // not recorded yet, or not to be read just now: the run will look again
 	}
 	return p.compatible(begun)
 }

@@ -122,7 +122,7 @@ func (e *Engine) try(ctx context.Context, fn func(context.Context, lite.Querier)
 		return err
 	}
 	writer := lite.Writer{DB: e.db, Once: true}
-	defer writer.Close(context.WithoutCancel(ctx))
+	defer func() { _ = writer.Close(context.WithoutCancel(ctx)) }() // what was written, or not, is told by its own error
 	pacer := throttle.NewPacer(throttle.PacerConfig{Seed: failpoint.Seed()})
 	done := func() {}
 	defer func() { done() }()

@@ -157,7 +157,7 @@ func (p plan) refreshed(ctx context.Context, q lite.Querier) (plan, error) {
 	if err != nil {
 		return p, err
 	}
-	fits := false
+	var fits bool
 	if p.table, fits = table.WalkedBy(p.table.Key); !fits || !p.matches(p.fingerprint) {
 		return p, errors.New("its key, or a column that the job names, is gone or declared otherwise")
 	}

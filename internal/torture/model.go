@@ -276,8 +276,11 @@ func (m *Model) setAside(db *sql.DB, places []string, rows int64) error {
 		return fmt.Errorf("set aside, though it does not fail: %v", next)
 	}
 	u, err := m.placed(db, places[0])
-	if err != nil || u != next.U {
-		return fmt.Errorf("place %s in quarantine is row %d (%v), not the row that failed: %v", places[0], u, err, next)
+	if err != nil {
+		return fmt.Errorf("place %s in quarantine is no row, and not the one that failed, %v: %w", places[0], next, err)
+	}
+	if u != next.U {
+		return fmt.Errorf("place %s in quarantine is row %d, not the row that failed: %v", places[0], u, next)
 	}
 	m.aside[places[0]], m.cursor = next.Key, next.Key
 	return nil

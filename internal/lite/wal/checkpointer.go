@@ -211,7 +211,7 @@ func (c *Checkpointer) drainWAL(ctx context.Context, rest Rest) (ended bool, err
 		}
 		log, err := lite.ReadLog(ctx, c.cfg.DB)
 		if err != nil {
-			break // it comes again
+			return true, nil //nolint:nilerr // it comes again
 		}
 		before := c.log
 		c.log = log
