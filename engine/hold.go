@@ -47,15 +47,15 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 		}
 		return *out, s.explain(ctx, b, err)
 	case out.None:
-		if s.ahead != nil && s.ahead.pop() {
+		if s.prefetch != nil && s.prefetch.Pop() {
 			return *out, errAgain // the rows up to there are gone; the walk is not over
 		}
 		return *out, nil
 	}
 	s.report(HoldBatch, out.Rows, out.Changed, timing)
 	s.cursor = place{out.End, b.end}
-	if s.ahead != nil {
-		s.ahead.reached(b.end, in.Rows)
+	if s.prefetch != nil {
+		s.prefetch.Reached(b.end, in.Rows)
 	}
 	return *out, nil
 }
@@ -107,7 +107,7 @@ func (s *session) explain(ctx context.Context, b *batch, err error) error {
 	case final(err):
 		return err
 	case errors.Is(err, errMetSkip):
-		s.ahead.expectSkips()
+		s.prefetch.ExpectSkips()
 		return errAgain
 	case errors.As(err, &index):
 		s.walkBy(ctx, index.table)
@@ -179,12 +179,12 @@ func (e *newIndexError) Error() string {
 
 // walkBy goes on with a key that has another index now.
 func (s *session) walkBy(ctx context.Context, table lite.Table) {
-	ahead := s.ahead != nil
-	s.stopAhead()
+	computing := s.prefetch != nil
+	s.stopPrefetch()
 	s.table = table
 	s.compile()
-	if ahead {
-		s.startAhead(ctx)
+	if computing {
+		s.startPrefetch(ctx)
 	}
 }
 
@@ -218,7 +218,7 @@ func (s *session) rewrite(ctx context.Context, c lite.Querier, b *batch) error {
 
 func (s *session) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (changed int, err error) {
 	failpoint.Hit("before apply")
-	stmt, asks := s.stmt, s.ahead.maySkip()
+	stmt, asks := s.stmt, s.prefetch.MaySkip()
 	if !asks {
 		stmt = s.brief
 	}

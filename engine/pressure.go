@@ -105,14 +105,14 @@ func (s *session) breathe() time.Duration {
 	if s.wal.Copying() {
 		busy++
 	}
-	if s.ahead != nil {
+	if s.prefetch != nil {
 		busy++
 	}
 	began := time.Now()
 	switch {
 	case busy < runtime.GOMAXPROCS(0):
 		kernel.Yield()
-	case s.ahead != nil: // it gives way by itself, and would be the first to take a breath
+	case s.prefetch != nil: // it gives way by itself, and would be the first to take a breath
 		runtime.Gosched()
 	default:
 		s.breath.Sleep(breathTime)

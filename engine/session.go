@@ -13,6 +13,7 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/lite/wal"
 	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/internal/prefetch"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
 	"github.com/chunkfill/chunkfill/throttle"
 )
@@ -42,7 +43,7 @@ type session struct {
 	aside     *rowfunc.Keys  // that a second pass leaves out; or nil
 	newest    *newest        // that tell old rows from new; or nil
 	calls     *rowfunc.Calls
-	ahead     *ahead // a transform's rows, computed before they are needed; or nil
+	prefetch  *prefetch.Prefetcher // a transform's rows, computed before they are needed; or nil
 
 	wal      *wal.Checkpointer
 	breath   kernel.Timer
