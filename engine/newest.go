@@ -129,6 +129,21 @@ func cutBound(text string) (bound, list string, marked bool) {
 	return text[:end], list, true
 }
 
+// markNewest has a Delete that an earlier version began, which could not tell old rows
+// from new, keep at least those that come from here on.
+func (p plan) markNewest(ctx context.Context, q lite.Querier, upper string) (string, error) {
+	if _, _, marked := cutBound(upper); marked || upper == "" || !p.boundByNewest() {
+		return upper, nil
+	}
+
+	bound, err := p.table.Key.DecodePos(upper)
+	if err != nil {
+		return upper, nil // whoever adopts it says so
+	}
+	rows, err := p.findNewest(ctx, q)
+	return encodeUpper(bound, rows), err
+}
+
 func (n *newest) close() {
 	if n != nil {
 		n.keys.Close()

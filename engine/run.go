@@ -337,6 +337,11 @@ func (r *runner) takeTx(ctx context.Context, c lite.Querier, total int64) error 
 	if err != nil {
 		return err
 	}
+	if known && cp.Phase != checkpoint.Done {
+		if cp.Upper, err = r.markNewest(ctx, c, cp.Upper); err != nil {
+			return err
+		}
+	}
 	if cp.Phase != checkpoint.Done {
 		cp.Phase, cp.Reason, cp.Error = checkpoint.Running, "", ""
 	}

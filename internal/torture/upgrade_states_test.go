@@ -246,8 +246,9 @@ var leftOfEachKind = []leftBehind{
 	}},
 	{"delete-all-text", oldDeleteAll, pendingAsync, checkpoint.Running, "", 51, 0, func(u *upgraded) {
 		u.exec("INSERT INTO items (id, a) VALUES (271, 'é271')")
+		u.beside = "INSERT INTO items (id, a) VALUES (272, 'é2005')" // within the bound
 		u.deletes()
-		u.want("SELECT group_concat(id) FROM items", "271")
+		u.want("SELECT group_concat(id) FROM items", "271,272")
 	}},
 	{"delete-all-without-rowid", oldDeleteAll, pendingAsync, checkpoint.Running, "", 51, 0, func(u *upgraded) {
 		// Refused, since it would also delete what has come meanwhile.

@@ -44,7 +44,8 @@ type upgraded struct {
 	was  engine.Status // as it was left
 	said []checkpoint.Event
 
-	batches []int // rows of each batch of the present engine
+	batches []int  // rows of each batch of the present engine
+	beside  string // what the application does after the first of them
 }
 
 // TestUpgrade has the present engine go on with what an earlier version left in the
@@ -121,20 +122,23 @@ func (u *upgraded) look() {
 }
 
 // do calls fn with an engine of its own, as a process would, and returns its error. A
-// batch has at most 100 rows.
+// batch has at most 20 rows.
 func (u *upgraded) do(cfg engine.Config, fn func(*engine.Engine) error) error {
 	u.t.Helper()
 	db := openFile(u.t, u.path)
 	defer db.Close()
 
 	if cfg.MaxRate == 0 {
-		cfg.MaxRate = 1000
+		cfg.MaxRate = 200
 	}
 	cfg.By, cfg.MinFree = "the service of now", -1
 	u.batches = nil
 	cfg.OnHold = func(h engine.Hold) {
 		if h.Kind == engine.HoldBatch && h.Rows > 0 {
 			u.batches = append(u.batches, h.Rows)
+			if len(u.batches) == 1 && u.beside != "" {
+				mustExec(u.t, db, u.beside)
+			}
 		}
 	}
 	eng, err := engine.New(db, cfg)
