@@ -403,7 +403,7 @@ func (r *runner) begin(ctx context.Context, q lite.Querier, total int64) (checkp
 		}
 	}
 	return checkpoint.Checkpoint{
-		Name: r.spec.Name, Fingerprint: r.fingerprint, Definition: r.spec.String(), Table: r.spec.Table,
+		Name: r.spec.Name, Fingerprint: r.fingerprint, Definition: r.plain().String(), Table: r.spec.Table,
 		Lower: lower.Encode(), Upper: encodeUpper(upper, newest), Pass: 1, Total: total, Left: -1,
 	}, nil
 }
