@@ -52,11 +52,11 @@ type upgraded struct {
 // middle: what was done is not done again, what is left is done, and ledger and record
 // agree at the end.
 //
-// Planted and caught, by at least the state that is named: the fingerprint by rule 1
-// over the table's folded name (walking … all with a job on ITEMS), a cursor that is not
-// adopted (walking), tuned values that are not applied (tuned), a second pass begun as a
-// first (second-pass), a key that is released from quarantine as it is written today
-// (key-text).
+// Planted and caught, by at least the state that is named: the fingerprint by rule 1 over
+// the table's folded name (verifying), or without the names of one letter (walking); a
+// cursor that is ignored (walking); tuned values (tuned) or a pause (paused) that are; a second
+// pass taken for a first (second-pass); a row that is released from quarantine by its key
+// as it would be written now (key-text).
 func TestUpgrade(t *testing.T) {
 	var named []string
 	for _, l := range slices.Concat(leftOnTheWay, leftAsked, leftEnded, leftDiffering, leftOfEachKind) {
@@ -270,6 +270,22 @@ type upTo struct {
 
 func newUpTo(message string) *upTo {
 	return &upTo{Handler: slog.DiscardHandler, message: "chunkfill: " + message, reached: make(chan struct{}, 1)}
+}
+
+// before waits until the message has come, and reports whether that was before wait
+// returned.
+func (h *upTo) before(wait func()) bool {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		wait()
+	}()
+	select {
+	case <-h.reached:
+		return true
+	case <-ended:
+		return false
+	}
 }
 
 func (h *upTo) Enabled(context.Context, slog.Level) bool { return true }
