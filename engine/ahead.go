@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
 )
@@ -18,7 +19,7 @@ import (
 // reaches beyond what has been computed, so the writer is held for writing alone. A
 // row that changes in between is computed again by the statement itself.
 type ahead struct {
-	r      *runner
+	s      *session
 	done   chan struct{} // closed when the goroutine has ended
 	cancel context.CancelFunc
 	rows   atomic.Int64 // of the next chunk
@@ -47,40 +48,59 @@ const (
 
 // startAhead begins to compute ahead, if the job is a transform and there is a
 // connection to read on.
-func (r *runner) startAhead(ctx context.Context) {
-	if r.calls == nil || r.e.reader == nil || r.upper == nil {
+func (s *session) startAhead(ctx context.Context) {
+	if s.calls == nil || s.e.reader == nil || s.upper.pos == nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	a := &ahead{r: r, done: make(chan struct{}), cancel: cancel, change: make(chan struct{})}
+	a := &ahead{s: s, done: make(chan struct{}), cancel: cancel, change: make(chan struct{})}
 	a.rows.Store(minChunkRows)
-	r.ahead = a
-	go a.run(ctx, r.cursor, r.where)
+	s.ahead = a
+	go a.run(ctx, s.cursor.pos, s.where)
 }
 
-func (r *runner) stopAhead() {
-	if r.ahead == nil {
+// Begin and End enclose the batches of a walk.
+func (s *session) Begin(ctx context.Context, _ checkpoint.Checkpoint) { s.startAhead(ctx) }
+
+func (s *session) End() { s.stopAhead() }
+
+// Bound is how far the next batch may reach: to the end of the walk, or, for a transform,
+// of what has been computed ahead.
+func (s *session) Bound(ctx context.Context) (string, error) {
+	if s.ahead == nil {
+		return s.upper.text, nil
+	}
+	pos, err := s.ahead.bound(ctx)
+	if err != nil {
+		return "", err
+	}
+	s.reach = place{pos.Encode(), pos}
+	return s.reach.text, nil
+}
+
+func (s *session) stopAhead() {
+	if s.ahead == nil {
 		return
 	}
-	r.ahead.cancel()
-	<-r.ahead.done
-	for r.ahead.pop() {
+	s.ahead.cancel()
+	<-s.ahead.done
+	for s.ahead.pop() {
 	}
-	r.ahead = nil
+	s.ahead = nil
 }
 
 // run computes chunk after chunk from the cursor to the bound. If reading fails,
 // the rest is computed while the writer is held, which is slower and as right.
 func (a *ahead) run(ctx context.Context, cursor lite.Pos, where []string) {
 	defer close(a.done)
-	key, read := a.r.table.Key, readsOf(a.r.spec)
-	gather := key.SelectStatement("count("+a.r.calls.Collect(read)+")", where, a.r.spec.Args)
+	key, read := a.s.table.Key, readsOf(a.s.spec)
+	gather := key.SelectStatement("count("+a.s.calls.Collect(read)+")", where, a.s.spec.Args)
 	for a.room(ctx) {
-		stretch, ok, err := key.Next(ctx, a.r.e.reader, cursor, a.r.upper, int(a.rows.Load()))
+		stretch, ok, err := key.Next(ctx, a.s.e.reader, cursor, a.s.upper.pos, int(a.rows.Load()))
 		if err == nil && ok {
 			var chunk *rowfunc.Chunk
-			chunk, err = a.r.calls.Gather(func() error {
-				_, err := gather.Int(ctx, a.r.e.reader, stretch)
+			chunk, err = a.s.calls.Gather(func() error {
+				_, err := gather.Int(ctx, a.s.e.reader, stretch)
 				return err
 			})
 			if err == nil {
@@ -91,7 +111,7 @@ func (a *ahead) run(ctx context.Context, cursor lite.Pos, where []string) {
 			}
 		}
 		if err != nil && ctx.Err() == nil {
-			a.r.log.Warn("chunkfill: rows can no longer be computed ahead of the writer", "error", err)
+			a.s.log.Warn("chunkfill: rows can no longer be computed ahead of the writer", "error", err)
 		}
 		break
 	}
@@ -106,9 +126,9 @@ func (a *ahead) room(ctx context.Context) bool {
 // bound waits for a chunk and returns where it ends; the end of the walk when
 // none will come.
 func (a *ahead) bound(ctx context.Context) (lite.Pos, error) {
-	bound := a.r.upper
-	a.r.calls.Spare.Store(true)
-	defer a.r.calls.Spare.Store(false)
+	bound := a.s.upper.pos
+	a.s.calls.Spare.Store(true)
+	defer a.s.calls.Spare.Store(false)
 	err := a.wait(ctx, func() bool {
 		if len(a.queue) > 0 {
 			bound = a.queue[0].end

@@ -228,7 +228,7 @@ type Engine struct {
 	closeErr error
 
 	mu      sync.Mutex
-	running map[string]*runner
+	running map[string]*session
 	started map[string]plan // by name: jobs that this engine runs or stands by for
 }
 
@@ -275,7 +275,7 @@ func NewContext(ctx context.Context, db *sql.DB, cfg Config) (*Engine, error) {
 	return &Engine{
 		db: db, guest: lite.Guest(db), cfg: cfg, log: calls.logger(cfg.Logger), file: file, id: id, reader: reader, keeper: keeper,
 		lifts: lifts, unlift: unlift, store: asyncmig.NewStore(db, asyncmig.Config{Logger: calls.logger(cfg.Logger)}),
-		life: life, stop: stop, running: map[string]*runner{}, started: map[string]plan{},
+		life: life, stop: stop, running: map[string]*session{}, started: map[string]plan{},
 	}, nil
 }
 

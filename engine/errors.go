@@ -7,15 +7,16 @@ import (
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/loop"
 )
 
 // How a job can end other than done. Its state is kept in every case.
 var (
 	// ErrInterrupted: its context ended, or the engine was closed. Start it again
 	// and it goes on where it stopped.
-	ErrInterrupted = errors.New("interrupted; it goes on where it stopped when it is started again")
+	ErrInterrupted = loop.ErrInterrupted
 	// ErrCancelled: somebody cancelled it. Only Retry runs it again.
-	ErrCancelled = errors.New("cancelled; only a retry runs it again")
+	ErrCancelled = loop.ErrCancelled
 	// ErrJobChanged: a job of this name was begun with another definition. Give the
 	// new job a new name, restore the old definition, or Forget the old job.
 	ErrJobChanged = errors.New("the job has changed since it began")
@@ -24,10 +25,10 @@ var (
 	// ErrTooManyBadRows: more rows failed than QuarantineLimit allows.
 	ErrTooManyBadRows = errors.New("too many rows fail")
 	// ErrAllFailed: no row succeeded. Mend the rows, then Retry.
-	ErrAllFailed = errors.New("every row that the job tried has failed")
+	ErrAllFailed = loop.ErrAllFailed
 	// ErrLeft: the job walked the whole table, twice, and its Todo still holds for
 	// some rows.
-	ErrLeft = errors.New("rows are left to do")
+	ErrLeft = loop.ErrLeft
 	// ErrLostOwner: another run has taken the job over, which can only happen if
 	// this one was stopped so long that its lock was lost. It has written nothing
 	// since.

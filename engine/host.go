@@ -79,11 +79,11 @@ func (h hostHandler) WithGroup(name string) slog.Handler {
 	return with
 }
 
-// sound tells why the run must not go on: the file is another one, or code of the host
+// Sound tells why the run must not go on: the file is another one, or code of the host
 // did not return.
-func (r *runner) sound() error {
-	if err := r.callbacks.failed(); err != nil {
+func (s *session) Sound() error {
+	if err := s.callbacks.failed(); err != nil {
 		return err
 	}
-	return r.unmoved()
+	return s.unmoved()
 }

@@ -7,7 +7,6 @@ import (
 	"math"
 	"strings"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
 	"github.com/chunkfill/chunkfill/jobs"
@@ -180,20 +179,13 @@ func (n *newest) follow(ctx context.Context, q lite.Querier, t lite.Table) (chan
 }
 
 // followNewest keeps the statement of the first pass to the rows of newest.
-func (r *runner) followNewest(ctx context.Context, q lite.Querier) error {
-	if r.newest == nil || r.cp.Pass != 1 {
+func (s *session) followNewest(ctx context.Context, q lite.Querier) error {
+	if s.newest == nil || s.pass != 1 {
 		return nil
 	}
-	changed, err := r.newest.follow(ctx, q, r.table)
+	changed, err := s.newest.follow(ctx, q, s.table)
 	if changed {
-		r.compile()
+		s.compile()
 	}
 	return err
-}
-
-// deleteNewest begins the pass over the newest rows, once all others are gone.
-func (r *runner) deleteNewest(ctx context.Context) error {
-	r.setPass(2, nil)
-	r.cursor, r.cp.Cursor = nil, ""
-	return r.enterPhase(ctx, checkpoint.Running, "", event{name: "second pass", detail: "the newest rows, which told old from new"})
 }

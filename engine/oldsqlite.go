@@ -29,19 +29,19 @@ func (e *Engine) guessed() int {
 
 // guessLog looks whether the readers have left a log that is too long. Otherwise a job
 // that waits for them would not learn of it.
-func (r *runner) guessLog(ctx context.Context) error {
-	if r.writer.ReadLog == nil || r.last.Log.Pending <= r.e.guessed() {
+func (s *session) guessLog(ctx context.Context) error {
+	if s.writer.ReadLog == nil || s.last.Log.Pending <= s.e.guessed() {
 		return nil
 	}
-	timing, err := r.writer.Borrow(ctx, func(ctx context.Context, q lite.Querier) (err error) {
-		r.last.Log, err = r.writer.ReadLog(ctx, q)
+	timing, err := s.writer.Borrow(ctx, func(ctx context.Context, q lite.Querier) (err error) {
+		s.last.Log, err = s.writer.ReadLog(ctx, q)
 		return err
 	})
-	r.report(HoldCheckpoint, 0, 0, timing)
+	s.report(HoldCheckpoint, 0, 0, timing)
 
 	switch {
 	case ctx.Err() != nil:
-		return interrupted(ctx.Err())
+		return ctx.Err()
 	case lite.Classify(err) == lite.Busy:
 		return nil
 	}

@@ -2,14 +2,16 @@ package engine
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
-	"github.com/chunkfill/chunkfill/throttle"
 )
 
 var (
@@ -17,96 +19,202 @@ var (
 	hostname, _ = os.Hostname()
 )
 
-// event is a line for the audit trail, written with a change of phase.
-type event struct {
-	name, by, detail string
+// record makes a hold for the records of the job.
+func (s *session) record(ctx context.Context, write func(context.Context, lite.Querier) error) error {
+	timing, err := s.writer.Hold(ctx, write)
+	s.report(HoldRecord, 0, 0, timing)
+	return err
 }
 
-// persist writes something in a hold of its own, however long the database is busy or
-// its disk full: it is for what must be recorded.
-func (r *runner) persist(ctx context.Context, write func(context.Context, lite.Querier) error) error {
-	for attempt := 1; ; attempt++ {
-		timing, err := r.writer.Hold(ctx, write)
-		r.report(HoldRecord, 0, 0, timing)
-
-		pause := r.pacer.Busy(time.Now(), attempt).Fixed
-		switch {
-		case errors.Is(err, sql.ErrConnDone):
-			return err
-		case lite.Classify(err) == lite.Busy:
-		case r.e.isFull(err):
-			if !r.full.stands() {
-				r.filled(err)
-			}
-			r.showWaiting(throttle.ReasonFull)
-			pause = poll
-		default:
-			return err
+// Take makes this run the owner of the job, new or left by another.
+func (s *session) Take(ctx context.Context) (cp checkpoint.Checkpoint, err error) {
+	if !s.surveyed {
+		if s.total, err = s.survey(ctx); err != nil {
+			return cp, err
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return interrupted(err)
-		}
+		s.surveyed = true
 	}
-}
-
-// How long a run that was told to stop goes on to record that. What it does not get
-// done in this time is no loss: the checkpoint of the last batch stands, and what was
-// asked of the job is asked of the next run as well.
-const lastWordTime = 100 * time.Millisecond
-
-// lastWord returns a context that goes on for a moment after ctx has ended.
-func lastWord(ctx context.Context) (context.Context, context.CancelFunc) {
-	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(lastWordTime, cancel)
-		context.AfterFunc(last, func() { timer.Stop() })
-	})
-	return last, func() { stop(); cancel() }
-}
-
-// enterPhase records a change of phase, with its reason and event, and shows it.
-func (r *runner) enterPhase(ctx context.Context, phase checkpoint.Phase, reason string, e event) error {
-	cp := r.cp
-	cp.Phase, cp.Reason = phase, reason
-	by := e.by
-	if by == "" {
-		by = r.e.cfg.By
-	}
-	var request checkpoint.Request
-	err := r.persist(ctx, func(ctx context.Context, c lite.Querier) (err error) {
-		now := time.Now()
-		if request, err = checkpoint.SaveTx(ctx, c, cp, now); err != nil {
-			return err
-		}
-		return checkpoint.AddEvent(ctx, c, r.spec.Name, checkpoint.Event{At: now, Event: e.name, By: by, Detail: e.detail})
-	})
-	if err != nil {
+	err = s.record(ctx, func(ctx context.Context, c lite.Querier) (err error) {
+		cp, err = s.takeTx(ctx, c)
 		return err
+	})
+	return cp, err
+}
+
+// survey counts the rows for a new job whose progress cannot be told otherwise, for
+// want of arithmetic in its key, on the reader where there is one.
+func (s *session) survey(ctx context.Context) (total int64, err error) {
+	q := s.e.readQuerier()
+	if _, err := checkpoint.Load(ctx, q, s.spec.Name); !errors.Is(err, checkpoint.ErrUnknown) {
+		return 0, err
 	}
-	r.cp, r.request = cp, request
-	r.log.Info("chunkfill: "+e.name, "phase", string(phase), "reason", reason, "by", by, "detail", e.detail,
-		"rows", cp.Rows, "changed", cp.Changed, "quarantined", cp.Quarantined)
-	r.publish()
+	if s.table.Key.Rowid {
+		return 0, nil
+	}
+	return s.table.CountRows(ctx, q)
+}
+
+func (s *session) takeTx(ctx context.Context, c lite.Querier) (cp checkpoint.Checkpoint, err error) {
+	if err := checkpoint.UpgradeTx(ctx, c); err != nil {
+		return cp, err
+	}
+	cp, err = checkpoint.Load(ctx, c, s.spec.Name)
+	known := err == nil
+	switch {
+	case errors.Is(err, checkpoint.ErrUnknown):
+		cp, err = s.begin(ctx, c)
+	case err == nil:
+		err = s.compatible(cp)
+	}
+	if err == nil && known && cp.Phase != checkpoint.Done {
+		cp.Upper, err = s.markNewest(ctx, c, cp.Upper)
+	}
+	if err != nil {
+		return cp, err
+	}
+
+	if cp.Phase != checkpoint.Done {
+		cp.Phase, cp.Reason, cp.Error = checkpoint.Running, "", ""
+	}
+	now := time.Now()
+	cp.RunID, cp.Owner = uuid.NewString(), s.e.owner(now)
+	if err := s.adopt(ctx, c, cp); err != nil || cp.Phase == checkpoint.Done {
+		return cp, err
+	}
+	if err := checkpoint.Take(ctx, c, cp, now); err != nil {
+		return cp, err
+	}
+	if cp.Request.Tuning, err = s.resetTuning(ctx, c, cp.Request.Tuning); err != nil {
+		return cp, err
+	}
+
+	name := "started"
+	if known {
+		name = "resumed"
+	}
+	return cp, checkpoint.AddEvent(ctx, c, s.spec.Name, checkpoint.Event{At: now, Event: name, By: s.e.cfg.By, Detail: s.spec.String()})
+}
+
+// resetTuning takes back what was tuned in an earlier run where this one asks for
+// something itself, and says what of it still holds.
+func (s *session) resetTuning(ctx context.Context, q lite.Querier, earlier checkpoint.Tuning) (checkpoint.Tuning, error) {
+	if earlier == (checkpoint.Tuning{}) {
+		return earlier, nil
+	}
+
+	now := earlier
+	if s.e.cfg.ResetTargetHold {
+		now.TargetHold = 0
+	}
+	if s.e.cfg.ResetMaxRate {
+		now.MaxRate = 0
+	}
+	if now != (checkpoint.Tuning{}) {
+		s.log.Warn("chunkfill: what was tuned in an earlier run still holds", "tuned", tunedText(now))
+	}
+	if now == earlier {
+		return now, nil
+	}
+	s.log.Warn("chunkfill: what was tuned in an earlier run is replaced by what this one asks for", "tuned", tunedText(earlier))
+	if err := checkpoint.Tune(ctx, q, s.spec.Name, now); err != nil {
+		return now, err
+	}
+	return now, s.e.note(ctx, q, s.spec.Name, "tuned", "a new run asks for another pace than was tuned before: "+tunedText(earlier))
+}
+
+// begin is the checkpoint of a job that has not run before: its bounds are those
+// of the table as it is now.
+func (s *session) begin(ctx context.Context, q lite.Querier) (checkpoint.Checkpoint, error) {
+	lower, upper, err := s.table.Key.Bounds(ctx, q)
+	if err != nil {
+		return checkpoint.Checkpoint{}, err
+	}
+	var newest []newRow
+	if s.boundByNewest() {
+		if newest, err = s.findNewest(ctx, q); err != nil {
+			return checkpoint.Checkpoint{}, err
+		}
+	}
+	return checkpoint.Checkpoint{
+		Name: s.spec.Name, Fingerprint: s.fingerprint, Definition: s.plain().String(), Table: s.spec.Table,
+		Lower: lower.Encode(), Upper: encodeUpper(upper, newest), Pass: 1, Total: s.total, Left: -1,
+	}, nil
+}
+
+// adopt continues from a checkpoint.
+func (s *session) adopt(ctx context.Context, q checkpoint.Querier, cp checkpoint.Checkpoint) (err error) {
+	if s.lower, err = s.table.Key.DecodePos(cp.Lower); err != nil {
+		return fmt.Errorf("%w of %s: %w", checkpoint.ErrUnreadable, cp.Name, err)
+	}
+	s.runID = cp.RunID
+	s.cursor.text = cp.Cursor
+	if s.cursor.pos, err = s.table.Key.DecodePos(cp.Cursor); err != nil {
+		return fmt.Errorf("%w of %s: %w", checkpoint.ErrUnreadable, cp.Name, err)
+	}
+
+	s.newest.close() // of an attempt before
+	s.upper.text = cp.Upper
+	if s.upper.pos, s.newest, err = s.decodeUpper(cp.Upper); err != nil {
+		return fmt.Errorf("%w of %s: %w", checkpoint.ErrUnreadable, cp.Name, err)
+	}
+	var aside []lite.Pos
+	if cp.Pass == 2 {
+		if aside, err = s.quarantined(ctx, q); err != nil {
+			return err
+		}
+	}
+	s.setPass(cp.Pass, aside)
 	return nil
 }
 
-// sample adds to the ring of samples, about once a second, with a batch.
-func (r *runner) sample(ctx context.Context, q checkpoint.Querier, cp checkpoint.Checkpoint) error {
-	now := time.Now()
-	if now.Sub(r.sampled) < time.Second {
-		return nil
-	}
-	r.sampled = now
-	return checkpoint.AddSample(ctx, q, cp.Name, checkpoint.Sample{At: now, Rows: cp.Rows, BatchRows: cp.BatchRows,
-		Hold: r.last.Held, Wait: r.last.Wait, WALBytes: lite.WALBytes(r.e.file.Path)})
+// Save writes a change of state and its event.
+func (s *session) Save(ctx context.Context, cp checkpoint.Checkpoint, e checkpoint.Event) (request checkpoint.Request, err error) {
+	err = s.record(ctx, func(ctx context.Context, c lite.Querier) (err error) {
+		e.At = time.Now()
+		if request, err = checkpoint.SaveTx(ctx, c, cp, e.At); err != nil {
+			return err
+		}
+		return checkpoint.AddEvent(ctx, c, s.spec.Name, e)
+	})
+	return request, err
 }
 
-func (r *runner) report(kind HoldKind, rows, changed int, t lite.Timing) {
-	if kind == HoldBatch {
-		r.last = t
+// Asked reads what is asked of the job, where no batch tells.
+func (s *session) Asked(ctx context.Context) (checkpoint.Request, error) {
+	cp, err := checkpoint.Load(ctx, s.e.readQuerier(), s.spec.Name)
+	switch {
+	case errors.Is(err, checkpoint.ErrUnknown), err == nil && cp.RunID != s.runID:
+		return checkpoint.Request{}, fmt.Errorf("%w: %s", ErrLostOwner, s.spec.Name)
+	case err != nil:
+		return checkpoint.Request{}, err
 	}
-	if r.e.cfg.OnHold != nil {
+	return cp.Request, nil
+}
+
+// Publish shows the run as it stands.
+func (s *session) Publish(cp checkpoint.Checkpoint, request checkpoint.Request) {
+	status := derive(cp, &s.table.Key)
+	status.Ledger, status.Request = asyncmig.StatusPendingAsync, request
+	s.shown.Store(&status)
+}
+
+// sample adds to the ring of samples, about once a second, with a batch.
+func (s *session) sample(ctx context.Context, q checkpoint.Querier, cp checkpoint.Checkpoint) error {
+	now := time.Now()
+	if now.Sub(s.sampled) < time.Second {
+		return nil
+	}
+	s.sampled = now
+	return checkpoint.AddSample(ctx, q, cp.Name, checkpoint.Sample{At: now, Rows: cp.Rows, BatchRows: cp.BatchRows,
+		Hold: s.last.Held, Wait: s.last.Wait, WALBytes: lite.WALBytes(s.e.file.Path)})
+}
+
+func (s *session) report(kind HoldKind, rows, changed int, t lite.Timing) {
+	if kind == HoldBatch {
+		s.last = t
+	}
+	if s.e.cfg.OnHold != nil {
 		hold := Hold{At: time.Now(), Kind: kind, Rows: rows, Changed: changed, Waited: t.Wait, Held: t.Held}
-		r.callbacks.do("OnHold", func() { r.e.cfg.OnHold(hold) })
+		s.callbacks.do("OnHold", func() { s.e.cfg.OnHold(hold) })
 	}
 }

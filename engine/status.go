@@ -9,7 +9,6 @@ import (
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
-	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // Status is how a job stands: its checkpoint and what follows from it. As JSON it has all
@@ -96,22 +95,6 @@ func read(ctx context.Context, db *sql.DB, cp checkpoint.Checkpoint) (Status, er
 	return s, err
 }
 
-// publish shows the run as it stands.
-func (r *runner) publish() {
-	s := derive(r.cp, &r.table.Key)
-	s.Ledger, s.Request = asyncmig.StatusPendingAsync, r.request
-	r.shown.Store(&s)
-}
-
-// showWaiting shows a wait that cannot be recorded.
-func (r *runner) showWaiting(reason throttle.Reason) {
-	cp := r.cp
-	cp.Phase, cp.Reason = checkpoint.Waiting, string(reason)
-	s := derive(cp, &r.table.Key)
-	s.Ledger, s.Request = asyncmig.StatusPendingAsync, r.request
-	r.shown.Store(&s)
-}
-
 // derive adds what follows from a checkpoint. A stored one does not say what kind
 // of key it has; its bounds tell.
 func derive(cp checkpoint.Checkpoint, key *lite.Key) Status {
@@ -180,9 +163,9 @@ func fraction(cp checkpoint.Checkpoint, key lite.Key) float64 {
 func (e *Engine) Live(name string) (Status, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := e.running[name]
-	if r == nil {
+	s := e.running[name]
+	if s == nil {
 		return Status{}, false
 	}
-	return *r.shown.Load(), true
+	return *s.shown.Load(), true
 }

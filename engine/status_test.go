@@ -7,7 +7,6 @@ import (
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
-	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // TestNumbersAreTrue: no estimate is better than one that overflows, or than none left
@@ -40,42 +39,5 @@ func TestNumbersAreTrue(t *testing.T) {
 		if s.Fraction != c.fraction || s.ETA != c.eta || s.Rate < 0 || math.IsInf(s.Rate, 0) {
 			t.Errorf("%s: fraction %v, ETA %v, rate %v; want %v, %v", c.name, s.Fraction, s.ETA, s.Rate, c.fraction, c.eta)
 		}
-	}
-}
-
-// TestSizeMeantIsStored: a run that goes on begins at a tenth of the size that batches were
-// meant to have, not of what a live write or a search left of one. Planted and caught: the
-// rows done stored.
-func TestSizeMeantIsStored(t *testing.T) {
-	r := &runner{cp: checkpoint.Checkpoint{BatchRows: 400}}
-	cut := outcome{Batch: throttle.Batch{Asked: 500, Rows: 7, Cut: throttle.ReasonLive}}
-	if got := r.advanced(cut).BatchRows; got != 500 {
-		t.Errorf("cut short: %d", got)
-	}
-	r.bisect.failed(500)
-	if got := r.advanced(outcome{Batch: throttle.Batch{Asked: 3, Rows: 3}}).BatchRows; got != 400 {
-		t.Errorf("in a search: %d", got)
-	}
-}
-
-// TestFullDiskIsTriedAgain less and less often, and at once when room is made. Planted and
-// caught: a fixed second.
-func TestFullDiskIsTriedAgain(t *testing.T) {
-	var f fullness
-	now := time.Unix(0, 0)
-	var pauses []time.Duration
-	for range 7 {
-		f.observe(now, 100)
-		if f.mayBeOver(now.Add(f.pause-1), 100) || !f.mayBeOver(now.Add(f.pause), 100) {
-			t.Errorf("after %v", f.pause)
-		}
-		pauses = append(pauses, f.pause)
-	}
-	if pauses[0] != time.Second || pauses[6] != 30*time.Second {
-		t.Error(pauses)
-	}
-	f.observe(now, 100)
-	if !f.mayBeOver(now.Add(1), 100+roomMade) || f.stands() {
-		t.Error("room was made, and it waits")
 	}
 }

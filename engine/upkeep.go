@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -57,6 +58,11 @@ const (
 	// How long the job stands still for readers to leave the log. Where they stay
 	// longer, or live writes go on, it may grow by half before the next time, up to WALCap.
 	readersLeave = time.Second
+	// While readers keep the log from beginning anew, the moment between two of them is
+	// looked for as often.
+	pollReaders = 20 * time.Millisecond
+	// How often a copy that is waited for is left alone to hear what is asked of the job.
+	copyPoll = 50 * time.Millisecond
 	// How long live writes may be kept out for a log that is about to begin anew.
 	patience = 3 * time.Millisecond
 	// A log that a reader pins costs a look through all of it at each try.
@@ -104,15 +110,14 @@ func (u *upkeep) observe(before, after lite.Log, changed int) {
 	}
 }
 
-// maintainWAL does what is due after a batch; before is the log as it was after
-// the one before.
-func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) error {
-	if r.e.keeper == nil {
+// After does what is due after a batch.
+func (s *session) After(ctx context.Context, rest loop.Rest, out loop.Outcome) error {
+	if s.e.keeper == nil {
 		return nil // in memory, or the host has the file to itself: SQLite does it
 	}
-	u, log := &r.upkeep, out.timing.Log
+	u, before, log := &s.upkeep, s.before, s.last.Log
 	u.observe(before, log, out.Changed)
-	r.writer.Lift = log.Frames + 4*u.wholeBy() // a log that a reader pins is copied here once it lets go, and by no live commit
+	s.writer.Lift = log.Frames + 4*u.wholeBy() // a log that a reader pins is copied here once it lets go, and by no live commit
 	if out.Waited {
 		u.waited = time.Now()
 	}
@@ -121,51 +126,72 @@ func (r *runner) maintainWAL(ctx context.Context, before lite.Log, out outcome) 
 	due := ahead >= max(u.wholeBy(), u.next)
 	switch {
 	case log.Frames >= max(u.longest(), u.bound):
-		return r.awaitReaders(ctx)
+		return s.awaitReaders(ctx, rest)
 	case ahead >= u.overdue() && time.Now().After(u.pinned):
-		return r.renewLog(ctx)
+		return s.renewLog(ctx, rest)
 	case u.long() && runtime.GOMAXPROCS(0) <= fewProcessors && time.Since(u.waited) < time.Second:
 		if due {
-			return r.renewLog(ctx)
+			return s.renewLog(ctx, rest)
 		}
-	case r.isCopying():
+	case s.isCopying():
 	case due && log.Pending <= max(few, 2*grown):
-		return r.renewLog(ctx)
+		return s.renewLog(ctx, rest)
 	case ahead >= u.wholeBy() || log.Pending >= u.wholeBy()*3/4:
-		r.copyLog(ctx)
+		s.copyLog(ctx)
 	}
 	return nil
 }
 
-func (r *runner) isCopying() bool {
+// Idle looks after the log while the job does not write.
+func (s *session) Idle(ctx context.Context, rest loop.Rest, why loop.Idle) error {
+	switch why {
+	case loop.ForReaders:
+		_, err := s.restartLog(ctx, rest)
+		return err
+	case loop.Waiting:
+		return s.tendLog(ctx, rest, 0)
+	}
+	return s.tendLog(ctx, rest, s.upkeep.limit)
+}
+
+// Share sets the length of the log to who writes: the commit of another connection copies
+// it once it has a thousand frames.
+func (s *session) Share(shared bool) {
+	cfg := s.e.cfg
+	cfg.SoleProcess = !shared
+	sized := newUpkeep(cfg, s.e.file.PageSize)
+	s.upkeep.limit, s.upkeep.budget = sized.limit, sized.budget
+}
+
+func (s *session) isCopying() bool {
 	select {
-	case <-r.upkeep.copying:
-		r.upkeep.copying = nil
+	case <-s.upkeep.copying:
+		s.upkeep.copying = nil
 	default:
 	}
-	return r.upkeep.copying != nil
+	return s.upkeep.copying != nil
 }
 
 // copyLog copies in the background. What fails is tried again with renewLog.
-func (r *runner) copyLog(ctx context.Context) {
+func (s *session) copyLog(ctx context.Context) {
 	done := make(chan struct{})
-	r.upkeep.copying = done
+	s.upkeep.copying = done
 	go func() {
 		defer close(done)
-		_, _ = lite.CheckpointWAL(ctx, r.e.keeper)
+		_, _ = lite.CheckpointWAL(ctx, s.e.keeper)
 	}()
 }
 
 // awaitCopy waits for a copy that is under way. It is false if something was asked of
 // the job meanwhile: then the copy goes on without being waited for.
-func (r *runner) awaitCopy(ctx context.Context) (ended bool, err error) {
-	for r.isCopying() {
+func (s *session) awaitCopy(ctx context.Context, rest loop.Rest) (ended bool, err error) {
+	for s.isCopying() {
 		select {
-		case <-r.upkeep.copying:
+		case <-s.upkeep.copying:
 		case <-ctx.Done():
-			return false, interrupted(ctx.Err())
-		case <-time.After(poll):
-			if err := r.listen(ctx); err != nil || r.asked() {
+			return false, ctx.Err()
+		case <-time.After(copyPoll):
+			if err := rest.Listen(ctx); err != nil || rest.Asked() {
 				return false, err
 			}
 		}
@@ -174,39 +200,39 @@ func (r *runner) awaitCopy(ctx context.Context) (ended bool, err error) {
 }
 
 // renewLog copies the rest of the log while nobody writes.
-func (r *runner) renewLog(ctx context.Context) error {
-	if ended, err := r.awaitCopy(ctx); err != nil || !ended {
+func (s *session) renewLog(ctx context.Context, rest loop.Rest) error {
+	if ended, err := s.awaitCopy(ctx, rest); err != nil || !ended {
 		return err
 	}
-	u := &r.upkeep
-	if u.long() || r.last.Log.Pending > u.limit {
-		if ended, err := r.settleLog(ctx); err != nil || !ended {
+	u := &s.upkeep
+	if u.long() || s.last.Log.Pending > u.limit {
+		if ended, err := s.settleLog(ctx, rest); err != nil || !ended {
 			return err
 		}
 	}
-	if r.last.Log.Pending > u.limit {
+	if s.last.Log.Pending > u.limit {
 		u.pinned = time.Now().Add(pinnedFor)
 		return nil
 	}
-	if err := r.yield(ctx, throttle.Pause{UntilQuiet: true, AtMost: 10 * time.Millisecond}); err != nil {
+	if err := rest.Yield(ctx, throttle.Pause{UntilQuiet: true, AtMost: 10 * time.Millisecond}); err != nil {
 		return err
 	}
-	overdue := r.last.Log.Frames >= u.overdue()
-	timing, err := r.writer.Borrow(ctx, func(ctx context.Context, _ lite.Querier) error {
-		r.copyLog(ctx)
-		for !r.copiedWithin(patience) && (overdue || !r.writer.Queued()) {
+	overdue := s.last.Log.Frames >= u.overdue()
+	timing, err := s.writer.Borrow(ctx, func(ctx context.Context, _ lite.Querier) error {
+		s.copyLog(ctx)
+		for !s.copiedWithin(patience) && (overdue || !s.writer.Queued()) {
 		}
 		return nil
 	})
-	r.report(HoldCheckpoint, 0, 0, timing)
+	s.report(HoldCheckpoint, 0, 0, timing)
 	if err != nil {
-		return interrupted(err)
-	}
-	if ended, err := r.awaitCopy(ctx); err != nil || !ended {
 		return err
 	}
-	err = r.tendLog(ctx, r.upkeep.limit)
-	u.next = r.last.Log.Frames + u.limit/8
+	if ended, err := s.awaitCopy(ctx, rest); err != nil || !ended {
+		return err
+	}
+	err = s.tendLog(ctx, rest, s.upkeep.limit)
+	u.next = s.last.Log.Frames + u.limit/8
 	return err
 }
 
@@ -214,18 +240,18 @@ func (r *runner) renewLog(ctx context.Context) error {
 // the sync of the database file, which SQLite leaves out as long as frames are
 // added while it copies; so the job stands still. What live writes add is copied
 // again, and takes the less the fewer they are.
-func (r *runner) settleLog(ctx context.Context) (ended bool, err error) {
+func (s *session) settleLog(ctx context.Context, rest loop.Rest) (ended bool, err error) {
 	for range 3 {
-		r.copyLog(ctx)
-		if ended, err := r.awaitCopy(ctx); err != nil || !ended {
+		s.copyLog(ctx)
+		if ended, err := s.awaitCopy(ctx, rest); err != nil || !ended {
 			return false, err
 		}
-		log, err := lite.ReadLog(ctx, r.e.keeper)
+		log, err := lite.ReadLog(ctx, s.e.keeper)
 		if err != nil {
 			break // it comes again
 		}
-		before := r.last.Log
-		r.last.Log = log
+		before := s.last.Log
+		s.last.Log = log
 		if log.Pending == 0 || log.Pending >= before.Pending {
 			break // copied, or pinned
 		}
@@ -234,67 +260,70 @@ func (r *runner) settleLog(ctx context.Context) (ended bool, err error) {
 }
 
 // awaitReaders stands still until the log can begin anew.
-func (r *runner) awaitReaders(ctx context.Context) error {
+func (s *session) awaitReaders(ctx context.Context, rest loop.Rest) error {
 	for began := time.Now(); time.Since(began) < readersLeave; {
-		if anew, err := r.restartLog(ctx); err != nil || anew || r.asked() {
+		if anew, err := s.restartLog(ctx, rest); err != nil || anew || rest.Asked() {
 			return err
 		}
-		r.cp.Reason = string(throttle.ReasonWAL)
-		if err := r.wait(ctx, pollReaders, &r.cp.Throttled); err != nil {
+		if err := rest.Wait(ctx, pollReaders, throttle.ReasonWAL); err != nil {
 			return err
 		}
 	}
-	r.upkeep.bound = r.last.Log.Frames * 3 / 2
+	s.upkeep.bound = s.last.Log.Frames * 3 / 2
 	return nil
 }
 
 // restartLog lets the log begin anew if all of it is copied and no reader is in it. It
 // does not wait for readers: a checkpoint that did would keep live writes out as long.
-func (r *runner) restartLog(ctx context.Context) (anew bool, err error) {
-	if err := r.tendLog(ctx, 0); err != nil || r.last.Log.Pending > 0 || r.e.keeper == nil {
+func (s *session) restartLog(ctx context.Context, rest loop.Rest) (anew bool, err error) {
+	if err := s.tendLog(ctx, rest, 0); err != nil || s.last.Log.Pending > 0 || s.e.keeper == nil {
 		return false, err
 	}
-	timing, err := r.writer.Borrow(ctx, func(ctx context.Context, q lite.Querier) (err error) {
+	timing, err := s.writer.Borrow(ctx, func(ctx context.Context, q lite.Querier) (err error) {
 		anew, err = lite.RestartWAL(ctx, q)
 		return err
 	})
-	r.report(HoldCheckpoint, 0, 0, timing)
+	s.report(HoldCheckpoint, 0, 0, timing)
 
 	switch {
 	case ctx.Err() != nil:
-		return false, interrupted(ctx.Err())
+		return false, ctx.Err()
 	case err != nil && lite.Classify(err) == lite.Busy, err == nil && !anew:
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	r.last.Log = lite.Log{}
-	r.upkeep.next, r.upkeep.bound = 0, 0
+	s.last.Log = lite.Log{}
+	s.upkeep.next, s.upkeep.bound = 0, 0
 	return true, nil
 }
 
-// walBytes is how much of the log stands in the way of more: what cannot be copied, or,
+// WALBytes is how much of the log stands in the way of more: what cannot be copied, or,
 // where readers keep it from beginning anew, all of it.
-func (r *runner) walBytes() int64 {
-	frames := r.last.Log.Pending
-	if r.last.Log.Frames >= r.upkeep.longest() && r.e.keeper != nil {
-		frames = r.last.Log.Frames
+func (s *session) WALBytes() int64 {
+	frames := s.last.Log.Pending
+	if s.last.Log.Frames >= s.upkeep.longest() && s.e.keeper != nil {
+		frames = s.last.Log.Frames
 	}
-	return int64(frames) * int64(r.e.file.PageSize)
+	return int64(frames) * int64(s.e.file.PageSize)
 }
 
-// leaveLog copies what the job leaves in the log. Without this the first commit of
+// Leave copies what the job leaves in the log. Without this the first commit of
 // the host that checkpoints it again, a live one, would copy all of it.
-// A run that is told to stop does of that what can be done at once.
-func (r *runner) leaveLog(ctx context.Context) {
-	if r.e.keeper == nil {
+// A run that is told to stop does of that what can be done at once, and one whose file is
+// gone writes nothing more, not even from the log to the file.
+func (s *session) Leave(ctx context.Context, gone bool) {
+	if s.e.keeper == nil {
 		return
 	}
-	if r.isCopying() {
-		<-r.upkeep.copying // it ends with the run
+	if s.isCopying() {
+		<-s.upkeep.copying // it ends with the run
+	}
+	if gone {
+		return
 	}
 	for range 3 {
-		log, err := lite.CheckpointWAL(ctx, r.e.keeper)
+		log, err := lite.CheckpointWAL(ctx, s.e.keeper)
 		if err != nil || log.Pending == 0 {
 			return
 		}
@@ -302,9 +331,9 @@ func (r *runner) leaveLog(ctx context.Context) {
 }
 
 // copiedWithin tells whether the copy that is under way ends in time.
-func (r *runner) copiedWithin(d time.Duration) bool {
+func (s *session) copiedWithin(d time.Duration) bool {
 	select {
-	case <-r.upkeep.copying:
+	case <-s.upkeep.copying:
 		return true
 	case <-time.After(d):
 		return false
@@ -314,26 +343,24 @@ func (r *runner) copiedWithin(d time.Duration) bool {
 // tendLog looks at the log and, if it is so long, copies what is left of it: what
 // there is to do while the job itself does not write. When no live write came in
 // between, the next one begins it anew.
-func (r *runner) tendLog(ctx context.Context, length int) error {
-	if r.e.keeper == nil {
-		return r.guessLog(ctx)
+func (s *session) tendLog(ctx context.Context, rest loop.Rest, length int) error {
+	if s.e.keeper == nil {
+		return s.guessLog(ctx)
 	}
-	log, err := lite.ReadLog(ctx, r.e.keeper)
+	log, err := lite.ReadLog(ctx, s.e.keeper)
 	if err == nil && log.Frames >= length && log.Pending > 0 {
-		log, err = lite.CheckpointWAL(ctx, r.e.keeper)
+		log, err = lite.CheckpointWAL(ctx, s.e.keeper)
 	}
 	if err == nil {
-		r.last.Log = log
+		s.last.Log = log
 	}
 	switch {
 	case ctx.Err() != nil:
-		return interrupted(ctx.Err())
+		return ctx.Err()
 	case lite.Classify(err) == lite.Busy: // somebody else is at it
 		return nil
-	case r.e.isFull(err): // the database file has to grow; the gate waits for room
-		if !r.full.stands() {
-			r.filled(err)
-		}
+	case s.e.isFull(err): // the database file has to grow; the gate waits for room
+		rest.Full(err)
 		return nil
 	}
 	return err

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/kernel"
@@ -28,33 +27,23 @@ const (
 	countStride = 2000
 )
 
-// verify counts the rows that are left to do, without those set aside.
-func (r *runner) verify(ctx context.Context) (int64, error) {
-	if err := r.enterPhase(ctx, checkpoint.Verifying, "counting what is left", event{name: "verifying"}); err != nil {
-		return 0, err
-	}
-	r.due = time.Time{} // the rate is that of rows done
-	if err := r.gate(ctx); err != nil {
-		return 0, err
-	}
-	aside, err := r.e.aside(ctx, r.plan)
+// Left counts the rows that are left to do, without those set aside.
+func (s *session) Left(ctx context.Context, between func() error) (int64, error) {
+	aside, err := s.e.aside(ctx, s.plan)
 	if err != nil {
 		return 0, err
 	}
-	left, err := r.e.left(ctx, r.plan, r.upper, aside, func() error {
-		if err := r.tendLog(ctx, r.upkeep.limit); err != nil {
-			return err
-		}
-		return r.attend(ctx)
-	})
-	if ctx.Err() != nil {
-		return 0, interrupted(ctx.Err())
+	return s.e.left(ctx, s.plan, s.upper.pos, aside, between)
+}
+
+// Check looks for rows that no walk can reach.
+func (s *session) Check(ctx context.Context, _ checkpoint.Checkpoint) error {
+	nulls, err := s.table.CountNulls(ctx, s.e.readQuerier())
+	if err != nil || nulls == 0 {
+		return err
 	}
-	if err != nil {
-		return 0, err
-	}
-	r.cp.Left = left
-	return left, r.enterPhase(ctx, checkpoint.Verifying, "", event{name: "verified", detail: fmt.Sprintf("%d rows are left", left)})
+	return fmt.Errorf("%w: %d rows of %s have come with NULL in the key while the job ran, which no walk can reach; "+
+		"give them a value or delete them, then start it again", ErrNullKey, nulls, s.spec.Table)
 }
 
 // left counts the rows up to upper for which the job's Todo holds, in short
@@ -111,19 +100,17 @@ func (e *Engine) countAtOnce(ctx context.Context, strides *lite.Strides, between
 	defer cancel(nil)
 	var total atomic.Int64
 	var wg sync.WaitGroup
-	var gate sync.RWMutex
+	gate := make(chan struct{}, 1) // a mutex, but one that synctest sees who waits for
 	for i := range n {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			found, err := e.countSome(ctx, strides, n, func() error {
+				gate <- struct{}{}
+				defer func() { <-gate }()
 				if i > 0 {
-					gate.RLock()
-					defer gate.RUnlock()
 					return ctx.Err()
 				}
-				gate.Lock()
-				defer gate.Unlock()
 				return between()
 			})
 			if err != nil {

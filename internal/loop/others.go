@@ -1,8 +1,9 @@
-package engine
+package loop
 
 import (
 	"time"
 
+	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -26,27 +27,28 @@ const (
 )
 
 func newOthers() others {
-	return others{pacer: throttle.NewPacer(throttle.PacerConfig{}), probed: time.Now()}
+	return others{pacer: throttle.NewPacer(throttle.PacerConfig{Seed: failpoint.Seed()}), probed: time.Now()}
 }
 
 // pauseAfter is how to pause after a batch that ended now.
-func (r *runner) pauseAfter(now time.Time, out outcome) throttle.Pause {
-	if !r.e.cfg.SoleProcess || r.e.file.Path == "" {
-		return r.pacer.After(now, out.Batch)
+func (l *Loop) pauseAfter(now time.Time, out Outcome, batch throttle.Batch) throttle.Pause {
+	if !l.cfg.ProbeOthers {
+		return l.pacer.After(now, batch)
 	}
-	o := &r.others
-	if out.timing.Others {
+
+	o := &l.others
+	if out.Others {
 		o.seen = now
 	}
 	if shared := !o.seen.IsZero() && now.Sub(o.seen) < othersLast; shared != o.shared {
 		o.shared = shared
-		r.makeRoom()
+		l.makeRoom()
 	}
 	if o.shared {
-		return o.pacer.After(now, out.Batch)
+		return o.pacer.After(now, batch)
 	}
 
-	p := r.pacer.After(now, out.Batch)
+	p := l.pacer.After(now, batch)
 	if now.Sub(o.probed) >= probeEvery {
 		o.probed = now
 		p.Fixed, p.AtMost = max(p.Fixed, probeGap), max(p.AtMost, probeGap)
@@ -56,13 +58,10 @@ func (r *runner) pauseAfter(now time.Time, out outcome) throttle.Pause {
 
 // makeRoom sets lengths of holds and of the log to who writes: the commit of another
 // connection copies the log once it has a thousand frames.
-func (r *runner) makeRoom() {
-	cfg := r.e.cfg
-	cfg.SoleProcess = !r.others.shared
-	sized := newUpkeep(cfg, r.e.file.PageSize)
-	r.upkeep.limit, r.upkeep.budget = sized.limit, sized.budget
-	r.setTargets()
-	if r.others.shared {
-		r.log.Warn("chunkfill: another connection writes, though SoleProcess says that none does; the job makes room for it")
+func (l *Loop) makeRoom() {
+	l.db.Share(l.others.shared)
+	l.setTargets()
+	if l.others.shared {
+		l.log.Warn("chunkfill: another connection writes, though SoleProcess says that none does; the job makes room for it")
 	}
 }
