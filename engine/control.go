@@ -203,20 +203,20 @@ func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 	calls := p.open()
 	defer closeCalls(calls)
 	statement := p.statement(calls, []string{p.spec.Where}, true)
-	aside, err := e.aside(ctx, p)
+	aside, err := e.setAsides(ctx, p)
 	if err != nil {
 		return err
 	}
-	for _, place := range aside {
-		if err := e.retryRow(ctx, p, statement, place); err != nil {
+	for _, row := range aside {
+		if err := e.retryRow(ctx, p, statement, row); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement, place lite.Pos) error {
-	name, key := p.spec.Name, place.Encode()
+func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement, row asideRow) error {
+	name, key, place := p.spec.Name, row.key, row.place
 	attempt := func(ctx context.Context, c lite.Querier) error {
 		changed := 0
 		err := lite.Guarded(ctx, c, func() (err error) {

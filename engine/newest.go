@@ -92,7 +92,7 @@ func encodeUpper(upper lite.Pos, rows []newRow) string {
 
 // decodeUpper reads what encodeUpper wrote.
 func (p plan) decodeUpper(text string) (upper lite.Pos, n *newest, err error) {
-	bound, list, marked := strings.Cut(text, newestMark)
+	bound, list, marked := cutBound(text)
 	if upper, err = p.table.Key.DecodePos(bound); err != nil || !marked {
 		return upper, nil, err
 	}
@@ -110,6 +110,37 @@ func (p plan) decodeUpper(text string) (upper lite.Pos, n *newest, err error) {
 	n.below = n.rows[0].Rowid
 	n.keys = rowfunc.OpenKeys(keys)
 	return upper, n, nil
+}
+
+// cutBound parts a stored bound from the newest rows behind it. The bound is one JSON
+// value, whose keys may look like the mark.
+func cutBound(text string) (bound, list string, marked bool) {
+	var keys json.RawMessage
+	decoder := json.NewDecoder(strings.NewReader(text))
+	if decoder.Decode(&keys) != nil {
+		return text, "", false
+	}
+	end := decoder.InputOffset()
+	list, marked = strings.CutPrefix(text[end:], newestMark)
+	if !marked {
+		return text, "", false
+	}
+	return text[:end], list, true
+}
+
+// markNewest has a Delete that an earlier version began, which could not tell old rows
+// from new, keep at least those that come from here on.
+func (p plan) markNewest(ctx context.Context, q lite.Querier, upper string) (string, error) {
+	if _, _, marked := cutBound(upper); marked || upper == "" || !p.boundByNewest() {
+		return upper, nil
+	}
+
+	bound, err := p.table.Key.DecodePos(upper)
+	if err != nil {
+		return upper, nil // whoever adopts it says so
+	}
+	rows, err := p.findNewest(ctx, q)
+	return encodeUpper(bound, rows), err
 }
 
 func (n *newest) close() {

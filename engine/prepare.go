@@ -74,7 +74,10 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 // error, though its table or a column has since been dropped or renamed.
 func (e *Engine) prepareUnlessDone(ctx context.Context, job jobs.Job) (plan, error) {
 	p, err := e.prepare(ctx, job)
-	if err == nil || is(err, jobs.ErrSpec, ErrJobChanged, ErrCancelled) || ctx.Err() != nil {
+	switch {
+	case errors.Is(err, ErrCancelled):
+		return p, e.tellCancelled(ctx, p, err)
+	case err == nil || is(err, jobs.ErrSpec, ErrJobChanged) || ctx.Err() != nil:
 		return p, err
 	}
 	status, statusErr := e.store.AsyncMigrationStatus(p.spec.Name)
@@ -87,6 +90,22 @@ func (e *Engine) prepareUnlessDone(ctx context.Context, job jobs.Job) (plan, err
 	}
 	p.unfit = err
 	return p, nil
+}
+
+// tellCancelled returns why a job is refused, and has the ledger say that it failed: a run
+// that died after it had recorded the cancel left it at pending_async, which somebody may
+// wait for.
+func (e *Engine) tellCancelled(ctx context.Context, p plan, err error) error {
+	status, statusErr := e.store.AsyncMigrationStatus(p.spec.Name)
+	if statusErr != nil || status != asyncmig.StatusPendingAsync {
+		return err
+	}
+
+	failErr := e.store.Fail(ctx, p.spec.Name, err.Error())
+	if failErr != nil && !errors.Is(failErr, asyncmig.ErrOwned) { // else its owner is about to say so
+		e.log.Warn("chunkfill: the ledger still says pending_async of a job that is cancelled", "migration", p.spec.Name, "error", failErr)
+	}
+	return err
 }
 
 func is(err error, targets ...error) bool {

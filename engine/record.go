@@ -66,6 +66,9 @@ func (s *session) takeTx(ctx context.Context, c lite.Querier) (cp checkpoint.Che
 	case err == nil:
 		err = s.compatible(cp)
 	}
+	if err == nil && known && cp.Phase != checkpoint.Done {
+		cp.Upper, err = s.markNewest(ctx, c, cp.Upper)
+	}
 	if err != nil {
 		return cp, err
 	}
@@ -133,7 +136,7 @@ func (s *session) begin(ctx context.Context, q lite.Querier) (checkpoint.Checkpo
 		}
 	}
 	return checkpoint.Checkpoint{
-		Name: s.spec.Name, Fingerprint: s.fingerprint, Definition: s.spec.String(), Table: s.spec.Table,
+		Name: s.spec.Name, Fingerprint: s.fingerprint, Definition: s.plain().String(), Table: s.spec.Table,
 		Lower: lower.Encode(), Upper: encodeUpper(upper, newest), Pass: 1, Total: s.total, Left: -1,
 	}, nil
 }

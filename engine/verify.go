@@ -162,26 +162,54 @@ func (e *Engine) Verify(ctx context.Context, job jobs.Job) (int64, error) {
 	return e.left(ctx, p, upper, aside, func() error { return nil })
 }
 
-// aside lists the keys of a job's quarantine.
-func (e *Engine) aside(ctx context.Context, p plan) ([]lite.Pos, error) {
+// asideRow is a row in quarantine: its key as the record has it, which an earlier version
+// may have written otherwise, and the place in the walk that it means.
+type asideRow struct {
+	key   string
+	place lite.Pos
+}
+
+// setAsides lists a job's quarantine.
+func (e *Engine) setAsides(ctx context.Context, p plan) ([]asideRow, error) {
 	version, err := checkpoint.Version(ctx, e.guest)
 	if err != nil || version == 0 {
 		return nil, err
 	}
-	return p.quarantined(ctx, e.guest)
+	return p.setAsides(ctx, e.guest)
 }
 
-// quarantined lists the keys of the rows set aside.
-func (p plan) quarantined(ctx context.Context, q checkpoint.Querier) ([]lite.Pos, error) {
-	rows, err := checkpoint.Quarantine(ctx, q, p.spec.Name)
+func (p plan) setAsides(ctx context.Context, q checkpoint.Querier) ([]asideRow, error) {
+	bad, err := checkpoint.Quarantine(ctx, q, p.spec.Name)
 	if err != nil {
 		return nil, err
 	}
-	places := make([]lite.Pos, len(rows))
-	for i, row := range rows {
-		if places[i], err = p.table.Key.DecodePos(row.Key); err != nil {
+	rows := make([]asideRow, len(bad))
+	for i, row := range bad {
+		place, err := p.table.Key.DecodePos(row.Key)
+		if err != nil {
 			return nil, fmt.Errorf("%w: quarantine of %s: %w", checkpoint.ErrUnreadable, p.spec.Name, err)
 		}
+		rows[i] = asideRow{row.Key, place}
 	}
-	return places, nil
+	return rows, nil
+}
+
+// aside lists the places of a job's quarantine.
+func (e *Engine) aside(ctx context.Context, p plan) ([]lite.Pos, error) {
+	rows, err := e.setAsides(ctx, p)
+	return places(rows), err
+}
+
+// quarantined lists the places of the rows set aside.
+func (p plan) quarantined(ctx context.Context, q checkpoint.Querier) ([]lite.Pos, error) {
+	rows, err := p.setAsides(ctx, q)
+	return places(rows), err
+}
+
+func places(rows []asideRow) []lite.Pos {
+	list := make([]lite.Pos, len(rows))
+	for i, row := range rows {
+		list[i] = row.place
+	}
+	return list
 }
