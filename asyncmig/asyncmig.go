@@ -100,7 +100,7 @@ type Store struct {
 	mu       sync.Mutex
 	located  bool // whether path is known
 	path     string
-	running  map[chan struct{}]bool // runs under way; a channel is closed at the end of its run
+	running  map[chan struct{}]string // names of the runs under way; a channel is closed at the end of its run
 	standbys []*standby
 	watching chan struct{} // closed at the end of the goroutine that serves them; nil where there is none
 }
@@ -111,7 +111,7 @@ func NewStore(db *sql.DB, cfg Config) *Store {
 		cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.Level(math.MaxInt)}))
 	}
 	life, stop := context.WithCancel(context.Background())
-	return &Store{db: db, log: cfg.Logger, life: life, stop: stop, running: map[chan struct{}]bool{}}
+	return &Store{db: db, log: cfg.Logger, life: life, stop: stop, running: map[chan struct{}]string{}}
 }
 
 // Close ends the standbys; what would begin something returns ErrClosed from then
@@ -182,7 +182,7 @@ func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(cont
 	case !late && (registerErr != nil || status == StatusDone):
 		return errors.Join(registerErr, t.release())
 	case t == nil:
-		return s.standBy(&standby{ctx, name, fn, late}, owned)
+		return s.standBy(&standby{ctx: ctx, name: name, fn: fn, late: late, over: make(chan struct{})}, owned)
 	case late:
 		return s.beginLate(ctx, t, fn)
 	}
@@ -321,6 +321,41 @@ func (s *Store) WaitForAsyncMigrations() {
 	}
 }
 
+// WaitForAsyncMigration waits until this store neither runs the migration nor stands by
+// for it, and returns the error of ctx if that ends before. What another store or process
+// runs it does not wait for: see Owner.
+func (s *Store) WaitForAsyncMigration(ctx context.Context, name string) error {
+	if s == nil || s.db == nil {
+		return ErrNilStoreDB
+	}
+	for end := s.busyWith(name); end != nil; end = s.busyWith(name) {
+		select {
+		case <-end:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// busyWith returns what is closed at the end of a run of the migration, or of a standby
+// for it, and nil where there is neither.
+func (s *Store) busyWith(name string) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for end, running := range s.running {
+		if running == name {
+			return end
+		}
+	}
+	for _, b := range s.standbys {
+		if b.name == name {
+			return b.over
+		}
+	}
+	return nil
+}
+
 // begin runs the migration in the background, as something to wait for.
 func (s *Store) begin(ctx context.Context, t *title, fn Func) error {
 	done, err := s.enter(t)
@@ -372,7 +407,7 @@ func (s *Store) enter(t *title) (done func(), err error) {
 		return nil, ErrClosed
 	}
 	t.setRuns(true)
-	s.running[end] = true
+	s.running[end] = t.key.name
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -31,11 +31,16 @@ func (e *Engine) Resume(ctx context.Context, name, why string) error {
 // Cancel ends the job for good: only Retry runs it again. Rows already rewritten
 // stay so. If nobody runs the job it is cancelled at once, otherwise as a pause is
 // heeded.
-func (e *Engine) Cancel(ctx context.Context, name, why string) error {
+func (e *Engine) Cancel(ctx context.Context, name, why string) (err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave(&err)
 	if err := e.ask(ctx, name, checkpoint.Cancel, why); err != nil {
 		return err
 	}
-	err := e.store.Fail(ctx, name, fmt.Sprintf("%v: by %s: %s", ErrCancelled, e.cfg.By, why))
+	err = e.store.Fail(ctx, name, fmt.Sprintf("%v: by %s: %s", ErrCancelled, e.cfg.By, why))
 	if errors.Is(err, asyncmig.ErrOwned) {
 		return nil // its owner heeds the request
 	}
@@ -49,7 +54,12 @@ func (e *Engine) Cancel(ctx context.Context, name, why string) error {
 
 // Tune changes values of a job while it runs. Zero goes back to what its engine
 // was configured with; a negative MaxRate lifts a configured limit.
-func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) error {
+func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) (err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave(&err)
 	if t.TargetHold != 0 && (t.TargetHold < 100*time.Microsecond || t.TargetHold > time.Second) {
 		return fmt.Errorf("%w: TargetHold %v is not within 100µs and 1s", ErrConfig, t.TargetHold)
 	}
@@ -82,7 +92,12 @@ func tunedText(t checkpoint.Tuning) string {
 	return strings.Join(values, ", ")
 }
 
-func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, why string) error {
+func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, why string) (err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave(&err)
 	asked := map[checkpoint.Control]string{checkpoint.Pause: "pause asked", checkpoint.Cancel: "cancel asked", checkpoint.NoControl: "resume asked"}
 	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
 		if err := unended(ctx, c, name); err != nil {
@@ -150,7 +165,12 @@ func (e *Engine) try(ctx context.Context, fn func(context.Context, lite.Querier)
 // those that are mended out of quarantine, and, if the job had failed or been
 // cancelled, goes on from its last good batch to the end. It waits and returns
 // what Run returns.
-func (e *Engine) Retry(ctx context.Context, job jobs.Job) (Result, error) {
+func (e *Engine) Retry(ctx context.Context, job jobs.Job) (result Result, err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer leave(&err)
 	name := job.Spec().Name
 	if err := e.reopen(ctx, name); err != nil {
 		return Result{}, err
@@ -169,7 +189,12 @@ func (e *Engine) Retry(ctx context.Context, job jobs.Job) (Result, error) {
 // Forget removes all that is known of a job that nobody runs: ledger, checkpoint,
 // events, quarantine. The same name then begins from zero, whatever its definition.
 // It is the explicit choice to do so; rows already rewritten stay as they are.
-func (e *Engine) Forget(ctx context.Context, name string) error {
+func (e *Engine) Forget(ctx context.Context, name string) (err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave(&err)
 	if _, err := checkpoint.Load(ctx, e.readQuerier(), name); err != nil {
 		return err // before a lock file is made for a name that is none
 	}

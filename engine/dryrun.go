@@ -24,13 +24,18 @@ type Rehearsal struct {
 
 // DryRun checks a job as Start does and tells what it would do. It changes
 // nothing and reads on the read-only connection.
-func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (Rehearsal, error) {
+func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d Rehearsal, err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return Rehearsal{}, err
+	}
+	defer leave(&err)
 	p, err := e.prepare(ctx, job)
 	if err != nil {
 		return Rehearsal{}, err
 	}
 	q, key := e.readQuerier(), p.table.Key
-	d := Rehearsal{Table: p.table.Name, Key: strings.Join(key.Names(), ", "), Matching: -1}
+	d = Rehearsal{Table: p.table.Name, Key: strings.Join(key.Names(), ", "), Matching: -1}
 	if err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Main(p.table.Name)).Scan(&d.Rows); err != nil {
 		return d, fmt.Errorf("count the rows of %s: %w", p.table.Name, err)
 	}

@@ -227,9 +227,12 @@ type Engine struct {
 	closing  sync.Once
 	closeErr error
 
+	calls sync.WaitGroup // those under way; Close waits for them
+
 	mu      sync.Mutex
 	running map[string]*runner
-	started map[string]plan // by name: jobs that this engine runs or stands by for
+	started map[string]plan  // by name: jobs that this engine runs or stands by for
+	ended   map[string]error // by name: how the latest run ended that Start began, if not well
 }
 
 // New returns an engine for db. It reads the database's settings and refuses one
@@ -275,21 +278,24 @@ func NewContext(ctx context.Context, db *sql.DB, cfg Config) (*Engine, error) {
 	return &Engine{
 		db: db, guest: lite.Guest(db), cfg: cfg, log: calls.logger(cfg.Logger), file: file, id: id, reader: reader, keeper: keeper,
 		lifts: lifts, unlift: unlift, store: asyncmig.NewStore(db, asyncmig.Config{Logger: calls.logger(cfg.Logger)}),
-		life: life, stop: stop, running: map[string]*runner{}, started: map[string]plan{},
+		life: life, stop: stop, running: map[string]*runner{}, started: map[string]plan{}, ended: map[string]error{},
 	}, nil
 }
 
-// Close interrupts the running jobs in good order, waits for them and lets go of
-// what the engine opened. Interrupted jobs go on with the next Start.
+// Close interrupts the running jobs in good order, waits for them and for calls that are
+// under way, and releases what the engine opened. Interrupted jobs go on with the next
+// Start. From then on every method that needs the database returns ErrClosed.
 //
-// It waits for a job to give its connection back, and may be called again.
+// It waits for a job to give its connection back. It may be called again, and then
+// returns what the first call did.
 func (e *Engine) Close() error {
 	e.closing.Do(func() { e.closeErr = e.close() })
 	return e.closeErr
 }
 
-// Shutdown is Close for as long as ctx lasts. What is not through by then comes to its end
-// in the background; the host's pool must not be closed before a Close has returned.
+// Shutdown is Close with a limit: when ctx ends first it returns an error that matches
+// that of ctx, and the closing comes to its end in the background. The host's pool must
+// not be closed before a Close, or another Shutdown, has returned nil.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	closed := make(chan error, 1)
 	go func() { closed <- e.Close() }()
@@ -303,9 +309,13 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 }
 
 func (e *Engine) close() error {
+	e.mu.Lock()
 	e.stop()
+	e.mu.Unlock()
+
 	e.store.Close() // no standby takes over any more
 	e.Wait()
+	e.calls.Wait()
 	e.unlift()
 	err := e.guest.Close()
 	for _, second := range []*sql.DB{e.reader, e.keeper} {
@@ -323,14 +333,22 @@ func (e *Engine) Wait() {
 }
 
 // Start registers a job and runs it in the background. It returns as soon as the
-// ledger says pending_async, without waiting for any row: safe at boot. A job that
-// is done is not run again; one that was interrupted, failed or left behind by a
-// dead process goes on from its last good batch. If another process runs it, this
+// ledger says pending_async, without waiting for any row: safe at boot. ctx bounds the
+// registering alone; what ends the job is its end, Cancel, or Close. [Engine.Await]
+// waits for it.
+//
+// A job that is done is not run again; one that was interrupted, failed or left behind by
+// a dead process goes on from its last good batch. If another process runs it, this
 // one stands by and takes over should that process die.
 //
 // An invalid job, a job that has changed since it began (ErrJobChanged) and one
 // that was cancelled (ErrCancelled) are refused at once.
-func (e *Engine) Start(ctx context.Context, job jobs.Job) error {
+func (e *Engine) Start(ctx context.Context, job jobs.Job) (err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave(&err)
 	if err := e.usable(); err != nil {
 		return err
 	}
@@ -346,10 +364,17 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) error {
 		end()
 		return err
 	}
-	err = e.store.RunAsyncMigration(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
+
+	background, detach := detachable(ctx)
+	err = e.store.RunAsyncMigration(background, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
 		defer end()
-		return ledger(e.work(ctx, p))
+		err := e.work(ctx, p)
+		e.setEnded(p.spec.Name, err)
+		return ledger(err)
 	})
+	if attached := !detach(); err == nil && attached {
+		err = interrupted(ctx.Err())
+	}
 	if err != nil {
 		return err
 	}
@@ -360,10 +385,22 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) error {
 	return e.sameElsewhere(ctx, p)
 }
 
+// detachable returns a context that ends with ctx until detach is called; detach reports
+// false if it has ended so.
+func detachable(ctx context.Context) (background context.Context, detach func() bool) {
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	return background, context.AfterFunc(ctx, cancel)
+}
+
 // Run runs a job and waits for its end. It returns what was done in any case,
 // also with an error: ErrInterrupted when ctx ended, *asyncmig.OwnedError when
 // another run has the job (it says who), or why the job failed.
-func (e *Engine) Run(ctx context.Context, job jobs.Job) (Result, error) {
+func (e *Engine) Run(ctx context.Context, job jobs.Job) (result Result, err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer leave(&err)
 	if err := e.usable(); err != nil {
 		return Result{}, err
 	}
@@ -376,9 +413,11 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (Result, error) {
 		return Result{}, err
 	}
 	defer end()
+
 	var workErr error
 	err = e.store.Run(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
 		workErr = e.work(ctx, p)
+		e.setEnded(p.spec.Name, workErr)
 		return ledger(workErr)
 	})
 	switch {
@@ -387,13 +426,19 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (Result, error) {
 	case errors.Is(err, asyncmig.ErrDone):
 		err = nil
 	case workErr != nil:
-		err = workErr // not what the ledger was told
+		err = asFailure(workErr) // not what the ledger was told
 	}
-	result, readErr := ReadStatus(context.WithoutCancel(ctx), e.guest, p.spec.Name)
-	if errors.Is(readErr, ErrUnknownJob) { // it failed before it began, or ran without the engine
-		readErr = nil
-	}
+	result, readErr := e.soFar(ctx, p.spec.Name)
 	return result, errors.Join(err, readErr)
+}
+
+// soFar reads how a job stands, also after ctx has ended.
+func (e *Engine) soFar(ctx context.Context, name string) (Result, error) {
+	result, err := ReadStatus(context.WithoutCancel(ctx), e.guest, name)
+	if errors.Is(err, ErrUnknownJob) { // it failed before it began, or ran without the engine
+		err = nil
+	}
+	return result, err
 }
 
 // naming says more of an owner than the lock does, if the checkpoint is that owner's.
@@ -432,7 +477,7 @@ func (e *Engine) Func(job jobs.Job) func(context.Context, *sql.DB) error {
 
 // ledger translates how a job ended into what the ledger should say.
 func ledger(err error) error {
-	if errors.Is(err, ErrInterrupted) || errors.Is(err, ErrLostOwner) || errors.Is(err, ErrMoved) {
+	if is(err, ErrInterrupted, ErrLostOwner, ErrMoved, ErrClosed) {
 		return fmt.Errorf("%w: %w", asyncmig.ErrKeepPending, err)
 	}
 	return err

@@ -16,6 +16,10 @@ var (
 	ErrInterrupted = errors.New("interrupted; it goes on where it stopped when it is started again")
 	// ErrCancelled: somebody cancelled it. Only Retry runs it again.
 	ErrCancelled = errors.New("cancelled; only a retry runs it again")
+	// ErrFailed is returned, together with the cause where that is known, by Run, Retry and
+	// Await for a job that has failed. Remove the cause and start the job again: it goes on
+	// from its last good batch.
+	ErrFailed = errors.New("the job has failed")
 	// ErrJobChanged: a job of this name was begun with another definition. Give the
 	// new job a new name, restore the old definition, or Forget the old job.
 	ErrJobChanged = errors.New("the job has changed since it began")
@@ -46,6 +50,20 @@ var (
 	// ErrUnknownJob: no job of this name has ever run on this database.
 	ErrUnknownJob = checkpoint.ErrUnknown
 )
+
+// asFailure makes the error that ended a run match ErrFailed, unless it has a name of its
+// own for an end that is no failure.
+func asFailure(err error) error {
+	if err == nil || is(err, ErrInterrupted, ErrCancelled, ErrLostOwner, ErrMoved, ErrJobChanged, ErrFailed) {
+		return err
+	}
+	return failure{err}
+}
+
+type failure struct{ cause error }
+
+func (f failure) Error() string   { return f.cause.Error() }
+func (f failure) Unwrap() []error { return []error{ErrFailed, f.cause} }
 
 // rowError is an error of applying the job to rows, as opposed to one of walking
 // or recording: only such an error is a reason to look for a bad row.

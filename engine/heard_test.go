@@ -249,16 +249,16 @@ func TestOlderTuning(t *testing.T) {
 	} {
 		db := open(t, numbers(5)...)
 		first := newEngine(t, db, engine.Config{Window: closedWindow()})
-		ctx, cancel := context.WithCancel(testContext(t))
-		if err := first.Start(ctx, increment("inc")); err != nil {
+		if err := first.Start(testContext(t), increment("inc")); err != nil {
 			t.Fatal(err)
 		}
 		waitPhase(t, first, checkpoint.Waiting)
 		if err := first.Tune(testContext(t), "inc", hold); err != nil {
 			t.Fatal(err)
 		}
-		cancel()
-		first.Wait()
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
 
 		result, err := newEngine(t, db, c.cfg).Run(testContext(t), increment("inc"))
 		if err != nil || result.Request.Tuning != c.want {

@@ -28,15 +28,25 @@ type Result = Status
 
 // Status returns how a job stands; ErrUnknownJob if it has never run. A job that
 // runs in this engine is told from memory, without touching the database.
-func (e *Engine) Status(ctx context.Context, name string) (Status, error) {
+func (e *Engine) Status(ctx context.Context, name string) (s Status, err error) {
 	if s, ok := e.Live(name); ok {
 		return s, nil
 	}
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	defer leave(&err)
 	return ReadStatus(ctx, e.readQuerier(), name)
 }
 
 // List returns all jobs that this database knows, ordered by name.
-func (e *Engine) List(ctx context.Context) ([]Status, error) {
+func (e *Engine) List(ctx context.Context) (all []Status, err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave(&err)
 	return ReadStatuses(ctx, e.readQuerier())
 }
 

@@ -156,7 +156,12 @@ func (e *Engine) countSome(ctx context.Context, strides *lite.Strides, n int, be
 // Verify counts the rows of the whole table for which the job's Todo holds now,
 // without those set aside. It changes nothing and does not hold the writer. A job
 // without Todo cannot be verified.
-func (e *Engine) Verify(ctx context.Context, job jobs.Job) (int64, error) {
+func (e *Engine) Verify(ctx context.Context, job jobs.Job) (left int64, err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave(&err)
 	p, err := e.prepare(ctx, job)
 	if err != nil {
 		return 0, err
