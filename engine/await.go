@@ -23,7 +23,8 @@ const (
 // another engine or process. It returns what Run would: what was done, and nil for a job
 // that is done; ErrCancelled; ErrFailed with the cause (of a job that failed elsewhere,
 // the recorded text); ErrInterrupted for a job that nobody runs any more though it is not
-// at its end, as after Close.
+// at its end, as after Close; ErrLostOwner, ErrMoved and ErrNotRecorded. It returns
+// ErrUnknownJob for a job that has never run, and ErrClosed.
 //
 // A paused or waiting job is waited for. When ctx ends first, Await returns what was done
 // so far and an error that matches that of ctx; the job goes on.

@@ -16,14 +16,17 @@ type Rehearsal struct {
 	Table     string           `json:"table"`
 	Key       string           `json:"key"`       // the columns it is walked by
 	Rows      int64            `json:"rows"`      // in the table
-	Matching  int64            `json:"matching"`  // for which Where holds; -1 if it takes arguments
+	Matching  int64            `json:"matching"`  // for which Where holds; -1, in JSON null, if it takes arguments
 	Statement string           `json:"statement"` // of one batch
 	Plan      []string         `json:"plan"`      // SQLite's plan for it
 	Begun     checkpoint.Phase `json:"begun"`     // "" if no job of this name has run
 }
 
-// DryRun checks a job as Start does and tells what it would do. It changes
+// DryRun checks a job as Start does and reports what it would do. It changes
 // nothing and reads on the read-only connection.
+//
+// It returns ErrSpec, ErrJobChanged and ErrCancelled as Start does; what keeps a job from
+// running, see [ErrNoTable] and those after it; and ErrClosed.
 func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d Rehearsal, err error) {
 	ctx, leave, err := e.enterCall(ctx)
 	if err != nil {

@@ -22,190 +22,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"math"
-	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/filelock"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/jobs"
-	"github.com/chunkfill/chunkfill/throttle"
 )
-
-// Config tells an Engine how to behave. The zero value is right for a service
-// that owns one SQLite file and opens it with SetMaxOpenConns(1), except that it
-// should set SoleProcess.
-type Config struct {
-	// Logger receives the start, end and every lasting change of a job. nil is silent.
-	Logger *slog.Logger
-
-	// SoleProcess says that no other process writes to this file (chunkfill's own
-	// commands excepted, which ask for a gap). Default false: after each hold the engine
-	// then pauses as long as it held, since other processes poll for the lock and
-	// would otherwise find it taken; a job takes about twice as long. It only has
-	// an effect with SetMaxOpenConns(1).
-	SoleProcess bool
-
-	// LiveWriters, if set, returns how many of the host's own writes are under way
-	// or waiting right now. Without it the engine watches the pool, which does not
-	// see how many queue behind one another. Called from one goroutine a job, often.
-	LiveWriters func() int
-
-	// TargetHold is about how long a live write has to wait for the job. A batch looks
-	// every half of that who waits, in the pool or by LiveWriters, and ends if
-	// somebody does; after a second of quiet it looks every quarter of QuietHold.
-	// Those of other processes cannot be seen: with them it is also how long the
-	// writer is held. Default 2ms, 100µs to 1s.
-	TargetHold time.Duration
-	// QuietHold is how long the writer is held when nobody waits; where others may
-	// write, when nobody has waited for a second. Default 20ms, or 5ms where others
-	// may write; TargetHold to 1s.
-	QuietHold time.Duration
-	// MaxRate caps rows a second. Default 0: no cap.
-	MaxRate float64
-	// ResetTargetHold and ResetMaxRate say that what was tuned in an earlier run of a
-	// job is over, and the values above hold: they are what somebody asks for now. By
-	// default what was tuned outlives restarts, until it is tuned back.
-	ResetTargetHold, ResetMaxRate bool
-	// Window, such as "Mon-Fri 01:00-05:00 Europe/Berlin", is when jobs may work.
-	// Default "": always. Where no time zone database is installed (a container
-	// without tzdata), a program that names a zone imports time/tzdata.
-	Window string
-
-	// WALBudget is how large the write-ahead log may grow between two WAL
-	// checkpoints where rows lie scattered over an index. Default 64 MiB, at least
-	// 1 MiB. It takes SoleProcess: commits of another process would checkpoint it.
-	WALBudget int64
-	// WALCap: when the log has become longer than this and readers keep it from
-	// beginning anew, or more than this of it cannot be checkpointed, the job waits.
-	// Default 4 x WALBudget; where other processes may write, half of it.
-	WALCap int64
-	// MinFree is the free disk space below which the job waits. Default 64 MiB,
-	// negative for none.
-	MinFree int64
-
-	// QuarantineLimit is how many rows may fail before the job does. Default 100,
-	// negative for none at all.
-	QuarantineLimit int
-
-	// RowLimit is how long a transform's function may take over one row; then the row
-	// counts as failed and the job goes on. Nothing can stop a Go function, so one
-	// that never returns leaves a goroutine behind, and with it a processor if it
-	// spins. Default 1s, at least 1ms.
-	RowLimit time.Duration
-
-	// By names whoever acts through this engine in the audit trail. Default
-	// "pid N on HOST".
-	By string
-
-	// OnHold, if set, is told of every hold of the writer, after it, from the
-	// job's goroutine. It must be quick.
-	OnHold func(Hold)
-}
-
-// Hold is one stretch of time in which the engine had the connection.
-type Hold struct {
-	At      time.Time // its end
-	Kind    HoldKind
-	Rows    int           // scanned; 0 where it was rolled back
-	Changed int           // rewritten
-	Waited  time.Duration // for the connection
-	Held    time.Duration
-}
-
-// HoldKind is what a hold was for.
-type HoldKind string
-
-const (
-	HoldBatch      HoldKind = "batch"
-	HoldCheckpoint HoldKind = "wal checkpoint" // the short end of one
-	HoldRecord     HoldKind = "record"         // phases, events, quarantine
-)
-
-const (
-	defaultTargetHold      = 2 * time.Millisecond
-	defaultQuietHold       = 20 * time.Millisecond
-	defaultPollingHold     = 5 * time.Millisecond // with another process: 5/5 gave it p95 9 ms, 20/20 60 ms
-	defaultWALBudget       = 64 << 20
-	defaultMinFree         = 64 << 20
-	defaultQuarantineLimit = 100
-	defaultRowLimit        = time.Second // also the longest stall of live writes, if the row changed since it was read
-)
-
-// ErrConfig is returned by New for a Config that cannot be meant; the message
-// names the field.
-var ErrConfig = errors.New("invalid engine config")
-
-func (c Config) withDefaults(soleProcess bool) Config {
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.Level(math.MaxInt)}))
-	}
-	c.SoleProcess = soleProcess
-	setDefault(&c.TargetHold, defaultTargetHold)
-	quiet := defaultQuietHold
-	if !soleProcess {
-		quiet = defaultPollingHold
-	}
-	setDefault(&c.QuietHold, max(quiet, c.TargetHold))
-	setDefault(&c.WALBudget, defaultWALBudget)
-	setDefault(&c.WALCap, defaultWALCap(c.WALBudget, soleProcess))
-	setDefault(&c.MinFree, defaultMinFree)
-	setDefault(&c.QuarantineLimit, defaultQuarantineLimit)
-	setDefault(&c.RowLimit, defaultRowLimit)
-	setDefault(&c.By, defaultBy())
-	return c
-}
-
-// defaultWALCap: where others write, the log never needs WALBudget.
-func defaultWALCap(budget int64, soleProcess bool) int64 {
-	if soleProcess {
-		return 4 * budget
-	}
-	return budget / 2
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
-func defaultBy() string {
-	host, _ := os.Hostname()
-	return fmt.Sprintf("pid %d on %s", os.Getpid(), host)
-}
-
-func (c Config) validate() error {
-	if c.TargetHold < 100*time.Microsecond || c.TargetHold > time.Second {
-		return fmt.Errorf("%w: TargetHold %v is not within 100µs and 1s", ErrConfig, c.TargetHold)
-	}
-	if c.QuietHold < c.TargetHold || c.QuietHold > time.Second {
-		return fmt.Errorf("%w: QuietHold %v is not within TargetHold (%v) and 1s", ErrConfig, c.QuietHold, c.TargetHold)
-	}
-	if c.WALBudget < 1<<20 {
-		return fmt.Errorf("%w: WALBudget %d is less than 1 MiB (%d)", ErrConfig, c.WALBudget, 1<<20)
-	}
-	if c.SoleProcess && c.WALCap < c.WALBudget {
-		return fmt.Errorf("%w: WALCap %d is less than WALBudget %d", ErrConfig, c.WALCap, c.WALBudget)
-	}
-	if c.RowLimit < time.Millisecond {
-		return fmt.Errorf("%w: RowLimit %v is not at least 1ms", ErrConfig, c.RowLimit)
-	}
-	if _, err := throttle.NewLimiter(c.MaxRate); err != nil {
-		return fmt.Errorf("%w: MaxRate: %w", ErrConfig, err)
-	}
-	if _, err := parseWindow(c.Window); err != nil {
-		return fmt.Errorf("%w: Window: %w", ErrConfig, err)
-	}
-	return nil
-}
 
 // Engine runs jobs on one database. It is safe for concurrent use.
 type Engine struct {
@@ -246,7 +72,7 @@ func New(db *sql.DB, cfg Config) (*Engine, error) {
 // ends with ctx. The engine itself does not.
 func NewContext(ctx context.Context, db *sql.DB, cfg Config) (*Engine, error) {
 	if db == nil {
-		return nil, fmt.Errorf("%w: no database", ErrConfig)
+		return nil, &ConfigError{Field: "db", Reason: "is nil: there is no database"}
 	}
 	file, err := lite.Inspect(ctx, db)
 	if err != nil {
@@ -341,8 +167,10 @@ func (e *Engine) Wait() {
 // a dead process goes on from its last good batch. If another process runs it, this
 // one stands by and takes over should that process die.
 //
-// An invalid job, a job that has changed since it began (ErrJobChanged) and one
-// that was cancelled (ErrCancelled) are refused at once.
+// It returns, before anything is written, ErrSpec and what else keeps a job from running,
+// see [ErrNoTable] and those after it; ErrJobChanged for a job that has changed since it
+// began; ErrCancelled for one that was cancelled; ErrInside; ErrLedger; ErrUnreadable and
+// ErrNewer; ErrMoved and ErrOtherName; ErrInterrupted if ctx ends meanwhile; and ErrClosed.
 func (e *Engine) Start(ctx context.Context, job jobs.Job) (err error) {
 	ctx, leave, err := e.enterCall(ctx)
 	if err != nil {
@@ -392,9 +220,14 @@ func detachable(ctx context.Context) (background context.Context, detach func() 
 	return background, context.AfterFunc(ctx, cancel)
 }
 
-// Run runs a job and waits for its end. It returns what was done in any case,
-// also with an error: ErrInterrupted when ctx ended, *asyncmig.OwnedError when
-// another run has the job (it says who), or why the job failed.
+// Run runs a job and waits for its end. It returns what was done in any case, also with
+// an error. A job that is done is not run again.
+//
+// It returns what Start does, ErrClosed included; ErrOwned when another run has the job; ErrInterrupted when
+// ctx ended or the engine was closed; ErrCancelled when somebody cancelled it; ErrLostOwner
+// and ErrMoved for a run that had to stop; ErrNotRecorded; and, for a job that failed,
+// ErrFailed together with the cause: ErrTooManyBadRows, ErrAllFailed, ErrLeft,
+// ErrTableChanged, ErrHostCode, or an error of the database.
 func (e *Engine) Run(ctx context.Context, job jobs.Job) (result Result, err error) {
 	ctx, leave, err := e.enterCall(ctx)
 	if err != nil {
@@ -468,7 +301,7 @@ func Owner(ctx context.Context, db *sql.DB, name string) (owner string, owned bo
 func (e *Engine) Func(job jobs.Job) func(context.Context, *sql.DB) error {
 	return func(ctx context.Context, db *sql.DB) error {
 		if db != e.db {
-			return fmt.Errorf("%w: the migration and the engine have different databases", ErrConfig)
+			return &ConfigError{Field: "db", Reason: "differs: the migration and the engine have different databases"}
 		}
 		_, err := e.Run(ctx, job)
 		return ledger(err)

@@ -206,7 +206,7 @@ func ExampleEngine_Pause() {
 	}
 	fmt.Println(s.Phase, "-", s.Reason)
 
-	must(eng.Tune(ctx, "t_n_v1", checkpoint.Tuning{MaxRate: -1})) // no cap any more
+	must(eng.Tune(ctx, "t_n_v1", engine.Tuning{MaxRate: -1})) // no cap any more
 	must(eng.Resume(ctx, "t_n_v1", "released"))
 	eng.Wait()
 	s, err = eng.Status(ctx, "t_n_v1")

@@ -253,7 +253,7 @@ func TestOlderTuning(t *testing.T) {
 			t.Fatal(err)
 		}
 		waitPhase(t, first, checkpoint.Waiting)
-		if err := first.Tune(testContext(t), "inc", hold); err != nil {
+		if err := first.Tune(testContext(t), "inc", engine.Tuning{TargetHold: hold.TargetHold, MaxRate: hold.MaxRate}); err != nil {
 			t.Fatal(err)
 		}
 		if err := first.Close(); err != nil {
