@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
@@ -14,6 +16,8 @@ import (
 type callbacks struct {
 	worker lite.Worker // for those that the job's goroutine calls
 
+	asked chan int // the answer of a gauge that is under way; nil if none is
+
 	mu  sync.Mutex
 	err error // the first that did not return
 }
@@ -23,6 +27,48 @@ func (c *callbacks) do(what string, fn func()) {
 	if c.failed() == nil {
 		c.note(c.worker.Do(what, func() error { fn(); return nil }))
 	}
+}
+
+// How long a hold waits for what the host's gauge says. One that asks something of the job, or
+// reads, waits itself for the connection that the hold has; then the batch ends for it.
+const gaugePatience = 2 * time.Millisecond
+
+// gauge asks the host how many live writes there are. A gauge that has not answered within
+// limit counts as one, and its answer is taken the next time.
+func (c *callbacks) gauge(ask func() int, limit <-chan time.Time) int {
+	if c.failed() != nil {
+		return 0
+	}
+	if c.asked == nil {
+		answer := make(chan int, 1)
+		c.asked = answer
+		go c.answer(ask, answer)
+	}
+
+	select {
+	case n := <-c.asked:
+		c.asked = nil
+		return n
+	case <-limit:
+		return 1
+	}
+}
+
+// answer sends what the gauge says, and 0 if it does not return.
+func (c *callbacks) answer(ask func() int, to chan<- int) {
+	n, returned := 0, false
+	defer func() {
+		p := recover()
+		switch {
+		case p != nil:
+			c.note(fmt.Errorf("%w: panic: %v: in LiveWriters", lite.ErrHostCode, p))
+		case !returned:
+			c.note(fmt.Errorf("%w: it ended its goroutine (runtime.Goexit): in LiveWriters", lite.ErrHostCode))
+		}
+		to <- n
+	}()
+	n = ask()
+	returned = true
 }
 
 // doAnywhere is for any goroutine, and also after a failure: a logger hears how it ended.

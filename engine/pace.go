@@ -145,9 +145,18 @@ func (r *runner) gauge() int {
 	if r.e.cfg.LiveWriters == nil {
 		return 0
 	}
-	n := 0
-	r.callbacks.do("LiveWriters", func() { n = r.e.cfg.LiveWriters() })
-	return n
+	return r.callbacks.gauge(r.e.cfg.LiveWriters, nil)
+}
+
+// gaugeInHold is gauge while the job has the connection, for which the host's function may
+// be waiting.
+func (r *runner) gaugeInHold() int {
+	if r.e.cfg.LiveWriters == nil {
+		return 0
+	}
+	limit := time.NewTimer(gaugePatience)
+	defer limit.Stop()
+	return r.callbacks.gauge(r.e.cfg.LiveWriters, limit.C)
 }
 
 // poolInUse is 1 while somebody has the pool's one connection. A larger pool does

@@ -33,6 +33,7 @@ type runner struct {
 	schema  int64              // PRAGMA schema_version for which the plan is known to hold
 	request checkpoint.Request // as of the last commit
 	tuned   checkpoint.Tuning  // what the throttle has been told of it
+	earlier checkpoint.Tuning  // what an earlier run left
 
 	writer    lite.Writer
 	callbacks *callbacks
@@ -298,7 +299,11 @@ func (r *runner) take(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.persist(ctx, func(ctx context.Context, c lite.Querier) error { return r.takeTx(ctx, c, total) })
+	err = r.persist(ctx, func(ctx context.Context, c lite.Querier) error { return r.takeTx(ctx, c, total) })
+	if err == nil && r.earlier != (checkpoint.Tuning{}) {
+		r.logTuning()
+	}
+	return err
 }
 
 // survey counts the rows for a new job whose progress cannot be told otherwise, for
@@ -355,10 +360,23 @@ func (r *runner) takeTx(ctx context.Context, c lite.Querier, total int64) error 
 	return checkpoint.AddEvent(ctx, c, r.spec.Name, checkpoint.Event{At: now, Event: name, By: r.e.cfg.By, Detail: r.spec.String()})
 }
 
+// logTuning says what of an earlier run's tuning still holds, and what was replaced. It is
+// not for a hold: a logger of the host's may want the connection.
+func (r *runner) logTuning() {
+	now := r.request.Tuning
+	if now != (checkpoint.Tuning{}) {
+		r.log.Warn("chunkfill: what was tuned in an earlier run still holds", "tuned", tunedText(now))
+	}
+	if now != r.earlier {
+		r.log.Warn("chunkfill: what was tuned in an earlier run is replaced by what this one asks for", "tuned", tunedText(r.earlier))
+	}
+}
+
 // resetTuning takes back what was tuned in an earlier run where this one asks for
-// something itself, and says what of it still holds.
+// something itself.
 func (r *runner) resetTuning(ctx context.Context, q lite.Querier) error {
 	earlier := r.request.Tuning
+	r.earlier = earlier
 	if earlier == (checkpoint.Tuning{}) {
 		return nil
 	}
@@ -370,13 +388,9 @@ func (r *runner) resetTuning(ctx context.Context, q lite.Querier) error {
 	if r.e.cfg.ResetMaxRate {
 		now.MaxRate = 0
 	}
-	if now != (checkpoint.Tuning{}) {
-		r.log.Warn("chunkfill: what was tuned in an earlier run still holds", "tuned", tunedText(now))
-	}
 	if now == earlier {
 		return nil
 	}
-	r.log.Warn("chunkfill: what was tuned in an earlier run is replaced by what this one asks for", "tuned", tunedText(earlier))
 	r.request.Tuning = now
 	if err := checkpoint.Tune(ctx, q, r.spec.Name, now); err != nil {
 		return err
