@@ -206,8 +206,8 @@ func TestNothingAfterClose(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if s, ok := e.Live("inc"); ok {
-		t.Errorf("Live: %+v", s)
+	if s, ok := e.Progress("inc"); ok {
+		t.Errorf("Progress: %+v", s)
 	}
 	e.Wait()
 	if after := value(t, db, "PRAGMA data_version") + value(t, db, "SELECT total_changes()"); after != before {

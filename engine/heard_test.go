@@ -77,7 +77,7 @@ func TestResumePaysTheRate(t *testing.T) {
 		t.Fatal(err)
 	}
 	soon(t, "the rate", func() bool {
-		s, ok := eng.Live("inc")
+		s, ok := eng.Progress("inc")
 		return ok && s.Reason == "rate limit"
 	})
 	rows := value(t, db, "SELECT sum(n) FROM t")
@@ -116,7 +116,7 @@ func TestSlowTransformIsHeard(t *testing.T) {
 		ended <- err
 	}()
 	soon(t, "it computes", func() bool {
-		s, ok := eng.Live("inc")
+		s, ok := eng.Progress("inc")
 		return ok && s.Reason == "rows are still being computed"
 	})
 	if err := eng.Pause(testContext(t), "inc", "test"); err != nil {

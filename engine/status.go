@@ -34,7 +34,7 @@ type Result = Status
 // It returns ErrUnknownJob for one that has never run, ErrUnreadable or ErrNewer for a
 // stored state that this version cannot read, and ErrClosed.
 func (e *Engine) Status(ctx context.Context, name string) (s Status, err error) {
-	if s, ok := e.Live(name); ok {
+	if s, ok := e.Progress(name); ok {
 		return s, nil
 	}
 	ctx, leave, err := e.enterCall(ctx)
@@ -192,9 +192,9 @@ func fraction(cp checkpoint.Checkpoint, key lite.Key) float64 {
 	return -1
 }
 
-// Live returns how a job that runs in this engine stands, and reports whether it does. It
+// Progress returns how a job that runs in this engine stands, and reports whether it does. It
 // does not touch the database: made for a progress display.
-func (e *Engine) Live(name string) (Status, bool) {
+func (e *Engine) Progress(name string) (Status, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.running[name]
