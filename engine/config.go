@@ -69,11 +69,11 @@ type Config struct {
 	// negative for none at all.
 	QuarantineLimit int
 
-	// RowLimit is how long a transform's function may take over one row; then the row
+	// RowTimeout is how long a transform's function may take over one row; then the row
 	// counts as failed and the job goes on. Nothing can stop a Go function, so one
 	// that never returns leaves a goroutine behind, and with it a processor if it
 	// spins. Default 1s, at least 1ms.
-	RowLimit time.Duration
+	RowTimeout time.Duration
 
 	// By names whoever acts through this engine in the audit trail. Default
 	// "pid N on HOST".
@@ -114,7 +114,7 @@ const (
 	defaultWALBudget       = 64 << 20
 	defaultMinFree         = 64 << 20
 	defaultQuarantineLimit = 100
-	defaultRowLimit        = time.Second // also the longest stall of live writes, if the row changed since it was read
+	defaultRowTimeout      = time.Second // also the longest stall of live writes, if the row changed since it was read
 )
 
 // What New takes.
@@ -122,7 +122,7 @@ const (
 	minTargetHold = 100 * time.Microsecond
 	maxHold       = time.Second
 	minWALBudget  = 1 << 20
-	minRowLimit   = time.Millisecond
+	minRowTimeout = time.Millisecond
 )
 
 func (c Config) withDefaults(soleProcess bool) Config {
@@ -140,7 +140,7 @@ func (c Config) withDefaults(soleProcess bool) Config {
 	setDefault(&c.WALCap, defaultWALCap(c.WALBudget, soleProcess))
 	setDefault(&c.MinFree, defaultMinFree)
 	setDefault(&c.QuarantineLimit, defaultQuarantineLimit)
-	setDefault(&c.RowLimit, defaultRowLimit)
+	setDefault(&c.RowTimeout, defaultRowTimeout)
 	setDefault(&c.By, defaultBy())
 	return c
 }
@@ -175,8 +175,8 @@ func (c Config) validate() error {
 		return &ConfigError{Field: "WALBudget", Value: c.WALBudget, Reason: fmt.Sprintf("is less than 1 MiB (%d)", minWALBudget)}
 	case c.SoleProcess && c.WALCap < c.WALBudget:
 		return &ConfigError{Field: "WALCap", Value: c.WALCap, Reason: fmt.Sprintf("is less than WALBudget %d", c.WALBudget)}
-	case c.RowLimit < minRowLimit:
-		return &ConfigError{Field: "RowLimit", Value: c.RowLimit, Reason: "is not at least 1ms"}
+	case c.RowTimeout < minRowTimeout:
+		return &ConfigError{Field: "RowTimeout", Value: c.RowTimeout, Reason: "is not at least 1ms"}
 	}
 	if _, err := throttle.NewLimiter(c.MaxRate); err != nil {
 		return &ConfigError{Field: "MaxRate", Value: c.MaxRate, Err: err}

@@ -108,7 +108,7 @@ func slowly(d time.Duration) jobs.Transform {
 // the rows of the chunk waited for at the end.
 func TestSlowTransformIsHeard(t *testing.T) {
 	db := open(t, numbers(200)...)
-	eng := newEngine(t, db, engine.Config{SoleProcess: true, RowLimit: time.Minute})
+	eng := newEngine(t, db, engine.Config{SoleProcess: true, RowTimeout: time.Minute})
 	ctx, cancel := context.WithCancel(testContext(t))
 	ended := make(chan error, 1)
 	go func() {

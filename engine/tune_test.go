@@ -74,7 +74,7 @@ func TestConfigErrors(t *testing.T) {
 		{"QuietHold", engine.Config{QuietHold: time.Minute}},
 		{"WALBudget", engine.Config{WALBudget: 5}},
 		{"WALCap", engine.Config{SoleProcess: true, WALCap: 5}},
-		{"RowLimit", engine.Config{RowLimit: time.Microsecond}},
+		{"RowTimeout", engine.Config{RowTimeout: time.Microsecond}},
 		{"MaxRate", engine.Config{MaxRate: -1}},
 		{"Window", engine.Config{Window: "whenever"}},
 	} {
