@@ -385,7 +385,7 @@ func (r *runner) setAside(ctx context.Context, c lite.Querier, out *outcome, cau
 		return cp, err
 	}
 	if err := checkpoint.AddEvent(ctx, c, r.spec.Name, checkpoint.Event{At: now, Event: "quarantined",
-		By: r.e.cfg.By, Detail: fmt.Sprintf("row (%s): %v", out.end, out.bad)}); err != nil {
+		By: r.e.cfg.Actor, Detail: fmt.Sprintf("row (%s): %v", out.end, out.bad)}); err != nil {
 		return cp, err
 	}
 	out.request, err = checkpoint.SaveTx(ctx, c, cp, now)

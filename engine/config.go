@@ -75,9 +75,9 @@ type Config struct {
 	// spins. Default 1s, at least 1ms.
 	RowTimeout time.Duration
 
-	// By names whoever acts through this engine in the audit trail. Default
+	// Actor names whoever acts through this engine in the audit trail. Default
 	// "pid N on HOST".
-	By string
+	Actor string
 
 	// OnHold, if set, is told of every hold of the writer, after it, from the
 	// job's goroutine. It must be quick.
@@ -141,7 +141,7 @@ func (c Config) withDefaults(soleProcess bool) Config {
 	setDefault(&c.MinFree, defaultMinFree)
 	setDefault(&c.QuarantineLimit, defaultQuarantineLimit)
 	setDefault(&c.RowTimeout, defaultRowTimeout)
-	setDefault(&c.By, defaultBy())
+	setDefault(&c.Actor, defaultActor())
 	return c
 }
 
@@ -160,7 +160,7 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-func defaultBy() string {
+func defaultActor() string {
 	host, _ := os.Hostname()
 	return fmt.Sprintf("pid %d on %s", os.Getpid(), host)
 }

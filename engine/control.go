@@ -16,13 +16,13 @@ import (
 
 // Pause asks whoever runs the job, in this process or another, now or after a
 // restart, to stop working until Resume. It returns once the request is stored; the
-// job follows it after the batch at hand, or within 250 ms, whatever it waits for. why
+// job follows it after the batch at hand, or within 250 ms, whatever it waits for. reason
 // goes into the audit trail.
 //
 // It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrMoved and
 // ErrClosed.
-func (e *Engine) Pause(ctx context.Context, name, why string) error {
-	return e.ask(ctx, name, checkpoint.Pause, why)
+func (e *Engine) Pause(ctx context.Context, name, reason string) error {
+	return e.ask(ctx, name, checkpoint.Pause, reason)
 }
 
 // Resume takes a pause back, and is followed as Pause is. It does nothing to a job that is
@@ -30,8 +30,8 @@ func (e *Engine) Pause(ctx context.Context, name, why string) error {
 //
 // It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrMoved and
 // ErrClosed.
-func (e *Engine) Resume(ctx context.Context, name, why string) error {
-	return e.ask(ctx, name, checkpoint.NoControl, why)
+func (e *Engine) Resume(ctx context.Context, name, reason string) error {
+	return e.ask(ctx, name, checkpoint.NoControl, reason)
 }
 
 // Cancel ends the job for good: only Retry runs it again. Rows already rewritten
@@ -40,16 +40,16 @@ func (e *Engine) Resume(ctx context.Context, name, why string) error {
 //
 // It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrMoved and
 // ErrClosed.
-func (e *Engine) Cancel(ctx context.Context, name, why string) (err error) {
+func (e *Engine) Cancel(ctx context.Context, name, reason string) (err error) {
 	ctx, leave, err := e.enterCall(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave(&err)
-	if err := e.ask(ctx, name, checkpoint.Cancel, why); err != nil {
+	if err := e.ask(ctx, name, checkpoint.Cancel, reason); err != nil {
 		return err
 	}
-	err = e.store.Fail(ctx, name, fmt.Sprintf("%v: by %s: %s", ErrCancelled, e.cfg.By, why))
+	err = e.store.Fail(ctx, name, fmt.Sprintf("%v: by %s: %s", ErrCancelled, e.cfg.Actor, reason))
 	if errors.Is(err, asyncmig.ErrOwned) {
 		return nil // its owner heeds the request
 	}
@@ -61,7 +61,7 @@ func (e *Engine) Cancel(ctx context.Context, name, why string) (err error) {
 	})
 }
 
-func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, why string) (err error) {
+func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, reason string) (err error) {
 	ctx, leave, err := e.enterCall(ctx)
 	if err != nil {
 		return err
@@ -72,10 +72,10 @@ func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Contro
 		if _, err := unended(ctx, c, name); err != nil {
 			return err
 		}
-		if err := checkpoint.Ask(ctx, c, name, control, e.cfg.By, why); err != nil {
+		if err := checkpoint.Ask(ctx, c, name, control, e.cfg.Actor, reason); err != nil {
 			return err
 		}
-		return e.note(ctx, c, name, asked[control], why)
+		return e.note(ctx, c, name, asked[control], reason)
 	})
 }
 
@@ -89,7 +89,7 @@ func unended(ctx context.Context, q checkpoint.Querier, name string) (checkpoint
 }
 
 func (e *Engine) note(ctx context.Context, q checkpoint.Querier, name, what, detail string) error {
-	return checkpoint.AddEvent(ctx, q, name, checkpoint.Event{At: time.Now(), Event: what, By: e.cfg.By, Detail: detail})
+	return checkpoint.AddEvent(ctx, q, name, checkpoint.Event{At: time.Now(), Event: what, By: e.cfg.Actor, Detail: detail})
 }
 
 // write writes a request next to a job that may be running in another process:
@@ -192,7 +192,7 @@ func (e *Engine) reopen(ctx context.Context, name string) error {
 		if err := checkpoint.SetPhase(ctx, c, name, checkpoint.Registered); err != nil {
 			return err
 		}
-		return checkpoint.Ask(ctx, c, name, checkpoint.NoControl, e.cfg.By, "retry")
+		return checkpoint.Ask(ctx, c, name, checkpoint.NoControl, e.cfg.Actor, "retry")
 	})
 }
 

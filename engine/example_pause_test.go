@@ -18,7 +18,7 @@ func ExampleEngine_Pause() {
 	db, remove := exampleDB(`CREATE TABLE events (id INTEGER PRIMARY KEY, day TEXT, at INT DEFAULT 0)`,
 		`WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 500) INSERT INTO events (id) SELECT i FROM c`)
 	defer remove()
-	eng, err := engine.New(db, engine.Config{SoleProcess: true, MaxRate: 1000, By: "ops"})
+	eng, err := engine.New(db, engine.Config{SoleProcess: true, MaxRate: 1000, Actor: "ops"})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func (r *runner) enterPhase(ctx context.Context, phase checkpoint.Phase, reason 
 	cp.Phase, cp.Reason = phase, reason
 	by := e.by
 	if by == "" {
-		by = r.e.cfg.By
+		by = r.e.cfg.Actor
 	}
 	var request checkpoint.Request
 	err := r.persist(ctx, func(ctx context.Context, c lite.Querier) (err error) {

@@ -357,7 +357,7 @@ func (r *runner) takeTx(ctx context.Context, c lite.Querier, total int64) error 
 		return err
 	}
 	name := map[bool]string{false: "started", true: "resumed"}[known]
-	return checkpoint.AddEvent(ctx, c, r.spec.Name, checkpoint.Event{At: now, Event: name, By: r.e.cfg.By, Detail: r.spec.String()})
+	return checkpoint.AddEvent(ctx, c, r.spec.Name, checkpoint.Event{At: now, Event: name, By: r.e.cfg.Actor, Detail: r.spec.String()})
 }
 
 // logTuning says what of an earlier run's tuning still holds, and what was replaced. It is
