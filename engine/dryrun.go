@@ -11,8 +11,8 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// Rehearsal is what a job would do.
-type Rehearsal struct {
+// DryRunResult is what a job would do.
+type DryRunResult struct {
 	Table     string           `json:"table"`
 	Key       string           `json:"key"`       // the columns it is walked by
 	Rows      int64            `json:"rows"`      // in the table
@@ -27,18 +27,18 @@ type Rehearsal struct {
 //
 // It returns ErrSpec, ErrJobChanged and ErrCancelled as Start does; what keeps a job from
 // running, see [ErrNoTable] and those after it; and ErrClosed.
-func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d Rehearsal, err error) {
+func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d DryRunResult, err error) {
 	ctx, leave, err := e.enterCall(ctx)
 	if err != nil {
-		return Rehearsal{}, err
+		return DryRunResult{}, err
 	}
 	defer leave(&err)
 	p, err := e.prepare(ctx, job)
 	if err != nil {
-		return Rehearsal{}, err
+		return DryRunResult{}, err
 	}
 	q, key := e.readQuerier(), p.table.Key
-	d = Rehearsal{Table: p.table.Name, Key: strings.Join(key.Names(), ", "), Matching: -1}
+	d = DryRunResult{Table: p.table.Name, Key: strings.Join(key.Names(), ", "), Matching: -1}
 	if err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Main(p.table.Name)).Scan(&d.Rows); err != nil {
 		return d, fmt.Errorf("count the rows of %s: %w", p.table.Name, err)
 	}
@@ -60,7 +60,7 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d Rehearsal, err err
 	return d, nil
 }
 
-func (d *Rehearsal) plan(ctx context.Context, q lite.Querier, p plan) (err error) {
+func (d *DryRunResult) plan(ctx context.Context, q lite.Querier, p plan) (err error) {
 	calls := p.open()
 	defer closeCalls(calls)
 	statement := p.statement(calls, []string{p.spec.Where}, true)

@@ -39,7 +39,7 @@ func (s *Status) UnmarshalJSON(text []byte) error {
 }
 
 // MarshalJSON implements [json.Marshaler].
-func (d Rehearsal) MarshalJSON() ([]byte, error) {
+func (d DryRunResult) MarshalJSON() ([]byte, error) {
 	return encode(struct {
 		Table     string           `json:"table"`
 		Key       string           `json:"key"`

@@ -85,7 +85,7 @@ func TestUnknownIsNull(t *testing.T) {
 		}
 	}
 
-	unknown, err := json.Marshal(Rehearsal{Matching: -1})
+	unknown, err := json.Marshal(DryRunResult{Matching: -1})
 	if err != nil || !bytes.Contains(unknown, []byte(`"matching":null`)) || !bytes.Contains(unknown, []byte(`"rows":0`)) {
 		t.Errorf("%s, %v", unknown, err)
 	}
