@@ -12,75 +12,73 @@ import (
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
-// Config tells an Engine how to behave. The zero value is right for a service
-// that owns one SQLite file and opens it with SetMaxOpenConns(1), except that it
-// should set SoleProcess.
+// Config configures an Engine. The zero value is safe. Set SoleProcess if no other process
+// writes to the file: about twice as fast.
 type Config struct {
-	// Logger receives the start, end and every lasting change of a job. nil is silent.
+	// Logger receives the start, the end and every lasting change of a job. Defaults to
+	// nil, which is silent.
 	Logger *slog.Logger
 
-	// SoleProcess says that no other process writes to this file (chunkfill's own
-	// commands excepted, which ask for a gap). Default false: after each hold the engine
-	// then pauses as long as it held, since other processes poll for the lock and
-	// would otherwise find it taken; a job takes about twice as long. It only has
-	// an effect with SetMaxOpenConns(1).
+	// SoleProcess says that no other process writes to this file, chunkfill's own commands
+	// excepted, which ask for a gap. Without it the engine pauses after each hold for as
+	// long as the hold, since other processes poll for the lock and would otherwise find it
+	// taken. It has an effect only with SetMaxOpenConns(1). Defaults to false.
 	SoleProcess bool
 
-	// LiveWriters, if set, returns how many of the host's own writes are under way
-	// or waiting right now. Without it the engine watches the pool, which does not
-	// see how many queue behind one another. Called often, once at a time per job; one
-	// that takes longer than 2 ms ends the batch at hand.
+	// LiveWriters returns how many of the host's own writes are under way or waiting right
+	// now. It is called often, once at a time per job; one that takes longer than 2 ms ends
+	// the batch at hand. Defaults to nil: the engine watches the pool, which does not show
+	// how many queue behind one another.
 	LiveWriters func() int
 
-	// TargetHold is about how long a live write has to wait for the job. A batch looks
-	// every half of that who waits, in the pool or by LiveWriters, and ends if
-	// somebody does; after a second of quiet it looks every quarter of QuietHold.
-	// Those of other processes cannot be seen: with them it is also how long the
-	// writer is held. Default 2ms, 100µs to 1s.
+	// TargetHold is about how long a live write waits for the job. A batch checks for
+	// waiting writes every TargetHold/2, after a second of quiet every QuietHold/4, and ends
+	// when there are any. Other processes' writes cannot be seen: without SoleProcess,
+	// TargetHold also bounds each hold. 100µs to 1s. Defaults to 2ms.
 	TargetHold time.Duration
-	// QuietHold is how long the writer is held when nobody waits; where others may
-	// write, when nobody has waited for a second. Default 20ms, or 5ms where others
-	// may write; TargetHold to 1s.
+	// QuietHold is how long the job holds the writer when nobody waits, and, without
+	// SoleProcess, when nobody has waited for a second. TargetHold to 1s. Defaults to 20ms,
+	// or 5ms without SoleProcess.
 	QuietHold time.Duration
-	// MaxRate caps rows a second. Default 0: no cap.
+	// MaxRate caps the rows that are scanned, in rows per second; a fraction will do.
+	// Defaults to 0: no cap.
 	MaxRate float64
-	// ResetTargetHold and ResetMaxRate say that what was tuned in an earlier run of a
-	// job is over, and the values above hold: they are what somebody asks for now. By
-	// default what was tuned outlives restarts, until it is tuned back.
+	// ResetTargetHold and ResetMaxRate take back what was tuned in an earlier run of a job,
+	// so that the values above hold. Default to false: what was tuned outlives restarts.
 	ResetTargetHold, ResetMaxRate bool
-	// Window, such as "Mon-Fri 01:00-05:00 Europe/Berlin", is when jobs may work.
-	// Default "": always. Where no time zone database is installed (a container
-	// without tzdata), a program that names a zone imports time/tzdata.
+	// Window is when jobs may work, such as "Mon-Fri 01:00-05:00 Europe/Berlin"; see
+	// [throttle.ParseWindow]. Where no time zone database is installed (a container without
+	// tzdata), a program that names a zone imports time/tzdata. Defaults to "": always.
 	Window string
 
-	// WALBudget is how large the write-ahead log may grow between two WAL
-	// checkpoints where rows lie scattered over an index. Default 64 MiB, at least
-	// 1 MiB. It takes SoleProcess: commits of another process would checkpoint it.
+	// WALBudget limits the write-ahead log between two WAL checkpoints, in bytes, where rows
+	// lie scattered over an index. At least 1 MiB; without effect unless SoleProcess is set,
+	// since commits of another process would checkpoint the log. Defaults to 64 MiB.
 	WALBudget int64
-	// WALCap: when the log has become longer than this and readers keep it from
-	// beginning anew, or more than this of it cannot be checkpointed, the job waits.
-	// Default 4 x WALBudget; where other processes may write, half of it.
+	// WALCap limits the write-ahead log that cannot be checkpointed or begun anew, in bytes,
+	// usually because a reader pins it. Above it the job waits. At least WALBudget with
+	// SoleProcess. Defaults to 4 × WALBudget, or WALBudget/2 without SoleProcess.
 	WALCap int64
-	// MinFree is the free disk space below which the job waits. Default 64 MiB,
-	// negative for none.
+	// MinFree is the free disk space below which the job waits, in bytes; negative for no
+	// floor. Defaults to 64 MiB.
 	MinFree int64
 
-	// QuarantineLimit is how many rows may fail before the job does. Default 100,
-	// negative for none at all.
+	// QuarantineLimit is how many rows may fail, and go into quarantine, before the job
+	// does; negative for none. Defaults to 100.
 	QuarantineLimit int
 
-	// RowTimeout is how long a transform's function may take over one row; then the row
-	// counts as failed and the job goes on. Nothing can stop a Go function, so one
-	// that never returns leaves a goroutine behind, and with it a processor if it
-	// spins. Default 1s, at least 1ms.
+	// RowTimeout limits what a transform's function may take over one row; then the row
+	// goes into quarantine and the job goes on. Nothing can stop a Go function: one that
+	// never returns leaves a goroutine behind, and with it a processor if it spins. At least
+	// 1ms. Defaults to 1s.
 	RowTimeout time.Duration
 
-	// Actor names whoever acts through this engine in the audit trail. Default
+	// Actor names whoever acts through this engine in the audit trail. Defaults to
 	// "pid N on HOST".
 	Actor string
 
-	// OnHold, if set, is told of every hold of the writer, after it, from the
-	// job's goroutine. It must be quick.
+	// OnHold is called after every hold of the writer, from the job's goroutine. It must be
+	// quick. Defaults to nil.
 	//
 	// OnHold, LiveWriters and Logger may call every method of the Engine but those that
 	// wait for a job: Run, Retry, Await, Wait, Close and Shutdown. None of them is called
@@ -88,21 +86,21 @@ type Config struct {
 	OnHold func(Hold)
 }
 
-// Hold is one stretch of time in which the engine had the connection.
+// Hold is one time that the engine had the write lock and, of a pool of one, the connection.
 type Hold struct {
-	At      time.Time // its end
-	Kind    HoldKind
-	Rows    int           // scanned; 0 where it was rolled back
-	Changed int           // rewritten
+	At      time.Time     // when it ended
+	Kind    HoldKind      // what it was for
+	Rows    int           // rows scanned; 0 if it was rolled back
+	Changed int           // rows rewritten
 	Waited  time.Duration // for the connection
-	Held    time.Duration
+	Held    time.Duration // from BEGIN to the end of COMMIT, settings of the connection included
 }
 
 // HoldKind is what a hold was for.
 type HoldKind string
 
 const (
-	HoldBatch      HoldKind = "batch"
+	HoldBatch      HoldKind = "batch"          // rows and their checkpoint
 	HoldCheckpoint HoldKind = "wal checkpoint" // the short end of one
 	HoldRecord     HoldKind = "record"         // phases, events, quarantine
 )

@@ -2,6 +2,11 @@
 // time, holds the writer for a few milliseconds, commits rows and checkpoint
 // together, and gives way to the application's own writes in between.
 //
+// Most callers want [New] once, [Engine.Start] for each job at boot, and [Engine.Close]
+// before the database is closed. Commands and tests that wait use [Engine.Run] or
+// [Engine.Await]; a page or an operator uses [Engine.Status], [Engine.Pause],
+// [Engine.Resume], [Engine.Tune] and [Engine.Cancel].
+//
 // The engine owns the loop and nothing else: what a job is belongs to package
 // jobs, where it stands to checkpoint, how much and how soon to throttle, whether
 // it is done to the ledger of asyncmig, and what SQLite wants to an internal
@@ -15,6 +20,13 @@
 // and done again: each row is rewritten exactly once. After a power failure the
 // same holds for synchronous=FULL; with synchronous=NORMAL the last batches may
 // be gone, rows and checkpoint together.
+//
+// # Errors
+//
+// Each method's documentation names the errors that it returns. They match, by
+// [errors.Is], one of the variables below, the error of the context, or
+// [ErrFailed] together with what the database said. The state of a job is kept
+// whatever the error.
 package engine
 
 import (
@@ -61,15 +73,18 @@ type Engine struct {
 	ended   map[string]error // by name: how the latest run ended that Start began, if not well
 }
 
-// New returns an engine for db. It reads the database's settings and refuses one
-// that is read-only or not in WAL mode; it writes nothing. The engine does not own
-// db: close the engine first, then db.
+// New returns an engine for db. It reads the database's settings and writes nothing. The
+// engine does not own db: close the engine first, then db.
+//
+// It returns a *[ConfigError] for a Config that cannot be meant, ErrReadOnly, ErrNotWAL,
+// ErrExclusive or ErrDriver for a database that it cannot use, and ErrMoved or ErrOtherName
+// for a file that is no longer the one of its name, or that has two.
 func New(db *sql.DB, cfg Config) (*Engine, error) {
 	return NewContext(context.Background(), db, cfg)
 }
 
 // NewContext is New for a host whose connection may be in use for long: the wait for it
-// ends with ctx. The engine itself does not.
+// ends with ctx, and the error then matches that of ctx. The engine itself does not end.
 func NewContext(ctx context.Context, db *sql.DB, cfg Config) (*Engine, error) {
 	if db == nil {
 		return nil, &ConfigError{Field: "db", Reason: "is nil: there is no database"}
@@ -152,8 +167,8 @@ func (e *Engine) close() error {
 	return err
 }
 
-// Wait waits for the jobs that Start began. Tests and shutdown use it; boot never
-// does.
+// Wait waits for the runs that Start has begun so far, not for those it stands by for.
+// Tests use it; boot never does. [Engine.Await] waits for one job and returns how it ended.
 func (e *Engine) Wait() {
 	e.store.WaitForAsyncMigrations()
 }
@@ -287,9 +302,9 @@ func (e *Engine) naming(ctx context.Context, err error) error {
 	return err
 }
 
-// Owner tells whether anybody runs a job now, in this process, another one or another
-// container, and who. It asks the kernel and not the record, which a dead process may
-// have left.
+// Owner reports whether anybody runs a job now, in this process, another one or another
+// container, and returns who. It asks the kernel and not the record, which a dead process
+// may have left.
 func Owner(ctx context.Context, db *sql.DB, name string) (owner string, owned bool, err error) {
 	return asyncmig.NewStore(db, asyncmig.Config{}).Owner(ctx, name)
 }
@@ -298,6 +313,8 @@ func Owner(ctx context.Context, db *sql.DB, name string) (owner string, owned bo
 // an existing async migration becomes a chunked one. The migration and the job
 // must have one name, and the store and the engine one database. While the job is
 // paused or interrupted the ledger keeps saying pending_async.
+//
+// The function returns what [Engine.Run] does, and a *[ConfigError] for another database.
 func (e *Engine) Func(job jobs.Job) func(context.Context, *sql.DB) error {
 	return func(ctx context.Context, db *sql.DB) error {
 		if db != e.db {
