@@ -92,9 +92,9 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Func is a migration. It must be idempotent, follow its context, and give the database
+// migration is the function of one. It must be idempotent, follow its context, and give the database
 // back between statements.
-type Func = func(context.Context, *sql.DB) error
+type migration = func(context.Context, *sql.DB) error
 
 // Store runs migrations of one database. It does not own the database.
 type Store struct {
@@ -372,7 +372,7 @@ func (s *Store) busyWith(name string) <-chan struct{} {
 }
 
 // begin runs the migration in the background, as something to wait for.
-func (s *Store) begin(ctx context.Context, t *title, fn Func) error {
+func (s *Store) begin(ctx context.Context, t *title, fn migration) error {
 	done, err := s.enter(t)
 	if err != nil {
 		return errors.Join(err, t.release())
@@ -386,7 +386,7 @@ func (s *Store) begin(ctx context.Context, t *title, fn Func) error {
 
 // beginLate is begin for a migration that could not be registered yet: a boot must not
 // wait for a lock that another process keeps.
-func (s *Store) beginLate(ctx context.Context, t *title, fn Func) error {
+func (s *Store) beginLate(ctx context.Context, t *title, fn migration) error {
 	done, err := s.enter(t)
 	if err != nil {
 		return errors.Join(err, t.release())
@@ -433,7 +433,7 @@ func (s *Store) enter(t *title) (done func(), err error) {
 
 // runOwned runs fn, writes the terminal status and gives the title back, in that
 // order: whoever gets it next sees the status.
-func (s *Store) runOwned(ctx context.Context, t *title, fn Func) (err error) {
+func (s *Store) runOwned(ctx context.Context, t *title, fn migration) (err error) {
 	returned := false
 	defer func() {
 		if !returned { // runtime.Goexit, as in t.FailNow
@@ -459,7 +459,7 @@ func (s *Store) release(t *title) {
 }
 
 // call turns a panic into an error. The ledger keeps what it said, the log where.
-func (s *Store) call(ctx context.Context, name string, fn Func) (err error) {
+func (s *Store) call(ctx context.Context, name string, fn migration) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)

@@ -16,7 +16,7 @@ const standbyEvery = 250 * time.Millisecond
 type standby struct {
 	ctx  context.Context
 	name string
-	fn   Func
+	fn   migration
 	late bool // it is not registered yet, since another process kept the write lock
 	over chan struct{}
 }

@@ -215,6 +215,23 @@ func TestNothingAfterClose(t *testing.T) {
 	}
 }
 
+// TestFuncAfterClose: a migration that begins while the service goes down stays pending, and
+// the next start runs it. Planted and caught: ErrClosed taken for a failure.
+func TestFuncAfterClose(t *testing.T) {
+	db := open(t, numbers(30)...)
+	e := newEngine(t, db, sole)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	store := asyncmig.NewStore(db, asyncmig.Config{})
+	if err := store.Run(testContext(t), "inc", e.Func(increment("inc"))); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("%v, want ErrClosed", err)
+	}
+	if status, err := store.AsyncMigrationStatus("inc"); status != asyncmig.StatusPendingAsync {
+		t.Errorf("the ledger says %s, %v", status, err)
+	}
+}
+
 // calls are the methods that return an error, by name, for the job of the increment.
 func calls(e *engine.Engine) map[string]func(context.Context, jobs.Job) error {
 	name := func(j jobs.Job) string { return j.Spec().Name }

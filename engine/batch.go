@@ -262,7 +262,7 @@ func (r *runner) rewrite(ctx context.Context, c lite.Querier, bound lite.Pos, ou
 // long others had the processor.
 func (r *runner) cutShort(lost time.Duration) throttle.Reason {
 	switch {
-	case r.writer.Queued() || r.gaugeInHold() > 0:
+	case r.writer.Queued() || r.gauge(gaugePatience) > 0:
 		return throttle.ReasonLive
 	case lost > r.target/2:
 		return throttle.ReasonProcessor

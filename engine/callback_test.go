@@ -93,6 +93,21 @@ func TestCallbacksMayAsk(t *testing.T) {
 	}
 }
 
+// TestGaugeThatHangs counts as a live write: the job has its share of the time, and heeds
+// what is asked of it. Planted and caught: a gauge that is waited for.
+func TestGaugeThatHangs(t *testing.T) {
+	db := open(t, numbers(300)...)
+	hang := make(chan struct{})
+	defer close(hang)
+	e := newEngine(t, db, engine.Config{SoleProcess: true, LiveWriters: func() int { <-hang; return 0 }})
+	ctx, cancel := context.WithTimeout(testContext(t), time.Minute)
+	defer cancel()
+	if _, err := e.Run(ctx, increment("inc")); err != nil {
+		t.Error(err)
+	}
+	wantEachOnce(t, db, 300)
+}
+
 // leaveTuned leaves a job that has been tuned and was interrupted before its first row.
 func leaveTuned(t *testing.T, db *sql.DB) {
 	t.Helper()

@@ -27,8 +27,8 @@ type Config struct {
 
 	// LiveWriters returns how many of the host's own writes are under way or waiting right
 	// now. It is called often, once at a time per job; one that takes longer than 2 ms ends
-	// the batch at hand. Defaults to nil: the engine watches the pool, which does not show
-	// how many queue behind one another.
+	// the batch at hand and counts as a live write. Defaults to nil: the engine watches the
+	// pool, which does not show how many queue behind one another.
 	LiveWriters func() int
 
 	// TargetHold is about how long a live write waits for the job. A batch checks for

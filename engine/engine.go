@@ -23,10 +23,10 @@
 //
 // # Errors
 //
-// Each method's documentation names the errors that it returns. They match, by
-// [errors.Is], one of the variables below, the error of the context, or
-// [ErrFailed] together with what the database said. The state of a job is kept
-// whatever the error.
+// Each method's documentation names the errors that it returns, which match the
+// variables below by [errors.Is]. Beside these a method may return the error of its
+// context, or what the database said. A job that failed matches [ErrFailed] and its
+// cause. The state of a job is kept whatever the error.
 package engine
 
 import (

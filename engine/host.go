@@ -35,7 +35,7 @@ const gaugePatience = 2 * time.Millisecond
 
 // gauge asks the host how many live writes there are. A gauge that has not answered within
 // limit counts as one, and its answer is taken the next time.
-func (c *callbacks) gauge(ask func() int, limit <-chan time.Time) int {
+func (c *callbacks) gauge(ask func() int, limit time.Duration) int {
 	if c.failed() != nil {
 		return 0
 	}
@@ -45,11 +45,13 @@ func (c *callbacks) gauge(ask func() int, limit <-chan time.Time) int {
 		go c.answer(ask, answer)
 	}
 
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
 	select {
 	case n := <-c.asked:
 		c.asked = nil
 		return n
-	case <-limit:
+	case <-timer.C:
 		return 1
 	}
 }

@@ -135,28 +135,17 @@ func (r *runner) isQuiet() bool {
 // live is how many live writes are under way or waiting, as far as can be seen.
 func (r *runner) live() int {
 	if r.e.cfg.LiveWriters != nil {
-		return r.gauge()
+		return r.gauge(poll)
 	}
 	return r.poolInUse()
 }
 
-// gauge is what the host says of its live writes, 0 if it says nothing.
-func (r *runner) gauge() int {
+// gauge is what the host says, within limit, of its live writes, 0 if it has no gauge.
+func (r *runner) gauge(limit time.Duration) int {
 	if r.e.cfg.LiveWriters == nil {
 		return 0
 	}
-	return r.callbacks.gauge(r.e.cfg.LiveWriters, nil)
-}
-
-// gaugeInHold is gauge while the job has the connection, for which the host's function may
-// be waiting.
-func (r *runner) gaugeInHold() int {
-	if r.e.cfg.LiveWriters == nil {
-		return 0
-	}
-	limit := time.NewTimer(gaugePatience)
-	defer limit.Stop()
-	return r.callbacks.gauge(r.e.cfg.LiveWriters, limit.C)
+	return r.callbacks.gauge(r.e.cfg.LiveWriters, limit)
 }
 
 // poolInUse is 1 while somebody has the pool's one connection. A larger pool does

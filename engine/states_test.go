@@ -129,7 +129,7 @@ func TestErrorsInEachState(t *testing.T) {
 				e := enter(t, filepath.Join(t.TempDir(), "a.db"))
 				want := errorsIn[state][method]
 				ctx, cancel := context.WithTimeout(testContext(t), time.Minute)
-				if want == late {
+				if errors.Is(want, late) {
 					ctx, cancel = context.WithTimeout(testContext(t), 20*time.Millisecond)
 				}
 				defer cancel()

@@ -2,6 +2,16 @@
 //
 // Most callers want [Run]: fill a test database as production has it, with the odd rows
 // too, run the job, and look at what it has made of them.
+//
+//	func TestUsersEmailLower(t *testing.T) {
+//		db := openTestDB(t)
+//		fill(t, db, "Ada@Example.org", "", "grace@example.org")
+//
+//		result := enginetest.Run(t, db, migrations.UsersEmailLower)
+//		if result.Changed != 1 {
+//			t.Errorf("%d users changed", result.Changed)
+//		}
+//	}
 package enginetest
 
 import (
