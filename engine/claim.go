@@ -43,6 +43,7 @@ func (e *Engine) claim(p plan) (end func(), err error) {
 		return func() {}, nil // it is claimed already, or done and will not run
 	}
 	e.started[name] = p
+	delete(e.ended, name)
 	e.count(name, 1)
 	return sync.OnceFunc(func() {
 		e.mu.Lock()

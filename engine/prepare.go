@@ -24,7 +24,7 @@ type plan struct {
 	given       []any // Args as the host gave them
 	table       lite.Table
 	fingerprint string
-	rowLimit    time.Duration
+	rowTimeout  time.Duration
 	unfit       error // why a job that is done could not be run again
 
 	loose lite.Querier // a connection that does not enforce foreign keys; nil if there is none
@@ -41,7 +41,7 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 		return p, fmt.Errorf("wait for the connection: %w", err)
 	}
 	defer conn.Close()
-	p.rowLimit = e.cfg.RowLimit
+	p.rowTimeout = e.cfg.RowTimeout
 	if e.reader != nil {
 		p.loose = e.reader
 	}
@@ -218,7 +218,7 @@ func (p plan) open() *rowfunc.Calls {
 	if p.spec.Row == nil {
 		return nil
 	}
-	return rowfunc.Open(p.spec.Row, len(p.spec.Write), p.rowLimit)
+	return rowfunc.Open(p.spec.Row, len(p.spec.Write), p.rowTimeout)
 }
 
 func closeCalls(c *rowfunc.Calls) {

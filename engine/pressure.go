@@ -16,7 +16,7 @@ import (
 const quiet = 50 * time.Microsecond
 
 // Waiting reports whether a live write waits for the hold at hand to end.
-func (s *session) Waiting() bool { return s.writer.Queued() || s.gauge() > 0 }
+func (s *session) Waiting() bool { return s.writer.Queued() || s.gauge(gaugePatience) > 0 }
 
 // GiveWay lets a live write through and reports whether no other waits.
 func (s *session) GiveWay(ctx context.Context) (bool, error) {
@@ -55,19 +55,17 @@ func (s *session) isQuiet() bool {
 // live is how many live writes are under way or waiting, as far as can be seen.
 func (s *session) live() int {
 	if s.e.cfg.LiveWriters != nil {
-		return s.gauge()
+		return s.gauge(gaugeIdle)
 	}
 	return s.poolInUse()
 }
 
-// gauge is what the host says of its live writes, 0 if it says nothing.
-func (s *session) gauge() int {
+// gauge is what the host says, within limit, of its live writes, 0 if it has no gauge.
+func (s *session) gauge(limit time.Duration) int {
 	if s.e.cfg.LiveWriters == nil {
 		return 0
 	}
-	n := 0
-	s.callbacks.do("LiveWriters", func() { n = s.e.cfg.LiveWriters() })
-	return n
+	return s.callbacks.gauge(s.e.cfg.LiveWriters, limit)
 }
 
 // poolInUse is 1 while somebody has the pool's one connection. A larger pool does

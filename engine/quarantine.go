@@ -35,7 +35,7 @@ func (s *session) setAside(ctx context.Context, c lite.Querier, b *batch, cause 
 		return err
 	}
 	if err := checkpoint.AddEvent(ctx, c, s.spec.Name, checkpoint.Event{At: now, Event: "quarantined",
-		By: s.e.cfg.By, Detail: fmt.Sprintf("row (%s): %v", b.end, b.out.Bad)}); err != nil {
+		By: s.e.cfg.Actor, Detail: fmt.Sprintf("row (%s): %v", b.end, b.out.Bad)}); err != nil {
 		return err
 	}
 	return s.save(ctx, c, b, now)

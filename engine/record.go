@@ -38,7 +38,21 @@ func (s *session) Take(ctx context.Context) (cp checkpoint.Checkpoint, err error
 		cp, err = s.takeTx(ctx, c)
 		return err
 	})
+	if err == nil && s.earlier != (checkpoint.Tuning{}) {
+		s.logTuning(cp.Request.Tuning)
+	}
 	return cp, err
+}
+
+// logTuning says what of an earlier run's tuning still holds, and what was replaced. It is
+// not for a hold: a logger of the host's may want the connection.
+func (s *session) logTuning(now checkpoint.Tuning) {
+	if now != (checkpoint.Tuning{}) {
+		s.log.Warn("chunkfill: what was tuned in an earlier run still holds", "tuned", tunedText(now))
+	}
+	if now != s.earlier {
+		s.log.Warn("chunkfill: what was tuned in an earlier run is replaced by what this one asks for", "tuned", tunedText(s.earlier))
+	}
 }
 
 // survey counts the rows for a new job whose progress cannot be told otherwise, for
@@ -92,12 +106,13 @@ func (s *session) takeTx(ctx context.Context, c lite.Querier) (cp checkpoint.Che
 	if known {
 		name = "resumed"
 	}
-	return cp, checkpoint.AddEvent(ctx, c, s.spec.Name, checkpoint.Event{At: now, Event: name, By: s.e.cfg.By, Detail: s.spec.String()})
+	return cp, checkpoint.AddEvent(ctx, c, s.spec.Name, checkpoint.Event{At: now, Event: name, By: s.e.cfg.Actor, Detail: s.spec.String()})
 }
 
 // resetTuning takes back what was tuned in an earlier run where this one asks for
-// something itself, and says what of it still holds.
+// something itself.
 func (s *session) resetTuning(ctx context.Context, q lite.Querier, earlier checkpoint.Tuning) (checkpoint.Tuning, error) {
+	s.earlier = earlier
 	if earlier == (checkpoint.Tuning{}) {
 		return earlier, nil
 	}
@@ -109,13 +124,9 @@ func (s *session) resetTuning(ctx context.Context, q lite.Querier, earlier check
 	if s.e.cfg.ResetMaxRate {
 		now.MaxRate = 0
 	}
-	if now != (checkpoint.Tuning{}) {
-		s.log.Warn("chunkfill: what was tuned in an earlier run still holds", "tuned", tunedText(now))
-	}
 	if now == earlier {
 		return now, nil
 	}
-	s.log.Warn("chunkfill: what was tuned in an earlier run is replaced by what this one asks for", "tuned", tunedText(earlier))
 	if err := checkpoint.Tune(ctx, q, s.spec.Name, now); err != nil {
 		return now, err
 	}

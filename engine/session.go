@@ -33,7 +33,8 @@ type session struct {
 	reach    place // of the batch at hand: as far as rows have been computed
 	schema   int64 // PRAGMA schema_version for which the plan is known to hold
 	surveyed bool
-	total    int64 // rows of a new job, where they had to be counted
+	earlier  checkpoint.Tuning // what an earlier run left
+	total    int64             // rows of a new job, where they had to be counted
 
 	writer    lite.Writer
 	callbacks *callbacks
@@ -115,7 +116,7 @@ func (e *Engine) newSession(p plan) *session {
 }
 
 func (s *session) close() {
-	s.callbacks.worker.End()
+	s.callbacks.end()
 	s.breath.Close()
 	s.leaveOut(nil)
 	s.newest.close()
@@ -128,7 +129,7 @@ func (e *Engine) newLoop(s *session) (*loop.Loop, error) {
 		return nil, err
 	}
 	return loop.New(s, loop.Config{
-		Log: s.log, Actor: e.cfg.By, Job: s.job(),
+		Log: s.log, Actor: e.cfg.Actor, Job: s.job(),
 		TargetHold: e.cfg.TargetHold, QuietHold: e.cfg.QuietHold, SharedHold: defaultPollingHold, MaxRate: e.cfg.MaxRate,
 		SoleProcess: e.cfg.SoleProcess, ProbeOthers: e.cfg.SoleProcess && e.file.Path != "",
 		Window: window, Guard: throttle.Guard{WALCap: e.cfg.WALCap, MinFree: max(0, e.cfg.MinFree)},

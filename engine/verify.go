@@ -141,9 +141,17 @@ func (e *Engine) countSome(ctx context.Context, strides *lite.Strides, n int, be
 }
 
 // Verify counts the rows of the whole table for which the job's Todo holds now,
-// without those set aside. It changes nothing and does not hold the writer. A job
-// without Todo cannot be verified.
-func (e *Engine) Verify(ctx context.Context, job jobs.Job) (int64, error) {
+// without those set aside. It changes nothing and does not hold the writer.
+//
+// It returns ErrSpec for a job without Todo, which cannot be verified; ErrJobChanged;
+// ErrCancelled for a job that was cancelled; what keeps a job from running, see
+// [ErrNoTable] and those after it; and ErrClosed.
+func (e *Engine) Verify(ctx context.Context, job jobs.Job) (left int64, err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave(&err)
 	p, err := e.prepare(ctx, job)
 	if err != nil {
 		return 0, err

@@ -150,7 +150,7 @@ func (p *progress) clear() {
 
 // progressLine is a job at a glance; extra adds what the caller measures.
 func progressLine(eng *engine.Engine, name string, extra func() string) (string, bool) {
-	s, running := eng.Live(name)
+	s, running := eng.Progress(name)
 	if !running {
 		return "", false
 	}

@@ -16,6 +16,11 @@ import (
 // the one exception, since its own only delegate.
 const widest = 25
 
+// wider are the types that have more today, and how many. They may only shrink.
+var wider = map[string]int{
+	"asyncmig.Store": 40, "engine.session": 57, "engine.plan": 27, "internal/lite.Key": 31, "internal/loop.Loop": 51,
+}
+
 // TestDesignNamesWhatIsThere: the table that leads from questions to functions names
 // functions that are there. Planted and caught: a function renamed, a file moved.
 func TestDesignNamesWhatIsThere(t *testing.T) {
@@ -110,8 +115,11 @@ func TestNoTypeIsTooWide(t *testing.T) {
 		if of == "engine.Engine" {
 			continue
 		}
-		if n > widest {
-			t.Errorf("%s has %d methods, more than %d", of, n, widest)
+		if n > max(widest, wider[of]) {
+			t.Errorf("%s has %d methods, more than %d", of, n, max(widest, wider[of]))
+		}
+		if limit, ok := wider[of]; ok && n < limit {
+			t.Errorf("%s has %d methods now: say so in wider, where it has %d", of, n, limit)
 		}
 		if n > most {
 			most, name = n, of

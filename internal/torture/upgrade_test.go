@@ -131,7 +131,7 @@ func (u *upgraded) do(cfg engine.Config, fn func(*engine.Engine) error) error {
 	if cfg.MaxRate == 0 {
 		cfg.MaxRate = 200
 	}
-	cfg.By, cfg.MinFree = "the service of now", -1
+	cfg.Actor, cfg.MinFree = "the service of now", -1
 	u.batches = nil
 	cfg.OnHold = func(h engine.Hold) {
 		if h.Kind == engine.HoldBatch && h.Rows > 0 {
