@@ -134,6 +134,9 @@ const (
 	// Before this part of the walk its end cannot be told. Where a few keys are far from
 	// all others, it cannot be for long; an ETA of so many years is none.
 	leastFraction = 1e-4
+	// Where rows have come in ahead of the cursor, nobody knows how many, all that can be said
+	// is that the walk is not over.
+	mostWhenGrown = 0.99
 	longestETA    = 100 * 365 * 24 * time.Hour
 )
 
@@ -146,18 +149,23 @@ func eta(cp checkpoint.Checkpoint, fraction float64, active time.Duration) time.
 		return -1
 	}
 	left := float64(active) * (1 - fraction) / fraction
-	if fraction < leastFraction || cp.Pass != 1 || left > float64(longestETA) {
+	if fraction < leastFraction || grown(cp) || cp.Pass != 1 || left > float64(longestETA) {
 		return -1
 	}
 	return time.Duration(left)
+}
+
+// grown reports whether more rows have come in ahead of the cursor than were counted.
+func grown(cp checkpoint.Checkpoint) bool {
+	return cp.Total > 0 && cp.Rows >= cp.Total && cp.Cursor != cp.Upper
 }
 
 func fraction(cp checkpoint.Checkpoint, key lite.Key) float64 {
 	switch {
 	case cp.Phase == checkpoint.Done || cp.Upper == "":
 		return 1
-	case cp.Total > 0 && cp.Rows >= cp.Total && cp.Cursor != cp.Upper:
-		return -1 // rows have come in ahead of the cursor, nobody knows how many
+	case grown(cp):
+		return mostWhenGrown
 	case cp.Total > 0:
 		return min(1, float64(cp.Rows)/float64(cp.Total))
 	}
