@@ -14,6 +14,7 @@ import (
 
 // batch is one that is under way.
 type batch struct {
+	s *session
 	loop.Intent
 	out        loop.Outcome
 	from, upto lite.Pos
@@ -31,9 +32,9 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 	}
 	var otherwise func(context.Context, lite.Querier, error) error
 	if in.Rows == 1 {
-		otherwise = func(ctx context.Context, c lite.Querier, cause error) error { return s.setAside(ctx, c, b, cause) }
+		otherwise = func(ctx context.Context, c lite.Querier, cause error) error { return b.setAside(ctx, c, cause) }
 	}
-	timing, err := s.writer.Try(ctx, func(ctx context.Context, c lite.Querier) error { return s.attempt(ctx, c, b) }, otherwise)
+	timing, err := s.writer.Try(ctx, func(ctx context.Context, c lite.Querier) error { return b.attempt(ctx, c) }, otherwise)
 
 	out := &b.out
 	// Fewer rows would not make the settings of a hold take less: where those take as long
@@ -45,7 +46,7 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 		if !out.None {
 			s.report(HoldBatch, 0, 0, timing)
 		}
-		return *out, s.explain(ctx, b, err)
+		return *out, b.explain(ctx, err)
 	case out.None:
 		if s.prefetch != nil && s.prefetch.Pop() {
 			return *out, errAgain // the rows up to there are gone; the walk is not over
@@ -61,7 +62,7 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 }
 
 func (s *session) newBatch(in loop.Intent) (b *batch, err error) {
-	b = &batch{Intent: in}
+	b = &batch{s: s, Intent: in}
 	if b.from, err = s.position(in.From.Cursor); err != nil {
 		return nil, err
 	}
@@ -73,26 +74,26 @@ func (s *session) newBatch(in loop.Intent) (b *batch, err error) {
 }
 
 // attempt is the transaction of a batch.
-func (s *session) attempt(ctx context.Context, c lite.Querier, b *batch) error {
-	if err := s.sameTable(ctx, c); err != nil {
+func (b *batch) attempt(ctx context.Context, c lite.Querier) error {
+	if err := b.s.sameTable(ctx, c); err != nil {
 		return err
 	}
-	if err := s.followNewest(ctx, c); err != nil {
+	if err := b.s.followNewest(ctx, c); err != nil {
 		return err
 	}
-	err := lite.Guarded(ctx, c, func() error { return s.rewrite(ctx, c, b) })
+	err := lite.Guarded(ctx, c, func() error { return b.rewrite(ctx, c) })
 	if err != nil || b.out.None {
 		return err
 	}
 
-	if err := s.save(ctx, c, b, time.Now()); err != nil {
+	if err := b.save(ctx, c, time.Now()); err != nil {
 		return err
 	}
-	return s.sample(ctx, c, b.out.Saved)
+	return b.s.sample(ctx, c, b.out.Saved)
 }
 
 // save writes the checkpoint after a batch, in its transaction.
-func (s *session) save(ctx context.Context, c lite.Querier, b *batch, now time.Time) (err error) {
+func (b *batch) save(ctx context.Context, c lite.Querier, now time.Time) (err error) {
 	b.out.End = b.end.Encode()
 	b.out.Saved = b.Advance(b.out)
 	b.out.Request, err = checkpoint.SaveTx(ctx, c, b.out.Saved, now)
@@ -101,21 +102,21 @@ func (s *session) save(ctx context.Context, c lite.Querier, b *batch, now time.T
 
 // explain sees to what an error of a batch asks of the session itself, and says where the
 // batch was. The batch has been rolled back.
-func (s *session) explain(ctx context.Context, b *batch, err error) error {
+func (b *batch) explain(ctx context.Context, err error) error {
 	var index *newIndexError
 	switch {
 	case final(err):
 		return err
 	case errors.Is(err, errMetSkip):
-		s.prefetch.ExpectSkips()
+		b.s.prefetch.ExpectSkips()
 		return errAgain
 	case errors.As(err, &index):
-		s.walkBy(ctx, index.table)
+		b.s.walkBy(ctx, index.table)
 		return errAgain
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return err
 	}
-	switch s.Class(err) {
+	switch b.s.Class(err) {
 	case loop.Busy, loop.Full:
 		return err
 	}
@@ -180,26 +181,26 @@ func (e *newIndexError) Error() string {
 // walkBy goes on with a key that has another index now.
 func (s *session) walkBy(ctx context.Context, table lite.Table) {
 	computing := s.prefetch != nil
-	s.stopPrefetch()
+	s.End()
 	s.table = table
 	s.compile()
 	if computing {
-		s.startPrefetch(ctx)
+		s.Begin(ctx, checkpoint.Checkpoint{})
 	}
 }
 
 // rewrite takes the rows of a batch a step at a time, for as long as the loop wants more.
-func (s *session) rewrite(ctx context.Context, c lite.Querier, b *batch) error {
+func (b *batch) rewrite(ctx context.Context, c lite.Querier) error {
 	out := &b.out
 	for n := b.More(loop.Step{}); n > 0; {
 		began := time.Now()
-		stretch, ok, err := s.table.Key.Next(ctx, c, b.end, b.upto, n)
+		stretch, ok, err := b.s.table.Key.Next(ctx, c, b.end, b.upto, n)
 		if err != nil || !ok {
 			out.None = err == nil && out.Rows == 0
 			return err
 		}
 		out.Rows, b.end = out.Rows+stretch.Rows, stretch.End
-		changed, err := s.watched(ctx, c, stretch, func() (int, error) { return s.apply(ctx, c, stretch) })
+		changed, err := b.watched(ctx, c, stretch, func() (int, error) { return b.apply(ctx, c, stretch) })
 		if err != nil {
 			return err
 		}
@@ -209,25 +210,25 @@ func (s *session) rewrite(ctx context.Context, c lite.Querier, b *batch) error {
 		out.Changed += changed
 
 		done := loop.Step{Rows: stretch.Rows, Changed: changed, Took: time.Since(began)}
-		done.Lost = s.breathe()
+		done.Lost = b.s.breathe(b.s.upkeep.wal.Copying(), b.s.prefetch != nil)
 		b.lost += done.Lost
 		n = b.More(done)
 	}
 	return nil
 }
 
-func (s *session) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (changed int, err error) {
+func (b *batch) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (changed int, err error) {
 	failpoint.Hit("before apply")
-	stmt, asks := s.stmt, s.prefetch.MaySkip()
+	stmt, asks := b.s.stmt, b.s.prefetch.MaySkip()
 	if !asks {
-		stmt = s.brief
+		stmt = b.s.brief
 	}
 	changed, err = stmt.Run(ctx, c, stretch)
 	failpoint.Hit("after apply")
 	switch {
 	case err == nil:
 		return changed, nil
-	case !asks && s.calls.MetSkip():
+	case !asks && b.s.calls.MetSkip():
 		return 0, errMetSkip
 	}
 	return 0, &rowError{err}

@@ -166,9 +166,9 @@ func (h hostHandler) WithGroup(name string) slog.Handler {
 
 // Sound tells why the run must not go on: the file is another one, or code of the host
 // did not return.
-func (s *session) Sound() error {
-	if err := s.callbacks.failed(); err != nil {
+func (p *pressure) Sound() error {
+	if err := p.callbacks.failed(); err != nil {
 		return err
 	}
-	return s.unmoved()
+	return p.unmoved()
 }

@@ -22,11 +22,11 @@ func (p plan) takesLate() bool {
 
 // watched runs a step of a second pass, and fails if rows that were to be changed
 // are not.
-func (s *session) watched(ctx context.Context, c lite.Querier, stretch lite.Range, apply func() (int, error)) (changed int, err error) {
-	if s.pass == 1 || s.newest != nil || !s.takesLate() {
+func (b *batch) watched(ctx context.Context, c lite.Querier, stretch lite.Range, apply func() (int, error)) (changed int, err error) {
+	if b.s.pass == 1 || b.s.newest != nil || !b.s.takesLate() {
 		return apply()
 	}
-	meant := s.table.Key.SelectStatement("count(*)", s.where, s.spec.Args)
+	meant := b.s.table.Key.SelectStatement("count(*)", b.s.where, b.s.spec.Args)
 	before, err := meant.Int(ctx, c, stretch)
 	if err != nil {
 		return 0, &rowError{err}
@@ -36,7 +36,7 @@ func (s *session) watched(ctx context.Context, c lite.Querier, stretch lite.Rang
 	}
 
 	refused := before - int64(changed) // a trigger kept them; more than were meant have come due meanwhile
-	if s.spec.Kind != jobs.KindDelete {
+	if b.s.spec.Kind != jobs.KindDelete {
 		after, err := meant.Int(ctx, c, stretch)
 		if err != nil {
 			return 0, &rowError{err}
@@ -48,7 +48,7 @@ func (s *session) watched(ctx context.Context, c lite.Querier, stretch lite.Rang
 	}
 	if refused > 0 {
 		return 0, fmt.Errorf("%w: %d of table %s up to key (%s) are as they were after two passes: does a trigger undo what the job does?",
-			ErrLeft, refused, s.spec.Table, stretch.End)
+			ErrLeft, refused, b.s.spec.Table, stretch.End)
 	}
 	return changed, nil
 }

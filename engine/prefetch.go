@@ -7,9 +7,9 @@ import (
 	"github.com/chunkfill/chunkfill/internal/prefetch"
 )
 
-// startPrefetch begins to compute ahead, if the job is a transform and there is a
-// connection to read on.
-func (s *session) startPrefetch(ctx context.Context) {
+// Begin begins to compute ahead, if the job is a transform and there is a connection to
+// read on. End ends it.
+func (s *session) Begin(ctx context.Context, _ checkpoint.Checkpoint) {
 	if s.calls == nil || s.e.reader == nil || s.upper.pos == nil {
 		return
 	}
@@ -19,10 +19,13 @@ func (s *session) startPrefetch(ctx context.Context) {
 	})
 }
 
-// Begin and End enclose the batches of a walk.
-func (s *session) Begin(ctx context.Context, _ checkpoint.Checkpoint) { s.startPrefetch(ctx) }
-
-func (s *session) End() { s.stopPrefetch() }
+// End ends what Begin began.
+func (s *session) End() {
+	if s.prefetch != nil {
+		s.prefetch.Close()
+		s.prefetch = nil
+	}
+}
 
 // Bound is how far the next batch may reach: to the end of the walk, or, for a transform,
 // of what has been computed ahead.
@@ -36,11 +39,4 @@ func (s *session) Bound(ctx context.Context) (string, error) {
 	}
 	s.reach = place{pos.Encode(), pos}
 	return s.reach.text, nil
-}
-
-func (s *session) stopPrefetch() {
-	if s.prefetch != nil {
-		s.prefetch.Close()
-		s.prefetch = nil
-	}
 }

@@ -15,37 +15,47 @@ import (
 // serial ingester that is behind comes back within microseconds.
 const quiet = 50 * time.Microsecond
 
+// pressure tells what speaks against going on: live writes, and what has become of the
+// file. Of live writes it sees those of this process.
+type pressure struct {
+	e         *Engine
+	writer    *lite.Writer
+	callbacks *callbacks
+	identity  identity
+	breath    kernel.Timer
+}
+
 // Waiting reports whether a live write waits for the hold at hand to end.
-func (s *session) Waiting() bool { return s.writer.Queued() || s.gauge(gaugePatience) > 0 }
+func (p *pressure) Waiting() bool { return p.writer.Queued() || p.gauge(gaugePatience) > 0 }
 
 // GiveWay lets a live write through and reports whether no other waits.
-func (s *session) GiveWay(ctx context.Context) (bool, error) {
-	if err := s.queue(ctx); err != nil {
+func (p *pressure) GiveWay(ctx context.Context) (bool, error) {
+	if err := p.queue(ctx); err != nil {
 		return false, err
 	}
-	return s.isQuiet(), nil
+	return p.isQuiet(), nil
 }
 
 // queue waits for a live write to get through: in the pool's own queue, since a
 // loop that looks at the pool would take a processor from the write it waits for.
-func (s *session) queue(ctx context.Context) error {
+func (p *pressure) queue(ctx context.Context) error {
 	switch {
-	case s.poolInUse() > 0:
-		conn, err := s.e.db.Conn(ctx)
+	case p.poolInUse() > 0:
+		conn, err := p.e.db.Conn(ctx)
 		if err != nil {
 			return err
 		}
 		return conn.Close()
-	case s.live() > 0:
+	case p.live() > 0:
 		return sleep(ctx, 200*time.Microsecond)
 	}
 	return nil
 }
 
-func (s *session) isQuiet() bool {
+func (p *pressure) isQuiet() bool {
 	for began := time.Now(); time.Since(began) < quiet; {
 		runtime.Gosched() // a timer would sleep for a millisecond and more
-		if s.live() > 0 {
+		if p.live() > 0 {
 			return false
 		}
 	}
@@ -53,25 +63,25 @@ func (s *session) isQuiet() bool {
 }
 
 // live is how many live writes are under way or waiting, as far as can be seen.
-func (s *session) live() int {
-	if s.e.cfg.LiveWriters != nil {
-		return s.gauge(gaugeIdle)
+func (p *pressure) live() int {
+	if p.e.cfg.LiveWriters != nil {
+		return p.gauge(gaugeIdle)
 	}
-	return s.poolInUse()
+	return p.poolInUse()
 }
 
 // gauge is what the host says, within limit, of its live writes, 0 if it has no gauge.
-func (s *session) gauge(limit time.Duration) int {
-	if s.e.cfg.LiveWriters == nil {
+func (p *pressure) gauge(limit time.Duration) int {
+	if p.e.cfg.LiveWriters == nil {
 		return 0
 	}
-	return s.callbacks.gauge(s.e.cfg.LiveWriters, limit)
+	return p.callbacks.gauge(p.e.cfg.LiveWriters, limit)
 }
 
 // poolInUse is 1 while somebody has the pool's one connection. A larger pool does
 // not show who writes.
-func (s *session) poolInUse() int {
-	stats := s.e.db.Stats()
+func (p *pressure) poolInUse() int {
+	stats := p.e.db.Stats()
 	if stats.MaxOpenConnections != 1 {
 		return 0
 	}
@@ -79,14 +89,14 @@ func (s *session) poolInUse() int {
 }
 
 // GapAsked reports whether a chunkfill command of another process wants to write.
-func (s *session) GapAsked() bool { return filelock.Asked(s.identity.database) }
+func (p *pressure) GapAsked() bool { return filelock.Asked(p.identity.database) }
 
 // Free is the free space on the disk of the database.
-func (s *session) Free() int64 {
-	if s.e.file.Path == "" {
+func (p *pressure) Free() int64 {
+	if p.e.file.Path == "" {
 		return plenty
 	}
-	return freeBytes(s.e.file.Path)
+	return freeBytes(p.e.file.Path)
 }
 
 // Shorter, and the timer has run out before the scheduler has looked around.
@@ -98,22 +108,22 @@ const breathTime = 20 * time.Microsecond
 // would let them wait for the end of a time slice, 10 ms. Where a processor is free
 // for Go, the kernel may still have put their thread in line behind this one. It
 // returns how long it took: long if somebody else had use for the processor.
-func (s *session) breathe() time.Duration {
+func (p *pressure) breathe(copying, prefetching bool) time.Duration {
 	busy := 1
-	if s.wal.Copying() {
+	if copying {
 		busy++
 	}
-	if s.prefetch != nil {
+	if prefetching {
 		busy++
 	}
 	began := time.Now()
 	switch {
 	case busy < runtime.GOMAXPROCS(0):
 		kernel.Yield()
-	case s.prefetch != nil: // it gives way by itself, and would be the first to take a breath
+	case prefetching: // it gives way by itself, and would be the first to take a breath
 		runtime.Gosched()
 	default:
-		s.breath.Sleep(breathTime)
+		p.breath.Sleep(breathTime)
 	}
 	return time.Since(began)
 }

@@ -10,14 +10,14 @@ import (
 )
 
 // setAside puts the one row of a batch into quarantine: it has failed, in this hold.
-func (s *session) setAside(ctx context.Context, c lite.Querier, b *batch, cause error) error {
+func (b *batch) setAside(ctx context.Context, c lite.Querier, cause error) error {
 	// SQLite returns the same code for an error of the statement as for one of a row.
 	if !ofRow(cause) {
 		return cause
 	}
-	_, err := s.refreshed(ctx, c)
+	_, err := b.s.refreshed(ctx, c)
 	if err == nil {
-		err = s.stmt.Compile(ctx, c, s.table.Key)
+		err = b.s.stmt.Compile(ctx, c, b.s.table.Key)
 	}
 	switch {
 	case err != nil:
@@ -31,12 +31,12 @@ func (s *session) setAside(ctx context.Context, c lite.Querier, b *batch, cause 
 
 	b.out.Changed, b.out.Bad, b.out.Key = 0, causeOf(cause), b.end.String()
 	now := time.Now()
-	if err := checkpoint.QuarantineTx(ctx, c, s.spec.Name, b.end.Encode(), b.out.Bad.Error(), now); err != nil {
+	if err := checkpoint.QuarantineTx(ctx, c, b.s.spec.Name, b.end.Encode(), b.out.Bad.Error(), now); err != nil {
 		return err
 	}
-	if err := checkpoint.AddEvent(ctx, c, s.spec.Name, checkpoint.Event{At: now, Event: "quarantined",
-		By: s.e.cfg.Actor, Detail: fmt.Sprintf("row (%s): %v", b.end, b.out.Bad)}); err != nil {
+	if err := checkpoint.AddEvent(ctx, c, b.s.spec.Name, checkpoint.Event{At: now, Event: "quarantined",
+		By: b.s.e.cfg.Actor, Detail: fmt.Sprintf("row (%s): %v", b.end, b.out.Bad)}); err != nil {
 		return err
 	}
-	return s.save(ctx, c, b, now)
+	return b.save(ctx, c, now)
 }

@@ -5,11 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
-	"github.com/chunkfill/chunkfill/internal/kernel"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/lite/wal"
 	"github.com/chunkfill/chunkfill/internal/loop"
@@ -22,10 +20,15 @@ import (
 // to one goroutine; others see only what Publish shows.
 type session struct {
 	plan
-	e   *Engine
-	log *slog.Logger
+	recorder
+	pressure
+	upkeep
 
-	runID    string
+	e         *Engine
+	log       *slog.Logger
+	writer    lite.Writer
+	callbacks *callbacks
+
 	pass     int
 	lower    lite.Pos
 	upper    place
@@ -33,26 +36,16 @@ type session struct {
 	reach    place // of the batch at hand: as far as rows have been computed
 	schema   int64 // PRAGMA schema_version for which the plan is known to hold
 	surveyed bool
-	earlier  checkpoint.Tuning // what an earlier run left
 	total    int64             // rows of a new job, where they had to be counted
+	earlier  checkpoint.Tuning // what an earlier run left
 
-	writer    lite.Writer
-	callbacks *callbacks
-	stmt      lite.Statement
-	brief     lite.Statement // the same for a transform's rows of which none is to be skipped
-	where     []string       // of stmt, without the range
-	aside     *rowfunc.Keys  // that a second pass leaves out; or nil
-	newest    *newest        // that tell old rows from new; or nil
-	calls     *rowfunc.Calls
-	prefetch  *prefetch.Prefetcher // a transform's rows, computed before they are needed; or nil
-
-	wal      *wal.Checkpointer
-	breath   kernel.Timer
-	identity identity
-	sampled  time.Time
-	last     lite.Timing // of the latest batch
-
-	shown atomic.Pointer[Status]
+	stmt     lite.Statement
+	brief    lite.Statement // the same for a transform's rows of which none is to be skipped
+	where    []string       // of stmt, without the range
+	aside    *rowfunc.Keys  // that a second pass leaves out; or nil
+	newest   *newest        // that tell old rows from new; or nil
+	calls    *rowfunc.Calls
+	prefetch *prefetch.Prefetcher // a transform's rows, computed before they are needed; or nil
 }
 
 // place is a position in the table, as the loop has it and as SQL has it.
@@ -108,9 +101,17 @@ func (e *Engine) newSession(p plan) *session {
 	calls := &callbacks{}
 	s := &session{
 		plan: p, e: e, writer: e.newWriter(), callbacks: calls, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table),
-		calls: p.open(), identity: e.identity(), pass: 1,
+		calls: p.open(), pass: 1,
 	}
-	s.wal = s.newCheckpointer()
+	log := wal.New(wal.Config{
+		Writer: &s.writer, DB: e.checkpointDB, PageSize: e.file.PageSize, Budget: e.cfg.WALBudget,
+		SoleProcess: e.cfg.SoleProcess, GuessedFrames: e.guessed(), Full: e.isFull,
+		Held: func(t lite.Timing) { s.report(HoldCheckpoint, 0, 0, t) },
+	})
+	s.upkeep.wal = log
+	s.pressure = pressure{e: e, writer: &s.writer, callbacks: calls, identity: e.identity()}
+	s.recorder.e, s.recorder.name, s.recorder.key = e, p.spec.Name, &s.table.Key
+	s.recorder.writer, s.recorder.callbacks, s.recorder.wal = &s.writer, calls, log
 	s.compile()
 	return s
 }

@@ -22,12 +22,12 @@ var (
 	CheckpointBeforeData = Bug{"checkpoint committed before data", []Edit{{
 		File: "engine/hold.go",
 		Old:  "err := lite.Guarded(",
-		New: `if stretch, ok, err := s.table.Key.Next(ctx, c, b.from, b.upto, b.Rows); err != nil {
+		New: `if stretch, ok, err := b.s.table.Key.Next(ctx, c, b.from, b.upto, b.Rows); err != nil {
 		return err
 	} else if ok {
 		early := *b
 		early.end, early.out.Rows, early.out.Changed = stretch.End, stretch.Rows, stretch.Rows
-		if err := s.save(ctx, c, &early, time.Now()); err != nil {
+		if err := early.save(ctx, c, time.Now()); err != nil {
 			return err
 		}
 		` + twice + `}
@@ -35,8 +35,8 @@ var (
 	}}}
 	CheckpointAfterData = Bug{"checkpoint after data, in a second transaction", []Edit{{
 		File: "engine/hold.go",
-		Old:  "\tif err := s.save(ctx, c, b, time.Now()); err != nil {",
-		New:  "\t" + twice + "if err := s.save(ctx, c, b, time.Now()); err != nil {",
+		Old:  "\tif err := b.save(ctx, c, time.Now()); err != nil {",
+		New:  "\t" + twice + "if err := b.save(ctx, c, time.Now()); err != nil {",
 	}}}
 	CursorNotSaved = Bug{"cursor not saved", []Edit{{
 		File: "internal/loop/record.go",
@@ -48,7 +48,7 @@ var (
 		New:  "WHERE name = ? AND run_id <> ? || name AND batches <> ? || ? || name\n",
 	}, {
 		File: "engine/record.go",
-		Old:  "errors.Is(err, checkpoint.ErrUnknown), err == nil && cp.RunID != s.runID:",
+		Old:  "errors.Is(err, checkpoint.ErrUnknown), err == nil && cp.RunID != r.runID:",
 		New:  "errors.Is(err, checkpoint.ErrUnknown):",
 	}}}
 	LockNotTaken = Bug{"lock not taken", []Edit{{
@@ -58,9 +58,9 @@ var (
 	}}}
 	ApplyErrorIgnored = Bug{"apply's error ignored, checkpoint saved before the guard", []Edit{{
 		File: "engine/hold.go",
-		Old:  "changed, err := s.watched(ctx, c, stretch, func() (int, error) { return s.apply(ctx, c, stretch) })\n\t\tif err != nil {\n\t\t\treturn err\n\t\t}\n",
-		New: `changed, _ := s.apply(ctx, c, stretch)
-		if err := s.save(ctx, c, b, time.Now()); err != nil {
+		Old:  "changed, err := b.watched(ctx, c, stretch, func() (int, error) { return b.apply(ctx, c, stretch) })\n\t\tif err != nil {\n\t\t\treturn err\n\t\t}\n",
+		New: `changed, _ := b.apply(ctx, c, stretch)
+		if err := b.save(ctx, c, time.Now()); err != nil {
 			return err
 		}
 `,
@@ -79,7 +79,7 @@ var (
 		New:  "return []leg{{cond: cond{sql: k.tuple() + \" >= \" + row(p)}}}",
 	}}}
 	CursorIgnored = Bug{"a second run begins at the first row", []Edit{{
-		File: "engine/record.go",
+		File: "engine/take.go",
 		Old:  "\tcp.RunID, cp.Owner = uuid.NewString(), s.e.owner(now)\n",
 		New:  "\tcp.RunID, cp.Owner, cp.Cursor = uuid.NewString(), s.e.owner(now), \"\"\n",
 	}}}
@@ -99,7 +99,7 @@ var (
 		File: "engine/hold.go",
 		Old:  "\t\tout.Rows, b.end = out.Rows+stretch.Rows, stretch.End\n",
 		New: `		out.Rows, b.end = out.Rows+stretch.Rows, stretch.End
-		if further, ok, err := s.table.Key.Next(ctx, c, b.end, b.upto, 1); ok && err == nil {
+		if further, ok, err := b.s.table.Key.Next(ctx, c, b.end, b.upto, 1); ok && err == nil {
 			b.end = further.End
 		}
 `,
@@ -111,8 +111,8 @@ var (
 	}}}
 	QuarantineLater = Bug{"a row set aside in a later hold than the one in which it failed", []Edit{{
 		File: "engine/hold.go",
-		Old:  "\ttiming, err := s.writer.Try(ctx, func(ctx context.Context, c lite.Querier) error { return s.attempt(ctx, c, b) }, otherwise)\n",
-		New: `	timing, err := s.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) error { return s.attempt(ctx, c, b) })
+		Old:  "\ttiming, err := s.writer.Try(ctx, func(ctx context.Context, c lite.Querier) error { return b.attempt(ctx, c) }, otherwise)\n",
+		New: `	timing, err := s.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) error { return b.attempt(ctx, c) })
 	if cause := err; otherwise != nil && lite.Classify(cause) == lite.Row {
 		s.report(HoldBatch, 0, 0, timing)
 		timing, err = s.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) error { return otherwise(ctx, c, cause) })
@@ -130,15 +130,15 @@ var (
 	}}}
 	RequestDropped = Bug{"a pause not heard while rows are set aside", []Edit{{
 		File: "engine/quarantine.go",
-		Old:  "\treturn s.save(ctx, c, b, now)\n",
-		New:  "\terr = s.save(ctx, c, b, now)\n\tb.out.Request = b.From.Request\n\treturn err\n",
+		Old:  "\treturn b.save(ctx, c, now)\n",
+		New:  "\terr = b.save(ctx, c, now)\n\tb.out.Request = b.From.Request\n\treturn err\n",
 	}}}
 	SecondPassOverAll = Bug{"a second pass over rows that are done", []Edit{{
 		File: "engine/pass.go",
 		Old:  "\t\ts.where = append(s.where, s.spec.Todo)\n",
 	}}}
 	BoundForgotten = Bug{"the walk does not end where it was to end when the job began", []Edit{{
-		File: "engine/record.go",
+		File: "engine/take.go",
 		Old:  "\tvar aside []lite.Pos\n\tif cp.Pass == 2 {",
 		New:  "\tif _, s.upper.pos, err = s.table.Key.Bounds(context.Background(), q.(lite.Querier)); err != nil {\n\t\treturn err\n\t}\n\tvar aside []lite.Pos\n\tif cp.Pass == 2 {",
 	}}}
