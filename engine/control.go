@@ -11,6 +11,7 @@ import (
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/internal/filelock"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/jobs"
 	"github.com/chunkfill/chunkfill/throttle"
 )
@@ -57,9 +58,20 @@ func (e *Engine) Cancel(ctx context.Context, name, reason string) (err error) {
 	if err != nil {
 		return err
 	}
-	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
-		return checkpoint.SetPhase(ctx, c, name, checkpoint.Cancelled)
-	})
+	return e.write(ctx, func(ctx context.Context, c lite.Querier) error { return move(ctx, c, name, loop.CancelAsked) })
+}
+
+// move changes the phase of a job that nobody runs.
+func move(ctx context.Context, q checkpoint.Querier, name string, on loop.Event) error {
+	cp, err := checkpoint.Load(ctx, q, name)
+	if err != nil {
+		return err
+	}
+	phase, err := loop.Outside(cp.Phase, on)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrEnded, name, err)
+	}
+	return checkpoint.SetPhase(ctx, q, name, phase)
 }
 
 func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, reason string) (err error) {
@@ -190,7 +202,7 @@ func (e *Engine) reopen(ctx context.Context, name string) error {
 		if err != nil || cp.Phase != checkpoint.Cancelled {
 			return err
 		}
-		if err := checkpoint.SetPhase(ctx, c, name, checkpoint.Registered); err != nil {
+		if err := move(ctx, c, name, loop.Retried); err != nil {
 			return err
 		}
 		return checkpoint.Ask(ctx, c, name, checkpoint.NoControl, e.cfg.Actor, "retry")

@@ -155,6 +155,39 @@ func (steps Steps) Phase(s State) checkpoint.Phase {
 	return checkpoint.Running
 }
 
+// Outside returns the phase of a job that nobody runs after an event, by [Next]: for those
+// who ask something of it.
+func Outside(phase checkpoint.Phase, on Event) (checkpoint.Phase, error) {
+	next, err := Next(WalkVerify, StateOf(phase), on)
+	return WalkVerify.Phase(next), err
+}
+
+// StateOf is the state that a phase shows, at some position.
+func StateOf(phase checkpoint.Phase) State {
+	s := State{Pass: 1}
+	switch phase {
+	case checkpoint.Registered:
+		s.Condition = Registered
+	case checkpoint.Running:
+		s.Condition = Working
+	case checkpoint.Verifying:
+		s.Condition, s.Step = Working, 1
+	case checkpoint.Paused:
+		s.Condition = Halted
+	case checkpoint.Waiting:
+		s.Condition = Blocking
+	case checkpoint.Interrupted:
+		s.Condition = Interrupted
+	case checkpoint.Cancelled:
+		s.Condition = Cancelled
+	case checkpoint.Failed:
+		s.Condition = Failed
+	case checkpoint.Done:
+		s.Condition = Done
+	}
+	return s
+}
+
 // taken is the state of a job that a run has just taken over. A verification is begun
 // again by its walk, which has nothing left to do where the cursor is at the bound.
 func (steps Steps) taken(cp checkpoint.Checkpoint) State {
