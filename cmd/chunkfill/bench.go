@@ -15,6 +15,10 @@ import (
 	"github.com/chunkfill/chunkfill/bench/budget"
 	"github.com/chunkfill/chunkfill/bench/dataset"
 	"github.com/chunkfill/chunkfill/bench/report"
+	"github.com/chunkfill/chunkfill/cmd/internal/database"
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
+	"github.com/chunkfill/chunkfill/cmd/internal/flags"
+	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
 )
 
@@ -22,7 +26,7 @@ func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure what a rewrite costs, and rehearse one against its budget",
-		Args:  exactArgs(),
+		Args:  flags.ExactArgs(),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(benchRunCommand(), benchReportCommand(), benchCompareCommand(), benchBudgetCommand(), benchChildCommand())
@@ -52,29 +56,29 @@ JSON file for report and compare. The defaults take an hour and more; name sizes
 and contenders for less. Contenders:
 ` + strings.Join(names, "\n"),
 		Example: "  chunkfill bench run --rows 1900000 --out r.json && chunkfill bench report r.json --html r.html",
-		Args:    exactArgs(),
+		Args:    flags.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.command = "chunkfill " + strings.Join(os.Args[1:], " ")
 			return benchRun(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&f.out, "out", "", "write the results to this JSON file")
-	flags.IntSliceVar(&f.config.Sizes, "rows", nil, "sizes of the table (default 50000,250000,1900000)")
-	flags.StringSliceVar(&f.shapes, "shape", nil, "clustered, scattered (default both)")
-	flags.StringSliceVar(&f.loads, "load", nil, "none, inserts a second such as 200, or process:200 (default none,200)")
-	flags.StringSliceVar(&f.config.Contenders, "contender", nil, "only these contenders")
-	flags.IntVar(&f.config.Rounds, "rounds", 0, "rounds of each, but one where a second would say nothing new (default 6)")
-	flags.Uint64Var(&f.config.Seed, "seed", 1, "seed of data and load")
-	flags.StringVar(&f.config.Dir, "dir", "", "folder for the generated files, made if need be; they are kept there and used again")
-	flags.DurationVar(&f.config.Bound, "bound", 0, "end row-loop and keyset when they take longer (default 1m)")
-	flags.DurationVar(&f.config.Handicap, "handicap", 0, "sleep this long after each batch of chunkfill: a slowness that compare must see")
+	set := cmd.Flags()
+	set.StringVar(&f.out, "out", "", "write the results to this JSON file")
+	set.IntSliceVar(&f.config.Sizes, "rows", nil, "sizes of the table (default 50000,250000,1900000)")
+	set.StringSliceVar(&f.shapes, "shape", nil, "clustered, scattered (default both)")
+	set.StringSliceVar(&f.loads, "load", nil, "none, inserts a second such as 200, or process:200 (default none,200)")
+	set.StringSliceVar(&f.config.Contenders, "contender", nil, "only these contenders")
+	set.IntVar(&f.config.Rounds, "rounds", 0, "rounds of each, but one where a second would say nothing new (default 6)")
+	set.Uint64Var(&f.config.Seed, "seed", 1, "seed of data and load")
+	set.StringVar(&f.config.Dir, "dir", "", "folder for the generated files, made if need be; they are kept there and used again")
+	set.DurationVar(&f.config.Bound, "bound", 0, "end row-loop and keyset when they take longer (default 1m)")
+	set.DurationVar(&f.config.Handicap, "handicap", 0, "sleep this long after each batch of chunkfill: a slowness that compare must see")
 	return cmd
 }
 
 func benchRun(ctx context.Context, f benchRunFlags, stdout, stderr io.Writer) error {
 	if f.out == "" {
-		return usagef("--out FILE is missing: where shall the results go?")
+		return exit.Usagef("--out FILE is missing: where shall the results go?")
 	}
 	cfg := f.config
 	for _, s := range f.shapes {
@@ -83,20 +87,20 @@ func benchRun(ctx context.Context, f benchRunFlags, stdout, stderr io.Writer) er
 	for _, text := range f.loads {
 		l, err := bench.ParseLoad(text)
 		if err != nil {
-			return usagef("--load: %w", err)
+			return exit.Usagef("--load: %w", err)
 		}
 		cfg.Loads = append(cfg.Loads, l)
 	}
 	cfg.Child = child
 	if err := cfg.Validate(); err != nil {
-		return usageError{err}
+		return exit.AsUsage(err)
 	}
-	show := newProgress(stderr)
+	show := output.NewProgress(stderr)
 	cfg.Progress = func(done, total int, t bench.Trial) {
-		show.show(fmt.Sprintf("%d/%d  %v round %d: %v %s", done, total, t.Case, t.Round+1, round(t.Total), t.Error))
+		show.Show(fmt.Sprintf("%d/%d  %v round %d: %v %s", done, total, t.Case, t.Round+1, output.Round(t.Total), t.Error))
 	}
 	results, err := bench.Run(ctx, cfg)
-	show.clear()
+	show.Clear()
 	results.Command = f.command
 	if len(results.Trials) > 0 { // also of a run that was interrupted
 		if writeErr := results.WriteFile(f.out); writeErr != nil {
@@ -123,7 +127,7 @@ func benchChildCommand() *cobra.Command {
 		Use:    "child KIND",
 		Short:  "Part of a benchmark, in a process of its own",
 		Hidden: true,
-		Args:   exactArgs("KIND"),
+		Args:   flags.ExactArgs("KIND"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return bench.ServeChild(cmd.Context(), bench.ChildKind(args[0]), child, cmd.InOrStdin(), cmd.OutOrStdout())
 		},
@@ -138,7 +142,7 @@ func benchReportCommand() *cobra.Command {
 		Long: `Writes results as Markdown and, with --html, as a page with charts that needs no
 network. Several files are read as one run that was made in parts: they must come from
 one machine, one build and one seed.`,
-		Args: atLeastOne("RESULTS"),
+		Args: flags.AtLeastOne("RESULTS"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			results, err := readParts(args)
 			if err != nil {
@@ -184,7 +188,7 @@ func benchCompareCommand() *cobra.Command {
 both, a chance of less than 1 % that there is none, and more than 5 % of size.
 
 Exit status: 1 if anything has become slower, 0 otherwise.`,
-		Args: exactArgs("OLD", "NEW"),
+		Args: flags.ExactArgs("OLD", "NEW"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			before, err := bench.ReadResults(args[0])
 			if err != nil {
@@ -199,7 +203,7 @@ Exit status: 1 if anything has become slower, 0 otherwise.`,
 				return err
 			}
 			if len(comparison.Slower()) > 0 {
-				return exitStatus(exitFailed)
+				return exit.Status(exit.Failed)
 			}
 			return nil
 		},
@@ -207,7 +211,7 @@ Exit status: 1 if anything has become slower, 0 otherwise.`,
 }
 
 func benchBudgetCommand() *cobra.Command {
-	var job jobFlags
+	var job flags.Job
 	var cfg budget.Config
 	var asJSON, sole bool
 	cmd := &cobra.Command{
@@ -220,56 +224,56 @@ copy needs free space, which is checked first.
 
 Exit status: 0 within the budget, 1 not.`,
 		Example: "  chunkfill bench budget --db snapshot.db --table observations --set 'path_json = chunkfill_path_json(raw_hex)' --where 'path_json IS NULL' --rows 400000",
-		Args:    exactArgs(),
+		Args:    flags.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if job.name == "" {
-				job.name = "rehearsal"
+			if job.Name == "" {
+				job.Name = "rehearsal"
 			}
-			spec, err := job.job()
+			spec, err := job.Parse()
 			if err != nil {
 				return err
 			}
 			if cfg.Path == "" {
-				return usagef("--db SNAPSHOT is missing: name the database file")
+				return exit.Usagef("--db SNAPSHOT is missing: name the database file")
 			}
-			if err := checkFile(cfg.Path); err != nil {
+			if err := database.CheckFile(cfg.Path); err != nil {
 				return err
 			}
 			cfg.Job, cfg.Engine = spec, engine.Config{SoleProcess: sole}
 			return rehearse(cmd.Context(), cfg, asJSON, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	job.register(cmd)
-	flags := cmd.Flags()
-	flags.StringVar(&cfg.Path, "db", "", "database file: a snapshot, or one in use; it is only read")
-	flags.Int64Var(&cfg.Rows, "rows", 0, "rehearse on so many rows only, and say how sure the prediction is (default all)")
-	flags.StringVar(&cfg.Dir, "dir", "", "folder for the copy; take one on a disk like the database's")
-	flags.DurationVar(&cfg.Budget, "budget", 30*time.Second, "how long the whole job may take")
-	flags.DurationVar(&cfg.MaxHold, "max-hold", 100*time.Millisecond, "how long the writer may be held at a time")
-	flags.BoolVar(&sole, "sole-process", true, "rehearse as the only process that writes, as a service that embeds the library")
-	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
+	job.Register(cmd)
+	set := cmd.Flags()
+	set.StringVar(&cfg.Path, "db", "", "database file: a snapshot, or one in use; it is only read")
+	set.Int64Var(&cfg.Rows, "rows", 0, "rehearse on so many rows only, and say how sure the prediction is (default all)")
+	set.StringVar(&cfg.Dir, "dir", "", "folder for the copy; take one on a disk like the database's")
+	set.DurationVar(&cfg.Budget, "budget", 30*time.Second, "how long the whole job may take")
+	set.DurationVar(&cfg.MaxHold, "max-hold", 100*time.Millisecond, "how long the writer may be held at a time")
+	set.BoolVar(&sole, "sole-process", true, "rehearse as the only process that writes, as a service that embeds the library")
+	set.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return cmd
 }
 
 func rehearse(ctx context.Context, cfg budget.Config, asJSON bool, stdout, stderr io.Writer) error {
-	show := newProgress(stderr)
+	show := output.NewProgress(stderr)
 	cfg.Progress = func(step string, done, total int64) {
-		if show.terminal {
-			show.show(fmt.Sprintf("%s: %d%%", step, 100*done/max(1, total)))
+		if show.Terminal {
+			show.Show(fmt.Sprintf("%s: %d%%", step, 100*done/max(1, total)))
 		}
 	}
 	r, err := budget.Rehearse(ctx, cfg)
-	show.clear()
+	show.Clear()
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		err = writeJSON(stdout, r)
+		err = output.WriteJSON(stdout, r)
 	} else {
 		err = r.WriteText(stdout)
 	}
 	if err == nil && !r.Pass() {
-		return exitStatus(exitFailed)
+		return exit.Status(exit.Failed)
 	}
 	return err
 }

@@ -17,6 +17,10 @@ import (
 	"github.com/chunkfill/chunkfill/bench/dataset"
 	"github.com/chunkfill/chunkfill/bench/load"
 	"github.com/chunkfill/chunkfill/bench/sysmon"
+	"github.com/chunkfill/chunkfill/cmd/internal/database"
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
+	"github.com/chunkfill/chunkfill/cmd/internal/flags"
+	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/jobs"
 )
@@ -46,31 +50,31 @@ timed on copies before and after it, to compare: that takes three times the room
 With --db the file is kept. Kill the demo and start it again with the same --db:
 it goes on where it stopped.`,
 		Example: "  chunkfill demo\n  chunkfill demo --rows 50000 --live 500\n  chunkfill demo --db demo.db",
-		Args:    exactArgs(),
+		Args:    flags.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDemo(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&f.db, "db", "", "keep the database in this file, and go on with one that is there")
-	flags.IntVar(&f.rows, "rows", dataset.DefaultRows, "rows of the table")
-	flags.Float64Var(&f.live, "live", 200, "live inserts a second")
-	flags.Uint64Var(&f.seed, "seed", 1, "seed of the data; the same seed gives the same rows")
-	flags.DurationVar(&f.idle, "idle", 4*time.Second, "how long the live inserts are measured alone first")
-	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
-	flags.BoolVar(&f.noLive, "no-live", false, "no live inserts")
-	flags.BoolVar(&f.noBaseline, "no-baseline", false, "do not time a plain UPDATE on copies")
+	set := cmd.Flags()
+	set.StringVar(&f.db, "db", "", "keep the database in this file, and go on with one that is there")
+	set.IntVar(&f.rows, "rows", dataset.DefaultRows, "rows of the table")
+	set.Float64Var(&f.live, "live", 200, "live inserts a second")
+	set.Uint64Var(&f.seed, "seed", 1, "seed of the data; the same seed gives the same rows")
+	set.DurationVar(&f.idle, "idle", 4*time.Second, "how long the live inserts are measured alone first")
+	set.BoolVar(&f.json, "json", false, "print the result as JSON")
+	set.BoolVar(&f.noLive, "no-live", false, "no live inserts")
+	set.BoolVar(&f.noBaseline, "no-baseline", false, "do not time a plain UPDATE on copies")
 	return cmd
 }
 
 func (f demoFlags) check() error {
 	switch {
 	case f.rows < 100:
-		return usagef("--rows %d: a demo needs at least 100", f.rows)
+		return exit.Usagef("--rows %d: a demo needs at least 100", f.rows)
 	case f.live <= 0:
-		return usagef("--live %v: a rate is positive inserts a second; --no-live turns them off", f.live)
+		return exit.Usagef("--live %v: a rate is positive inserts a second; --no-live turns them off", f.live)
 	case f.idle < 0:
-		return usagef("--idle %v is negative", f.idle)
+		return exit.Usagef("--idle %v is negative", f.idle)
 	}
 	return nil
 }
@@ -80,7 +84,7 @@ const demoJob = "observations_path_json_v1"
 // demo is one run of it.
 type demo struct {
 	demoFlags
-	show *progress
+	show *output.Progress
 	path string
 
 	config  dataset.Config
@@ -94,7 +98,7 @@ func runDemo(ctx context.Context, f demoFlags, stdout, stderr io.Writer) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	d := &demo{demoFlags: f, show: newProgress(stderr), path: f.db,
+	d := &demo{demoFlags: f, show: output.NewProgress(stderr), path: f.db,
 		config: dataset.Config{Rows: f.rows, Seed: f.seed}}
 	if f.db == "" {
 		dir, err := os.MkdirTemp("", "chunkfill-demo-")
@@ -104,11 +108,11 @@ func runDemo(ctx context.Context, f demoFlags, stdout, stderr io.Writer) error {
 		defer os.RemoveAll(dir)
 		d.path = filepath.Join(dir, "demo.db")
 	}
-	if err := d.run(ctx); interrupted(ctx, err) {
+	if err := d.run(ctx); exit.WasInterrupted(ctx, err) {
 		if f.db == "" {
-			return interruption("interrupted; the database of a demo without --db is removed")
+			return exit.Interruption("interrupted; the database of a demo without --db is removed")
 		}
-		return interruption(goesOn)
+		return exit.GoesOn
 	} else if err != nil {
 		return err
 	}
@@ -116,7 +120,7 @@ func runDemo(ctx context.Context, f demoFlags, stdout, stderr io.Writer) error {
 		return err
 	}
 	if !d.report.ok() {
-		return exitStatus(exitFailed)
+		return exit.Status(exit.Failed)
 	}
 	return nil
 }
@@ -160,7 +164,7 @@ func (d *demo) run(ctx context.Context) error {
 	return err
 }
 
-func (d *demo) say(format string, args ...any) { d.show.show(fmt.Sprintf(format, args...)) }
+func (d *demo) say(format string, args ...any) { d.show.Show(fmt.Sprintf(format, args...)) }
 
 // prepare generates the database, or finds the one of an earlier run.
 func (d *demo) prepare(ctx context.Context) error {
@@ -174,7 +178,7 @@ func (d *demo) prepare(ctx context.Context) error {
 	began := time.Now()
 	config := d.config
 	config.Progress = func(done, total int) {
-		if d.show.terminal {
+		if d.show.Terminal {
 			d.say("generating %d rows, seed %d: %d%%", d.rows, d.seed, 100*done/max(1, total))
 		}
 	}
@@ -211,7 +215,7 @@ func (d *demo) sign(ctx context.Context, path string) error {
 }
 
 func (d *demo) reopen(ctx context.Context) error {
-	if err := checkFile(d.path); err != nil {
+	if err := database.CheckFile(d.path); err != nil {
 		return err
 	}
 	db, err := load.Open(d.path)
@@ -221,7 +225,7 @@ func (d *demo) reopen(ctx context.Context) error {
 	defer db.Close()
 	var text string
 	if err := db.QueryRowContext(ctx, "SELECT summary FROM chunkfill_demo").Scan(&text); err != nil {
-		return usagef("%s is no database of this demo (%w); name another file", d.path, err)
+		return exit.Usagef("%s is no database of this demo (%w); name another file", d.path, err)
 	}
 	if err := json.Unmarshal([]byte(text), &d.summary); err != nil {
 		return fmt.Errorf("read the demo's note in %s: %w", d.path, err)
@@ -315,14 +319,14 @@ func (d *demo) rewrite(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 	}
-	eng, err := engine.New(db, engine.Config{Logger: d.show.logger(), SoleProcess: true, OnHold: d.holds.add})
+	eng, err := engine.New(db, engine.Config{Logger: d.show.Logger(), SoleProcess: true, OnHold: d.holds.add})
 	if err != nil {
 		return err
 	}
 	defer eng.Close()
 	live.phase("during")
-	stop := d.show.follow(func() (string, bool) {
-		return progressLine(eng, demoJob, func() string { return d.holds.brief() + live.brief() })
+	stop := d.show.Follow(func() (string, bool) {
+		return output.JobLine(eng, demoJob, func() string { return d.holds.brief() + live.brief() })
 	})
 	began := time.Now()
 	result, err := eng.Run(ctx, jobs.PathJSON(demoJob, "observations"))
@@ -370,7 +374,7 @@ func (l *liveLoad) brief() string {
 	}
 	for _, p := range l.load.Snapshot() {
 		if p.Name == "during" {
-			return fmt.Sprintf("  live p99 %v", round(p.P99))
+			return fmt.Sprintf("  live p99 %v", output.Round(p.P99))
 		}
 	}
 	return ""
@@ -421,7 +425,7 @@ func (h *holdLog) lengths() []time.Duration {
 func (h *holdLog) brief() string {
 	all := h.lengths()
 	q := quantiles(all[max(0, len(all)-1000):])
-	return fmt.Sprintf("  hold p99 %v", round(q.P99))
+	return fmt.Sprintf("  hold p99 %v", output.Round(q.P99))
 }
 
 // during returns the holds that overlap a stretch of time.

@@ -11,6 +11,7 @@ import (
 	"github.com/chunkfill/chunkfill/bench/dataset"
 	"github.com/chunkfill/chunkfill/bench/load"
 	"github.com/chunkfill/chunkfill/bench/sysmon"
+	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
 )
 
@@ -34,7 +35,7 @@ func quantiles(all []time.Duration) spread {
 }
 
 func (s spread) String() string {
-	return fmt.Sprintf("%v / %v / %v", round(s.P50), round(s.P99), round(s.Max))
+	return fmt.Sprintf("%v / %v / %v", output.Round(s.P50), output.Round(s.P99), output.Round(s.Max))
 }
 
 // demoReport is what a demo found out.
@@ -95,21 +96,21 @@ func maxCause(p load.Phase, holds *holdLog) string {
 	worst := p.Worst[0]
 	var parts []string
 	if queued := worst.Began.Sub(worst.Due); queued > time.Millisecond {
-		parts = append(parts, fmt.Sprintf("%v behind the insert before it", round(queued)))
+		parts = append(parts, fmt.Sprintf("%v behind the insert before it", output.Round(queued)))
 	}
 	held := holds.during(worst.Due, worst.Ended)
 	for _, h := range held {
-		parts = append(parts, fmt.Sprintf("a %v %s", round(h.Held), h.Kind))
+		parts = append(parts, fmt.Sprintf("a %v %s", output.Round(h.Held), h.Kind))
 	}
 	if len(held) == 0 {
-		parts = append(parts, fmt.Sprintf("%v in its own commit, no hold of the job", round(worst.Ended.Sub(worst.Began))))
+		parts = append(parts, fmt.Sprintf("%v in its own commit, no hold of the job", output.Round(worst.Ended.Sub(worst.Began))))
 	}
 	return strings.Join(parts, ", ")
 }
 
 func budgetLine(rows int, total time.Duration) string {
 	if total > scaleBudget {
-		return fmt.Sprintf("missed the budget of %v by %v at N=%s", scaleBudget, round(total-scaleBudget), shortCount(rows))
+		return fmt.Sprintf("missed the budget of %v by %v at N=%s", scaleBudget, output.Round(total-scaleBudget), shortCount(rows))
 	}
 	return fmt.Sprintf("PREFLIGHT-MIGRATION-SCALE: <30s N=%s (%.1fs with live writes going on)", shortCount(rows), total.Seconds())
 }
@@ -131,9 +132,9 @@ func (r *demoReport) ok() bool {
 }
 
 func (d *demo) print(out io.Writer) error {
-	d.show.clear()
+	d.show.Clear()
 	if d.json {
-		return writeJSON(out, d.report)
+		return output.WriteJSON(out, d.report)
 	}
 	r := &d.report
 	fmt.Fprintf(out, "\n%s\n\n", r.Data)

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 )
 
 // TestPreflightScripts runs testdata/script/preflight*.txtar. In them
@@ -41,13 +43,13 @@ var update = flag.Bool("update", false, "write what scripts and commands print i
 // in comments, which let bad_comment.go pass.
 func TestPreflightSamples(t *testing.T) {
 	const samples = folder("../../testdata/preflight-migrations")
-	for name, want := range map[string]int{"good.go": exitOK, "good.sql": exitOK, "bad.go": exitFailed, "bad.sql": exitFailed, "bad_comment.go": exitFailed} {
+	for name, want := range map[string]int{"good.go": exit.OK, "good.sql": exit.OK, "bad.go": exit.Failed, "bad.sql": exit.Failed, "bad_comment.go": exit.Failed} {
 		var out strings.Builder
 		got := runPreflight(samples, []string{name}, strings.NewReader(""), &out, &out)
 		if got != want {
 			t.Errorf("%s: exit status %d, want %d:\n%s", name, got, want, out.String())
 		}
-		if said := strings.Contains(out.String(), "observations") && strings.Contains(out.String(), "A statement needs one of"); said != (want == exitFailed) {
+		if said := strings.Contains(out.String(), "observations") && strings.Contains(out.String(), "A statement needs one of"); said != (want == exit.Failed) {
 			t.Errorf("%s: %s", name, out.String())
 		}
 	}
@@ -62,14 +64,14 @@ func runPreflight(dir folder, args []string, stdin io.Reader, stdout, stderr io.
 	cmd.SetErr(stderr)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(context.Background())
-	var status exitStatus
+	var status exit.Status
 	if errors.As(err, &status) {
 		return int(status)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "chunkfill:", err)
 	}
-	return exitCode(err)
+	return exit.Code(err)
 }
 
 func preflightScript(ts *testscript.TestScript, neg bool, args []string) {
@@ -93,7 +95,7 @@ func TestPreflightStepSummary(t *testing.T) {
 	t.Setenv(stepSummary, summary)
 	for _, format := range []string{"text", "github", "github"} {
 		args := []string{"--format", format, "bad.sql"}
-		if got := runPreflight("../../testdata/preflight-migrations", args, nil, io.Discard, io.Discard); got != exitFailed {
+		if got := runPreflight("../../testdata/preflight-migrations", args, nil, io.Discard, io.Discard); got != exit.Failed {
 			t.Errorf("%s: exit status %d", format, got)
 		}
 	}
@@ -104,7 +106,7 @@ func TestPreflightStepSummary(t *testing.T) {
 }
 
 func TestPreflightIsACommand(t *testing.T) {
-	for want, args := range map[int][]string{exitOK: {"preflight", "rules"}, exitUsage: {"preflight", "--nosuch"}} {
+	for want, args := range map[int][]string{exit.OK: {"preflight", "rules"}, exit.Usage: {"preflight", "--nosuch"}} {
 		var out strings.Builder
 		if got := run(t.Context(), args, &out, &out); got != want {
 			t.Errorf("%v: exit status %d, want %d: %s", args, got, want, out.String())

@@ -13,76 +13,16 @@ import (
 
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/cmd/internal/database"
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
+	"github.com/chunkfill/chunkfill/cmd/internal/flags"
+	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// jobFlags describe a job on the command line.
-type jobFlags struct {
-	table, name, where, todo, version string
-	set                               []string
-	delete                            bool
-}
-
-func (f *jobFlags) register(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	flags.StringVar(&f.name, "name", "", "name of the migration; the same name goes on with the same job")
-	flags.StringVar(&f.table, "table", "", "table to rewrite")
-	flags.StringArrayVar(&f.set, "set", nil, "'column = expression' (repeatable)")
-	flags.StringVar(&f.where, "where", "", "only rows for which this condition holds")
-	flags.StringVar(&f.todo, "todo", "", "a condition that the rewrite makes false; then what is left is counted and done at the end")
-	flags.BoolVar(&f.delete, "delete", false, "delete the rows instead of changing them")
-	flags.StringVar(&f.version, "job-version", "", "part of the job's identity; change it when a Go function behind an expression changes")
-}
-
-// job is the job that the flags describe.
-func (f *jobFlags) job() (jobs.Job, error) {
-	if f.name == "" || f.table == "" {
-		return nil, usagef("--name and --table are needed: which job, on which table?")
-	}
-	if f.delete {
-		if len(f.set) > 0 || f.todo != "" {
-			return nil, usagef("--delete goes with --where alone, not with --set or --todo")
-		}
-		return jobs.Delete{Name: f.name, Table: f.table, Where: f.where}, nil
-	}
-	if len(f.set) == 0 {
-		return nil, usagef("say what to do: --set 'column = expression', or --delete")
-	}
-	set := make([]jobs.Assign, len(f.set))
-	for i, text := range f.set {
-		assign, err := parseAssign(text)
-		if err != nil {
-			return nil, err
-		}
-		set[i] = assign
-	}
-	return jobs.Update{Name: f.name, Table: f.table, Set: set, Where: f.where, Todo: f.todo, Version: f.version}, nil
-}
-
-// parseAssign splits 'column = expression' at the first =. A column name that has
-// one itself stands in double quotes.
-func parseAssign(text string) (jobs.Assign, error) {
-	rest := strings.TrimSpace(text)
-	var column string
-	if quoted, ok := strings.CutPrefix(rest, `"`); ok {
-		name, after, closed := strings.Cut(strings.ReplaceAll(quoted, `""`, "\x00"), `"`)
-		if closed {
-			column, rest = strings.ReplaceAll(name, "\x00", `"`), strings.ReplaceAll(after, "\x00", `""`)
-		}
-	} else {
-		i := max(0, strings.Index(rest, "="))
-		column, rest = strings.TrimSpace(rest[:i]), rest[i:]
-	}
-	expr, ok := strings.CutPrefix(strings.TrimSpace(rest), "=")
-	if !ok || column == "" || strings.TrimSpace(expr) == "" {
-		return jobs.Assign{}, usagef("--set %q does not read as 'column = expression'", text)
-	}
-	return jobs.Assign{Column: column, Expr: strings.TrimSpace(expr)}, nil
-}
-
 type runFlags struct {
-	jobFlags
+	flags.Job
 	db          string
 	targetHold  time.Duration
 	maxRate     float64
@@ -116,35 +56,35 @@ busy_timeout=5000; during a hold busy_timeout is 0.`,
 		Example: `  chunkfill run --db app.db --name users_lower_v1 --table users --set 'email = lower(email)'
   chunkfill run --db app.db --name purge_2023 --table events --delete --where "at < '2024'" --max-rate 5000
   chunkfill run --db app.db --name fill_v2 --table obs --set 'path = f(raw)' --where 'path IS NULL' --todo 'path IS NULL' --dry-run`,
-		Args: exactArgs(),
+		Args: flags.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.holdGiven, f.rateGiven = cmd.Flags().Changed("target-hold"), cmd.Flags().Changed("max-rate")
 			return runJob(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	f.register(cmd)
-	flags := cmd.Flags()
-	flags.StringVar(&f.db, "db", "", "database file")
-	flags.DurationVar(&f.targetHold, "target-hold", 0, "hold the write lock about this long at a time (default 5ms; 20ms with --sole-process)")
-	flags.Float64Var(&f.maxRate, "max-rate", 0, "at most this many rows a second (default no cap)")
-	flags.StringVar(&f.window, "window", "", "work only then, such as 'Mon-Fri 01:00-05:00 Europe/Berlin'")
-	flags.BoolVar(&f.soleProcess, "sole-process", false, "no other process writes to the file: do not pause for one")
-	flags.IntVar(&f.badRows, "quarantine-limit", 0, "how many rows may fail and be set aside before the job fails (default 100, negative for none)")
-	flags.Int64Var(&f.walBudget, "wal-budget", 0, "with --sole-process: bytes the write-ahead log may grow to between two WAL checkpoints (default 64 MiB)")
-	flags.BoolVar(&f.foreignKeys, "foreign-keys", true, "enforce foreign keys, with their actions; =false for an application that does not")
-	flags.Int64Var(&f.minFree, "min-free", 0, "wait while fewer bytes than this are free on the disk (default 64 MiB, negative for no floor)")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "check the job, show its statement and plan, count its rows; change nothing")
-	flags.BoolVar(&f.json, "json", false, "print the result, or what --dry-run shows, as JSON")
-	flags.BoolVar(&f.retry, "retry", false, "retry rows set aside, and a job that failed or was cancelled")
+	f.Register(cmd)
+	set := cmd.Flags()
+	set.StringVar(&f.db, "db", "", "database file")
+	set.DurationVar(&f.targetHold, "target-hold", 0, "hold the write lock about this long at a time (default 5ms; 20ms with --sole-process)")
+	set.Float64Var(&f.maxRate, "max-rate", 0, "at most this many rows a second (default no cap)")
+	set.StringVar(&f.window, "window", "", "work only then, such as 'Mon-Fri 01:00-05:00 Europe/Berlin'")
+	set.BoolVar(&f.soleProcess, "sole-process", false, "no other process writes to the file: do not pause for one")
+	set.IntVar(&f.badRows, "quarantine-limit", 0, "how many rows may fail and be set aside before the job fails (default 100, negative for none)")
+	set.Int64Var(&f.walBudget, "wal-budget", 0, "with --sole-process: bytes the write-ahead log may grow to between two WAL checkpoints (default 64 MiB)")
+	set.BoolVar(&f.foreignKeys, "foreign-keys", true, "enforce foreign keys, with their actions; =false for an application that does not")
+	set.Int64Var(&f.minFree, "min-free", 0, "wait while fewer bytes than this are free on the disk (default 64 MiB, negative for no floor)")
+	set.BoolVar(&f.dryRun, "dry-run", false, "check the job, show its statement and plan, count its rows; change nothing")
+	set.BoolVar(&f.json, "json", false, "print the result, or what --dry-run shows, as JSON")
+	set.BoolVar(&f.retry, "retry", false, "retry rows set aside, and a job that failed or was cancelled")
 	return cmd
 }
 
 func (f runFlags) config(log *slog.Logger) (engine.Config, error) {
 	if f.maxRate < 0 {
-		return engine.Config{}, usagef("--max-rate %v: a rate is positive rows a second", f.maxRate)
+		return engine.Config{}, exit.Usagef("--max-rate %v: a rate is positive rows a second", f.maxRate)
 	}
 	if f.targetHold < 0 {
-		return engine.Config{}, usagef("--target-hold %v: a hold is positive", f.targetHold)
+		return engine.Config{}, exit.Usagef("--target-hold %v: a hold is positive", f.targetHold)
 	}
 	cfg := engine.Config{Logger: log, SoleProcess: f.soleProcess, TargetHold: f.targetHold, MaxRate: f.maxRate,
 		Window: f.window, QuarantineLimit: f.badRows, WALBudget: f.walBudget, MinFree: f.minFree,
@@ -156,21 +96,21 @@ func (f runFlags) config(log *slog.Logger) (engine.Config, error) {
 }
 
 func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
-	job, err := f.job()
+	job, err := f.Parse()
 	if err != nil {
 		return err
 	}
-	show := newProgress(stderr)
-	cfg, err := f.config(show.logger())
+	show := output.NewProgress(stderr)
+	cfg, err := f.config(show.Logger())
 	if err != nil {
 		return err
 	}
-	db, err := openDB(ctx, f.db, "rw", f.pragmas()...)
+	db, err := database.Open(ctx, f.db, "rw", f.pragmas()...)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	eng, err := newEngine(db, cfg)
+	eng, err := database.NewEngine(db, cfg)
 	if err != nil {
 		return err
 	}
@@ -182,15 +122,15 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 	if f.retry {
 		work = eng.Retry
 	}
-	before, known := eng.Status(ctx, f.name)
-	stop := show.follow(func() (string, bool) { return progressLine(eng, f.name, nil) })
+	before, known := eng.Status(ctx, f.Name)
+	stop := show.Follow(func() (string, bool) { return output.JobLine(eng, f.Name, nil) })
 	result, err := work(ctx, job)
 	stop()
 	if f.retry && errors.Is(err, engine.ErrUnknownJob) {
 		return fmt.Errorf("%w; leave out --retry to begin it", err)
 	}
-	if interrupted(ctx, err) {
-		err = interruption(goesOn)
+	if exit.WasInterrupted(ctx, err) {
+		err = exit.GoesOn
 	}
 	already := known == nil && before.Phase == checkpoint.Done && !f.retry
 	return conclude(result, err, already, f.json, stdout)
@@ -204,7 +144,7 @@ func conclude(result engine.Result, err error, already, asJSON bool, stdout io.W
 		return err
 	}
 	if asJSON {
-		if jsonErr := writeJSON(stdout, result); jsonErr != nil {
+		if jsonErr := output.WriteJSON(stdout, result); jsonErr != nil {
 			return errors.Join(err, jsonErr)
 		}
 		return err
@@ -214,25 +154,9 @@ func conclude(result engine.Result, err error, already, asJSON bool, stdout io.W
 		phase += " already, nothing was changed now"
 	}
 	fmt.Fprintf(stdout, "%s: %s; %d rows scanned, %d changed, %d set aside%s, in %d batches, writer held %v\n",
-		visible(result.Name), phase, result.Rows, result.Changed, result.Quarantined, left(result.Checkpoint), result.Batches, round(result.Working))
-	writeQuarantine(stdout, result)
+		output.Visible(result.Name), phase, result.Rows, result.Changed, result.Quarantined, output.Left(result.Checkpoint), result.Batches, output.Round(result.Working))
+	output.WriteQuarantine(stdout, result)
 	return err
-}
-
-func left(cp checkpoint.Checkpoint) string {
-	if cp.Left < 0 {
-		return ""
-	}
-	return fmt.Sprintf(", %d left", cp.Left)
-}
-
-func writeQuarantine(w io.Writer, s engine.Status) {
-	for _, row := range s.Quarantine {
-		fmt.Fprintf(w, "  set aside: %s key %s: %s\n", seen(s.Table, row.Key, row.Error)...)
-	}
-	if len(s.Quarantine) > 0 {
-		fmt.Fprintf(w, "  mend these rows, then run the same command with --retry\n")
-	}
 }
 
 // pragmas are the settings of the connection beyond those of any command.
@@ -249,15 +173,15 @@ func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, f runFlags, s
 		return err
 	}
 	if f.json {
-		return writeJSON(stdout, d)
+		return output.WriteJSON(stdout, d)
 	}
-	fmt.Fprintf(stdout, "dry run: nothing was changed\njob        %s\ntable      %s, %d rows", seen(job.Spec(), d.Table, d.Rows)...)
+	fmt.Fprintf(stdout, "dry run: nothing was changed\njob        %s\ntable      %s, %d rows", output.Seen(job.Spec(), d.Table, d.Rows)...)
 	if d.Matching >= 0 {
 		fmt.Fprintf(stdout, ", %d match", d.Matching)
 	}
-	fmt.Fprintf(stdout, "\nkey        %s\nstatement  %s\n", visible(d.Key), indented(d.Statement))
+	fmt.Fprintf(stdout, "\nkey        %s\nstatement  %s\n", output.Visible(d.Key), output.Indented(d.Statement))
 	for _, step := range d.Plan {
-		fmt.Fprintf(stdout, "plan       %s\n", visible(step))
+		fmt.Fprintf(stdout, "plan       %s\n", output.Visible(step))
 	}
 	fmt.Fprintf(stdout, "settings   %s, synchronous(normal), busy_timeout(5000)\n", strings.Join(f.pragmas(), ", "))
 	if d.Begun != "" {
