@@ -43,7 +43,7 @@ func FuzzFlags(f *testing.F) {
 	job := []string{"run", "--db", path, "--name", "job", "--table", "t", "--set", "n = 1"}
 	command := func(t testing.TB, args ...string) (status int, said string) {
 		var out strings.Builder
-		status = run(t.Context(), args, &out, &out)
+		status = execute(t.Context(), args, &out, &out)
 		return status, out.String()
 	}
 	if status, said := command(f, job...); status != exit.OK {

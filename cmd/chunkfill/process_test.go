@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chunkfill/chunkfill/cmd/internal/command/demo"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 )
@@ -206,7 +207,7 @@ func TestDemoKilledAndResumed(t *testing.T) {
 	p = start(t, append(args, "--json")...)
 	p.wants(exit.OK)
 	p.says("going on with " + path)
-	var report demoReport
+	var report demo.Report
 	if err := json.Unmarshal(p.stdout.Bytes(), &report); err != nil {
 		t.Fatalf("%v in %s", err, &p.stdout)
 	}
@@ -392,4 +393,13 @@ func TestHangup(t *testing.T) {
 	wantSoon(t, path, "SELECT rows_scanned > 0 FROM _async_migration_checkpoints", "1")
 	p.signal(syscall.SIGHUP)
 	p.wants(exit.OK)
+}
+
+func TestPreflightIsACommand(t *testing.T) {
+	for want, args := range map[int][]string{exit.OK: {"preflight", "rules"}, exit.Usage: {"preflight", "--nosuch"}} {
+		var out strings.Builder
+		if got := execute(t.Context(), args, &out, &out); got != want {
+			t.Errorf("%v: exit status %d, want %d: %s", args, got, want, out.String())
+		}
+	}
 }

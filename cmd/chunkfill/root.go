@@ -8,12 +8,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkfill/chunkfill/cmd/internal/command/bench"
+	"github.com/chunkfill/chunkfill/cmd/internal/command/control"
+	"github.com/chunkfill/chunkfill/cmd/internal/command/demo"
+	"github.com/chunkfill/chunkfill/cmd/internal/command/preflight"
+	"github.com/chunkfill/chunkfill/cmd/internal/command/run"
+	"github.com/chunkfill/chunkfill/cmd/internal/command/status"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 )
 
-// run is the whole program: tests call it as main does.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// execute is the whole program: tests call it as main does.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := rootCommand()
 	stdout, stderr = output.Escaper{Out: stdout}, output.Escaper{Out: stderr}
 	root.SetArgs(args)
@@ -57,7 +63,7 @@ runs the job.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit.Usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(demoCommand(), runCommand(), statusCommand(), benchCommand(), preflightCommand())
-	root.AddCommand(controlCommands()...)
+	root.AddCommand(demo.Command(), run.Command(), status.Command(), bench.Command(), preflight.Command())
+	root.AddCommand(control.Commands()...)
 	return root
 }

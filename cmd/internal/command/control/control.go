@@ -1,4 +1,6 @@
-package main
+// Package control is the commands that ask something of a job, whoever runs it:
+// pause, resume, cancel, tune and forget.
+package control
 
 import (
 	"context"
@@ -15,8 +17,8 @@ import (
 	"github.com/chunkfill/chunkfill/engine"
 )
 
-// controlCommands ask something of a job, whoever runs it.
-func controlCommands() []*cobra.Command {
+// Commands ask something of a job, whoever runs it.
+func Commands() []*cobra.Command {
 	return []*cobra.Command{
 		askCommand("pause", "Ask a job to stop working until it is resumed", (*engine.Engine).Pause),
 		askCommand("resume", "Take a pause back", (*engine.Engine).Resume),

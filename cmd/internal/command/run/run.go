@@ -1,4 +1,5 @@
-package main
+// Package run is `chunkfill run`.
+package run
 
 import (
 	"context"
@@ -41,7 +42,8 @@ type runFlags struct {
 	retry                bool
 }
 
-func runCommand() *cobra.Command {
+// Command is the command, ready to be added to a root.
+func Command() *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run --db FILE --name NAME --table TABLE --set 'column = expression'",

@@ -1,4 +1,5 @@
-package main
+// Package status is `chunkfill status`.
+package status
 
 import (
 	"context"
@@ -17,7 +18,8 @@ import (
 	"github.com/chunkfill/chunkfill/engine"
 )
 
-func statusCommand() *cobra.Command {
+// Command is the command, ready to be added to a root.
+func Command() *cobra.Command {
 	var path string
 	var asJSON bool
 	cmd := &cobra.Command{

@@ -1,4 +1,5 @@
-package main
+// Package preflight is `chunkfill preflight`.
+package preflight
 
 import (
 	"context"
@@ -32,7 +33,8 @@ type preflightOptions struct {
 	all                              bool
 }
 
-func preflightCommand() *cobra.Command { return preflightIn(".") }
+// Command is the command, ready to be added to a root.
+func Command() *cobra.Command { return preflightIn(".") }
 
 // folder is where file names are given from; tests work elsewhere than here.
 type folder string

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"fmt"
@@ -38,8 +38,8 @@ func (s spread) String() string {
 	return fmt.Sprintf("%v / %v / %v", output.Round(s.P50), output.Round(s.P99), output.Round(s.Max))
 }
 
-// demoReport is what a demo found out.
-type demoReport struct {
+// Report is what a demo found out.
+type Report struct {
 	Data     dataset.Summary `json:"data"`
 	Resumed  bool            `json:"resumed"`
 	Generate time.Duration   `json:"generate_ns"`
@@ -59,7 +59,7 @@ type demoReport struct {
 	Budget   string          `json:"budget"`
 }
 
-func (r *demoReport) fill(d *demo, result engine.Result, phases []load.Phase, seen sysmon.Report) {
+func (r *Report) fill(d *demo, result engine.Result, phases []load.Phase, seen sysmon.Report) {
 	r.Data, r.Resumed, r.Result = d.summary, d.resumed, result
 	r.WALPeak, r.RSSPeak = seen.WAL, seen.RSS
 	r.Hold = quantiles(d.holds.lengths())
@@ -127,7 +127,7 @@ func shortCount(n int) string {
 }
 
 // ok tells whether every row is as it must be.
-func (r *demoReport) ok() bool {
+func (r *Report) ok() bool {
 	return r.Result.Left == 0 && r.Verdict.Wrong == 0 && r.Errors == 0 && r.Verdict.Pending == 0
 }
 
@@ -169,7 +169,7 @@ func (d *demo) print(out io.Writer) error {
 }
 
 // ratio compares with the mean of the plain UPDATEs.
-func (r *demoReport) ratio() string {
+func (r *Report) ratio() string {
 	if len(r.Plain) != 2 {
 		return ""
 	}

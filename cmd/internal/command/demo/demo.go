@@ -1,4 +1,5 @@
-package main
+// Package demo is `chunkfill demo`.
+package demo
 
 import (
 	"context"
@@ -36,7 +37,8 @@ type demoFlags struct {
 	noBaseline bool
 }
 
-func demoCommand() *cobra.Command {
+// Command is the command, ready to be added to a root.
+func Command() *cobra.Command {
 	var f demoFlags
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -90,7 +92,7 @@ type demo struct {
 	config  dataset.Config
 	summary dataset.Summary
 	resumed bool
-	report  demoReport
+	report  Report
 	holds   holdLog
 }
 

@@ -1,4 +1,4 @@
-package main
+package preflight
 
 import (
 	"context"
@@ -42,7 +42,7 @@ var update = flag.Bool("update", false, "write what scripts and commands print i
 // TestPreflightSamples shows the samples of MIGRATIONS.md. Planted: calls found
 // in comments, which let bad_comment.go pass.
 func TestPreflightSamples(t *testing.T) {
-	const samples = folder("../../testdata/preflight-migrations")
+	const samples = folder("../../../../testdata/preflight-migrations")
 	for name, want := range map[string]int{"good.go": exit.OK, "good.sql": exit.OK, "bad.go": exit.Failed, "bad.sql": exit.Failed, "bad_comment.go": exit.Failed} {
 		var out strings.Builder
 		got := runPreflight(samples, []string{name}, strings.NewReader(""), &out, &out)
@@ -55,7 +55,7 @@ func TestPreflightSamples(t *testing.T) {
 	}
 }
 
-// runPreflight is run, for the command alone and in another folder.
+// runPreflight is the program, for the command alone and in another folder.
 func runPreflight(dir folder, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cmd := preflightIn(dir)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
@@ -95,21 +95,12 @@ func TestPreflightStepSummary(t *testing.T) {
 	t.Setenv(stepSummary, summary)
 	for _, format := range []string{"text", "github", "github"} {
 		args := []string{"--format", format, "bad.sql"}
-		if got := runPreflight("../../testdata/preflight-migrations", args, nil, io.Discard, io.Discard); got != exit.Failed {
+		if got := runPreflight("../../../../testdata/preflight-migrations", args, nil, io.Discard, io.Discard); got != exit.Failed {
 			t.Errorf("%s: exit status %d", format, got)
 		}
 	}
 	text, err := os.ReadFile(summary)
 	if err != nil || strings.Count(string(text), "### preflight: 4 findings") != 2 {
 		t.Errorf("%v\n%s", err, text)
-	}
-}
-
-func TestPreflightIsACommand(t *testing.T) {
-	for want, args := range map[int][]string{exit.OK: {"preflight", "rules"}, exit.Usage: {"preflight", "--nosuch"}} {
-		var out strings.Builder
-		if got := run(t.Context(), args, &out, &out); got != want {
-			t.Errorf("%v: exit status %d, want %d: %s", args, got, want, out.String())
-		}
 	}
 }
