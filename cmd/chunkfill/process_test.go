@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkfill/chunkfill/cmd/internal/command/demo"
+	"github.com/chunkfill/chunkfill/bench/demo"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 )

@@ -10,12 +10,8 @@ import (
 	"github.com/chunkfill/chunkfill/engine"
 )
 
-// JobLine is a job at a glance; extra adds what the caller measures.
-func JobLine(eng *engine.Engine, name string, extra func() string) (string, bool) {
-	s, running := eng.Live(name)
-	if !running {
-		return "", false
-	}
+// JobLine is a job at a glance, with what the caller measures beside it.
+func JobLine(s engine.Status, measured string) string {
 	var b strings.Builder
 	if s.Fraction >= 0 {
 		fmt.Fprintf(&b, "%5.1f%%  ", 100*s.Fraction)
@@ -28,8 +24,8 @@ func JobLine(eng *engine.Engine, name string, extra func() string) (string, bool
 		fmt.Fprintf(&b, "ETA %v  ", s.ETA.Round(time.Second))
 	}
 	fmt.Fprintf(&b, "batch %d", s.BatchRows)
-	if extra != nil {
-		b.WriteString("  " + extra())
+	if measured != "" {
+		b.WriteString("  " + measured)
 	}
 	if s.Quarantined > 0 {
 		fmt.Fprintf(&b, "  %d set aside", s.Quarantined)
@@ -37,7 +33,7 @@ func JobLine(eng *engine.Engine, name string, extra func() string) (string, bool
 	if s.Reason != "" {
 		fmt.Fprintf(&b, "  (%s)", s.Reason)
 	}
-	return b.String(), true
+	return b.String()
 }
 
 // Left says how many rows are left, of a job that counts them.

@@ -125,7 +125,10 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 		work = eng.Retry
 	}
 	before, known := eng.Status(ctx, f.Name)
-	stop := show.Follow(func() (string, bool) { return output.JobLine(eng, f.Name, nil) })
+	stop := show.Follow(func() (string, bool) {
+		s, running := eng.Live(f.Name)
+		return output.JobLine(s, ""), running
+	})
 	result, err := work(ctx, job)
 	stop()
 	if f.retry && errors.Is(err, engine.ErrUnknownJob) {
