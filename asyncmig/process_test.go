@@ -282,6 +282,7 @@ func TestStandbyTakesOver(t *testing.T) {
 				go func() { g.end <- nil }()
 				s.WaitForAsyncMigrations()
 				wantStatus(t, s, "m", asyncmig.StatusDone)
+				synctest.Wait() // the standby ends after the run that it begins has begun
 				wantStandbys(t, s, 0)
 			})
 		})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/internal/filelock"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/jobs"
@@ -122,7 +123,7 @@ func (e *Engine) try(ctx context.Context, fn func(context.Context, lite.Querier)
 	}
 	writer := lite.Writer{DB: e.db, Once: true}
 	defer writer.Close(context.WithoutCancel(ctx))
-	pacer := throttle.NewPacer(throttle.PacerConfig{})
+	pacer := throttle.NewPacer(throttle.PacerConfig{Seed: failpoint.Seed()})
 	done := func() {}
 	defer func() { done() }()
 	for attempt := 1; ; attempt++ {

@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -26,7 +27,7 @@ const (
 )
 
 func newOthers() others {
-	return others{pacer: throttle.NewPacer(throttle.PacerConfig{}), probed: time.Now()}
+	return others{pacer: throttle.NewPacer(throttle.PacerConfig{Seed: failpoint.Seed()}), probed: time.Now()}
 }
 
 // pauseAfter is how to pause after a batch that ended now.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/throttle"
 )
@@ -169,6 +170,7 @@ func interrupted(err error) error {
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
+	failpoint.Note("sleep", d)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

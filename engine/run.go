@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/internal/kernel"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
@@ -137,9 +138,9 @@ func (e *Engine) newRunner(p plan) (*runner, error) {
 		plan: p, e: e, writer: e.newWriter(), callbacks: calls, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table),
 		calls: p.open(), limiter: limiter, window: window,
 		sizer:  throttle.NewSizer(throttle.SizerConfig{}),
-		pacer:  throttle.NewPacer(throttle.PacerConfig{SoleProcess: e.cfg.SoleProcess}),
+		pacer:  throttle.NewPacer(throttle.PacerConfig{SoleProcess: e.cfg.SoleProcess, Seed: failpoint.Seed()}),
 		guard:  throttle.Guard{WALCap: e.cfg.WALCap, MinFree: max(0, e.cfg.MinFree)},
-		upkeep: newUpkeep(e.cfg, e.file.PageSize), identity: e.identity(), others: newOthers(),
+		upkeep: newUpkeep(e.cfg, e.file.PageSize), identity: e.identity(), others: newOthers(), lap: time.Now(),
 	}
 	r.aim(e.cfg.TargetHold, e.cfg.QuietHold)
 	r.setPass(1, nil)

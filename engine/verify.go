@@ -111,19 +111,17 @@ func (e *Engine) countAtOnce(ctx context.Context, strides *lite.Strides, between
 	defer cancel(nil)
 	var total atomic.Int64
 	var wg sync.WaitGroup
-	var gate sync.RWMutex
+	gate := make(chan struct{}, 1) // a mutex, but one that synctest sees who waits for
 	for i := range n {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			found, err := e.countSome(ctx, strides, n, func() error {
+				gate <- struct{}{}
+				defer func() { <-gate }()
 				if i > 0 {
-					gate.RLock()
-					defer gate.RUnlock()
 					return ctx.Err()
 				}
-				gate.Lock()
-				defer gate.Unlock()
 				return between()
 			})
 			if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/chunkfill/chunkfill/bench/demo"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
+	"github.com/chunkfill/chunkfill/internal/filelock"
 )
 
 // process is this program, running beside the test.
@@ -348,13 +349,20 @@ func TestCommandsAreInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	id, err := filelock.Identify(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock, err := filelock.TryLock(path, "of another name") // without one, nobody is told who asks
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Unlock()
 	for _, args := range [][]string{{"pause"}, {"resume"}, {"cancel"}, {"tune", "--max-rate", "10"}, {"forget"}} {
-		knock := path + "-chunkfill.knock"
-		_ = os.Remove(knock)
 		p := start(t, append(args, "--db", path, "count")...)
-		for began := time.Now(); time.Since(began) < 20*time.Second; <-time.After(time.Millisecond) {
-			if _, err := os.Stat(knock); err == nil {
-				break // it has found the lock taken
+		for began := time.Now(); !filelock.Asked(id); <-time.After(time.Millisecond) { // until it has found the lock taken
+			if time.Since(began) > 20*time.Second {
+				t.Fatalf("%v does not ask for the lock", args)
 			}
 		}
 		p.signal(syscall.SIGINT)
@@ -379,6 +387,9 @@ func TestZones(t *testing.T) {
 // TestHangup: a terminal that is closed ends a run in good order, too, and under nohup it
 // does not. Planted and caught: SIGHUP left to Go; heeded under nohup.
 func TestHangup(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) { // so are the tests that run under nohup themselves
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	path := counts(t, 100)
 	closed := time.Now().UTC().Add(12*time.Hour).Format("Mon 15:00-15:") + "59 UTC"
 	p := start(t, runCounts(path, "--window", closed)...)

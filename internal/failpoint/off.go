@@ -10,3 +10,10 @@ package failpoint
 
 // Hit marks an instant. It does nothing in this build.
 func Hit(string) {}
+
+// Note is for a trace of what the library does, which tests compare. It does nothing in
+// this build.
+func Note(string, ...any) {}
+
+// Seed is that of what is otherwise left to chance: 0, for a seed that nobody knows.
+func Seed() uint64 { return 0 }

@@ -44,3 +44,22 @@ func trace(n int64, name string) {
 	defer f.Close()
 	fmt.Fprintln(f, n, name)
 }
+
+// Notes hears what Note is told, if it is set. Set it before anything runs.
+var Notes func(what string, details ...any)
+
+// Note is for a trace of what the library does, which tests compare.
+func Note(what string, details ...any) {
+	if Notes != nil {
+		Notes(what, details...)
+	}
+}
+
+// Seed is that of what is otherwise left to chance: the same each time while there is a
+// trace, 0 without one.
+func Seed() uint64 {
+	if Notes != nil {
+		return 1
+	}
+	return 0
+}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/chunkfill/chunkfill/internal/failpoint"
 )
 
 // ErrHostCode: a function of the application that a statement or the engine called
@@ -114,6 +116,14 @@ func (g *guarded) with(ctx context.Context, what string, fn func(context.Context
 	return err
 }
 
+// note tells a trace of what runs on the host's connection. What runs on others runs
+// beside that, in no fixed order.
+func (g *guarded) note(query string, args []driver.NamedValue) {
+	if g.host != nil {
+		failpoint.Note("statement", query, args)
+	}
+}
+
 // quiet tells of a statement that calls nothing of the application: a setting, or the
 // beginning of a transaction. To hand it to the worker would double what a hold costs
 // beside its work.
@@ -122,6 +132,7 @@ func quiet(statement string) bool {
 }
 
 func (g *guarded) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (result driver.Result, err error) {
+	g.note(query, args)
 	err = g.with(ctx, query, func(ctx context.Context, dc driver.Conn) error {
 		s, err := g.statements.get(ctx, dc, query)
 		if err != nil {
@@ -135,6 +146,7 @@ func (g *guarded) ExecContext(ctx context.Context, query string, args []driver.N
 }
 
 func (g *guarded) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (rows driver.Rows, err error) {
+	g.note(query, args)
 	err = g.with(ctx, query, func(ctx context.Context, dc driver.Conn) error {
 		s, err := g.statements.get(ctx, dc, query)
 		if err != nil {

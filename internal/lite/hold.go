@@ -327,9 +327,14 @@ const (
 // borrowPragmas sets what a hold needs, and returns what the host had and what it
 // has now.
 func borrowPragmas(ctx context.Context, c *sql.Conn, keepsLog bool) (host, ours pragmas, err error) {
-	for name, to := range map[string]*int{"busy_timeout": &host.busyTimeout, "temp_store": &host.tempStore,
-		"wal_autocheckpoint": &host.autoCheckpoint, "cache_spill": &host.cacheSpill} {
-		if err := c.QueryRowContext(ctx, "PRAGMA "+name).Scan(to); err != nil {
+	for _, setting := range []struct {
+		name string
+		to   *int
+	}{
+		{"busy_timeout", &host.busyTimeout}, {"temp_store", &host.tempStore},
+		{"wal_autocheckpoint", &host.autoCheckpoint}, {"cache_spill", &host.cacheSpill},
+	} {
+		if err := c.QueryRowContext(ctx, "PRAGMA "+setting.name).Scan(setting.to); err != nil {
 			return host, ours, fmt.Errorf("read the connection's settings: %w", err)
 		}
 	}

@@ -54,6 +54,7 @@ func (w *world) look() checkpoint.Checkpoint {
 		w.failf("read the checkpoint: %w", err)
 		return cp
 	}
+	w.wantTimes(cp)
 	bad, err := checkpoint.Quarantine(ctx, w.db, "job")
 	w.wantNil("read the quarantine", err)
 	before, aside, pass := w.model.Scanned(), w.model.SetAside(), w.model.Pass()
@@ -69,6 +70,14 @@ func (w *world) look() checkpoint.Checkpoint {
 	}
 	w.wantHeeded(cp, w.model.Scanned() > before)
 	return cp
+}
+
+// wantTimes: what a job says of its time cannot be more than has passed.
+func (w *world) wantTimes(cp checkpoint.Checkpoint) {
+	passed := time.Since(w.began)
+	if all := cp.Working + cp.Throttled + cp.PausedFor; all > passed || all < 0 {
+		w.failf("after %v the job has worked for %v, given way for %v and stood still for %v", passed, cp.Working, cp.Throttled, cp.PausedFor)
+	}
 }
 
 // wantHeeded: what is asked of a job is heeded after the batch at hand, in which it

@@ -27,6 +27,7 @@ type world struct {
 	db      *sql.DB
 	keys    [][]any // that rows once had
 	told    []string
+	began   time.Time
 	err     error
 
 	run   *run
@@ -108,6 +109,7 @@ func (w *world) wantNil(what string, err error) {
 // play plays it through, in a bubble of synctest.
 func (w *world) play() {
 	playing = w
+	w.began = time.Now()
 	defer func() {
 		w.wantNil("close the database", w.db.Close())
 		removeAll(w.path)

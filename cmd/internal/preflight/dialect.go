@@ -80,18 +80,15 @@ func foreignFile(name string, statements []sqlscan.Statement) string {
 	if named := namedAfter(name); named != "" {
 		return other(named)
 	}
-	for _, s := range statements {
-		if s.Dialect != "" {
-			return s.Dialect
-		}
-	}
-	return ""
+	return foreignText(statements, true)
 }
 
-// foreignText is the same for a string of a program.
+// foreignText is the same for a string of a program. What may be a mistake tells
+// nothing beside a statement that SQLite understands.
 func foreignText(statements []sqlscan.Statement, executed bool) string {
+	own := slices.ContainsFunc(statements, func(s sqlscan.Statement) bool { return s.Dialect == "" })
 	for _, s := range statements {
-		if s.Dialect != "" && (s.Certain || executed) {
+		if s.Dialect != "" && (s.Certain || executed) && !(s.Slip && own) {
 			return s.Dialect
 		}
 	}

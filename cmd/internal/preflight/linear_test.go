@@ -50,6 +50,13 @@ var generated = map[string]func(n int) string{
 	"quotes.sql": func(n int) string {
 		return strings.Repeat("INSERT INTO n VALUES ('it\\'s', \"a);\nUPDATE t SET a = 1;\n", n) + "'"
 	},
+	"actions.sql": func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "CREATE TABLE {{ a %d }} (a);\nCREATE INDEX {{ b %d }} ON {{ a %d }} (a);\n", i, i, i)
+		}
+		return b.String()
+	},
 	"templates.sql": func(n int) string {
 		return strings.Repeat("{{ if .A }}\n.bail on\nUPDATE t SET a = {{ .B }};\n{{ end }}\n", n)
 	},

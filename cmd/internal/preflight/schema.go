@@ -153,6 +153,7 @@ func (m moment) create(h *hit, name string) {
 	if h.IfNotExists && (before != nil || !told && m.others && m.timeline.creates(m.run, name)) {
 		return
 	}
+	m.run.founded[name] = m.run.founded[name] || !told
 	t := &table{unit: h.unit, added: m.isAdded(h), known: h.Schema, virtual: h.Virtual, columns: h.Columns,
 		perhaps: h.IfNotExists && !told}
 	for _, columns := range h.Keys {
@@ -186,9 +187,14 @@ func (m moment) dropIndex(index string) {
 func (m moment) alter(h *hit, name string) {
 	switch h.Action {
 	case renameTable:
+		to := tableName(h.Database, h.NewName)
+		_, told := m.state.table(name)
+		taken, gone := m.state.table(to)
+		m.run.rebuilt[name] = m.run.rebuilt[name] || !told
+		m.run.rebuilt[to] = m.run.rebuilt[to] || gone && taken == nil && !m.run.founded[to]
 		t := *m.change(name)
 		m.state.tables[name] = nil
-		m.state.tables[tableName(h.Database, h.NewName)] = &t
+		m.state.tables[to] = &t
 		if t.borrowed {
 			t.borrowed = false
 			t.unit, t.added = nil, false
@@ -197,6 +203,11 @@ func (m moment) alter(h *hit, name string) {
 		m.change(name).rename(h.Column, strings.ToLower(h.NewName))
 	case dropColumn:
 		m.change(name).rename(h.Column, "")
+	case addColumn:
+		if t := m.table(name); t != nil && t.perhaps {
+			t = m.change(name) // one that had just been made would have the column
+			t.unit, t.added = nil, false
+		}
 	}
 }
 

@@ -21,6 +21,10 @@ type run struct {
 	folder *folder
 	hits   []*hit
 	final  *state
+
+	// founded are the tables that the run makes before it knows of them, rebuilt
+	// those that it makes again: they were there before it.
+	founded, rebuilt map[string]bool
 }
 
 // seat is where a file has its place: the folder that stands for its database, the
@@ -134,7 +138,7 @@ func (t *timeline) seat(units []*unit) {
 				k.unit, k.decl = u, u.hits[i].decl
 			}
 			if runs[k] == nil {
-				runs[k] = &run{folder: f}
+				runs[k] = &run{folder: f, founded: map[string]bool{}, rebuilt: map[string]bool{}}
 				f.runs = append(f.runs, runs[k])
 			}
 			u.hits[i].unit = u
@@ -221,10 +225,11 @@ func (t *timeline) outside(r *run, name string) *table {
 	return merged
 }
 
-// creates reports whether another run of the same folder makes the table.
+// creates reports whether another run of the same folder makes the table, and not
+// only makes it again.
 func (t *timeline) creates(r *run, name string) bool {
 	return slices.ContainsFunc(t.defined[name], func(other *run) bool {
-		return other != r && other.folder == r.folder && !other.final.tables[name].borrowed
+		return other != r && other.folder == r.folder && !other.final.tables[name].borrowed && !other.rebuilt[name]
 	})
 }
 
@@ -255,4 +260,5 @@ const (
 	renameTable  = "RENAME TO"
 	renameColumn = "RENAME COLUMN"
 	dropColumn   = "DROP COLUMN"
+	addColumn    = "ADD COLUMN"
 )

@@ -59,7 +59,8 @@ func (s *scan) knownName(n *ast.Ident) bool {
 		return s.pkg.declares(n.Name)
 	}
 	l := s.localsOf(s.within)
-	events := l.events[n.Name]
+	s.budget -= len(l.events[n.Name])
+	events := l.scope(n.Name, n.Pos())
 	if len(events) == 0 {
 		return l.params[n.Name] || s.pkg.declares(n.Name)
 	}
@@ -157,10 +158,23 @@ func (s *scan) knownCall(n *ast.CallExpr) bool {
 	case s.imported[x] == "" && s.pkg.declares(name):
 		return true // its own returns are strings that stand there
 	}
-	return s.builds() || slices.ContainsFunc(n.Args, func(arg ast.Expr) bool {
-		lit, ok := arg.(*ast.BasicLit)
-		return ok && worth([]byte(lit.Value)) // a text is filled in, and read where it stands
-	})
+	return s.builds() || slices.ContainsFunc(n.Args, s.statement) // one is filled in, and read where it stands
+}
+
+// statement reports whether an expression is a text that begins as SQL does.
+func (s *scan) statement(e ast.Expr) bool {
+	if lit, ok := e.(*ast.BasicLit); ok && worth([]byte(lit.Value)) {
+		return true
+	}
+	if !isText(e) {
+		return false
+	}
+	var t text
+	outer := s.seen
+	s.seen = map[ast.Expr]bool{}
+	s.join(&t, e)
+	s.seen = outer
+	return sqlWords.Match(t.sql)
 }
 
 // fragment reports whether a literal is a word of a statement, and none by itself.

@@ -207,6 +207,22 @@ func address(e ast.Expr) ast.Expr {
 	return e
 }
 
+// scope are the events of the variable that a name means at a place: others of the
+// same name are left out as far as their blocks tell.
+func (l *locals) scope(name string, place token.Pos) []event {
+	events := l.events[name]
+	var inner event
+	for _, e := range events {
+		if e.define && (e.end <= place || e.list != nil && e.pos < place) && e.around(place) && (!inner.define || e.block[0] > inner.block[0]) {
+			inner = e
+		}
+	}
+	if !inner.define {
+		return events
+	}
+	return slices.DeleteFunc(slices.Clone(events), func(e event) bool { return e.pos < inner.pos || e.pos > inner.block[1] })
+}
+
 // history are the events that make up the value of a name at a place: the last
 // that surely gave it one, and those behind it. It is not known where one of them
 // may not have happened and gives it another.

@@ -57,7 +57,7 @@ func (s *scan) prose(n ast.Node, stack []ast.Node) bool {
 	}
 	if call := argumentOf(n, stack); call != nil {
 		name, _ := calleeName(call.Fun)
-		return talking(call) || method(call) && small(n) && perhaps.MatchString(name)
+		return talking(call) || small(n) && (method(call) && perhaps.MatchString(name) || besideError(n, call))
 	}
 	return s.spoken(n, stack)
 }
@@ -102,6 +102,14 @@ func (s *scan) spoken(n ast.Node, stack []ast.Node) bool {
 	name := specName(n, stack)
 	return name != nil && small(n) && shown.MatchString(name.Name) &&
 		!s.pkg.isHanded(name.Name) && (s.within == nil || !s.localsOf(s.within).marked[name.Name])
+}
+
+// besideError reports whether a string follows an error in a call: it says what failed.
+func besideError(n ast.Node, call *ast.CallExpr) bool {
+	return slices.ContainsFunc(call.Args, func(arg ast.Expr) bool {
+		name, ok := arg.(*ast.Ident)
+		return ok && arg.End() < n.Pos() && (name.Name == "err" || strings.HasSuffix(name.Name, "Err"))
+	})
 }
 
 // small reports whether a string begins with a small letter.

@@ -195,7 +195,7 @@ func (s *scan) sink(p place) (Literal, bool) {
 	if _, ok := p.stack[len(p.stack)-1].(*ast.ReturnStmt); ok || !p.execs || !s.ofDatabase(p.handed, p.stack) || s.known(p.expr) {
 		return Literal{}, false
 	}
-	lit := s.build(text{[]byte(hole), slices.Repeat([]int{s.offset(p.expr.Pos())}, len(hole))}, p.expr, p.stack)
+	lit := s.build(text{sql: []byte(hole), at: slices.Repeat([]int{s.offset(p.expr.Pos())}, len(hole))}, p.expr, p.stack)
 	lit.Executed, lit.Runs = true, true
 	return lit, true
 }

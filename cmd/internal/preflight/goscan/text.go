@@ -16,6 +16,8 @@ import (
 type text struct {
 	sql []byte
 	at  []int
+
+	perhaps bool // its holes may be those of a list: what is beside them counts
 }
 
 func (t *text) add(s string, offset int) {
@@ -56,6 +58,11 @@ func (s *scan) joinKnown(t *text, e ast.Expr) bool {
 	case *ast.ParenExpr:
 		s.join(t, n.X)
 		return true
+	case *ast.SliceExpr:
+		if n.Low == nil { // a last comma is cut off, or the like
+			s.join(t, n.X)
+			return true
+		}
 	case *ast.BinaryExpr:
 		if n.Op == token.ADD {
 			s.join(t, n.X)
@@ -190,20 +197,39 @@ func (s *scan) joinList(t *text, list, between ast.Expr) bool {
 	if s.join(&sep, between); !ok || strings.Contains(string(sep.sql), hole) {
 		return false
 	}
+	conditions := strings.EqualFold(strings.TrimSpace(string(sep.sql)), "AND")
 	for i, e := range elements {
 		if i > 0 {
 			t.add(string(sep.sql), s.offset(e.Pos()))
 		}
-		s.join(t, e)
+		if e.perhaps && conditions {
+			t.add(hole, s.offset(e.Pos())) // what it asks for may not be asked for
+			t.perhaps = true
+			continue
+		}
+		s.join(t, e.Expr)
 	}
 	return len(t.sql) <= maxJoined
 }
 
+// element is one of a list; perhaps it is not in it.
+type element struct {
+	ast.Expr
+	perhaps bool
+}
+
+func elementsOf(list []ast.Expr, perhaps bool) (elements []element) {
+	for _, e := range list {
+		elements = append(elements, element{e, perhaps})
+	}
+	return elements
+}
+
 // elements lists what is in a list that is written out, or put together from such.
-func (s *scan) elements(list ast.Expr) (elements []ast.Expr, ok bool) {
+func (s *scan) elements(list ast.Expr) (elements []element, ok bool) {
 	switch n := list.(type) {
 	case *ast.CompositeLit:
-		return n.Elts, true
+		return elementsOf(n.Elts, false), true
 	case *ast.Ident:
 		if s.within == nil {
 			return nil, false
@@ -214,7 +240,7 @@ func (s *scan) elements(list ast.Expr) (elements []ast.Expr, ok bool) {
 		}
 		for i, e := range events {
 			if i > 0 {
-				elements = append(elements, e.parts...)
+				elements = append(elements, elementsOf(e.parts, !e.around(n.Pos()))...)
 			} else if len(e.parts) == 1 {
 				if elements, ok = s.elements(e.parts[0]); !ok {
 					return nil, false
@@ -240,7 +266,7 @@ func (s *scan) joinReplaced(t *text, args []ast.Expr) bool {
 		}
 		t.copy(&rest, 0, i)
 		t.add(string(with.sql), rest.at[i])
-		rest = text{rest.sql[i+len(old.sql):], rest.at[i+len(old.sql):]}
+		rest = text{sql: rest.sql[i+len(old.sql):], at: rest.at[i+len(old.sql):]}
 		if s.budget -= len(with.sql) + 1; s.budget < 0 {
 			break
 		}
@@ -275,7 +301,7 @@ func (s *scan) joinFormat(t *text, args []ast.Expr) {
 func (s *scan) joinArgument(t *text, args []ast.Expr, i int, verb byte, at int) {
 	if i < len(args) && (verb == 's' || verb == 'v' || verb == 'q') {
 		var arg text
-		if s.join(&arg, args[i]); !bytes.Contains(arg.sql, []byte(hole)) && verb != 'q' {
+		if s.join(&arg, args[i]); (arg.perhaps || !bytes.Contains(arg.sql, []byte(hole))) && verb != 'q' {
 			t.add(string(arg.sql), at)
 			return
 		}

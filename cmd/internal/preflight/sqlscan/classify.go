@@ -30,16 +30,14 @@ func (src *reader) judge(part []token.Token, file bool) Statement {
 	if err == nil {
 		s = classify(text, stmt)
 		s.Certain = !twoWords(text, part)
-	} else {
+	} else if part[0].Kind != token.DROP || file {
 		s = refused(words(src.sql, part), file)
 	}
 	s.Start, s.End = start, end
 	if hole(text) {
 		s.Job = Job{Obstacle: "parts of it are known only when the program runs: write them out"}
 	}
-	if hole(s.Table) {
-		s.Table = ""
-	}
+	s.Table, s.Target, s.NewName = src.named(s.Table), src.named(s.Target), src.named(s.NewName)
 	if src.decided(start, end) {
 		s.Pinned, s.Lookups = nil, nil
 	}
@@ -50,7 +48,7 @@ func (src *reader) judge(part []token.Token, file bool) Statement {
 // words are left out because they make no statement.
 func refused(w []word, file bool) Statement {
 	s := guess(w)
-	s.Dialect = dialect(w)
+	s.Dialect, s.Slip = dialect(w)
 	open := slices.ContainsFunc(w, func(x word) bool { return x.quoted != 0 && !x.closed() })
 	switch {
 	case s.Kind.Costs():
@@ -60,7 +58,7 @@ func refused(w []word, file bool) Statement {
 	case harmlessInsert(w) && !open:
 		s = Statement{Kind: Insert, Target: nameAt(w, find(w, "INTO")+1)}
 	case file || len(w) > 1:
-		s = Statement{Kind: Unread, Problem: notSQLite, Certain: file, Dialect: s.Dialect}
+		s = Statement{Kind: Unread, Problem: notSQLite, Certain: file, Dialect: s.Dialect, Slip: s.Slip}
 	}
 	if s.Kind == Unread {
 		s.Cost = Unknown
@@ -76,7 +74,7 @@ func parse(text string) (ast.Stmt, error) {
 func interesting(first token.Token) bool {
 	switch first.Kind {
 	case token.CREATE, token.ALTER, token.UPDATE, token.DELETE, token.INSERT, token.REPLACE,
-		token.WITH, token.REINDEX, token.VACUUM:
+		token.WITH, token.REINDEX, token.VACUUM, token.DROP:
 		return true
 	}
 	return false
@@ -89,19 +87,23 @@ func twoWords(text string, part []token.Token) bool {
 }
 
 // fillHoles puts something that parses, of the same length, for holes that
-// stand where SQL has no name: a whole list of assignments, clauses at the end,
-// UNIQUE or OR IGNORE.
+// stand where SQL has no name: a whole list of assignments, more parameters in a
+// list, clauses at the end, UNIQUE or OR IGNORE.
 func fillHoles(sql string, part []token.Token) string {
 	start := part[0].Pos
 	text := []byte(sql[start:part[len(part)-1].End])
+	list := false // a list behind IN, of parameters so far
 	for i, t := range part {
 		if !isHole(t.Text(sql)) || i == 0 {
+			list = i > 0 && (t.Kind == token.LP && part[i-1].Kind == token.IN || list && (t.Kind == token.VARIABLE || t.Kind == token.COMMA))
 			continue
 		}
 		with := t.Text(sql)
 		switch {
 		case part[i-1].Kind == token.SET:
 			with = "a=a"
+		case list && (part[i-1].Kind == token.VARIABLE || i+1 < len(part) && part[i+1].Kind == token.VARIABLE):
+			with = "" // more parameters, with the commas between
 		case i == len(part)-1 || part[i-1].Kind == token.CREATE || part[i-1].Kind == token.INSERT:
 			with = ""
 		}

@@ -34,11 +34,16 @@ var marks = []struct {
 	{SQLServer, regexp.MustCompile(`\bIDENTITY \( |\bNVARCHAR \( MAX|^GO$|\bDBO \. |^EXEC(?:UTE)? SP_|^DECLARE @|^BEGIN TRAN\b|^IF (?:NOT )?EXISTS \(|\bNONCLUSTERED\b`)},
 }
 
+// slips are words that other databases know in an ALTER TABLE and that get into
+// those for SQLite by mistake.
+var slips = regexp.MustCompile(`^ALTER TABLE .*\b(?:ADD|DROP) (?:COLUMN |CONSTRAINT )?IF (?:NOT )?EXISTS\b|^ALTER TABLE .*\bADD (?:CONSTRAINT \S+ )?(?:PRIMARY|FOREIGN) KEY\b`)
+
 // maxMarked bounds what is looked at of one statement.
 const maxMarked = 4000
 
-// dialect is the database that a refused statement is for, or "".
-func dialect(w []word) string {
+// dialect is the database that a refused statement is for, or ""; slip tells that
+// it may as well be a mistake.
+func dialect(w []word) (name string, slip bool) {
 	line := markedLine(w)
 	i := slices.IndexFunc(marks, func(m struct {
 		dialect string
@@ -46,10 +51,13 @@ func dialect(w []word) string {
 	}) bool {
 		return m.words.MatchString(line)
 	})
-	if i < 0 {
-		return ""
+	switch {
+	case i >= 0:
+		return marks[i].dialect, false
+	case slips.MatchString(line):
+		return Another, true
 	}
-	return marks[i].dialect
+	return "", false
 }
 
 // markedLine is a statement with a blank between its words, and STRING for each

@@ -27,13 +27,13 @@ func words(sql string, part []token.Token) []word {
 }
 
 // isHole reports whether a word is nothing but a hole, however wide.
-func isHole(text string) bool { return strings.TrimRight(text, "_") == Hole }
+func isHole(text string) bool { return strings.TrimRight(text, "_0123456789") == Hole }
 
 // harmlessInsert reports whether words insert values that are put in when the
 // program runs: INSERT INTO t (a) VALUES …
 func harmlessInsert(w []word) bool {
 	values := find(w, "VALUES")
-	return (w[0].upper == "INSERT" || w[0].upper == "REPLACE") && find(w, "INTO") > 0 && values > 2 && find(w[values:], "SELECT") < 0 &&
+	return (w[0].upper == "INSERT" || w[0].upper == "REPLACE") && find(w, "INTO") > 0 && values > 2 && findOuter(w[values:], "SELECT") < 0 &&
 		slices.ContainsFunc(w[values:], func(x word) bool { return hole(x.text) })
 }
 
@@ -153,7 +153,7 @@ func guessDelete(w []word) Statement {
 
 func guessInsert(w []word) Statement {
 	into, query := find(w, "INTO"), find(w, "SELECT")
-	if into < 0 || query < into || find(w[query:], "FROM") < 0 {
+	if into < 0 || query < into || find(w[query:], "FROM") < 0 || findOuter(w, "VALUES") > into && findOuter(w, "SELECT") < 0 {
 		return Statement{}
 	}
 	from := query + find(w[query:], "FROM")
@@ -180,6 +180,20 @@ func guessWith(w []word) Statement {
 
 func find(w []word, upper string) int {
 	return slices.IndexFunc(w, func(x word) bool { return x.upper == upper })
+}
+
+// findOuter finds a word that is in no parentheses.
+func findOuter(w []word, upper string) int {
+	depth := 0
+	return slices.IndexFunc(w, func(x word) bool {
+		switch x.upper {
+		case "(":
+			depth++
+		case ")":
+			depth--
+		}
+		return depth == 0 && x.upper == upper
+	})
 }
 
 func nameAt(w []word, i int) string {

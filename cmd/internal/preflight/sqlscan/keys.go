@@ -9,6 +9,9 @@ import (
 // tableKeys lists the sets of columns of which one value means one row.
 func tableKeys(n *ast.CreateTableStmt) (keys [][]string) {
 	for _, column := range n.Columns {
+		if strings.EqualFold(column.Name.Name, "id") && len(column.Constraints) == 0 && column.Type != nil && hole(column.Type.Name) {
+			keys = append(keys, []string{"id"}) // what is put in says so, or else id is one all the same
+		}
 		for _, c := range column.Constraints {
 			if c.Kind == ast.ColumnPrimaryKey || c.Kind == ast.ColumnUnique {
 				keys = append(keys, []string{strings.ToLower(column.Name.Name)})
@@ -99,7 +102,7 @@ func (p *pins) add(where ast.Expr) {
 	case *ast.InExpr:
 		switch {
 		case n.Not:
-		case len(n.List) > 0 && allValues(n.List):
+		case len(n.List) > 0 && allValues(n.List), n.Table != nil && n.Table.Schema == nil && isHole(n.Table.Name.Name):
 			p.columns = append(p.columns, columns(n.X, p.table)...)
 		case n.Select != nil && oneRow(n.Select):
 			p.look(n.X, n.Select)

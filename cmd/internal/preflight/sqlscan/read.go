@@ -3,6 +3,7 @@ package sqlscan
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sqlc-dev/meyer/lexer"
@@ -16,11 +17,13 @@ type reader struct {
 	sql      string
 	unread   []Statement // what was blanked and may change rows
 	optional []int       // where a template decides what follows
+	actions  []string    // those of a template that put text in, by the number of their hole
+	numbers  map[string]int
 }
 
 // read makes a text ready. Only a file has lines for a shell or a template.
 func read(sql string, file bool) *reader {
-	s := &reader{sql: sql}
+	s := &reader{sql: sql, numbers: map[string]int{}}
 	if file {
 		s.template()
 		s.shell()
@@ -59,11 +62,43 @@ func (s *reader) template() {
 			s.optional = append(s.optional, at[0])
 			out.WriteString(pad("", length))
 		} else {
-			out.WriteString(Hole + strings.Repeat("_", max(0, length-len(Hole))))
+			with := Hole + s.number(text)
+			if len(with) > length {
+				with = Hole
+			}
+			out.WriteString(with + strings.Repeat("_", max(0, length-len(with))))
 		}
 		from = at[1]
 	}
 	s.sql = out.String() + s.sql[from:]
+}
+
+// number tells actions apart: the same puts in the same, however it is spaced.
+func (s *reader) number(action string) string {
+	action = strings.Join(strings.Fields(action[2:len(action)-2]), " ")
+	i, ok := s.numbers[action]
+	if !ok {
+		i = len(s.actions)
+		s.actions, s.numbers[action] = append(s.actions, action), i
+	}
+	return strconv.Itoa(i)
+}
+
+var numberedHole = regexp.MustCompile(Hole + `(\d+)_*`)
+
+// named is the name of a table. One that is put in is known by the action of the
+// template that does so; another is not known.
+func (s *reader) named(name string) string {
+	if name = numberedHole.ReplaceAllStringFunc(name, func(h string) string {
+		i, _ := strconv.Atoi(numberedHole.FindStringSubmatch(h)[1])
+		if i >= len(s.actions) {
+			return h
+		}
+		return "{{ " + s.actions[i] + " }}"
+	}); hole(name) {
+		return ""
+	}
+	return name
 }
 
 // decided reports whether a template decides what stands between two offsets.

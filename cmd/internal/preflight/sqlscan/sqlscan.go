@@ -74,6 +74,7 @@ type Statement struct {
 	NewName     string     // that an ALTER TABLE gives
 	Problem     string     // why it is Unread
 	Dialect     string     // of another database, whose statement it must be
+	Slip        bool       // or else it is a mistake
 	Job         Job        // the same as a chunked job, for Update and Delete
 
 	// Certain is false for what may as well be prose: it was not parsed and has
