@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 )
 
 // paced are the flags that set a pace or a limit, and the commands that have them.
@@ -41,10 +43,10 @@ func FuzzFlags(f *testing.F) {
 	job := []string{"run", "--db", path, "--name", "job", "--table", "t", "--set", "n = 1"}
 	command := func(t testing.TB, args ...string) (status int, said string) {
 		var out strings.Builder
-		status = run(t.Context(), args, &out, &out)
+		status = execute(t.Context(), args, &out, &out)
 		return status, out.String()
 	}
-	if status, said := command(f, job...); status != exitOK {
+	if status, said := command(f, job...); status != exit.OK {
 		f.Fatal(said)
 	}
 	if db, err = sql.Open("sqlite", path); err != nil {
@@ -64,10 +66,10 @@ func FuzzFlags(f *testing.F) {
 			}
 			status, said := command(t, append(args, flag+"="+value)...)
 			named := strings.Contains(said, strings.TrimLeft(flag, "-")) || words[flag] != "" && strings.Contains(said, words[flag])
-			if status != exitOK && (status != exitUsage || !named) {
+			if status != exit.OK && (status != exit.Usage || !named) {
 				t.Errorf("%s %s=%q: exit status %d: %s", name, flag, value, status, said)
 			}
-			if status, said := command(t, "status", "--db", path, "job"); status != exitOK {
+			if status, said := command(t, "status", "--db", path, "job"); status != exit.OK {
 				t.Fatalf("after %s %s=%q: %s", name, flag, value, said)
 			}
 		}

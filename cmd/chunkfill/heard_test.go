@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chunkfill/chunkfill/cmd/internal/database"
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/engine"
 )
 
@@ -72,7 +74,7 @@ const heardLimit = 10 * time.Second
 
 func newHeard(t *testing.T, state heardState) *heard {
 	path := counts(t, 150_000)
-	db, err := openDB(t.Context(), path, "rw")
+	db, err := database.Open(t.Context(), path, "rw")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,11 +82,11 @@ func newHeard(t *testing.T, state heardState) *heard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	look, err := openDB(t.Context(), path, "ro")
+	look, err := database.Open(t.Context(), path, "ro")
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := openDB(t.Context(), path, "rw")
+	other, err := database.Open(t.Context(), path, "rw")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +104,7 @@ func newHeard(t *testing.T, state heardState) *heard {
 
 // pin holds a snapshot, and writes to the log what a job may leave in it at most.
 func (h *heard) pin() {
-	reader, err := openDB(h.t.Context(), h.path, "ro")
+	reader, err := database.Open(h.t.Context(), h.path, "ro")
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -213,7 +215,7 @@ func (h *heard) all() {
 	for range *heardTries {
 		j := h.start()
 		asked := h.ask(func() error { return h.eng.Cancel(ctx, j.name, "test") })
-		j.wants(exitFailed)
+		j.wants(exit.Failed)
 		note("cancel", time.Since(asked))
 
 		for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
@@ -224,7 +226,7 @@ func (h *heard) all() {
 			}
 			asked := time.Now()
 			j.signal(s)
-			j.wants(exitInterrupted)
+			j.wants(exit.Interrupted)
 			note(map[syscall.Signal]string{syscall.SIGINT: "SIGINT", syscall.SIGTERM: "SIGTERM"}[s], time.Since(asked))
 			if h.state.locks {
 				h.exec("COMMIT")

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 )
 
 // TestHelp compares what --help of every command prints with testdata/help, so that a
@@ -20,7 +22,7 @@ func TestHelp(t *testing.T) {
 		name := strings.ReplaceAll(command.CommandPath(), " ", "_") + ".txt"
 		files[name] = true
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), args, &stdout, &stderr); code != exitOK || stderr.Len() > 0 {
+		if code := execute(t.Context(), args, &stdout, &stderr); code != exit.OK || stderr.Len() > 0 {
 			t.Errorf("%v: exit status %d, %s", args, code, &stderr)
 		}
 		golden(t, filepath.Join("testdata", "help", name), stdout.Bytes())

@@ -23,5 +23,5 @@ func main() {
 	// Whoever reads the log or the result may go away, as head does: that is an error of
 	// a write, not the end of a job. (Ignoring it would pass on to child processes.)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 )
 
 // What a user may not do is exit status 2 and one line that names the folder or the file.
@@ -48,7 +50,7 @@ func TestWhoMayNotWrite(t *testing.T) {
 				cmd.Stderr = &said
 				_ = cmd.Run()
 				want := "chunkfill: " + strings.ReplaceAll(c.want, "FOLDER", folder)
-				if cmd.ProcessState.ExitCode() != exitUsage || !strings.HasPrefix(said.String(), want) || strings.Count(said.String(), "\n") != 1 {
+				if cmd.ProcessState.ExitCode() != exit.Usage || !strings.HasPrefix(said.String(), want) || strings.Count(said.String(), "\n") != 1 {
 					t.Errorf("%s: exit status %d, %q; want 2 and %s…", args[0], cmd.ProcessState.ExitCode(), said.String(), want)
 				}
 			}

@@ -17,6 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chunkfill/chunkfill/bench/demo"
+	"github.com/chunkfill/chunkfill/cmd/internal/database"
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/internal/filelock"
 )
 
@@ -128,8 +131,8 @@ func TestInterrupted(t *testing.T) {
 		p := start(t, runCounts(path, "--max-rate", "2000")...)
 		wantSoon(t, path, fmt.Sprintf("SELECT phase = 'running' AND rows_scanned > %d FROM _async_migration_checkpoints", 200+len(before)*200), "1")
 		p.signal(s)
-		p.wants(exitInterrupted)
-		p.says("count: interrupted; ", "chunkfill: "+goesOn+"\n")
+		p.wants(exit.Interrupted)
+		p.says("count: interrupted; ", "chunkfill: "+string(exit.GoesOn)+"\n")
 		wantRows(t, path, `SELECT phase, c.status, rows_changed = (SELECT sum(n) FROM counts), rows_changed < 5000
 			FROM _async_migration_checkpoints JOIN _async_migrations c USING (name)`, "interrupted|pending_async|1|1")
 		after, err := query(path, "ro", "SELECT rows_scanned FROM _async_migration_checkpoints")
@@ -139,7 +142,7 @@ func TestInterrupted(t *testing.T) {
 		scanned = append(scanned, strings.TrimSpace(after))
 	}
 	p := start(t, runCounts(path)...)
-	p.wants(exitOK)
+	p.wants(exit.OK)
 	p.says("count: done; 5000 rows scanned, 5000 changed")
 	wantRows(t, path, "SELECT count(*), min(n), max(n) FROM counts", "5000|1|1")
 	t.Logf("interrupted after %s of %d rows", strings.Join(scanned, " and "), rows)
@@ -154,11 +157,11 @@ func TestInterruptedWhileItWaits(t *testing.T) {
 	p := start(t, runCounts(path, "--window", window)...)
 	wantSoon(t, path, "SELECT phase FROM _async_migration_checkpoints", "waiting")
 	status := start(t, "status", "--db", path)
-	status.wants(exitOK)
+	status.wants(exit.OK)
 	status.says("phase     waiting (outside the schedule window) (ledger: pending_async)")
 	p.signal(syscall.SIGINT)
-	p.wants(exitInterrupted)
-	p.says(goesOn)
+	p.wants(exit.Interrupted)
+	p.says(string(exit.GoesOn))
 	wantRows(t, path, "SELECT sum(n) FROM counts", "0")
 }
 
@@ -173,7 +176,7 @@ func TestKilledRun(t *testing.T) {
 		p.wants(killed)
 	}
 	p := start(t, runCounts(path)...)
-	p.wants(exitOK)
+	p.wants(exit.OK)
 	p.says("count: done; 5000 rows scanned, 5000 changed")
 	wantRows(t, path, "SELECT count(*), min(n), max(n) FROM counts", "5000|1|1")
 }
@@ -203,9 +206,9 @@ func TestDemoKilledAndResumed(t *testing.T) {
 	wantRows(t, path, "SELECT count(*) = rows_changed - "+done+" FROM rewrites, _async_migration_checkpoints", "1")
 
 	p = start(t, append(args, "--json")...)
-	p.wants(exitOK)
+	p.wants(exit.OK)
 	p.says("going on with " + path)
-	var report demoReport
+	var report demo.Report
 	if err := json.Unmarshal(p.stdout.Bytes(), &report); err != nil {
 		t.Fatalf("%v in %s", err, &p.stdout)
 	}
@@ -228,7 +231,7 @@ func TestDemoInterrupted(t *testing.T) {
 		<-time.After(5 * time.Millisecond)
 	}
 	p.signal(syscall.SIGINT)
-	p.wants(exitInterrupted)
+	p.wants(exit.Interrupted)
 	p.says("chunkfill: interrupted; the database of a demo without --db is removed\n")
 	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
@@ -263,7 +266,7 @@ func TestRunBesideAnotherProcess(t *testing.T) {
 			waits = append(waits, time.Since(due))
 		}
 	}()
-	p.wants(exitOK)
+	p.wants(exit.OK)
 	stop()
 	<-ended
 	if len(failed) > 0 {
@@ -282,7 +285,7 @@ func TestRunBesideAnotherProcess(t *testing.T) {
 // The gate ends on a signal while it reads, within the time that a build gives, and its
 // status says by which. Planted and caught: the signal heeded only between files.
 func TestPreflightIsStopped(t *testing.T) {
-	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: exitSIGINT, syscall.SIGTERM: exitSIGTERM} {
+	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: exit.SIGINT, syscall.SIGTERM: exit.SIGTERM} {
 		p := &process{t: t, cmd: exec.CommandContext(t.Context(), "chunkfill", "preflight", "--diff", "-")}
 		p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = t.TempDir(), &p.stdout, &p.stderr
 		stdin, err := p.cmd.StdinPipe()
@@ -330,11 +333,11 @@ func TestReaderOfTheLogGoesAway(t *testing.T) {
 // an interruption and nothing changed. Planted and caught: status 1.
 func TestCommandsAreInterrupted(t *testing.T) {
 	path := counts(t, 100)
-	start(t, runCounts(path)...).wants(exitOK)
+	start(t, runCounts(path)...).wants(exit.OK)
 	if _, err := query(path, "rw", "UPDATE _async_migration_checkpoints SET phase = 'interrupted'"); err != nil {
 		t.Fatal(err)
 	}
-	db, err := openDB(t.Context(), path, "rw")
+	db, err := database.Open(t.Context(), path, "rw")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +366,7 @@ func TestCommandsAreInterrupted(t *testing.T) {
 			}
 		}
 		p.signal(syscall.SIGINT)
-		p.wants(exitInterrupted)
+		p.wants(exit.Interrupted)
 		p.says("chunkfill: interrupted; nothing was changed\n")
 	}
 	wantRows(t, path, "SELECT control, max_rate, phase, name FROM _async_migration_checkpoints", strings.TrimSuffix(before, "\n"))
@@ -392,7 +395,7 @@ func TestHangup(t *testing.T) {
 	p := start(t, runCounts(path, "--window", closed)...)
 	wantSoon(t, path, "SELECT phase FROM _async_migration_checkpoints", "waiting")
 	p.signal(syscall.SIGHUP)
-	p.wants(exitInterrupted)
+	p.wants(exit.Interrupted)
 	wantRows(t, path, "SELECT phase FROM _async_migration_checkpoints", "interrupted")
 
 	signal.Ignore(syscall.SIGHUP) // passed on to processes
@@ -400,5 +403,14 @@ func TestHangup(t *testing.T) {
 	signal.Reset(syscall.SIGHUP)
 	wantSoon(t, path, "SELECT rows_scanned > 0 FROM _async_migration_checkpoints", "1")
 	p.signal(syscall.SIGHUP)
-	p.wants(exitOK)
+	p.wants(exit.OK)
+}
+
+func TestPreflightIsACommand(t *testing.T) {
+	for want, args := range map[int][]string{exit.OK: {"preflight", "rules"}, exit.Usage: {"preflight", "--nosuch"}} {
+		var out strings.Builder
+		if got := execute(t.Context(), args, &out, &out); got != want {
+			t.Errorf("%v: exit status %d, want %d: %s", args, got, want, out.String())
+		}
+	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	_ "modernc.org/sqlite"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 )
 
 // TestReadmeCommands runs what README shows in its console block, one command
@@ -31,7 +33,7 @@ func TestReadmeCommands(t *testing.T) {
 				t.Fatalf("README shows %q; only chunkfill commands are tested", command)
 			}
 			var stdout, stderr bytes.Buffer
-			if code := run(t.Context(), args[1:], &stdout, &stderr); code != exitOK {
+			if code := execute(t.Context(), args[1:], &stdout, &stderr); code != exit.OK {
 				t.Fatalf("exit status %d\n%s%s", code, &stdout, &stderr)
 			}
 			pattern := "^" + strings.ReplaceAll(regexp.QuoteMeta(want), "…", "(?s:.*)") + "$"

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"net/url"
@@ -20,9 +21,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+var update = flag.Bool("update", false, "write what scripts and commands print into testdata")
+
 // In scripts and in tests that start processes, "chunkfill" is this program, built
 // as its users build it: under the race detector SQLite is some thirty times slower.
-// What the race detector sees are the tests that call run.
+// What the race detector sees are the tests that call execute.
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "chunkfill-test-")
 	if err == nil {
@@ -40,7 +43,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// TestScripts runs the scripts of all commands but preflight, as processes of their
+// TestScripts runs the scripts of all commands but preflight, which has its own, as processes of their
 // own on SQLite files. Beside the commands of testscript they have
 //
 //	exits STATUS chunkfill ARG…   runs it, and wants that exit status
@@ -60,9 +63,6 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scripts = slices.DeleteFunc(scripts, func(path string) bool {
-		return strings.HasPrefix(filepath.Base(path), "preflight")
-	})
 	testscript.Run(t, testscript.Params{
 		Files:         scripts,
 		UpdateScripts: *update,

@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 )
 
 // The command is a main module of its own under `go install`, and one of many in the module of a host under `go tool`.
@@ -32,8 +34,8 @@ func TestModuleVersion(t *testing.T) {
 
 func TestVersionIsPrinted(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"--version"}, &stdout, &stderr)
-	if code != exitOK || stderr.Len() > 0 || !strings.HasPrefix(stdout.String(), "chunkfill ") || strings.Count(stdout.String(), "\n") != 1 {
+	code := execute(t.Context(), []string{"--version"}, &stdout, &stderr)
+	if code != exit.OK || stderr.Len() > 0 || !strings.HasPrefix(stdout.String(), "chunkfill ") || strings.Count(stdout.String(), "\n") != 1 {
 		t.Errorf("exit status %d, %q, %q", code, &stdout, &stderr)
 	}
 }

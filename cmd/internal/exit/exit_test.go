@@ -1,4 +1,4 @@
-package main
+package exit
 
 import (
 	"fmt"
@@ -11,10 +11,10 @@ import (
 // usage. Planted and caught: what is wrong with the table looked at first.
 func TestExitCodeOfATableThatChanged(t *testing.T) {
 	for err, want := range map[error]int{
-		engine.ErrNoTable: exitUsage,
-		fmt.Errorf("%w: %w", engine.ErrTableChanged, engine.ErrNoTable): exitFailed,
+		engine.ErrNoTable: Usage,
+		fmt.Errorf("%w: %w", engine.ErrTableChanged, engine.ErrNoTable): Failed,
 	} {
-		if got := exitCode(err); got != want {
+		if got := Code(err); got != want {
 			t.Errorf("%v: exit status %d, want %d", err, got, want)
 		}
 	}

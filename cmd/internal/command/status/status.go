@@ -1,4 +1,5 @@
-package main
+// Package status is `chunkfill status`.
+package status
 
 import (
 	"context"
@@ -12,10 +13,13 @@ import (
 
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/cmd/internal/database"
+	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
 )
 
-func statusCommand() *cobra.Command {
+// Command is the command, ready to be added to a root.
+func Command() *cobra.Command {
 	var path string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -27,7 +31,7 @@ that nobody has open SQLite leaves an empty -wal and a -shm file of its own behi
 whoever opens the file next uses them or clears them away.`,
 		Example: "  chunkfill status --db app.db\n  chunkfill status --db app.db users_lower_v1 --json",
 		RunE: func(cmd *cobra.Command, names []string) error {
-			db, err := openDB(cmd.Context(), path, "ro")
+			db, err := database.Open(cmd.Context(), path, "ro")
 			if err != nil {
 				return err
 			}
@@ -42,7 +46,7 @@ whoever opens the file next uses them or clears them away.`,
 				return err
 			}
 			if asJSON {
-				return writeJSON(cmd.OutOrStdout(), statuses)
+				return output.WriteJSON(cmd.OutOrStdout(), statuses)
 			}
 			return writeStatuses(cmd.OutOrStdout(), statuses, func(name string) bool {
 				_, owned, err := engine.Owner(cmd.Context(), db, name)
@@ -95,7 +99,9 @@ func writeStatuses(out io.Writer, statuses []engine.Status, runs func(string) bo
 
 func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(label, format string, args ...any) { fmt.Fprintf(w, label+"\t"+format+"\n", seen(args...)...) }
+	line := func(label, format string, args ...any) {
+		fmt.Fprintf(w, label+"\t"+format+"\n", output.Seen(args...)...)
+	}
 	line("job", "%s", s.Name)
 	line("does", "%s", s.Definition)
 	line("phase", "%s%s (ledger: %s)", s.Phase, parens(s.Reason), s.Ledger)
@@ -113,13 +119,13 @@ func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
 	} else if s.Cursor != "" {
 		line("progress", "more rows than when it began, cursor %s of %s", s.Cursor, s.Upper)
 	}
-	line("rows", "%d scanned, %d changed, %d set aside%s", s.Rows, s.Changed, s.Quarantined, left(s.Checkpoint))
+	line("rows", "%d scanned, %d changed, %d set aside%s", s.Rows, s.Changed, s.Quarantined, output.Left(s.Checkpoint))
 	line("speed", "%s rows/s, batches of %d, writer held %v, waited %v, paused %v",
-		rate(s.Rate), s.BatchRows, round(s.Working), round(s.Throttled), round(s.PausedFor))
+		output.Rate(s.Rate), s.BatchRows, output.Round(s.Working), output.Round(s.Throttled), output.Round(s.PausedFor))
 	line("owner", "%s%s", s.Owner, gone(s, runs))
 	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
 	w.Flush()
-	writeQuarantine(out, s)
+	output.WriteQuarantine(out, s)
 }
 
 // gone says of a job that seems to go on that nobody runs it.

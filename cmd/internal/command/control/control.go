@@ -1,4 +1,6 @@
-package main
+// Package control is the commands that ask something of a job, whoever runs it:
+// pause, resume, cancel, tune and forget.
+package control
 
 import (
 	"context"
@@ -8,11 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkfill/chunkfill/cmd/internal/database"
+	"github.com/chunkfill/chunkfill/cmd/internal/flags"
+	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
 )
 
-// controlCommands ask something of a job, whoever runs it.
-func controlCommands() []*cobra.Command {
+// Commands ask something of a job, whoever runs it.
+func Commands() []*cobra.Command {
 	return []*cobra.Command{
 		askCommand("pause", "Ask a job to stop working until it is resumed", (*engine.Engine).Pause),
 		askCommand("resume", "Take a pause back", (*engine.Engine).Resume),
@@ -27,13 +32,13 @@ func askCommand(verb, short string, ask func(*engine.Engine, context.Context, st
 	cmd := &cobra.Command{
 		Use:   verb + " --db FILE NAME",
 		Short: short,
-		Args:  exactArgs("NAME"),
+		Args:  flags.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withEngine(cmd, path, func(eng *engine.Engine) error {
 				if err := ask(eng, cmd.Context(), args[0], reason); err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s asked\n", visible(args[0]), verb)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s asked\n", output.Visible(args[0]), verb)
 				return nil
 			})
 		},
@@ -52,13 +57,13 @@ func tuneCommand() *cobra.Command {
 		Short: "Change the pace of a job while it runs",
 		Long: `Changes the pace of a job while it runs. What is not given goes back to what its
 process was started with; a negative --max-rate lifts a cap.`,
-		Args: exactArgs("NAME"),
+		Args: flags.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withEngine(cmd, path, func(eng *engine.Engine) error {
 				err := eng.Tune(cmd.Context(), args[0], engine.Tuning{TargetHold: hold, MaxRate: rate,
 					ResetTargetHold: hold == 0, ResetMaxRate: rate == 0})
 				if err == nil {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s: tuned\n", visible(args[0]))
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: tuned\n", output.Visible(args[0]))
 				}
 				return err
 			})
@@ -78,12 +83,12 @@ func forgetCommand() *cobra.Command {
 		Long: `Removes the checkpoint, ledger row, events and quarantine of a job that nobody
 runs. The same name then begins from zero, whatever its definition. Rows that it
 has rewritten stay as they are: a job that is not idempotent does them twice.`,
-		Args: exactArgs("NAME"),
+		Args: flags.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withEngine(cmd, path, func(eng *engine.Engine) error {
 				err := eng.Forget(cmd.Context(), args[0])
 				if err == nil {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s: forgotten\n", visible(args[0]))
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: forgotten\n", output.Visible(args[0]))
 				}
 				return err
 			})
@@ -95,12 +100,12 @@ has rewritten stay as they are: a job that is not idempotent does them twice.`,
 
 // withEngine is for a command that asks something. What it has to wait for it says.
 func withEngine(cmd *cobra.Command, path string, fn func(*engine.Engine) error) error {
-	db, err := openDB(cmd.Context(), path, "rw")
+	db, err := database.Open(cmd.Context(), path, "rw")
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	eng, err := newEngine(db, engine.Config{Logger: newProgress(cmd.ErrOrStderr()).logger()})
+	eng, err := database.NewEngine(db, engine.Config{Logger: output.NewProgress(cmd.ErrOrStderr()).Logger()})
 	if err != nil {
 		return err
 	}
@@ -109,5 +114,5 @@ func withEngine(cmd *cobra.Command, path string, fn func(*engine.Engine) error) 
 	if errors.Is(err, engine.ErrUnknownJob) {
 		return fmt.Errorf("%w; `chunkfill status --db %s` lists those there are", err, path)
 	}
-	return inFlags(err)
+	return flags.InMessage(err)
 }

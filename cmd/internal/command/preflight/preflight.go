@@ -1,4 +1,5 @@
-package main
+// Package preflight is `chunkfill preflight`.
+package preflight
 
 import (
 	"context"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
+	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight"
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/gather"
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/report"
@@ -30,7 +33,8 @@ type preflightOptions struct {
 	all                              bool
 }
 
-func preflightCommand() *cobra.Command { return preflightIn(".") }
+// Command is the command, ready to be added to a root.
+func Command() *cobra.Command { return preflightIn(".") }
 
 // folder is where file names are given from; tests work elsewhere than here.
 type folder string
@@ -84,18 +88,12 @@ SIGTERM.`,
 // usageIfFailed makes every failure but findings exit status 2: a gate that
 // could not run must not look like one that found something, or nothing.
 func usageIfFailed(err error) error {
-	var status exitStatus
+	var status exit.Status
 	if err == nil || errors.As(err, &status) {
 		return err
 	}
-	return usageError{err}
+	return exit.AsUsage(err)
 }
-
-// Statuses of a process that a signal has ended, as shells have them.
-const (
-	exitSIGINT  = 128 + int(syscall.SIGINT)
-	exitSIGTERM = 128 + int(syscall.SIGTERM)
-)
 
 // orStopped does not wait, on a signal, for what is being read: nothing is written
 // but the report at the end, and one of a part would look like one of all.
@@ -110,12 +108,12 @@ func (o *preflightOptions) orStopped(cmd *cobra.Command, args []string) error {
 		}
 	case <-ctx.Done():
 	}
-	status := exitSIGINT
+	status := exit.SIGINT
 	if strings.HasPrefix(context.Cause(ctx).Error(), syscall.SIGTERM.String()) {
-		status = exitSIGTERM
+		status = exit.SIGTERM
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), "chunkfill: preflight was stopped before its end: nothing is judged")
-	return exitStatus(status)
+	return exit.Status(status)
 }
 
 func (o *preflightOptions) validate(cmd *cobra.Command, args []string) error {
@@ -127,15 +125,15 @@ func (o *preflightOptions) validate(cmd *cobra.Command, args []string) error {
 	}
 	switch {
 	case scopes != 1:
-		return usagef("say what to judge, one of: --base REV, --diff FILE, --all [DIR…], FILE…")
+		return exit.Usagef("say what to judge, one of: --base REV, --diff FILE, --all [DIR…], FILE…")
 	case cmd.Flags().Changed("base") && (o.base == "" || strings.HasPrefix(o.base, "-")):
-		return usagef("--base %q is no revision", o.base)
+		return exit.Usagef("--base %q is no revision", o.base)
 	case cmd.Flags().Changed("pr-body") && o.body == "":
-		return usagef("--pr-body is empty: give a file, or - for standard input")
+		return exit.Usagef("--pr-body is empty: give a file, or - for standard input")
 	case !slices.Contains(preflight.Dialects, o.dialect):
-		return usagef("--dialect %q is none of %s: this gate judges SQLite alone", o.dialect, strings.Join(preflight.Dialects, ", "))
+		return exit.Usagef("--dialect %q is none of %s: this gate judges SQLite alone", o.dialect, strings.Join(preflight.Dialects, ", "))
 	case o.body == "-" && o.diff == "-":
-		return usagef("--diff and --pr-body cannot both be standard input")
+		return exit.Usagef("--diff and --pr-body cannot both be standard input")
 	}
 	return nil
 }
@@ -161,7 +159,7 @@ func (o *preflightOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if len(result.Findings) > 0 {
-		return exitStatus(exitFailed)
+		return exit.Status(exit.Failed)
 	}
 	return nil
 }
@@ -226,7 +224,7 @@ func rulesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rules",
 		Short: "List what is found",
-		Args:  exactArgs(),
+		Args:  flags.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, r := range preflight.Rules() {
@@ -241,11 +239,11 @@ func explainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain CODE",
 		Short: "Say what a finding means and how to settle it",
-		Args:  exactArgs("CODE"),
+		Args:  flags.ExactArgs("CODE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, ok := preflight.FindRule(args[0])
 			if !ok {
-				return usagef("there is no rule %q; `chunkfill preflight rules` lists them", args[0])
+				return exit.Usagef("there is no rule %q; `chunkfill preflight rules` lists them", args[0])
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n\nFound: %s.\nWhy:   %s.\nFix:   %s.\n", r.Code, r.Name, r.What, r.Why, r.Fix)
 			if r.Statement() {
@@ -260,7 +258,7 @@ func suggestCommand(dir folder) *cobra.Command {
 	return &cobra.Command{
 		Use:   "suggest {FILE:LINE | SQL | -}",
 		Short: "Print a statement as a chunked job, or annotated",
-		Args:  exactArgs("FILE:LINE, SQL or -"),
+		Args:  flags.ExactArgs("FILE:LINE, SQL or -"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sql, err := statementText(dir, cmd.InOrStdin(), args[0])
 			if err != nil {

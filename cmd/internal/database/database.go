@@ -1,4 +1,6 @@
-package main
+// Package database opens databases for commands, and says in words what is wrong with a
+// file before SQLite says it in numbers.
+package database
 
 import (
 	"context"
@@ -14,16 +16,18 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
+	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/engine"
 )
 
-// openDB opens an existing database as a service would: one connection, WAL kept
+// Open opens an existing database as a service would: one connection, WAL kept
 // as it is, and further settings such as "foreign_keys(1)". It never creates a file.
-func openDB(ctx context.Context, path, mode string, pragmas ...string) (*sql.DB, error) {
+func Open(ctx context.Context, path, mode string, pragmas ...string) (*sql.DB, error) {
 	if path == "" {
-		return nil, usagef("--db FILE is missing: name the database file")
+		return nil, exit.Usagef("--db FILE is missing: name the database file")
 	}
-	if err := checkFile(path); err != nil {
+	if err := CheckFile(path); err != nil {
 		return nil, err
 	}
 	abs, err := filepath.Abs(path)
@@ -63,50 +67,41 @@ func permission(path string, err error) error {
 	default:
 		return err
 	}
-	return usagef("permission denied: this user may not %s, where SQLite keeps the log of the database; "+
+	return exit.Usagef("permission denied: this user may not %s, where SQLite keeps the log of the database; "+
 		"run it as the user of the service (%w)", what, err)
 }
 
-// newEngine is engine.New for a command: the message names flags where the engine
+// NewEngine is engine.New for a command: the message names flags where the engine
 // names the fields of its Config.
-func newEngine(db *sql.DB, cfg engine.Config) (*engine.Engine, error) {
+func NewEngine(db *sql.DB, cfg engine.Config) (*engine.Engine, error) {
 	eng, err := engine.New(db, cfg)
-	return eng, inFlags(err)
-}
-
-func inFlags(err error) error {
-	if !errors.Is(err, engine.ErrConfig) {
-		return err
-	}
-	text, _ := strings.CutPrefix(err.Error(), engine.ErrConfig.Error()+": ")
-	return usagef("%s", strings.NewReplacer("TargetHold", "--target-hold", "MaxRate", "--max-rate", "Window", "--window",
-		"WALBudget", "--wal-budget").Replace(text))
+	return eng, flags.InMessage(err)
 }
 
 const magic = "SQLite format 3\x00"
 
-// checkFile tells a missing file and one that is no database apart from a
+// CheckFile tells a missing file and one that is no database apart from a
 // database that cannot be opened. It reads before SQLite has the file open:
 // closing it later would drop SQLite's locks.
-func checkFile(path string) error {
+func CheckFile(path string) error {
 	f, err := os.Open(path)
 	if os.IsNotExist(err) {
-		return usagef("there is no file %s; chunkfill works on databases that exist", path)
+		return exit.Usagef("there is no file %s; chunkfill works on databases that exist", path)
 	}
 	if err != nil {
-		return usagef("open the database: %w", err)
+		return exit.Usagef("open the database: %w", err)
 	}
 	defer f.Close()
 	head := make([]byte, len(magic))
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return usagef("%s is a folder: name the database file in it", path)
+		return exit.Usagef("%s is a folder: name the database file in it", path)
 	}
 	n, err := io.ReadFull(f, head)
 	if n == 0 && errors.Is(err, io.EOF) {
-		return usagef("%s is empty: not a database yet", path)
+		return exit.Usagef("%s is empty: not a database yet", path)
 	}
 	if string(head[:n]) != magic {
-		return usagef("%s is not a SQLite database (or an encrypted one)", path)
+		return exit.Usagef("%s is not a SQLite database (or an encrypted one)", path)
 	}
 	return nil
 }

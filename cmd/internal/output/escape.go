@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"fmt"
@@ -11,37 +11,37 @@ import (
 
 // What a command prints comes from other people as well: names of jobs and files, reasons,
 // keys, the texts of errors that triggers raise. None of it may steer a terminal.
-// So all output passes through escaper, and a text inside a line through visible.
+// So all output passes through Escaper, and a text inside a line through Visible.
 
-// escaper writes text with all that could steer a terminal escaped, lines and tabs
+// Escaper writes text with all that could steer a terminal escaped, lines and tabs
 // excepted. The escapes are those of JSON as well, so that JSON stays what it is.
-type escaper struct{ out io.Writer }
+type Escaper struct{ Out io.Writer }
 
-func (e escaper) Write(b []byte) (int, error) {
+func (e Escaper) Write(b []byte) (int, error) {
 	text := string(b)
 	if clean := escape(text, "\n\t"); clean != text {
 		b = []byte(clean)
 	}
-	if _, err := e.out.Write(b); err != nil {
+	if _, err := e.Out.Write(b); err != nil {
 		return 0, err
 	}
 	return len(text), nil
 }
 
-// beneath is what an escaper writes to.
+// beneath is what an Escaper writes to.
 func beneath(w io.Writer) io.Writer {
-	if e, ok := w.(escaper); ok {
-		return e.out
+	if e, ok := w.(Escaper); ok {
+		return e.Out
 	}
 	return w
 }
 
-// visible is a text as it may stand inside a line.
-func visible(text string) string { return escape(text, "") }
+// Visible is a text as it may stand inside a line.
+func Visible(text string) string { return escape(text, "") }
 
-// indented is a text of several lines, of which only the first begins at the margin:
+// Indented is a text of several lines, of which only the first begins at the margin:
 // the others cannot be taken for lines of their own.
-func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
+func Indented(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
 
 func escape(text, keep string) string {
 	clean := true
@@ -79,17 +79,17 @@ func steers(r rune) bool {
 		'\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069'
 }
 
-// seen makes the arguments of a line visible: texts, errors and what describes itself.
-func seen(args ...any) []any {
+// Seen makes the arguments of a line visible: texts, errors and what describes itself.
+func Seen(args ...any) []any {
 	for i, arg := range args {
 		switch a := arg.(type) {
 		case error:
-			args[i] = visible(a.Error())
+			args[i] = Visible(a.Error())
 		case fmt.Stringer:
-			args[i] = visible(a.String())
+			args[i] = Visible(a.String())
 		default:
 			if v := reflect.ValueOf(arg); v.Kind() == reflect.String {
-				args[i] = visible(v.String())
+				args[i] = Visible(v.String())
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package preflight
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 )
 
 // TestPreflightScripts runs testdata/script/preflight*.txtar. In them
@@ -40,20 +42,20 @@ var update = flag.Bool("update", false, "write what scripts and commands print i
 // TestPreflightSamples shows the samples of MIGRATIONS.md. Planted: calls found
 // in comments, which let bad_comment.go pass.
 func TestPreflightSamples(t *testing.T) {
-	const samples = folder("../../testdata/preflight-migrations")
-	for name, want := range map[string]int{"good.go": exitOK, "good.sql": exitOK, "bad.go": exitFailed, "bad.sql": exitFailed, "bad_comment.go": exitFailed} {
+	const samples = folder("../../../../testdata/preflight-migrations")
+	for name, want := range map[string]int{"good.go": exit.OK, "good.sql": exit.OK, "bad.go": exit.Failed, "bad.sql": exit.Failed, "bad_comment.go": exit.Failed} {
 		var out strings.Builder
 		got := runPreflight(samples, []string{name}, strings.NewReader(""), &out, &out)
 		if got != want {
 			t.Errorf("%s: exit status %d, want %d:\n%s", name, got, want, out.String())
 		}
-		if said := strings.Contains(out.String(), "observations") && strings.Contains(out.String(), "A statement needs one of"); said != (want == exitFailed) {
+		if said := strings.Contains(out.String(), "observations") && strings.Contains(out.String(), "A statement needs one of"); said != (want == exit.Failed) {
 			t.Errorf("%s: %s", name, out.String())
 		}
 	}
 }
 
-// runPreflight is run, for the command alone and in another folder.
+// runPreflight is the program, for the command alone and in another folder.
 func runPreflight(dir folder, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cmd := preflightIn(dir)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
@@ -62,14 +64,14 @@ func runPreflight(dir folder, args []string, stdin io.Reader, stdout, stderr io.
 	cmd.SetErr(stderr)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(context.Background())
-	var status exitStatus
+	var status exit.Status
 	if errors.As(err, &status) {
 		return int(status)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "chunkfill:", err)
 	}
-	return exitCode(err)
+	return exit.Code(err)
 }
 
 func preflightScript(ts *testscript.TestScript, neg bool, args []string) {
@@ -93,21 +95,12 @@ func TestPreflightStepSummary(t *testing.T) {
 	t.Setenv(stepSummary, summary)
 	for _, format := range []string{"text", "github", "github"} {
 		args := []string{"--format", format, "bad.sql"}
-		if got := runPreflight("../../testdata/preflight-migrations", args, nil, io.Discard, io.Discard); got != exitFailed {
+		if got := runPreflight("../../../../testdata/preflight-migrations", args, nil, io.Discard, io.Discard); got != exit.Failed {
 			t.Errorf("%s: exit status %d", format, got)
 		}
 	}
 	text, err := os.ReadFile(summary)
 	if err != nil || strings.Count(string(text), "### preflight: 4 findings") != 2 {
 		t.Errorf("%v\n%s", err, text)
-	}
-}
-
-func TestPreflightIsACommand(t *testing.T) {
-	for want, args := range map[int][]string{exitOK: {"preflight", "rules"}, exitUsage: {"preflight", "--nosuch"}} {
-		var out strings.Builder
-		if got := run(t.Context(), args, &out, &out); got != want {
-			t.Errorf("%v: exit status %d, want %d: %s", args, got, want, out.String())
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"bytes"
@@ -27,11 +27,11 @@ func TestVisible(t *testing.T) {
 		"\ufffd is one":      "\ufffd is one",
 		"two\u2028lines\x00": `two\u2028lines\u0000`,
 	} {
-		if got := visible(text); got != want {
+		if got := Visible(text); got != want {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
-	got := fmt.Sprintf("%s %s %s %d", seen(checkpoint.Phase("a\x1b"), errors.New("b\x1b"), checkpoint.Owner{Host: "c\x1b"}, 7)...)
+	got := fmt.Sprintf("%s %s %s %d", Seen(checkpoint.Phase("a\x1b"), errors.New("b\x1b"), checkpoint.Owner{Host: "c\x1b"}, 7)...)
 	if strings.ContainsRune(got, '\x1b') || !strings.HasSuffix(got, " 7") {
 		t.Errorf("%q", got)
 	}
@@ -41,7 +41,7 @@ func TestVisible(t *testing.T) {
 func TestEscaperKeepsJSON(t *testing.T) {
 	name := "j\x1b[31m\x7f\u009b\u202e\"\\\n"
 	var out bytes.Buffer
-	if err := writeJSON(escaper{&out}, map[string]string{"name": name}); err != nil {
+	if err := WriteJSON(Escaper{&out}, map[string]string{"name": name}); err != nil {
 		t.Fatal(err)
 	}
 	var back map[string]string

@@ -1,0 +1,75 @@
+package flags
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
+	"github.com/chunkfill/chunkfill/jobs"
+)
+
+// Job describe a job on the command line.
+type Job struct {
+	Name                        string
+	table, where, todo, version string
+	set                         []string
+	delete                      bool
+}
+
+func (f *Job) Register(cmd *cobra.Command) {
+	set := cmd.Flags()
+	set.StringVar(&f.Name, "name", "", "name of the migration; the same name goes on with the same job")
+	set.StringVar(&f.table, "table", "", "table to rewrite")
+	set.StringArrayVar(&f.set, "set", nil, "'column = expression' (repeatable)")
+	set.StringVar(&f.where, "where", "", "only rows for which this condition holds")
+	set.StringVar(&f.todo, "todo", "", "a condition that the rewrite makes false; then what is left is counted and done at the end")
+	set.BoolVar(&f.delete, "delete", false, "delete the rows instead of changing them")
+	set.StringVar(&f.version, "job-version", "", "part of the job's identity; change it when a Go function behind an expression changes")
+}
+
+// Parse returns the job that the flags describe.
+func (f *Job) Parse() (jobs.Job, error) {
+	if f.Name == "" || f.table == "" {
+		return nil, exit.Usagef("--name and --table are needed: which job, on which table?")
+	}
+	if f.delete {
+		if len(f.set) > 0 || f.todo != "" {
+			return nil, exit.Usagef("--delete goes with --where alone, not with --set or --todo")
+		}
+		return jobs.Delete{Name: f.Name, Table: f.table, Where: f.where}, nil
+	}
+	if len(f.set) == 0 {
+		return nil, exit.Usagef("say what to do: --set 'column = expression', or --delete")
+	}
+	set := make([]jobs.Assign, len(f.set))
+	for i, text := range f.set {
+		assign, err := parseAssign(text)
+		if err != nil {
+			return nil, err
+		}
+		set[i] = assign
+	}
+	return jobs.Update{Name: f.Name, Table: f.table, Set: set, Where: f.where, Todo: f.todo, Version: f.version}, nil
+}
+
+// parseAssign splits 'column = expression' at the first =. A column name that has
+// one itself stands in double quotes.
+func parseAssign(text string) (jobs.Assign, error) {
+	rest := strings.TrimSpace(text)
+	var column string
+	if quoted, ok := strings.CutPrefix(rest, `"`); ok {
+		name, after, closed := strings.Cut(strings.ReplaceAll(quoted, `""`, "\x00"), `"`)
+		if closed {
+			column, rest = strings.ReplaceAll(name, "\x00", `"`), strings.ReplaceAll(after, "\x00", `""`)
+		}
+	} else {
+		i := max(0, strings.Index(rest, "="))
+		column, rest = strings.TrimSpace(rest[:i]), rest[i:]
+	}
+	expr, ok := strings.CutPrefix(strings.TrimSpace(rest), "=")
+	if !ok || column == "" || strings.TrimSpace(expr) == "" {
+		return jobs.Assign{}, exit.Usagef("--set %q does not read as 'column = expression'", text)
+	}
+	return jobs.Assign{Column: column, Expr: strings.TrimSpace(expr)}, nil
+}
