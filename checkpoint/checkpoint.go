@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -97,6 +98,26 @@ type Request struct {
 type Tuning struct {
 	TargetHold time.Duration `json:"target_hold_ns"` // about how long a live write waits for the job
 	MaxRate    float64       `json:"max_rate"`       // rows per second; negative for no cap, also where one is configured
+}
+
+// Words says which values are tuned, such as "target hold 2ms, at most 5000 rows/s", for
+// people.
+func (t Tuning) Words() string {
+	if t == (Tuning{}) {
+		return "as configured"
+	}
+
+	var values []string
+	if t.TargetHold != 0 {
+		values = append(values, fmt.Sprintf("target hold %v", t.TargetHold))
+	}
+	switch {
+	case t.MaxRate > 0:
+		values = append(values, fmt.Sprintf("at most %v rows/s", t.MaxRate))
+	case t.MaxRate < 0:
+		values = append(values, "no cap on rows/s")
+	}
+	return strings.Join(values, ", ")
 }
 
 // Checkpoint is one job's row.

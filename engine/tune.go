@@ -2,9 +2,7 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
@@ -53,7 +51,7 @@ func (e *Engine) Tune(ctx context.Context, name string, t Tuning) (err error) {
 		if err := checkpoint.Tune(ctx, c, name, tuned); err != nil {
 			return err
 		}
-		return e.note(ctx, c, name, "tuned", tunedText(tuned))
+		return e.note(ctx, c, name, "tuned", tuned.Words())
 	})
 }
 
@@ -81,22 +79,4 @@ func (t Tuning) over(before checkpoint.Tuning) checkpoint.Tuning {
 		now.MaxRate = t.MaxRate
 	}
 	return now
-}
-
-// tunedText names the values that are tuned.
-func tunedText(t checkpoint.Tuning) string {
-	var values []string
-	if t.TargetHold != 0 {
-		values = append(values, fmt.Sprintf("target hold %v", t.TargetHold))
-	}
-	switch {
-	case t.MaxRate > 0:
-		values = append(values, fmt.Sprintf("max rate %v", t.MaxRate))
-	case t.MaxRate < 0:
-		values = append(values, "no max rate")
-	}
-	if len(values) == 0 {
-		return "as configured"
-	}
-	return strings.Join(values, ", ")
 }
