@@ -123,6 +123,7 @@ func (db *DB) unlock(b *batch, commit bool) (waited bool) {
 		_ = db.fault(Hold, AfterCommit) // it is done all the same
 	}
 	db.held = false
+	b.out.Others = db.others
 	waited = len(db.queue) > 0 || db.noisy
 	for _, change := range db.queue {
 		change(&db.state)

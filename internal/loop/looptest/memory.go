@@ -48,6 +48,7 @@ type DB struct {
 	queue  []func(*State) // live writes that wait for it
 	faults []*standing
 
+	others    bool // another connection writes between the batches
 	computing bool // Bound waits
 	noisy     bool // one live write comes after the other
 	gap       bool
@@ -150,6 +151,9 @@ func (db *DB) Compute(on bool) { db.set(func() { db.computing = on }) }
 
 // Noise has one live write come after the other, or no longer.
 func (db *DB) Noise(on bool) { db.set(func() { db.noisy = on }) }
+
+// Others has another connection write between the batches, or no longer.
+func (db *DB) Others(on bool) { db.set(func() { db.others = on }) }
 
 // Gap has a command of another process ask for a gap, or no longer.
 func (db *DB) Gap(on bool) { db.set(func() { db.gap = on }) }

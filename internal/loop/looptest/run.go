@@ -20,10 +20,10 @@ type Run struct {
 	end   int64 // of the latest batch
 	began bool  // whether the table had a row when the job began
 
-	shown checkpoint.Checkpoint
-	asked checkpoint.Request
-	share bool
-	left  int // how often Leave was called
+	shown  checkpoint.Checkpoint
+	asked  checkpoint.Request
+	shared bool
+	ended  []bool // by Leave, and whether the database was gone
 }
 
 // position is a place in the table: after the row of a key.
@@ -211,10 +211,19 @@ func (r *Run) After(ctx context.Context, _ loop.Rest, _ loop.Outcome) error {
 func (r *Run) Idle(ctx context.Context, _ loop.Rest, _ loop.Idle) error { return r.enter(ctx, Idle) }
 
 // Share notes what it is told.
-func (r *Run) Share(shared bool) { r.share = shared }
+func (r *Run) Share(shared bool) { r.db.set(func() { r.shared = shared }) }
+
+// Shared returns what Share was told last.
+func (r *Run) Shared() (yes bool) {
+	r.db.set(func() { yes = r.shared })
+	return yes
+}
 
 // Leave notes that the run has ended.
-func (r *Run) Leave(context.Context, bool) { r.left++ }
+func (r *Run) Leave(_ context.Context, gone bool) { r.ended = append(r.ended, gone) }
+
+// Ended returns what each call of Leave was told of a database that is gone.
+func (r *Run) Ended() []bool { return r.ended }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
