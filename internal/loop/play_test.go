@@ -44,9 +44,14 @@ func run(ctx context.Context, db *looptest.DB, cfg loop.Config) error {
 	return err
 }
 
+// longest is more than any run takes that comes to its end.
+const longest = 20 * time.Minute
+
 // runOf is run, which also returns what the loop ran on. A run that is killed returns.
 func runOf(ctx context.Context, db *looptest.DB, cfg loop.Config) (r *looptest.Run, err error) {
 	r = db.Open()
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
 	defer func() {
 		switch reason := recover().(type) {
 		case nil:
