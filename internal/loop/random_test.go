@@ -118,12 +118,15 @@ func (g *game) run() {
 	ctx, cancel := context.WithCancel(g.t.Context())
 	defer cancel()
 	g.cancel, g.db.Before = cancel, g.before
+	owner := g.db.State().Record.RunID
 	err := run(ctx, g.db, g.cfg)
 	g.db.Before = nil
 	g.db.Lift()
 
 	state := g.db.State()
-	g.wantEnd(err, state)
+	if state.Record.RunID != owner { // else it ended before it had the job
+		g.wantEnd(err, state)
+	}
 	if state.Record.Request.Control == checkpoint.Cancel {
 		g.ask(checkpoint.NoControl) // a retry
 	}
@@ -135,7 +138,7 @@ func (g *game) wantEnd(err error, state looptest.State) {
 	var injected *looptest.Error
 	phase := state.Record.Phase
 	switch {
-	case errors.As(err, &died), errors.As(err, &injected), errors.Is(err, checkpoint.ErrLostOwner), !state.Known:
+	case errors.As(err, &died), errors.As(err, &injected), errors.Is(err, checkpoint.ErrLostOwner):
 	case err == nil && phase != checkpoint.Done,
 		errors.Is(err, loop.ErrCancelled) && phase != checkpoint.Cancelled,
 		errors.Is(err, loop.ErrInterrupted) && phase == checkpoint.Failed:

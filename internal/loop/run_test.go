@@ -269,7 +269,7 @@ func TestBisection(t *testing.T) {
 				t.Errorf("quarantined: %+v", state.Quarantine)
 			}
 			failed := holds - int(state.Record.Batches)
-			if most := len(bad)*2*bits.Len(1000) + 1; failed > most || holds > 2*most+12 {
+			if most := len(bad) * bits.Len(1000); failed > most || holds > 2*most+12 {
 				t.Errorf("bad %v: %d holds, %d failed; want at most %d", bad, holds, failed, most)
 			}
 			t.Logf("bad %v: %d holds, of which %d failed", bad, holds, failed)

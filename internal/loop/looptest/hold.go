@@ -176,9 +176,10 @@ func (b *batch) rewrite() error {
 			return nil
 		}
 
+		// As where a statement fails: which of the rows of its step it was is not known.
+		b.out.Rows, b.end = b.out.Rows+len(rows), rows[len(rows)-1].Key
 		changed := 0
 		for i := range rows {
-			b.out.Rows, b.end = b.out.Rows+1, rows[i].Key
 			time.Sleep(b.r.db.RowTime)
 			if !b.applies(rows[i]) {
 				continue
