@@ -15,7 +15,9 @@ import (
 )
 
 // TestConformance: SQLite does what the loop asks of a database, as the one in memory does
-// on which the loop is tested. Planted and caught: see the sections of the suite.
+// on which the loop is tested. Planted and caught: one row more than the limit quarantined,
+// quarantined rows counted as left, a second pass over rows that are done, a request read for
+// another run, an error after the commit of a record told as its own.
 func TestConformance(t *testing.T) {
 	set := []jobs.Assign{{Column: "n", Expr: "n + 1"}}
 	for name, job := range map[string]jobs.Job{
