@@ -20,7 +20,7 @@ import (
 
 var (
 	seed  = flag.Uint64("loop.seed", 0, "the one play of TestRandom; 0 for as many as loop.plays")
-	plays = flag.Int("loop.plays", 500, "how many plays TestRandom has")
+	plays = flag.Int("loop.plays", 300, "how many plays TestRandom has")
 )
 
 // TestRandom plays random faults, requests, live writes, interruptions, deaths and rivals
@@ -175,42 +175,59 @@ func (g *game) before(verb looptest.Verb) {
 
 // happens is one of all that can.
 func (g *game) happens(verb looptest.Verb) {
-	switch g.rng.IntN(13) {
+	switch g.rng.IntN(5) {
 	case 0:
 		g.fault(verb)
 	case 1:
+		g.request()
+	case 2:
+		g.obstacle()
+	case 3:
+		g.write()
+	case 4:
+		g.ends(verb)
+	}
+}
+
+// request asks for something.
+func (g *game) request() {
+	switch g.rng.IntN(5) {
+	case 0, 1:
 		g.ask(checkpoint.Pause)
 	case 2:
-		if g.chance(3) {
-			g.ask(checkpoint.Cancel)
-		}
-	case 3:
-		g.db.Ask(checkpoint.Request{Tuning: checkpoint.Tuning{TargetHold: time.Duration(1+g.rng.IntN(9)) * time.Millisecond, MaxRate: float64(g.rng.IntN(900))}})
+		g.ask(checkpoint.Cancel)
+	default:
+		tuning := checkpoint.Tuning{TargetHold: time.Duration(1+g.rng.IntN(9)) * time.Millisecond, MaxRate: float64(g.rng.IntN(900))}
+		g.db.Ask(checkpoint.Request{Tuning: tuning})
 		g.asked = time.Time{}
-	case 4:
+	}
+}
+
+// obstacle is something to wait for.
+func (g *game) obstacle() {
+	switch g.rng.IntN(4) {
+	case 0:
 		g.db.SetWAL(2000)
-	case 5:
+	case 1:
 		g.db.SetFree(10)
-	case 6:
+	case 2:
 		g.db.Compute(true)
-	case 7:
+	case 3:
 		g.db.Gap(true)
 		g.db.Noise(g.chance(2))
 		g.db.Others(g.chance(2))
-	case 8, 9:
-		g.write()
-	case 10:
-		if g.chance(3) {
-			g.cancel()
-		}
-	case 11:
-		if g.chance(4) {
-			panic(killed{verb})
-		}
-	case 12:
-		if g.chance(6) {
-			g.rival()
-		}
+	}
+}
+
+// ends is, at times, the end of the run.
+func (g *game) ends(verb looptest.Verb) {
+	switch g.rng.IntN(9) {
+	case 0:
+		g.cancel()
+	case 1:
+		panic(killed{verb})
+	case 2:
+		g.rival()
 	}
 }
 
