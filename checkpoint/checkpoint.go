@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -90,6 +91,25 @@ type Request struct {
 type Tuning struct {
 	TargetHold time.Duration `json:"target_hold_ns"` // the writer is held about this long while live writes wait
 	MaxRate    float64       `json:"max_rate"`       // rows a second; negative lifts a configured limit
+}
+
+// String says the tuned values in words, such as "target hold 2ms, at most 5000 rows/s".
+func (t Tuning) String() string {
+	if t == (Tuning{}) {
+		return "as configured"
+	}
+
+	var values []string
+	if t.TargetHold != 0 {
+		values = append(values, fmt.Sprintf("target hold %v", t.TargetHold))
+	}
+	switch {
+	case t.MaxRate > 0:
+		values = append(values, fmt.Sprintf("at most %v rows/s", t.MaxRate))
+	case t.MaxRate < 0:
+		values = append(values, "no cap on rows/s")
+	}
+	return strings.Join(values, ", ")
 }
 
 // Checkpoint is one job's row.

@@ -279,3 +279,18 @@ func unknownJob(ctx context.Context, db *sql.DB) []error {
 		checkpoint.SetPhase(ctx, db, "nobody", checkpoint.Done),
 	}
 }
+
+// Planted and caught: a zero that reads as a value, a lifted cap as a negative one.
+func TestTuningInWords(t *testing.T) {
+	for want, tuning := range map[string]checkpoint.Tuning{
+		"as configured":                        {},
+		"target hold 2ms":                      {TargetHold: 2 * time.Millisecond},
+		"target hold 2ms, at most 5000 rows/s": {TargetHold: 2 * time.Millisecond, MaxRate: 5000},
+		"at most 0.5 rows/s":                   {MaxRate: 0.5},
+		"no cap on rows/s":                     {MaxRate: -1},
+	} {
+		if got := tuning.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
@@ -64,23 +63,8 @@ func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) err
 		if err := checkpoint.Tune(ctx, c, name, t); err != nil {
 			return err
 		}
-		return e.note(ctx, c, name, "tuned", fmt.Sprintf("target hold %v, max rate %v", t.TargetHold, t.MaxRate))
+		return e.note(ctx, c, name, "tuned", t.String())
 	})
-}
-
-// tunedText names the values that are tuned.
-func tunedText(t checkpoint.Tuning) string {
-	var values []string
-	if t.TargetHold != 0 {
-		values = append(values, fmt.Sprintf("target hold %v", t.TargetHold))
-	}
-	switch {
-	case t.MaxRate > 0:
-		values = append(values, fmt.Sprintf("max rate %v", t.MaxRate))
-	case t.MaxRate < 0:
-		values = append(values, "no max rate")
-	}
-	return strings.Join(values, ", ")
 }
 
 func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, why string) error {

@@ -372,17 +372,17 @@ func (r *runner) resetTuning(ctx context.Context, q lite.Querier) error {
 		now.MaxRate = 0
 	}
 	if now != (checkpoint.Tuning{}) {
-		r.log.Warn("chunkfill: what was tuned in an earlier run still holds", "tuned", tunedText(now))
+		r.log.Warn("chunkfill: what was tuned in an earlier run still holds", "tuned", now.String())
 	}
 	if now == earlier {
 		return nil
 	}
-	r.log.Warn("chunkfill: what was tuned in an earlier run is replaced by what this one asks for", "tuned", tunedText(earlier))
+	r.log.Warn("chunkfill: what was tuned in an earlier run is replaced by what this one asks for", "tuned", earlier.String())
 	r.request.Tuning = now
 	if err := checkpoint.Tune(ctx, q, r.spec.Name, now); err != nil {
 		return err
 	}
-	return r.e.note(ctx, q, r.spec.Name, "tuned", "a new run asks for another pace than was tuned before: "+tunedText(earlier))
+	return r.e.note(ctx, q, r.spec.Name, "tuned", "a new run asks for another pace than was tuned before: "+earlier.String())
 }
 
 // begin is the checkpoint of a job that has not run before: its bounds are those

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -112,7 +111,7 @@ func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
 		line("asked", "%s by %s: %s", s.Request.Control, s.Request.By, s.Request.Reason)
 	}
 	if s.Request.Tuning != (checkpoint.Tuning{}) {
-		line("tuned", "%s", tuned(s.Request.Tuning))
+		line("tuned", "%s", s.Request.Tuning)
 	}
 	if s.Fraction >= 0 {
 		line("progress", "%.1f%%, cursor %s of %s", 100*s.Fraction, s.Cursor, s.Upper)
@@ -135,21 +134,6 @@ func gone(s engine.Status, runs func(string) bool) string {
 		return ""
 	}
 	return "; that process is gone, so nobody runs the job: start it again and it goes on"
-}
-
-// tuned names the values that `chunkfill tune` has set.
-func tuned(t checkpoint.Tuning) string {
-	var values []string
-	if t.TargetHold != 0 {
-		values = append(values, fmt.Sprintf("target hold %v", t.TargetHold))
-	}
-	switch {
-	case t.MaxRate > 0:
-		values = append(values, fmt.Sprintf("at most %v rows/s", t.MaxRate))
-	case t.MaxRate < 0:
-		values = append(values, "no cap on rows/s")
-	}
-	return strings.Join(values, ", ")
 }
 
 func parens(text string) string {
