@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test race lint bench heard fuzz ci
+.PHONY: help demo test race lint bench heard fuzz release ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ test: ## all tests of all modules
 race: ## the same with the race detector
 	.ci/run race
 
-lint: ## gofmt, go mod tidy, go vet, staticcheck
+lint: ## gofmt, go mod tidy, go vet, staticcheck, golangci-lint
 	.ci/run format tidy lint
 
 bench: ## every benchmark; BENCHTIME=1x for a quick look
@@ -24,6 +24,9 @@ heard: ## worst time from request to effect, ten tries of each in each state of 
 
 fuzz: ## every fuzz target for a minute; FUZZTIME=10m for longer
 	FUZZTIME=$(or $(FUZZTIME),1m) .ci/run fuzz
+
+release: ## VERSION=v0.1.0: make that release in a new folder and prove that it can be installed; tags nothing
+	.ci/release $(VERSION)
 
 ci: ## all that must hold before a change is merged
 	.ci/run

@@ -9,6 +9,9 @@
 // SetMaxOpenConns(1) whatever it holds is withheld from every live write. Rows of
 // millions belong in a chunked job of package engine instead.
 //
+// Most callers want [Store.RunAsyncMigration], once for each migration at boot; a command
+// that waits wants [Store.Run].
+//
 // A Store is safe for concurrent use. The ledger's table is the application's: an
 // existing one is adopted as it is, with further columns left alone.
 package asyncmig
@@ -29,27 +32,29 @@ import (
 
 // The statuses of the ledger.
 const (
-	StatusPendingAsync = "pending_async"
-	StatusDone         = "done"
-	StatusFailed       = "failed"
+	StatusPendingAsync = "pending_async" // registered: it runs, or the next start runs it
+	StatusDone         = "done"          // for good
+	StatusFailed       = "failed"        // the next start runs it again
 )
 
 var (
-	// ErrNilStoreDB is returned, as this very value, by a nil *Store or one without
-	// a database.
+	// ErrNilStoreDB is returned, as this very value, by every method of a nil *Store or one
+	// without a database. Make one with NewStore.
 	ErrNilStoreDB = errors.New("asyncmig: the store has no database")
-	// ErrKeepPending: a function whose error is this has stopped in good order
+	// ErrKeepPending is returned by a migration function that has stopped in good order
 	// before its end. The row stays pending_async; the next start goes on.
 	ErrKeepPending = errors.New("the migration has stopped before its end and stays pending")
-	// ErrDone is returned by Run and Fail for a migration that is done already.
+	// ErrDone is returned by Run and Fail for a migration that is done already. There is
+	// nothing left to do.
 	ErrDone = errors.New("the migration is done already")
-	// ErrOwned is what an OwnedError is.
+	// ErrOwned is returned, as an *[OwnedError], when another run has the migration. Wait for
+	// it, or leave it to that run.
 	ErrOwned = errors.New("another run has this migration")
 	// ErrInside is returned by RunAsyncMigration inside a migration of the same name: it
 	// would wait for itself, and the outer run would say done for it. Use Run there.
 	ErrInside = errors.New("this migration is being started inside itself")
 	// ErrClosed is returned by what would begin something after Close. Nothing is
-	// written.
+	// written. Make another store.
 	ErrClosed = errors.New("closed already, nothing begins any more")
 	// ErrMoved is returned when the name of the database file no longer leads to the
 	// file that is open: it was moved, deleted, or replaced, such as by a backup. What
@@ -58,13 +63,14 @@ var (
 	ErrMoved = filelock.ErrMoved
 	// ErrOtherName is returned when another process has the database file open under
 	// another name, such as a hard link. Nothing is written then either: SQLite keeps a
-	// log beside each name, and two of them destroy the database.
+	// log beside each name, and two of them destroy the database. Open it by one name.
 	ErrOtherName = filelock.ErrOtherName
 	// ErrLedger is returned for a table _async_migrations that cannot be used; the
-	// message names the column and why. Nothing has been changed.
+	// message names the column and why. Nothing has been changed. Change the table.
 	ErrLedger = errors.New("the table _async_migrations cannot be used")
 	// ErrNotRecorded is returned when a migration came to its end and the ledger could
-	// not be told so; it still says pending_async.
+	// not be told so; it still says pending_async. The log has the statement that records it
+	// by hand.
 	ErrNotRecorded = errors.New("the end of the migration could not be recorded")
 )
 
@@ -80,14 +86,15 @@ func (e *OwnedError) Error() string { return fmt.Sprintf("%v: %s, by %s", ErrOwn
 // Is makes an OwnedError match ErrOwned.
 func (e *OwnedError) Is(target error) bool { return target == ErrOwned }
 
-// Config tells a Store how to behave.
+// Config configures a Store. The zero value is fine.
 type Config struct {
-	// Logger receives what lasts or goes wrong. nil is silent.
+	// Logger receives what lasts or goes wrong. Defaults to nil, which is silent.
 	Logger *slog.Logger
 }
 
-// Func is a migration.
-type Func = func(context.Context, *sql.DB) error
+// migration is the function of one. It must be idempotent, follow its context, and give the database
+// back between statements.
+type migration = func(context.Context, *sql.DB) error
 
 // Store runs migrations of one database. It does not own the database.
 type Store struct {
@@ -100,7 +107,7 @@ type Store struct {
 	mu       sync.Mutex
 	located  bool // whether path is known
 	path     string
-	running  map[chan struct{}]bool // runs under way; a channel is closed at the end of its run
+	running  map[chan struct{}]string // names of the runs under way; a channel is closed at the end of its run
 	standbys []*standby
 	watching chan struct{} // closed at the end of the goroutine that serves them; nil where there is none
 }
@@ -111,7 +118,7 @@ func NewStore(db *sql.DB, cfg Config) *Store {
 		cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.Level(math.MaxInt)}))
 	}
 	life, stop := context.WithCancel(context.Background())
-	return &Store{db: db, log: cfg.Logger, life: life, stop: stop, running: map[chan struct{}]bool{}}
+	return &Store{db: db, log: cfg.Logger, life: life, stop: stop, running: map[chan struct{}]string{}}
 }
 
 // Close ends the standbys; what would begin something returns ErrClosed from then
@@ -154,6 +161,9 @@ func (s *Store) usable() error {
 // fn returns nil: done. An error, a panic or a cancelled context: failed, with
 // the message kept. The status is written before the migration may be run again,
 // also after ctx has ended.
+//
+// It returns ErrInside, ErrLedger, ErrMoved, ErrOtherName, ErrClosed or ErrNilStoreDB, and
+// the error of ctx if that ends while it registers.
 func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(context.Context, *sql.DB) error) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -182,7 +192,7 @@ func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(cont
 	case !late && (registerErr != nil || status == StatusDone):
 		return errors.Join(registerErr, t.release())
 	case t == nil:
-		return s.standBy(&standby{ctx, name, fn, late}, owned)
+		return s.standBy(&standby{ctx: ctx, name: name, fn: fn, late: late, over: make(chan struct{})}, owned)
 	case late:
 		return s.beginLate(ctx, t, fn)
 	}
@@ -195,6 +205,9 @@ func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(cont
 //
 // Inside a migration of the same name on the same database (its ctx tells) it
 // only calls fn: the outer run has the lock and writes the status.
+//
+// It also returns ErrNotRecorded, joined with what fn returned, and what RunAsyncMigration
+// does but ErrInside.
 func (s *Store) Run(ctx context.Context, name string, fn func(context.Context, *sql.DB) error) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -228,8 +241,9 @@ func (s *Store) Run(ctx context.Context, name string, fn func(context.Context, *
 	return s.runOwned(ctx, t, fn)
 }
 
-// Exclusive calls fn while nobody else can run the migration, and leaves the
-// ledger alone. It returns an *OwnedError, without waiting, if somebody does.
+// Exclusive calls fn while nobody else can run the migration, leaves the ledger alone and
+// returns what fn does. It returns an *OwnedError, without waiting, if somebody runs it;
+// ErrMoved, ErrOtherName, ErrClosed or ErrNilStoreDB.
 func (s *Store) Exclusive(ctx context.Context, name string, fn func(context.Context) error) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -242,8 +256,9 @@ func (s *Store) Exclusive(ctx context.Context, name string, fn func(context.Cont
 	return fn(t.within(ctx))
 }
 
-// Fail marks a migration that nobody runs as failed. It returns an *OwnedError if
-// somebody runs it, ErrDone if it is done.
+// Fail marks a migration that nobody runs as failed, with a message, and registers one that
+// the ledger does not have. It returns ErrDone if it is done, ErrLedger, and what Exclusive
+// does.
 func (s *Store) Fail(ctx context.Context, name, message string) error {
 	return s.Exclusive(ctx, name, func(ctx context.Context) error {
 		status, err := s.register(ctx, name)
@@ -259,7 +274,7 @@ func (s *Store) Fail(ctx context.Context, name, message string) error {
 
 // EnsureTable makes the table _async_migrations if there is none, and runs nothing:
 // for a host that reads or writes it on its own. One that is there is left alone; if
-// it cannot be used the error is ErrLedger.
+// it cannot be used the error is ErrLedger. It also returns ErrClosed and ErrNilStoreDB.
 func (s *Store) EnsureTable(ctx context.Context) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -267,8 +282,8 @@ func (s *Store) EnsureTable(ctx context.Context) error {
 	return patiently(ctx, func() error { return s.ensure(ctx) })
 }
 
-// Owner tells whether anybody runs a migration now, in this process or another, and
-// who. It asks the kernel, so it is also right about a process that is in another
+// Owner reports whether anybody runs a migration now, in this process or another, and
+// returns who. It asks the kernel, so it is also right about a process that is in another
 // container or dead. It writes nothing, and one need not be allowed to write the
 // database.
 func (s *Store) Owner(ctx context.Context, name string) (owner string, owned bool, err error) {
@@ -295,8 +310,8 @@ func (s *Store) Owner(ctx context.Context, name string) (owner string, owned boo
 	return ownerText(pid), true, nil
 }
 
-// AsyncMigrationStatus returns the status of a migration, sql.ErrNoRows if the
-// ledger does not know it. It takes no lock and creates nothing.
+// AsyncMigrationStatus returns the status of a migration, [sql.ErrNoRows] if the
+// ledger does not have it, ErrNilStoreDB. It takes no lock and creates nothing.
 func (s *Store) AsyncMigrationStatus(name string) (string, error) {
 	if s == nil || s.db == nil {
 		return "", ErrNilStoreDB
@@ -321,8 +336,43 @@ func (s *Store) WaitForAsyncMigrations() {
 	}
 }
 
+// WaitForAsyncMigration waits until this store neither runs the migration nor stands by
+// for it, and returns the error of ctx if that ends before. What another store or process
+// runs it does not wait for: see Owner.
+func (s *Store) WaitForAsyncMigration(ctx context.Context, name string) error {
+	if s == nil || s.db == nil {
+		return ErrNilStoreDB
+	}
+	for end := s.busyWith(name); end != nil; end = s.busyWith(name) {
+		select {
+		case <-end:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// busyWith returns what is closed at the end of a run of the migration, or of a standby
+// for it, and nil where there is neither.
+func (s *Store) busyWith(name string) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for end, running := range s.running {
+		if running == name {
+			return end
+		}
+	}
+	for _, b := range s.standbys {
+		if b.name == name {
+			return b.over
+		}
+	}
+	return nil
+}
+
 // begin runs the migration in the background, as something to wait for.
-func (s *Store) begin(ctx context.Context, t *title, fn Func) error {
+func (s *Store) begin(ctx context.Context, t *title, fn migration) error {
 	done, err := s.enter(t)
 	if err != nil {
 		return errors.Join(err, t.release())
@@ -336,7 +386,7 @@ func (s *Store) begin(ctx context.Context, t *title, fn Func) error {
 
 // beginLate is begin for a migration that could not be registered yet: a boot must not
 // wait for a lock that another process keeps.
-func (s *Store) beginLate(ctx context.Context, t *title, fn Func) error {
+func (s *Store) beginLate(ctx context.Context, t *title, fn migration) error {
 	done, err := s.enter(t)
 	if err != nil {
 		return errors.Join(err, t.release())
@@ -372,7 +422,7 @@ func (s *Store) enter(t *title) (done func(), err error) {
 		return nil, ErrClosed
 	}
 	t.setRuns(true)
-	s.running[end] = true
+	s.running[end] = t.key.name
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -383,7 +433,7 @@ func (s *Store) enter(t *title) (done func(), err error) {
 
 // runOwned runs fn, writes the terminal status and gives the title back, in that
 // order: whoever gets it next sees the status.
-func (s *Store) runOwned(ctx context.Context, t *title, fn Func) (err error) {
+func (s *Store) runOwned(ctx context.Context, t *title, fn migration) (err error) {
 	returned := false
 	defer func() {
 		if !returned { // runtime.Goexit, as in t.FailNow
@@ -409,7 +459,7 @@ func (s *Store) release(t *title) {
 }
 
 // call turns a panic into an error. The ledger keeps what it said, the log where.
-func (s *Store) call(ctx context.Context, name string, fn Func) (err error) {
+func (s *Store) call(ctx context.Context, name string, fn migration) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)

@@ -16,8 +16,9 @@ const standbyEvery = 250 * time.Millisecond
 type standby struct {
 	ctx  context.Context
 	name string
-	fn   Func
+	fn   migration
 	late bool // it is not registered yet, since another process kept the write lock
+	over chan struct{}
 }
 
 // standBy tries to become the owner in the background. A run of this process that
@@ -49,6 +50,7 @@ func (s *Store) endStandby(b *standby) {
 	defer s.mu.Unlock()
 	if i := slices.Index(s.standbys, b); i >= 0 {
 		s.standbys = slices.Delete(s.standbys, i, i+1)
+		close(b.over)
 	}
 }
 
@@ -67,6 +69,9 @@ func (s *Store) watch(end chan struct{}) {
 
 		s.mu.Lock()
 		if s.life.Err() != nil {
+			for _, b := range s.standbys {
+				close(b.over)
+			}
 			s.standbys = nil
 		}
 		if len(s.standbys) == 0 {

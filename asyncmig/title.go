@@ -117,11 +117,11 @@ func (t *title) setRuns(runs bool) {
 	t.runs = runs
 }
 
-// runsHere tells whether a run of this process will yet write the end of the
-// migration.
 // Runs reports whether a run of this process has the migration now.
 func (s *Store) Runs(ctx context.Context, name string) bool { return s.runsHere(ctx, name) }
 
+// runsHere reports whether a run of this process will yet write the end of the
+// migration.
 func (s *Store) runsHere(ctx context.Context, name string) bool {
 	k, _, err := s.key(ctx, name)
 	held.Lock()
@@ -206,9 +206,9 @@ func (s *Store) opened(ctx context.Context, path string, id filelock.ID) error {
 	})
 }
 
-// CheckFile tells whether the file that is open is still the one of its name (ErrMoved
-// if not), and whether another process has it open under another name (ErrOtherName), as
-// far as the system lets us see. What is read then is old, and what is written lost.
+// CheckFile returns ErrMoved if the file that is open is no longer the one of its name, and
+// ErrOtherName if another process has it open under another name, as far as the system lets
+// us see. What is read then is old, and what is written lost.
 func (s *Store) CheckFile(ctx context.Context) error {
 	path, err := s.locate(ctx)
 	if err != nil || path == "" {

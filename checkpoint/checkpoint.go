@@ -7,6 +7,10 @@
 // and what must be atomic with the rows of a batch is written by SaveTx inside
 // the caller's transaction.
 //
+// Most callers want [Load], [List], [Events], [Quarantine] and [Samples], which read, also
+// on a read-only connection and beside a job that runs. What writes is for the engine, and
+// for tests that play one: who changes a record that a job has breaks the job.
+//
 // These checkpoints are not SQLite's WAL checkpoints.
 package checkpoint
 
@@ -40,23 +44,25 @@ const (
 type Control string
 
 const (
-	NoControl Control = ""
-	Pause     Control = "pause"
-	Cancel    Control = "cancel"
+	NoControl Control = ""       // nothing, or to resume
+	Pause     Control = "pause"  // to stand still until a resume
+	Cancel    Control = "cancel" // to end for good
 )
 
 // Errors of this package.
 var (
-	// ErrUnknown is returned for a job that has no checkpoint.
+	// ErrUnknown is returned for a job that has no checkpoint, also where there are no
+	// tables. Check the name, or start the job.
 	ErrUnknown = errors.New("no such job")
 	// ErrLostOwner is returned by SaveTx when another run has taken the job over.
 	// Stop and write nothing.
 	ErrLostOwner = errors.New("another run has taken this job over")
-	// ErrNewer is returned for tables that a newer version of chunkfill wrote.
+	// ErrNewer is returned for tables that a newer version of chunkfill wrote. Use that
+	// version.
 	ErrNewer = errors.New("the checkpoint tables are from a newer version of chunkfill")
 	// ErrUnreadable is returned for a checkpoint that cannot be understood, as
 	// opposed to one that could not be read just now. Nothing may start from zero
-	// because of it without an explicit choice.
+	// because of it without an explicit choice, which ForgetTx is.
 	ErrUnreadable = errors.New("unreadable checkpoint")
 )
 
@@ -67,18 +73,20 @@ type Querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Owner is who runs a job.
+// Owner is who runs a job, or ran it last.
 type Owner struct {
-	PID   int       `json:"pid"`
-	Host  string    `json:"host"`
-	Since time.Time `json:"since"`
+	PID   int       `json:"pid"`   // as that process sees itself: in a container its own
+	Host  string    `json:"host"`  // name of the machine or container
+	Since time.Time `json:"since"` // when it took the job
 }
 
+// String returns the owner for people.
 func (o Owner) String() string {
 	return fmt.Sprintf("pid %d on %s since %s", o.PID, o.Host, o.Since.UTC().Format(time.RFC3339))
 }
 
-// Request is what the outside asks of a job: control and tuned values.
+// Request is what somebody asks of a job: control and tuned values. Whoever runs the job
+// reads it with each batch and while it waits.
 type Request struct {
 	Control Control `json:"control"`
 	By      string  `json:"by"`     // who asked
@@ -86,11 +94,10 @@ type Request struct {
 	Tuning
 }
 
-// Tuning holds the values that may change while a job runs. Zero keeps what the
-// engine was configured with.
+// Tuning holds the values that are tuned. Zero is what the engine was configured with.
 type Tuning struct {
-	TargetHold time.Duration `json:"target_hold_ns"` // the writer is held about this long while live writes wait
-	MaxRate    float64       `json:"max_rate"`       // rows a second; negative lifts a configured limit
+	TargetHold time.Duration `json:"target_hold_ns"` // about how long a live write waits for the job
+	MaxRate    float64       `json:"max_rate"`       // rows per second; negative for no cap, also where one is configured
 }
 
 // String says the tuned values in words, such as "target hold 2ms, at most 5000 rows/s".
@@ -114,37 +121,37 @@ func (t Tuning) String() string {
 
 // Checkpoint is one job's row.
 type Checkpoint struct {
-	Name        string `json:"name"`
-	RunID       string `json:"run_id"`      // of the run that owns the row
-	Fingerprint string `json:"fingerprint"` // of the job's definition
-	Definition  string `json:"definition"`  // the same for people
-	Table       string `json:"table"`
-	Owner       Owner  `json:"owner"`
+	Name        string `json:"name"`        // of the job and of its migration
+	RunID       string `json:"run_id"`      // of the run that owns the row; another run has another
+	Fingerprint string `json:"fingerprint"` // of the job's definition and the shape of its table; opaque
+	Definition  string `json:"definition"`  // the job as an SQL statement, for people
+	Table       string `json:"table"`       // that it rewrites
+	Owner       Owner  `json:"owner"`       // who runs it, or ran it last
 
-	Phase  Phase  `json:"phase"`
-	Reason string `json:"reason"` // why it waits or runs as it does
-	Error  string `json:"error"`
+	Phase  Phase  `json:"phase"`  // where it stands
+	Reason string `json:"reason"` // why it waits or runs as it does; "" if there is nothing to say
+	Error  string `json:"error"`  // why it failed; "" otherwise
 
-	Lower  string `json:"lower"` // first key when the job began
-	Upper  string `json:"upper"` // last key then: the end of the walk
-	Cursor string `json:"cursor"`
-	Pass   int    `json:"pass"`  // 1, or 2 over what verification found left
-	Total  int64  `json:"total"` // rows when the job began; 0 where counting was not needed
+	Lower  string `json:"lower"`  // first key when the job began; opaque
+	Upper  string `json:"upper"`  // last key then: the end of the walk; opaque, "" for an empty table
+	Cursor string `json:"cursor"` // last key that was passed; opaque, "" before the first
+	Pass   int    `json:"pass"`   // 1, or 2 over what verification found left
+	Total  int64  `json:"total"`  // rows when the job began; 0 where counting was not needed
 
-	Rows        int64 `json:"rows_scanned"`
-	Changed     int64 `json:"rows_changed"`
-	Quarantined int64 `json:"rows_quarantined"`
-	Left        int64 `json:"rows_left"` // found by verification; -1 before, or if the job cannot tell
-	Batches     int64 `json:"batches"`
-	BatchRows   int   `json:"batch_rows"` // current size
+	Rows        int64 `json:"rows_scanned"`     // passed by the cursor, changed or not
+	Changed     int64 `json:"rows_changed"`     // that Where selected: the new value may be the old one
+	Quarantined int64 `json:"rows_quarantined"` // in quarantine now
+	Left        int64 `json:"rows_left"`        // found by verification; -1 before, or if the job cannot tell
+	Batches     int64 `json:"batches"`          // committed
+	BatchRows   int   `json:"batch_rows"`       // size that the next batch is meant to have
 
 	Working   time.Duration `json:"working_ns"`   // holding the writer
 	Throttled time.Duration `json:"throttled_ns"` // the rest of the walk: giving way, or waiting for the rate, a lock, computed rows
 	PausedFor time.Duration `json:"paused_ns"`    // paused or waiting
 
-	Request   Request   `json:"request"`
-	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
+	Request   Request   `json:"request"`    // what is asked of it
+	CreatedAt time.Time `json:"created_at"` // when its first run took it
+	UpdatedAt time.Time `json:"updated_at"` // by the latest batch or change of phase
 }
 
 const columns = `name, run_id, fingerprint, definition, table_name, owner_pid, owner_host, owner_since,
@@ -153,8 +160,8 @@ const columns = `name, run_id, fingerprint, definition, table_name, owner_pid, o
 	working_us, throttled_us, paused_us,
 	control, control_by, control_reason, target_hold_us, max_rate, created_at, updated_at`
 
-// Load reads one job's checkpoint; ErrUnknown if there is none, also when the
-// tables do not exist.
+// Load returns one job's checkpoint. It returns ErrUnknown if there is none, also when the
+// tables do not exist, ErrUnreadable and ErrNewer.
 func Load(ctx context.Context, q Querier, name string) (Checkpoint, error) {
 	found, err := list(ctx, q, "WHERE name = ?", name)
 	if err != nil {
@@ -166,7 +173,7 @@ func Load(ctx context.Context, q Querier, name string) (Checkpoint, error) {
 	return found[0], nil
 }
 
-// List reads all checkpoints, ordered by name.
+// List returns all checkpoints, ordered by name. It returns ErrUnreadable and ErrNewer.
 func List(ctx context.Context, q Querier) ([]Checkpoint, error) {
 	return list(ctx, q, "ORDER BY name")
 }
@@ -279,18 +286,20 @@ func SaveTx(ctx context.Context, q Querier, c Checkpoint, now time.Time) (Reques
 }
 
 // Ask leaves a request for whoever runs the job, now or later. Pause, cancel and
-// NoControl (resume) replace one another; the tuned values stay.
+// NoControl (resume) replace one another; the tuned values stay. It returns ErrUnknown if
+// there is no such job.
 func Ask(ctx context.Context, q Querier, name string, control Control, by, reason string) error {
 	return change(ctx, q, name, `control = ?, control_by = ?, control_reason = ?`, control, by, reason)
 }
 
-// Tune leaves tuned values for whoever runs the job, now or later.
+// Tune leaves tuned values, all of them, for whoever runs the job, now or later. It returns
+// ErrUnknown if there is no such job.
 func Tune(ctx context.Context, q Querier, name string, t Tuning) error {
 	return change(ctx, q, name, `target_hold_us = ?, max_rate = ?`, t.TargetHold.Microseconds(), t.MaxRate)
 }
 
-// SetPhase changes the phase of a job that nobody runs. The reason was that of the
-// phase it leaves.
+// SetPhase changes the phase of a job that nobody runs, and clears the reason, which was
+// that of the phase it leaves. It returns ErrUnknown if there is no such job.
 func SetPhase(ctx context.Context, q Querier, name string, phase Phase) error {
 	return change(ctx, q, name, `phase = ?, reason = ''`, phase)
 }

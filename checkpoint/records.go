@@ -14,9 +14,9 @@ const MaxEvents = 400
 // Event is one line of a job's audit trail.
 type Event struct {
 	At     time.Time `json:"at"`
-	Event  string    `json:"event"` // started, resumed, paused, tuned, quarantined, verified, ended, …
-	By     string    `json:"by,omitempty"`
-	Detail string    `json:"detail,omitempty"`
+	Event  string    `json:"event"`            // started, resumed, paused, tuned, quarantined, verified, ended, …
+	By     string    `json:"by,omitempty"`     // who did it or asked for it
+	Detail string    `json:"detail,omitempty"` // such as the reason that was given
 }
 
 // AddEvent appends to the audit trail, within the caller's transaction if there
@@ -33,7 +33,8 @@ func AddEvent(ctx context.Context, q Querier, name string, e Event) error {
 	return nil
 }
 
-// Events reads a job's audit trail, the latest n, oldest first.
+// Events returns the latest n events of a job's audit trail, oldest first. It needs the
+// tables, and returns ErrUnreadable for an event that cannot be understood.
 func Events(ctx context.Context, q Querier, name string, n int) ([]Event, error) {
 	rows, err := q.QueryContext(ctx, `SELECT at, event, by, detail FROM (SELECT * FROM main._async_migration_events
 		WHERE name = ? ORDER BY id DESC LIMIT ?) ORDER BY id`, name, n)
@@ -56,15 +57,15 @@ func Events(ctx context.Context, q Querier, name string, n int) ([]Event, error)
 	return all, rows.Err()
 }
 
-// BadRow is a row set aside because the job failed on it.
+// BadRow is a row in quarantine: one that the job failed on.
 type BadRow struct {
-	Key      string    `json:"key"` // opaque, see Checkpoint.Cursor
-	Error    string    `json:"error"`
-	Attempts int       `json:"attempts"`
-	At       time.Time `json:"at"`
+	Key      string    `json:"key"`      // JSON list of the key's values as SQL literals, as Checkpoint.Cursor
+	Error    string    `json:"error"`    // of the latest attempt
+	Attempts int       `json:"attempts"` // how often the job failed on it alone
+	At       time.Time `json:"at"`       // of the latest attempt
 }
 
-// QuarantineTx sets a row aside, or counts one more attempt at one that is.
+// QuarantineTx puts a row into quarantine, or counts one more attempt at one that is there.
 func QuarantineTx(ctx context.Context, q Querier, name, key, reason string, now time.Time) error {
 	_, err := q.ExecContext(ctx, `INSERT INTO main._async_migration_quarantine (name, key, error, at) VALUES (?1, ?2, ?3, ?4)
 		ON CONFLICT (name, key) DO UPDATE SET error = ?3, at = ?4, attempts = attempts + 1`, name, key, reason, stamp(now))
@@ -83,7 +84,8 @@ func ReleaseTx(ctx context.Context, q Querier, name, key string, changed int) er
 	return change(ctx, q, name, `rows_quarantined = rows_quarantined - 1, rows_changed = rows_changed + ?`, changed)
 }
 
-// Quarantine lists the rows that a job has set aside.
+// Quarantine returns the rows that a job has in quarantine, in the order of their latest
+// attempts. It needs the tables, and returns ErrUnreadable for one that cannot be understood.
 func Quarantine(ctx context.Context, q Querier, name string) ([]BadRow, error) {
 	rows, err := q.QueryContext(ctx, `SELECT key, error, attempts, at FROM main._async_migration_quarantine WHERE name = ? ORDER BY at, key`, name)
 	if err != nil {
@@ -111,11 +113,11 @@ const MaxSamples = 600
 // Sample is how a job was doing at one moment.
 type Sample struct {
 	At        time.Time     `json:"at"`
-	Rows      int64         `json:"rows_scanned"`
-	BatchRows int           `json:"batch_rows"`
-	Hold      time.Duration `json:"hold_ns"`
-	Wait      time.Duration `json:"wait_ns"`
-	WALBytes  int64         `json:"wal_bytes"`
+	Rows      int64         `json:"rows_scanned"` // by then, in all
+	BatchRows int           `json:"batch_rows"`   // size of a batch then
+	Hold      time.Duration `json:"hold_ns"`      // of the batch before
+	Wait      time.Duration `json:"wait_ns"`      // of that batch for the connection
+	WALBytes  int64         `json:"wal_bytes"`    // size of the log's file
 }
 
 // AddSample puts a sample into the ring; its slot follows from the time, so the
@@ -129,7 +131,8 @@ func AddSample(ctx context.Context, q Querier, name string, s Sample) error {
 	return nil
 }
 
-// Samples reads the ring, oldest first.
+// Samples returns the ring, oldest first. It needs the tables, and returns ErrUnreadable for
+// a sample that cannot be understood.
 func Samples(ctx context.Context, q Querier, name string) ([]Sample, error) {
 	rows, err := q.QueryContext(ctx, `SELECT at, rows_scanned, batch_rows, hold_us, wait_us, wal_bytes
 		FROM main._async_migration_samples WHERE name = ? ORDER BY at`, name)

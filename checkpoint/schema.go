@@ -109,7 +109,7 @@ func Version(ctx context.Context, q Querier) (int, error) {
 }
 
 // UpgradeTx creates the tables or brings them up to date, inside the caller's
-// transaction.
+// transaction: a rollback undoes it. It returns ErrNewer and ErrUnreadable as Version does.
 func UpgradeTx(ctx context.Context, q Querier) error {
 	version, err := Version(ctx, q)
 	if err != nil {

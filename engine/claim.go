@@ -43,6 +43,7 @@ func (e *Engine) claim(p plan) (end func(), err error) {
 		return func() {}, nil // it is claimed already, or done and will not run
 	}
 	e.started[name] = p
+	delete(e.ended, name)
 	e.count(name, 1)
 	return sync.OnceFunc(func() {
 		e.mu.Lock()
@@ -86,7 +87,7 @@ func (e *Engine) notAnothers(ctx context.Context, p plan) error {
 func (e *Engine) sameElsewhere(ctx context.Context, p plan) error {
 	begun, err := checkpoint.Load(ctx, e.readQuerier(), p.spec.Name)
 	if err != nil || p.unfit != nil {
-		return nil // not recorded yet, or not to be read just now: the run will look again
+		return nil //nolint:nilerr // not recorded yet, or not to be read just now: the run will look again
 	}
 	return p.compatible(begun)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
@@ -12,85 +11,98 @@ import (
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/internal/filelock"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/jobs"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // Pause asks whoever runs the job, in this process or another, now or after a
 // restart, to stop working until Resume. It returns once the request is stored; the
-// job heeds it after the batch at hand, or within 250 ms, whatever it waits for.
-func (e *Engine) Pause(ctx context.Context, name, why string) error {
-	return e.ask(ctx, name, checkpoint.Pause, why)
+// job follows it after the batch at hand, or within 250 ms, whatever it waits for. reason
+// goes into the audit trail.
+//
+// It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrMoved and
+// ErrClosed.
+func (e *Engine) Pause(ctx context.Context, name, reason string) error {
+	return e.ask(ctx, name, checkpoint.Pause, reason)
 }
 
-// Resume takes a pause back.
-func (e *Engine) Resume(ctx context.Context, name, why string) error {
-	return e.ask(ctx, name, checkpoint.NoControl, why)
+// Resume takes a pause back, and is followed as Pause is. It does nothing to a job that is
+// not paused.
+//
+// It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrMoved and
+// ErrClosed.
+func (e *Engine) Resume(ctx context.Context, name, reason string) error {
+	return e.ask(ctx, name, checkpoint.NoControl, reason)
 }
 
 // Cancel ends the job for good: only Retry runs it again. Rows already rewritten
-// stay so. If nobody runs the job it is cancelled at once, otherwise as a pause is
-// heeded.
-func (e *Engine) Cancel(ctx context.Context, name, why string) error {
-	if err := e.ask(ctx, name, checkpoint.Cancel, why); err != nil {
+// stay so. If nobody runs the job it is cancelled at once, otherwise whoever runs it
+// follows as it does a pause.
+//
+// It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrMoved and
+// ErrClosed.
+func (e *Engine) Cancel(ctx context.Context, name, reason string) (err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
 		return err
 	}
-	err := e.store.Fail(ctx, name, fmt.Sprintf("%v: by %s: %s", ErrCancelled, e.cfg.By, why))
+	defer leave(&err)
+	if err := e.ask(ctx, name, checkpoint.Cancel, reason); err != nil {
+		return err
+	}
+	err = e.store.Fail(ctx, name, fmt.Sprintf("%v: by %s: %s", ErrCancelled, e.cfg.Actor, reason))
 	if errors.Is(err, asyncmig.ErrOwned) {
 		return nil // its owner heeds the request
 	}
 	if err != nil {
 		return err
 	}
-	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
-		return checkpoint.SetPhase(ctx, c, name, checkpoint.Cancelled)
-	})
+	return e.write(ctx, func(ctx context.Context, c lite.Querier) error { return move(ctx, c, name, loop.CancelAsked) })
 }
 
-// Tune changes values of a job while it runs. Zero goes back to what its engine
-// was configured with; a negative MaxRate lifts a configured limit.
-func (e *Engine) Tune(ctx context.Context, name string, t checkpoint.Tuning) error {
-	if t.TargetHold != 0 && (t.TargetHold < 100*time.Microsecond || t.TargetHold > time.Second) {
-		return fmt.Errorf("%w: TargetHold %v is not within 100µs and 1s", ErrConfig, t.TargetHold)
+// move changes the phase of a job that nobody runs.
+func move(ctx context.Context, q checkpoint.Querier, name string, on loop.Event) error {
+	cp, err := checkpoint.Load(ctx, q, name)
+	if err != nil {
+		return err
 	}
-	if math.IsNaN(t.MaxRate) || math.IsInf(t.MaxRate, 0) {
-		return fmt.Errorf("%w: MaxRate %v is no number of rows a second", ErrConfig, t.MaxRate)
+	phase, err := loop.Outside(cp.Phase, on)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrEnded, name, err)
 	}
-	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
-		if err := unended(ctx, c, name); err != nil {
-			return err
-		}
-		if err := checkpoint.Tune(ctx, c, name, t); err != nil {
-			return err
-		}
-		return e.note(ctx, c, name, "tuned", t.String())
-	})
+	return checkpoint.SetPhase(ctx, q, name, phase)
 }
 
-func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, why string) error {
+func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, reason string) (err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave(&err)
 	asked := map[checkpoint.Control]string{checkpoint.Pause: "pause asked", checkpoint.Cancel: "cancel asked", checkpoint.NoControl: "resume asked"}
 	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
-		if err := unended(ctx, c, name); err != nil {
+		if _, err := unended(ctx, c, name); err != nil {
 			return err
 		}
-		if err := checkpoint.Ask(ctx, c, name, control, e.cfg.By, why); err != nil {
+		if err := checkpoint.Ask(ctx, c, name, control, e.cfg.Actor, reason); err != nil {
 			return err
 		}
-		return e.note(ctx, c, name, asked[control], why)
+		return e.note(ctx, c, name, asked[control], reason)
 	})
 }
 
 // unended refuses to ask anything of a job that will not run again by itself.
-func unended(ctx context.Context, q checkpoint.Querier, name string) error {
+func unended(ctx context.Context, q checkpoint.Querier, name string) (checkpoint.Checkpoint, error) {
 	cp, err := checkpoint.Load(ctx, q, name)
 	if err == nil && (cp.Phase == checkpoint.Done || cp.Phase == checkpoint.Cancelled) {
-		err = fmt.Errorf("job %s is %s already", name, cp.Phase)
+		err = &endedError{name, cp.Phase}
 	}
-	return err
+	return cp, err
 }
 
 func (e *Engine) note(ctx context.Context, q checkpoint.Querier, name, what, detail string) error {
-	return checkpoint.AddEvent(ctx, q, name, checkpoint.Event{At: time.Now(), Event: what, By: e.cfg.By, Detail: detail})
+	return checkpoint.AddEvent(ctx, q, name, checkpoint.Event{At: time.Now(), Event: what, By: e.cfg.Actor, Detail: detail})
 }
 
 // write writes a request next to a job that may be running in another process:
@@ -106,7 +118,7 @@ func (e *Engine) try(ctx context.Context, fn func(context.Context, lite.Querier)
 		return err
 	}
 	writer := lite.Writer{DB: e.db, Once: true}
-	defer writer.Close(context.WithoutCancel(ctx))
+	defer func() { _ = writer.Close(context.WithoutCancel(ctx)) }() // what was written, or not, is told by its own error
 	pacer := throttle.NewPacer(throttle.PacerConfig{Seed: failpoint.Seed()})
 	done := func() {}
 	defer func() { done() }()
@@ -131,11 +143,19 @@ func (e *Engine) try(ctx context.Context, fn func(context.Context, lite.Querier)
 	}
 }
 
-// Retry gives the job another chance: it applies it to each row set aside, takes
-// those that are mended out of quarantine, and, if the job had failed or been
-// cancelled, goes on from its last good batch to the end. It waits and returns
-// what Run returns.
-func (e *Engine) Retry(ctx context.Context, job jobs.Job) (Result, error) {
+// Retry gives the job another chance: it applies it to each row in quarantine, takes
+// those on which it succeeds out of it, and, if the job had failed or been
+// cancelled, goes on from its last good batch to the end. It waits, and returns what Run
+// returns.
+//
+// It returns ErrUnknownJob for a job that has never run, ErrOwned if somebody runs it,
+// ErrFailed with the cause if it fails again, ErrClosed, and what else Run does.
+func (e *Engine) Retry(ctx context.Context, job jobs.Job) (result Result, err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer leave(&err)
 	name := job.Spec().Name
 	if err := e.reopen(ctx, name); err != nil {
 		return Result{}, err
@@ -154,7 +174,14 @@ func (e *Engine) Retry(ctx context.Context, job jobs.Job) (Result, error) {
 // Forget removes all that is known of a job that nobody runs: ledger, checkpoint,
 // events, quarantine. The same name then begins from zero, whatever its definition.
 // It is the explicit choice to do so; rows already rewritten stay as they are.
-func (e *Engine) Forget(ctx context.Context, name string) error {
+//
+// It returns ErrUnknownJob, ErrOwned if somebody runs the job, ErrMoved and ErrClosed.
+func (e *Engine) Forget(ctx context.Context, name string) (err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave(&err)
 	if _, err := checkpoint.Load(ctx, e.readQuerier(), name); err != nil {
 		return err // before a lock file is made for a name that is none
 	}
@@ -175,10 +202,10 @@ func (e *Engine) reopen(ctx context.Context, name string) error {
 		if err != nil || cp.Phase != checkpoint.Cancelled {
 			return err
 		}
-		if err := checkpoint.SetPhase(ctx, c, name, checkpoint.Registered); err != nil {
+		if err := move(ctx, c, name, loop.Retried); err != nil {
 			return err
 		}
-		return checkpoint.Ask(ctx, c, name, checkpoint.NoControl, e.cfg.By, "retry")
+		return checkpoint.Ask(ctx, c, name, checkpoint.NoControl, e.cfg.Actor, "retry")
 	})
 }
 
@@ -187,20 +214,20 @@ func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 	calls := p.open()
 	defer closeCalls(calls)
 	statement := p.statement(calls, []string{p.spec.Where}, true)
-	aside, err := e.aside(ctx, p)
+	aside, err := e.setAsides(ctx, p)
 	if err != nil {
 		return err
 	}
-	for _, place := range aside {
-		if err := e.retryRow(ctx, p, statement, place); err != nil {
+	for _, row := range aside {
+		if err := e.retryRow(ctx, p, statement, row); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement, place lite.Pos) error {
-	name, key := p.spec.Name, place.Encode()
+func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement, row asideRow) error {
+	name, key, place := p.spec.Name, row.key, row.place
 	attempt := func(ctx context.Context, c lite.Querier) error {
 		changed := 0
 		err := lite.Guarded(ctx, c, func() (err error) {

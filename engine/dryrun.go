@@ -11,26 +11,34 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// Rehearsal is what a job would do.
-type Rehearsal struct {
+// DryRunResult is what a job would do.
+type DryRunResult struct {
 	Table     string           `json:"table"`
 	Key       string           `json:"key"`       // the columns it is walked by
 	Rows      int64            `json:"rows"`      // in the table
-	Matching  int64            `json:"matching"`  // for which Where holds; -1 if it takes arguments
+	Matching  int64            `json:"matching"`  // for which Where holds; -1, in JSON null, if it takes arguments
 	Statement string           `json:"statement"` // of one batch
 	Plan      []string         `json:"plan"`      // SQLite's plan for it
 	Begun     checkpoint.Phase `json:"begun"`     // "" if no job of this name has run
 }
 
-// DryRun checks a job as Start does and tells what it would do. It changes
+// DryRun checks a job as Start does and reports what it would do. It changes
 // nothing and reads on the read-only connection.
-func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (Rehearsal, error) {
+//
+// It returns ErrSpec, ErrJobChanged and ErrCancelled as Start does; what keeps a job from
+// running, see [ErrNoTable] and those after it; and ErrClosed.
+func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d DryRunResult, err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return DryRunResult{}, err
+	}
+	defer leave(&err)
 	p, err := e.prepare(ctx, job)
 	if err != nil {
-		return Rehearsal{}, err
+		return DryRunResult{}, err
 	}
 	q, key := e.readQuerier(), p.table.Key
-	d := Rehearsal{Table: p.table.Name, Key: strings.Join(key.Names(), ", "), Matching: -1}
+	d = DryRunResult{Table: p.table.Name, Key: strings.Join(key.Names(), ", "), Matching: -1}
 	if err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Main(p.table.Name)).Scan(&d.Rows); err != nil {
 		return d, fmt.Errorf("count the rows of %s: %w", p.table.Name, err)
 	}
@@ -52,7 +60,7 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (Rehearsal, error) {
 	return d, nil
 }
 
-func (d *Rehearsal) plan(ctx context.Context, q lite.Querier, p plan) (err error) {
+func (d *DryRunResult) plan(ctx context.Context, q lite.Querier, p plan) (err error) {
 	calls := p.open()
 	defer closeCalls(calls)
 	statement := p.statement(calls, []string{p.spec.Where}, true)

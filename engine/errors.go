@@ -7,45 +7,113 @@ import (
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// How a job can end other than done. Its state is kept in every case.
+// How a job ends other than done, and what cannot be asked of one. Its state is kept in
+// every case.
 var (
-	// ErrInterrupted: its context ended, or the engine was closed. Start it again
-	// and it goes on where it stopped.
-	ErrInterrupted = errors.New("interrupted; it goes on where it stopped when it is started again")
-	// ErrCancelled: somebody cancelled it. Only Retry runs it again.
-	ErrCancelled = errors.New("cancelled; only a retry runs it again")
-	// ErrJobChanged: a job of this name was begun with another definition. Give the
-	// new job a new name, restore the old definition, or Forget the old job.
-	ErrJobChanged = errors.New("the job has changed since it began")
-	// ErrTableChanged: the table no longer fits the job.
-	ErrTableChanged = errors.New("the table has changed since the job began")
-	// ErrTooManyBadRows: more rows failed than QuarantineLimit allows.
+	// ErrInterrupted is returned by Run and Await when the context of Run ended, the engine
+	// was closed, or the process that ran the job is gone. Start the job again: it goes on
+	// where it stopped.
+	ErrInterrupted = loop.ErrInterrupted
+	// ErrCancelled is returned for a job that somebody has cancelled. Retry runs it again.
+	ErrCancelled = loop.ErrCancelled
+	// ErrFailed is returned, together with the cause where that is known, by Run, Retry and
+	// Await for a job that has failed. Remove the cause and start the job again: it goes on
+	// from its last good batch.
+	ErrFailed = errors.New("the job has failed")
+	// ErrTooManyBadRows is returned when more rows fail than QuarantineLimit allows. Fix the
+	// rows that Status lists, or the job, then Retry.
 	ErrTooManyBadRows = errors.New("too many rows fail")
-	// ErrAllFailed: no row succeeded. Mend the rows, then Retry.
-	ErrAllFailed = errors.New("every row that the job tried has failed")
-	// ErrLeft: the job walked the whole table, twice, and its Todo still holds for
-	// some rows.
-	ErrLeft = errors.New("rows are left to do")
-	// ErrLostOwner: another run has taken the job over, which can only happen if
-	// this one was stopped so long that its lock was lost. It has written nothing
-	// since.
-	ErrLostOwner = checkpoint.ErrLostOwner
-	// ErrMoved: the database file was moved, deleted or replaced while the engine had it
-	// open, such as by restoring a backup. What is written then is lost, or harms the
-	// file of that name, so nothing was written since. Open the database anew and start
-	// the job again: it goes on from what that file says.
-	ErrMoved = asyncmig.ErrMoved
-	// ErrOtherName: another process has the database file open under another name, such
-	// as a hard link, and with it another log. Nothing was written.
-	ErrOtherName = asyncmig.ErrOtherName
-	// ErrClosed is returned by Start and all else that would begin something after
-	// Close. Nothing is written.
-	ErrClosed = asyncmig.ErrClosed
-	// ErrUnknownJob: no job of this name has ever run on this database.
+	// ErrAllFailed is returned when rows failed and none succeeded. Fix the rows or the job,
+	// then Retry.
+	ErrAllFailed = loop.ErrAllFailed
+	// ErrLeft is returned when the job has walked the whole table, twice, and its Todo still
+	// holds for some rows. Find out who writes them or why the job does not change them,
+	// then start it again: it makes another pass.
+	ErrLeft = loop.ErrLeft
+
+	// ErrEnded is returned by Pause, Resume, Cancel and Tune for a job that is done or
+	// cancelled. There is nothing left to ask of it; Retry begins a cancelled one again.
+	ErrEnded = errors.New("the job has ended already")
+	// ErrUnknownJob is returned for a name under which no job has run on this database.
+	// Check the name, or Start the job.
 	ErrUnknownJob = checkpoint.ErrUnknown
+	// ErrOwned is returned by Run, Retry and Forget, as an *[asyncmig.OwnedError] that says
+	// who, when another run has the job, in this process or another. Wait for it with Await,
+	// or stop it.
+	ErrOwned = asyncmig.ErrOwned
+	// ErrClosed is returned after Close by every method that needs the database. Nothing is
+	// written. Open another engine.
+	ErrClosed = asyncmig.ErrClosed
+	// ErrInside is returned by Start inside a migration of the same name, which would say
+	// done for the job. Hand that migration Func, or give the job another name.
+	ErrInside = asyncmig.ErrInside
 )
+
+// What keeps a job from going on that once could. Its state is kept.
+var (
+	// ErrJobChanged is returned when a job of this name was begun with another definition.
+	// Give the new job a new name, restore the old definition, or Forget the old job.
+	ErrJobChanged = errors.New("the job has changed since it began")
+	// ErrTableChanged is returned when the table no longer fits the job. Change the table
+	// back, or Forget the job and start one that fits.
+	ErrTableChanged = errors.New("the table has changed since the job began")
+	// ErrLostOwner is returned when another run has taken the job over, which can only
+	// happen if this one was stopped so long that its lock was lost. It has written nothing
+	// since. Leave the job to the other run.
+	ErrLostOwner = checkpoint.ErrLostOwner
+	// ErrMoved is returned when the database file was moved, deleted or replaced while the
+	// engine had it open, such as by restoring a backup. What is written then is lost, or
+	// harms the file of that name, so nothing was written since. Open the database anew and
+	// start the job again: it goes on from what that file says.
+	ErrMoved = asyncmig.ErrMoved
+	// ErrOtherName is returned when another process has the database file open under another
+	// name, such as a hard link, and with it another log. Nothing was written. Open the file
+	// by one name.
+	ErrOtherName = asyncmig.ErrOtherName
+	// ErrHostCode is returned when a function of the application, called by a statement or
+	// by the engine, panicked or ended its goroutine. What was under way is rolled back. Fix
+	// the function and start the job again.
+	ErrHostCode = lite.ErrHostCode
+	// ErrNotRecorded is returned when a job came to its end and the ledger could not be told
+	// so. The log says which statement records it by hand.
+	ErrNotRecorded = asyncmig.ErrNotRecorded
+	// ErrUnreadable is returned for a stored state that cannot be understood. Find out what
+	// has changed it; Forget is the choice to begin from zero.
+	ErrUnreadable = checkpoint.ErrUnreadable
+	// ErrNewer is returned for tables that a newer version of chunkfill has written. Use that
+	// version.
+	ErrNewer = checkpoint.ErrNewer
+	// ErrLedger is returned for a table _async_migrations that cannot take what a run writes;
+	// the message names the column. Change the table.
+	ErrLedger = asyncmig.ErrLedger
+)
+
+// asFailure makes the error that ended a run match ErrFailed, unless it has a name of its
+// own for an end that is no failure.
+func asFailure(err error) error {
+	if err == nil || is(err, ErrInterrupted, ErrCancelled, ErrLostOwner, ErrMoved, ErrJobChanged, ErrFailed) {
+		return err
+	}
+	return failure{err}
+}
+
+type failure struct{ cause error }
+
+func (f failure) Error() string   { return f.cause.Error() }
+func (f failure) Unwrap() []error { return []error{ErrFailed, f.cause} }
+
+// endedError is an ErrEnded that says which job, and how.
+type endedError struct {
+	name  string
+	phase checkpoint.Phase
+}
+
+func (e *endedError) Error() string        { return fmt.Sprintf("job %s is %s already", e.name, e.phase) }
+func (e *endedError) Is(target error) bool { return target == ErrEnded }
 
 // rowError is an error of applying the job to rows, as opposed to one of walking
 // or recording: only such an error is a reason to look for a bad row.
@@ -72,36 +140,59 @@ func causeOf(err error) error {
 	return err
 }
 
-// What is wrong with a job or a database that cannot be used at all. Nothing has
-// been changed when one of these is returned.
+// What is wrong with a database that cannot be used at all. Nothing has been changed when
+// one of these is returned.
 var (
-	// ErrHostCode: a function of the application, called by a statement or by the
-	// engine, panicked or ended its goroutine. What was under way is rolled back.
-	ErrHostCode = lite.ErrHostCode
-	// ErrExclusive: the host opened the database with locking_mode=EXCLUSIVE.
-	ErrExclusive = lite.ErrExclusive
-	// ErrDriver: the handle is one of another driver than modernc.org/sqlite.
-	ErrDriver = lite.ErrDriver
-
-	ErrNoTable  = lite.ErrNoTable
-	ErrNoColumn = lite.ErrNoColumn
-	ErrNoKey    = lite.ErrNoKey
-	ErrNullKey  = lite.ErrNullKey
-	ErrFragment = lite.ErrFragment // an expression or condition that is none
+	// ErrReadOnly is returned by New for a database that cannot be written. Open it for
+	// writing.
 	ErrReadOnly = lite.ErrReadOnly
-	ErrNotWAL   = lite.ErrNotWAL
+	// ErrNotWAL is returned by New for a database in another journal mode than WAL. The
+	// message says how to change it.
+	ErrNotWAL = lite.ErrNotWAL
+	// ErrExclusive is returned by New when the host opened the database with
+	// locking_mode=EXCLUSIVE. Open it without.
+	ErrExclusive = lite.ErrExclusive
+	// ErrDriver is returned by New when the handle is one of another driver than
+	// modernc.org/sqlite. Open the database with that.
+	ErrDriver = lite.ErrDriver
+)
 
+// What is wrong with a job that cannot be run on this database. Start, Run, Retry, DryRun
+// and Verify return it before anything has been changed.
+var (
+	// ErrSpec is returned for a job that does not say what it must; the message names the
+	// field.
+	ErrSpec = jobs.ErrSpec
+	// ErrNoTable is returned when there is no table of that name, or it is a view or a
+	// virtual table. Name a table.
+	ErrNoTable = lite.ErrNoTable
+	// ErrNoColumn is returned for a column that the table does not have. Name one that it has.
+	ErrNoColumn = lite.ErrNoColumn
+	// ErrNoKey is returned for a table without a key to walk it by. Give it a PRIMARY KEY, or
+	// a UNIQUE index over NOT NULL columns.
+	ErrNoKey = lite.ErrNoKey
+	// ErrNullKey is returned for a table with NULLs in the key, which no walk reaches; also
+	// by a run that finds them at its end. Give those rows a value or delete them.
+	ErrNullKey = lite.ErrNullKey
+	// ErrFragment is returned for an expression or condition that is not a valid SQL
+	// expression over the table's columns; the message says which. Correct it.
+	ErrFragment = lite.ErrFragment
 	// ErrOwnWork is returned for an expression or condition with a query over what the
 	// job's own statement writes, whose answer would depend on how many batches there
 	// have been. Put what it finds into a table of its own first.
 	ErrOwnWork = lite.ErrOwnWork
 	// ErrKeyMoves is returned for a job under which rows would change their places in
 	// the walk or come into it: by a generated column, a trigger or a foreign key action.
-	// It also ends a run that finds more rows rewritten than a range had.
+	// It also ends a run that finds more rows rewritten than a range had. Drop the trigger
+	// or the action while the job runs.
 	ErrKeyMoves = lite.ErrKeyMoves
 	// ErrCollation is returned for a table with an index whose collation this connection
 	// does not have. Run the job in the application that registers it.
 	ErrCollation = lite.ErrCollation
-	// ErrIndexMisses is returned for a table whose key has an index that misses rows.
+	// ErrIndexMisses is returned for a table whose key has an index that misses rows. Run
+	// REINDEX.
 	ErrIndexMisses = lite.ErrIndexMisses
 )
+
+// interrupted says of the end of a context what it is for a job.
+func interrupted(err error) error { return fmt.Errorf("%w (%w)", ErrInterrupted, err) }

@@ -3,23 +3,20 @@ package engine_test
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"log"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
 
 	_ "modernc.org/sqlite"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
-	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// README shows serve and wrap line for line, MIGRATIONS.md buildObserverIndex.
+// README shows serve and wrap line for line, MIGRATIONS.md buildObserverIndex. The other uses
+// have a file each: example_*_test.go.
 
 func serve(ctx context.Context, path string) error {
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(wal)&_pragma=busy_timeout(5000)")
@@ -135,85 +132,6 @@ func Example_convertedIndexBuild() {
 	// Output:
 	// done <nil> [obs_observer_ts]
 	// done <nil> []
-}
-
-// Pass rows through a Go function. It runs beside the writer, on all processors;
-// a row that it fails on is set aside.
-func ExampleEngine_Run_transform() {
-	ctx := context.Background()
-	db, remove := exampleDB(`CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, initials TEXT)`,
-		`INSERT INTO people (name) VALUES ('Ada Lovelace'), (''), ('Grace Brewster Hopper')`)
-	defer remove()
-	eng, err := engine.New(db, engine.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer eng.Close()
-
-	result, err := eng.Run(ctx, jobs.Transform{
-		Name:  "people_initials_v1",
-		Table: "people",
-		Read:  []string{"name"},
-		Write: []string{"initials"},
-		Row: func(read []any) ([]any, error) {
-			name, _ := read[0].(string)
-			if name == "" {
-				return nil, errors.New("no name")
-			}
-			var initials strings.Builder
-			for _, word := range strings.Fields(name) {
-				initials.WriteByte(word[0])
-			}
-			return []any{initials.String()}, nil
-		},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(result.Phase, result.Changed, "changed,", result.Quarantined, "set aside")
-	fmt.Println(texts(db, "SELECT coalesce(initials, '?') FROM people ORDER BY id"))
-	// Output:
-	// done 2 changed, 1 set aside
-	// [AL ? GBH]
-}
-
-// Pause, look at, speed up and resume a job that runs.
-func ExampleEngine_Pause() {
-	ctx := context.Background()
-	db, remove := exampleDB(`CREATE TABLE t (id INTEGER PRIMARY KEY, n INT DEFAULT 0)`,
-		`WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000) INSERT INTO t (id) SELECT i FROM c`)
-	defer remove()
-	working := make(chan struct{}, 1)
-	eng, err := engine.New(db, engine.Config{MaxRate: 100, By: "ops", OnHold: func(engine.Hold) {
-		select {
-		case working <- struct{}{}:
-		default:
-		}
-	}})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer eng.Close()
-	job := jobs.Update{Name: "t_n_v1", Table: "t", Set: []jobs.Assign{{Column: "n", Expr: "n + 1"}}}
-	must(eng.Start(ctx, job))
-	<-working
-
-	must(eng.Pause(ctx, "t_n_v1", "release day"))
-	s, err := eng.Status(ctx, "t_n_v1")
-	for err == nil && s.Phase != checkpoint.Paused { // after the batch at hand
-		runtime.Gosched()
-		s, err = eng.Status(ctx, "t_n_v1")
-	}
-	fmt.Println(s.Phase, "-", s.Reason)
-
-	must(eng.Tune(ctx, "t_n_v1", checkpoint.Tuning{MaxRate: -1})) // no cap any more
-	must(eng.Resume(ctx, "t_n_v1", "released"))
-	eng.Wait()
-	s, err = eng.Status(ctx, "t_n_v1")
-	fmt.Println(s.Phase, s.Changed, err)
-	// Output:
-	// paused - paused by ops: release day
-	// done 5000 <nil>
 }
 
 func exampleFile(statements ...string) string {

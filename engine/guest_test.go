@@ -101,13 +101,13 @@ func (h explodingHandler) WithAttrs([]slog.Attr) slog.Handler      { return h }
 func (h explodingHandler) WithGroup(string) slog.Handler           { return h }
 func (explodingHandler) Handle(context.Context, slog.Record) error { exploding(); return nil }
 
-// TestRowFunctionThatDoesNotReturn sets its row aside at once, not after RowLimit.
+// TestRowFunctionThatDoesNotReturn sets its row aside at once, not after RowTimeout.
 func TestRowFunctionThatDoesNotReturn(t *testing.T) {
 	for name, do := range map[string]func(){"panic": func() { panic("boom") }, "goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
 			db := open(t, numbers(2000)...)
 			cfg := sole
-			cfg.RowLimit = time.Hour
+			cfg.RowTimeout = time.Hour
 			job := jobs.Transform{Name: "j", Table: "t", Read: []string{"id"}, Write: []string{"n"}, Row: func(read []any) ([]any, error) {
 				if read[0] == int64(700) {
 					do()

@@ -77,7 +77,7 @@ func TestResumePaysTheRate(t *testing.T) {
 		t.Fatal(err)
 	}
 	soon(t, "the rate", func() bool {
-		s, ok := eng.Live("inc")
+		s, ok := eng.Progress("inc")
 		return ok && s.Reason == "rate limit"
 	})
 	rows := value(t, db, "SELECT sum(n) FROM t")
@@ -108,7 +108,7 @@ func slowly(d time.Duration) jobs.Transform {
 // the rows of the chunk waited for at the end.
 func TestSlowTransformIsHeard(t *testing.T) {
 	db := open(t, numbers(200)...)
-	eng := newEngine(t, db, engine.Config{SoleProcess: true, RowLimit: time.Minute})
+	eng := newEngine(t, db, engine.Config{SoleProcess: true, RowTimeout: time.Minute})
 	ctx, cancel := context.WithCancel(testContext(t))
 	ended := make(chan error, 1)
 	go func() {
@@ -116,7 +116,7 @@ func TestSlowTransformIsHeard(t *testing.T) {
 		ended <- err
 	}()
 	soon(t, "it computes", func() bool {
-		s, ok := eng.Live("inc")
+		s, ok := eng.Progress("inc")
 		return ok && s.Reason == "rows are still being computed"
 	})
 	if err := eng.Pause(testContext(t), "inc", "test"); err != nil {
@@ -249,16 +249,16 @@ func TestOlderTuning(t *testing.T) {
 	} {
 		db := open(t, numbers(5)...)
 		first := newEngine(t, db, engine.Config{Window: closedWindow()})
-		ctx, cancel := context.WithCancel(testContext(t))
-		if err := first.Start(ctx, increment("inc")); err != nil {
+		if err := first.Start(testContext(t), increment("inc")); err != nil {
 			t.Fatal(err)
 		}
 		waitPhase(t, first, checkpoint.Waiting)
-		if err := first.Tune(testContext(t), "inc", hold); err != nil {
+		if err := first.Tune(testContext(t), "inc", engine.Tuning{TargetHold: hold.TargetHold, MaxRate: hold.MaxRate}); err != nil {
 			t.Fatal(err)
 		}
-		cancel()
-		first.Wait()
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
 
 		result, err := newEngine(t, db, c.cfg).Run(testContext(t), increment("inc"))
 		if err != nil || result.Request.Tuning != c.want {

@@ -2,8 +2,11 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
+	"time"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
@@ -14,6 +17,11 @@ import (
 type callbacks struct {
 	worker lite.Worker // for those that the job's goroutine calls
 
+	// The gauge has a goroutine of its own, since it need not answer in time.
+	asks    chan func() int
+	answers chan int
+	pending bool // it has been asked and has not answered
+
 	mu  sync.Mutex
 	err error // the first that did not return
 }
@@ -22,6 +30,83 @@ type callbacks struct {
 func (c *callbacks) do(what string, fn func()) {
 	if c.failed() == nil {
 		c.note(c.worker.Do(what, func() error { fn(); return nil }))
+	}
+}
+
+const (
+	// How long a hold waits for what the host's gauge says. One that asks something of the job,
+	// or reads, waits itself for the connection that the hold has; then the batch ends for it.
+	gaugePatience = 2 * time.Millisecond
+	// The same between two holds.
+	gaugeIdle = 50 * time.Millisecond
+)
+
+// gauge asks the host how many live writes there are. A gauge that has not answered within
+// limit counts as one, and its answer is taken the next time.
+func (c *callbacks) gauge(ask func() int, limit time.Duration) int {
+	if c.failed() != nil {
+		return 0
+	}
+	if c.asks == nil {
+		c.asks, c.answers = make(chan func() int, 1), make(chan int, 1)
+		go c.answer(c.asks, c.answers)
+	}
+	if !c.pending {
+		c.asks <- ask
+		c.pending = true
+	}
+
+	// Most answer at once, and a timer costs more than that.
+	for range 3 {
+		select {
+		case n := <-c.answers:
+			c.pending = false
+			return n
+		default:
+			runtime.Gosched()
+		}
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case n := <-c.answers:
+		c.pending = false
+		return n
+	case <-timer.C:
+		return 1
+	}
+}
+
+// answer makes the calls, for as long as they return. One that does not is answered by 0.
+func (c *callbacks) answer(asks <-chan func() int, answers chan<- int) {
+	calling := false
+	defer func() {
+		p := recover()
+		switch {
+		case p != nil:
+			c.note(fmt.Errorf("%w: panic: %v: in LiveWriters", lite.ErrHostCode, p))
+		case calling:
+			c.note(fmt.Errorf("%w: it ended its goroutine (runtime.Goexit): in LiveWriters", lite.ErrHostCode))
+		}
+		if calling {
+			answers <- 0
+		}
+	}()
+
+	for ask := range asks {
+		calling = true
+		n := ask()
+		calling = false
+		answers <- n
+	}
+}
+
+// end ends the goroutines, when they are through with what they do.
+func (c *callbacks) end() {
+	c.worker.End()
+	if c.asks != nil {
+		close(c.asks)
+		c.asks = nil
 	}
 }
 
@@ -79,11 +164,11 @@ func (h hostHandler) WithGroup(name string) slog.Handler {
 	return with
 }
 
-// sound tells why the run must not go on: the file is another one, or code of the host
+// Sound tells why the run must not go on: the file is another one, or code of the host
 // did not return.
-func (r *runner) sound() error {
-	if err := r.callbacks.failed(); err != nil {
+func (p *pressure) Sound() error {
+	if err := p.callbacks.failed(); err != nil {
 		return err
 	}
-	return r.unmoved()
+	return p.unmoved()
 }

@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/rowfunc"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -23,12 +25,22 @@ const rule2 = "2:"
 // identity is the job's fingerprint by the current rule.
 func (p plan) identity() string { return rule2 + p.definition() + "." + p.shape() }
 
+// plain is the job as it is defined, whatever the driver makes it take to run it.
+func (p plan) plain() jobs.Spec {
+	s := p.spec
+	s.Set = slices.Clone(s.Set)
+	for i := range s.Set {
+		s.Set[i].Expr = rowfunc.Plain(s.Set[i].Expr)
+	}
+	return s
+}
+
 func (p plan) definition() string {
-	args := make([]string, len(p.spec.Args))
-	for i, a := range p.spec.Args {
+	s := p.plain()
+	args := make([]string, len(s.Args))
+	for i, a := range s.Args {
 		args[i] = argument(a)
 	}
-	s := p.spec
 	return digest(s.Kind, lite.FoldName(s.Table), s.Set, s.Read, s.Write, s.Where, args, s.Todo, s.Version)
 }
 
@@ -47,7 +59,7 @@ func argument(a any) string {
 func (p plan) shape() string {
 	names := map[string]bool{}
 	for _, fragment := range p.fragments() {
-		for name := range lite.Names(fragment) {
+		for name := range lite.Names(rowfunc.Plain(fragment)) {
 			names[name] = true
 		}
 	}
@@ -75,7 +87,8 @@ func digest(parts ...any) string {
 // is. A column counted as named whose name was part of any word.
 func (p plan) identity1() string {
 	named := map[string]string{}
-	text := strings.ToLower(fmt.Sprint(p.spec.Set, p.spec.Read, p.spec.Write, p.spec.Where, p.spec.Todo))
+	s := p.plain()
+	text := strings.ToLower(fmt.Sprint(s.Set, s.Read, s.Write, s.Where, s.Todo))
 	for _, c := range p.table.Columns {
 		if strings.Contains(text, strings.ToLower(c.Name)) {
 			named[c.Name] = c.Decl
@@ -85,7 +98,6 @@ func (p plan) identity1() string {
 	for i, a := range p.given {
 		args[i] = fmt.Sprint(a)
 	}
-	s := p.spec
 	encoded, _ := json.Marshal([]any{s.Kind, s.Table, p.table.Key.Columns, named, s.Set, s.Read, s.Write, s.Where, args, s.Todo, s.Version})
 	sum := sha256.Sum256(encoded)
 	return hex.EncodeToString(sum[:])
@@ -120,7 +132,7 @@ func (p plan) sameDefinition(begun checkpoint.Checkpoint) bool {
 		definition, _, _ := strings.Cut(rest, ".")
 		return definition == p.definition()
 	}
-	return begun.Definition == p.spec.String()
+	return begun.Definition == p.plain().String()
 }
 
 // conflict says that two jobs have one name, and what each is.

@@ -22,11 +22,11 @@ func (p plan) takesLate() bool {
 
 // watched runs a step of a second pass, and fails if rows that were to be changed
 // are not.
-func (r *runner) watched(ctx context.Context, c lite.Querier, stretch lite.Range, apply func() (int, error)) (changed int, err error) {
-	if r.cp.Pass == 1 || r.newest != nil || !r.takesLate() {
+func (b *batch) watched(ctx context.Context, c lite.Querier, stretch lite.Range, apply func() (int, error)) (changed int, err error) {
+	if b.s.pass == 1 || b.s.newest != nil || !b.s.takesLate() {
 		return apply()
 	}
-	meant := r.table.Key.SelectStatement("count(*)", r.where, r.spec.Args)
+	meant := b.s.table.Key.SelectStatement("count(*)", b.s.where, b.s.spec.Args)
 	before, err := meant.Int(ctx, c, stretch)
 	if err != nil {
 		return 0, &rowError{err}
@@ -36,7 +36,7 @@ func (r *runner) watched(ctx context.Context, c lite.Querier, stretch lite.Range
 	}
 
 	refused := before - int64(changed) // a trigger kept them; more than were meant have come due meanwhile
-	if r.spec.Kind != jobs.KindDelete {
+	if b.s.spec.Kind != jobs.KindDelete {
 		after, err := meant.Int(ctx, c, stretch)
 		if err != nil {
 			return 0, &rowError{err}
@@ -48,7 +48,7 @@ func (r *runner) watched(ctx context.Context, c lite.Querier, stretch lite.Range
 	}
 	if refused > 0 {
 		return 0, fmt.Errorf("%w: %d of table %s up to key (%s) are as they were after two passes: does a trigger undo what the job does?",
-			ErrLeft, refused, r.spec.Table, stretch.End)
+			ErrLeft, refused, b.s.spec.Table, stretch.End)
 	}
 	return changed, nil
 }

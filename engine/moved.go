@@ -64,8 +64,8 @@ func (e *Engine) identity() identity {
 
 // unmoved tells whether the names still lead to the files of the run. It takes some
 // microseconds, and a batch is not begun without it.
-func (r *runner) unmoved() error {
-	for path, id := range r.identity.files {
+func (p *pressure) unmoved() error {
+	for path, id := range p.identity.files {
 		if err := filelock.Check(path, id); err != nil {
 			return err
 		}

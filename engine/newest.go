@@ -7,7 +7,6 @@ import (
 	"math"
 	"strings"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
 	"github.com/chunkfill/chunkfill/jobs"
@@ -93,7 +92,7 @@ func encodeUpper(upper lite.Pos, rows []newRow) string {
 
 // decodeUpper reads what encodeUpper wrote.
 func (p plan) decodeUpper(text string) (upper lite.Pos, n *newest, err error) {
-	bound, list, marked := strings.Cut(text, newestMark)
+	bound, list, marked := cutBound(text)
 	if upper, err = p.table.Key.DecodePos(bound); err != nil || !marked {
 		return upper, nil, err
 	}
@@ -111,6 +110,37 @@ func (p plan) decodeUpper(text string) (upper lite.Pos, n *newest, err error) {
 	n.below = n.rows[0].Rowid
 	n.keys = rowfunc.OpenKeys(keys)
 	return upper, n, nil
+}
+
+// cutBound parts a stored bound from the newest rows behind it. The bound is one JSON
+// value, whose keys may look like the mark.
+func cutBound(text string) (bound, list string, marked bool) {
+	var keys json.RawMessage
+	decoder := json.NewDecoder(strings.NewReader(text))
+	if decoder.Decode(&keys) != nil {
+		return text, "", false
+	}
+	end := decoder.InputOffset()
+	list, marked = strings.CutPrefix(text[end:], newestMark)
+	if !marked {
+		return text, "", false
+	}
+	return text[:end], list, true
+}
+
+// markNewest has a Delete that an earlier version began, which could not tell old rows
+// from new, keep at least those that come from here on.
+func (p plan) markNewest(ctx context.Context, q lite.Querier, upper string) (string, error) {
+	if _, _, marked := cutBound(upper); marked || upper == "" || !p.boundByNewest() {
+		return upper, nil
+	}
+
+	bound, err := p.table.Key.DecodePos(upper)
+	if err != nil {
+		return upper, nil //nolint:nilerr // whoever adopts it says so
+	}
+	rows, err := p.findNewest(ctx, q)
+	return encodeUpper(bound, rows), err
 }
 
 func (n *newest) close() {
@@ -149,20 +179,13 @@ func (n *newest) follow(ctx context.Context, q lite.Querier, t lite.Table) (chan
 }
 
 // followNewest keeps the statement of the first pass to the rows of newest.
-func (r *runner) followNewest(ctx context.Context, q lite.Querier) error {
-	if r.newest == nil || r.cp.Pass != 1 {
+func (s *session) followNewest(ctx context.Context, q lite.Querier) error {
+	if s.newest == nil || s.pass != 1 {
 		return nil
 	}
-	changed, err := r.newest.follow(ctx, q, r.table)
+	changed, err := s.newest.follow(ctx, q, s.table)
 	if changed {
-		r.compile()
+		s.compile()
 	}
 	return err
-}
-
-// deleteNewest begins the pass over the newest rows, once all others are gone.
-func (r *runner) deleteNewest(ctx context.Context) error {
-	r.setPass(2, nil)
-	r.cursor, r.cp.Cursor = nil, ""
-	return r.enterPhase(ctx, checkpoint.Running, "", event{name: "second pass", detail: "the newest rows, which told old from new"})
 }

@@ -6,44 +6,24 @@ import (
 	"log/slog"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/lite/wal"
 )
 
-// openKeeper opens no second connection for WAL checkpoints where SQLite may lose a
+// openCheckpointDB opens no second connection for WAL checkpoints where SQLite may lose a
 // commit by it. The host's own connection then checkpoints, as it does without a job.
-func openKeeper(ctx context.Context, db *sql.DB, file lite.File, log *slog.Logger) (*sql.DB, error) {
+func openCheckpointDB(ctx context.Context, db *sql.DB, file lite.File, log *slog.Logger) (*sql.DB, error) {
 	if file.Path != "" && !file.SQLite.ResetsLog() {
 		log.Warn("chunkfill: this SQLite may lose a commit where two connections checkpoint the write-ahead log, "+
 			"so the host's connection does it, and its writes wait for it; with SQLite 3.51.3 or later none does",
 			"sqlite", file.SQLite.String())
 		return nil, nil
 	}
-	return lite.OpenKeeper(ctx, db, file.Path)
+	return lite.OpenCheckpointDB(ctx, db, file.Path)
 }
 
 // guessed is the length in frames up to which the size of its file is enough to know of
-// the log, where SQLite cannot be asked: what it would have with a keeper, twice, and no
+// the log, where SQLite cannot be asked: what it would have with a connection for checkpoints, twice, and no
 // more than the guard can take.
 func (e *Engine) guessed() int {
-	return min(2*ownLimit, int(e.cfg.WALCap/2)/max(512, e.file.PageSize))
-}
-
-// guessLog looks whether the readers have left a log that is too long. Otherwise a job
-// that waits for them would not learn of it.
-func (r *runner) guessLog(ctx context.Context) error {
-	if r.writer.ReadLog == nil || r.last.Log.Pending <= r.e.guessed() {
-		return nil
-	}
-	timing, err := r.writer.Borrow(ctx, func(ctx context.Context, q lite.Querier) (err error) {
-		r.last.Log, err = r.writer.ReadLog(ctx, q)
-		return err
-	})
-	r.report(HoldCheckpoint, 0, 0, timing)
-
-	switch {
-	case ctx.Err() != nil:
-		return interrupted(ctx.Err())
-	case lite.Classify(err) == lite.Busy:
-		return nil
-	}
-	return err
+	return min(2*wal.OwnLimit, int(e.cfg.WALCap/2)/max(512, e.file.PageSize))
 }

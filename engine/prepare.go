@@ -24,7 +24,7 @@ type plan struct {
 	given       []any // Args as the host gave them
 	table       lite.Table
 	fingerprint string
-	rowLimit    time.Duration
+	rowTimeout  time.Duration
 	unfit       error // why a job that is done could not be run again
 
 	loose lite.Querier // a connection that does not enforce foreign keys; nil if there is none
@@ -41,7 +41,7 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 		return p, fmt.Errorf("wait for the connection: %w", err)
 	}
 	defer conn.Close()
-	p.rowLimit = e.cfg.RowLimit
+	p.rowTimeout = e.cfg.RowTimeout
 	if e.reader != nil {
 		p.loose = e.reader
 	}
@@ -74,7 +74,10 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 // error, though its table or a column has since been dropped or renamed.
 func (e *Engine) prepareUnlessDone(ctx context.Context, job jobs.Job) (plan, error) {
 	p, err := e.prepare(ctx, job)
-	if err == nil || is(err, jobs.ErrSpec, ErrJobChanged, ErrCancelled) || ctx.Err() != nil {
+	switch {
+	case errors.Is(err, ErrCancelled):
+		return p, e.tellCancelled(ctx, p, err)
+	case err == nil || is(err, jobs.ErrSpec, ErrJobChanged) || ctx.Err() != nil:
 		return p, err
 	}
 	status, statusErr := e.store.AsyncMigrationStatus(p.spec.Name)
@@ -87,6 +90,22 @@ func (e *Engine) prepareUnlessDone(ctx context.Context, job jobs.Job) (plan, err
 	}
 	p.unfit = err
 	return p, nil
+}
+
+// tellCancelled returns why a job is refused, and has the ledger say that it failed: a run
+// that died after it had recorded the cancel left it at pending_async, which somebody may
+// wait for.
+func (e *Engine) tellCancelled(ctx context.Context, p plan, err error) error {
+	status, statusErr := e.store.AsyncMigrationStatus(p.spec.Name)
+	if statusErr != nil || status != asyncmig.StatusPendingAsync {
+		return err
+	}
+
+	failErr := e.store.Fail(ctx, p.spec.Name, err.Error())
+	if failErr != nil && !errors.Is(failErr, asyncmig.ErrOwned) { // else its owner is about to say so
+		e.log.Warn("chunkfill: the ledger still says pending_async of a job that is cancelled", "migration", p.spec.Name, "error", failErr)
+	}
+	return err
 }
 
 func is(err error, targets ...error) bool {
@@ -199,7 +218,7 @@ func (p plan) open() *rowfunc.Calls {
 	if p.spec.Row == nil {
 		return nil
 	}
-	return rowfunc.Open(p.spec.Row, len(p.spec.Write), p.rowLimit)
+	return rowfunc.Open(p.spec.Row, len(p.spec.Write), p.rowTimeout)
 }
 
 func closeCalls(c *rowfunc.Calls) {

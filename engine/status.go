@@ -9,40 +9,56 @@ import (
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
-	"github.com/chunkfill/chunkfill/throttle"
 )
 
-// Status is how a job stands: its checkpoint and what follows from it. As JSON it has all
-// its keys in every state.
+// Status is how a job stands: its checkpoint and what follows from it.
+//
+// What cannot be known (Fraction, ETA, Left) is -1 here and null in JSON, which has all
+// its keys in every state and reads back as the same Status.
 type Status struct {
 	checkpoint.Checkpoint
 	Ledger     string              `json:"ledger"`          // pending_async, done or failed
-	Fraction   float64             `json:"fraction"`        // of the walk, 0 to 1; -1 where it cannot be told
+	Fraction   float64             `json:"fraction"`        // of the walk, 0 to 1; -1 where it cannot be known
 	Rate       float64             `json:"rows_per_second"` // scanned, over the time not paused
-	ETA        time.Duration       `json:"eta_ns"`          // -1 where it cannot be told
+	ETA        time.Duration       `json:"eta_ns"`          // of the walk; -1 where it cannot be known
 	Quarantine []checkpoint.BadRow `json:"quarantine"`
 }
 
 // Result is what a run of a job has done, over all its runs so far.
 type Result = Status
 
-// Status returns how a job stands; ErrUnknownJob if it has never run. A job that
-// runs in this engine is told from memory, without touching the database.
-func (e *Engine) Status(ctx context.Context, name string) (Status, error) {
-	if s, ok := e.Live(name); ok {
+// Status returns how a job stands. For a job that runs in this engine it does so from
+// memory, without touching the database.
+//
+// It returns ErrUnknownJob for one that has never run, ErrUnreadable or ErrNewer for a
+// stored state that this version cannot read, and ErrClosed.
+func (e *Engine) Status(ctx context.Context, name string) (s Status, err error) {
+	if s, ok := e.Progress(name); ok {
 		return s, nil
 	}
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	defer leave(&err)
 	return ReadStatus(ctx, e.readQuerier(), name)
 }
 
-// List returns all jobs that this database knows, ordered by name.
-func (e *Engine) List(ctx context.Context) ([]Status, error) {
+// List returns all jobs that have run on this database, ordered by name. It returns
+// ErrUnreadable or ErrNewer for a stored state that this version cannot read, and ErrClosed.
+func (e *Engine) List(ctx context.Context) (all []Status, err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave(&err)
 	return ReadStatuses(ctx, e.readQuerier())
 }
 
 // ReadStatus reads how a job stands from any connection to its database, also a
 // read-only one. A job that is only registered so far, and a migration that is no
-// chunked job, are known to the ledger alone; their phase follows from it.
+// chunked job, are known to the ledger alone; their phase follows from it. It returns
+// ErrUnknownJob, ErrUnreadable and ErrNewer as [Engine.Status] does.
 func ReadStatus(ctx context.Context, db *sql.DB, name string) (Status, error) {
 	guest := lite.Guest(db) // ctx may end, and cost the host nothing
 	defer guest.Close()
@@ -63,7 +79,7 @@ func ReadStatus(ctx context.Context, db *sql.DB, name string) (Status, error) {
 	return Status{Checkpoint: checkpoint.Checkpoint{Name: name, Phase: phase, Left: -1}, Ledger: status, Fraction: -1, ETA: -1, Quarantine: []checkpoint.BadRow{}}, nil
 }
 
-// ReadStatuses reads all jobs, ordered by name.
+// ReadStatuses is [Engine.List] for any connection to the database, also a read-only one.
 func ReadStatuses(ctx context.Context, db *sql.DB) ([]Status, error) {
 	guest := lite.Guest(db)
 	defer guest.Close()
@@ -96,22 +112,6 @@ func read(ctx context.Context, db *sql.DB, cp checkpoint.Checkpoint) (Status, er
 	return s, err
 }
 
-// publish shows the run as it stands.
-func (r *runner) publish() {
-	s := derive(r.cp, &r.table.Key)
-	s.Ledger, s.Request = asyncmig.StatusPendingAsync, r.request
-	r.shown.Store(&s)
-}
-
-// showWaiting shows a wait that cannot be recorded.
-func (r *runner) showWaiting(reason throttle.Reason) {
-	cp := r.cp
-	cp.Phase, cp.Reason = checkpoint.Waiting, string(reason)
-	s := derive(cp, &r.table.Key)
-	s.Ledger, s.Request = asyncmig.StatusPendingAsync, r.request
-	r.shown.Store(&s)
-}
-
 // derive adds what follows from a checkpoint. A stored one does not say what kind
 // of key it has; its bounds tell.
 func derive(cp checkpoint.Checkpoint, key *lite.Key) Status {
@@ -134,6 +134,9 @@ const (
 	// Before this part of the walk its end cannot be told. Where a few keys are far from
 	// all others, it cannot be for long; an ETA of so many years is none.
 	leastFraction = 1e-4
+	// Where rows have come in ahead of the cursor, nobody knows how many, all that can be said
+	// is that the walk is not over.
+	mostWhenGrown = 0.99
 	longestETA    = 100 * 365 * 24 * time.Hour
 )
 
@@ -146,18 +149,23 @@ func eta(cp checkpoint.Checkpoint, fraction float64, active time.Duration) time.
 		return -1
 	}
 	left := float64(active) * (1 - fraction) / fraction
-	if fraction < leastFraction || cp.Pass != 1 || left > float64(longestETA) {
+	if fraction < leastFraction || grown(cp) || cp.Pass != 1 || left > float64(longestETA) {
 		return -1
 	}
 	return time.Duration(left)
+}
+
+// grown reports whether more rows have come in ahead of the cursor than were counted.
+func grown(cp checkpoint.Checkpoint) bool {
+	return cp.Total > 0 && cp.Rows >= cp.Total && cp.Cursor != cp.Upper
 }
 
 func fraction(cp checkpoint.Checkpoint, key lite.Key) float64 {
 	switch {
 	case cp.Phase == checkpoint.Done || cp.Upper == "":
 		return 1
-	case cp.Total > 0 && cp.Rows >= cp.Total && cp.Cursor != cp.Upper:
-		return -1 // rows have come in ahead of the cursor, nobody knows how many
+	case grown(cp):
+		return mostWhenGrown
 	case cp.Total > 0:
 		return min(1, float64(cp.Rows)/float64(cp.Total))
 	}
@@ -175,14 +183,19 @@ func fraction(cp checkpoint.Checkpoint, key lite.Key) float64 {
 	return -1
 }
 
-// Live returns how a job that runs in this engine stands, and false for any
-// other. It does not touch the database: made for a progress display.
-func (e *Engine) Live(name string) (Status, bool) {
+// Progress returns how a job that runs in this engine stands, and reports whether it does. It
+// does not touch the database: made for a progress display.
+func (e *Engine) Progress(name string) (Status, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := e.running[name]
-	if r == nil {
+	s := e.running[name]
+	if s == nil {
 		return Status{}, false
 	}
-	return *r.shown.Load(), true
+	return *s.shown.Load(), true
 }
+
+// Live is Progress.
+//
+// Deprecated: use [Engine.Progress].
+func (e *Engine) Live(name string) (Status, bool) { return e.Progress(name) }

@@ -1,13 +1,16 @@
 package engine
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
-	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // TestNumbersAreTrue: no estimate is better than one that overflows, or than none left
@@ -28,7 +31,7 @@ func TestNumbersAreTrue(t *testing.T) {
 		{"a few far from all others", id, checkpoint.Checkpoint{Phase: checkpoint.Running, Pass: 1, Lower: `["1"]`, Cursor: `["500"]`,
 			Upper: `["9223372036854775807"]`, Working: time.Second}, 499 / float64(math.MaxInt64), -1},
 		{"grown", text, checkpoint.Checkpoint{Phase: checkpoint.Running, Pass: 1, Total: 2000, Rows: 3000, Cursor: `["'b'"]`, Upper: `["'z'"]`,
-			Working: time.Second}, -1, -1},
+			Working: time.Second}, 0.99, -1},
 		{"nothing yet", id, checkpoint.Checkpoint{Phase: checkpoint.Running, Pass: 1, Upper: `["9"]`, Lower: `["1"]`, Working: time.Second}, 0, -1},
 		{"counting", id, checkpoint.Checkpoint{Phase: checkpoint.Verifying, Pass: 1, Lower: `["0"]`, Cursor: `["9"]`, Upper: `["9"]`,
 			Working: time.Second}, 1, -1},
@@ -43,39 +46,46 @@ func TestNumbersAreTrue(t *testing.T) {
 	}
 }
 
-// TestSizeMeantIsStored: a run that goes on begins at a tenth of the size that batches were
-// meant to have, not of what a live write or a search left of one. Planted and caught: the
-// rows done stored.
-func TestSizeMeantIsStored(t *testing.T) {
-	r := &runner{cp: checkpoint.Checkpoint{BatchRows: 400}}
-	cut := outcome{Batch: throttle.Batch{Asked: 500, Rows: 7, Cut: throttle.ReasonLive}}
-	if got := r.advanced(cut).BatchRows; got != 500 {
-		t.Errorf("cut short: %d", got)
-	}
-	r.bisect.failed(500)
-	if got := r.advanced(outcome{Batch: throttle.Batch{Asked: 3, Rows: 3}}).BatchRows; got != 400 {
-		t.Errorf("in a search: %d", got)
-	}
-}
-
-// TestFullDiskIsTriedAgain less and less often, and at once when room is made. Planted and
-// caught: a fixed second.
-func TestFullDiskIsTriedAgain(t *testing.T) {
-	var f fullness
-	now := time.Unix(0, 0)
-	var pauses []time.Duration
-	for range 7 {
-		f.observe(now, 100)
-		if f.mayBeOver(now.Add(f.pause-1), 100) || !f.mayBeOver(now.Add(f.pause), 100) {
-			t.Errorf("after %v", f.pause)
+// TestUnknownIsNull: what cannot be known is null in JSON and reads back as -1; what is 0
+// stays 0, and a condition is not escaped for a page. Planted and caught: -1 written; 0
+// taken for unknown; the encoder's own escaping.
+func TestUnknownIsNull(t *testing.T) {
+	for _, c := range []struct {
+		left     int64
+		fraction float64
+		eta      time.Duration
+		want     [3]string
+	}{
+		{-1, -1, -1, [3]string{"null", "null", "null"}},
+		{0, 0, 0, [3]string{"0", "0", "0"}},
+		{7, 0.25, time.Second, [3]string{"7", "0.25", "1000000000"}},
+	} {
+		s := Status{Checkpoint: checkpoint.Checkpoint{Name: "j", Definition: "a <> b", Left: c.left, Rows: 3}, Fraction: c.fraction, ETA: c.eta,
+			Ledger: "done", Quarantine: []checkpoint.BadRow{{Key: "k"}}}
+		var text bytes.Buffer
+		enc := json.NewEncoder(&text)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(s); err != nil {
+			t.Fatal(err)
 		}
-		pauses = append(pauses, f.pause)
+		var keys map[string]json.RawMessage
+		var back Status
+		if err := errors.Join(json.Unmarshal(text.Bytes(), &keys), json.Unmarshal(text.Bytes(), &back)); err != nil {
+			t.Fatal(err)
+		}
+		if got := [3]string{string(keys["rows_left"]), string(keys["fraction"]), string(keys["eta_ns"])}; got != c.want {
+			t.Errorf("%v, want %v", got, c.want)
+		}
+		if string(keys["rows_scanned"]) != "3" || string(keys["definition"]) != `"a <> b"` {
+			t.Errorf("%s", text.Bytes())
+		}
+		if !reflect.DeepEqual(back, s) {
+			t.Errorf("read back as %+v, was %+v", back, s)
+		}
 	}
-	if pauses[0] != time.Second || pauses[6] != 30*time.Second {
-		t.Error(pauses)
-	}
-	f.observe(now, 100)
-	if !f.mayBeOver(now.Add(1), 100+roomMade) || f.stands() {
-		t.Error("room was made, and it waits")
+
+	unknown, err := json.Marshal(DryRunResult{Matching: -1})
+	if err != nil || !bytes.Contains(unknown, []byte(`"matching":null`)) || !bytes.Contains(unknown, []byte(`"rows":0`)) {
+		t.Errorf("%s, %v", unknown, err)
 	}
 }

@@ -208,7 +208,7 @@ func TestAnotherProcessHoldsTheLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	for {
-		if s, ok := eng.Live("inc"); ok && strings.Contains(s.Reason, "write lock") {
+		if s, ok := eng.Progress("inc"); ok && strings.Contains(s.Reason, "write lock") {
 			break
 		}
 	}

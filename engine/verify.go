@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/kernel"
@@ -28,33 +27,23 @@ const (
 	countStride = 2000
 )
 
-// verify counts the rows that are left to do, without those set aside.
-func (r *runner) verify(ctx context.Context) (int64, error) {
-	if err := r.enterPhase(ctx, checkpoint.Verifying, "counting what is left", event{name: "verifying"}); err != nil {
-		return 0, err
-	}
-	r.due = time.Time{} // the rate is that of rows done
-	if err := r.gate(ctx); err != nil {
-		return 0, err
-	}
-	aside, err := r.e.aside(ctx, r.plan)
+// Left counts the rows that are left to do, without those set aside.
+func (s *session) Left(ctx context.Context, between func() error) (int64, error) {
+	aside, err := s.e.aside(ctx, s.plan)
 	if err != nil {
 		return 0, err
 	}
-	left, err := r.e.left(ctx, r.plan, r.upper, aside, func() error {
-		if err := r.tendLog(ctx, r.upkeep.limit); err != nil {
-			return err
-		}
-		return r.attend(ctx)
-	})
-	if ctx.Err() != nil {
-		return 0, interrupted(ctx.Err())
+	return s.e.left(ctx, s.plan, s.upper.pos, aside, between)
+}
+
+// Check looks for rows that no walk can reach.
+func (s *session) Check(ctx context.Context, _ checkpoint.Checkpoint) error {
+	nulls, err := s.table.CountNulls(ctx, s.e.readQuerier())
+	if err != nil || nulls == 0 {
+		return err
 	}
-	if err != nil {
-		return 0, err
-	}
-	r.cp.Left = left
-	return left, r.enterPhase(ctx, checkpoint.Verifying, "", event{name: "verified", detail: fmt.Sprintf("%d rows are left", left)})
+	return fmt.Errorf("%w: %d rows of %s have come with NULL in the key while the job ran, which no walk can reach; "+
+		"give them a value or delete them, then start it again", ErrNullKey, nulls, s.spec.Table)
 }
 
 // left counts the rows up to upper for which the job's Todo holds, in short
@@ -152,9 +141,17 @@ func (e *Engine) countSome(ctx context.Context, strides *lite.Strides, n int, be
 }
 
 // Verify counts the rows of the whole table for which the job's Todo holds now,
-// without those set aside. It changes nothing and does not hold the writer. A job
-// without Todo cannot be verified.
-func (e *Engine) Verify(ctx context.Context, job jobs.Job) (int64, error) {
+// without those set aside. It changes nothing and does not hold the writer.
+//
+// It returns ErrSpec for a job without Todo, which cannot be verified; ErrJobChanged;
+// ErrCancelled for a job that was cancelled; what keeps a job from running, see
+// [ErrNoTable] and those after it; and ErrClosed.
+func (e *Engine) Verify(ctx context.Context, job jobs.Job) (left int64, err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave(&err)
 	p, err := e.prepare(ctx, job)
 	if err != nil {
 		return 0, err
@@ -173,26 +170,54 @@ func (e *Engine) Verify(ctx context.Context, job jobs.Job) (int64, error) {
 	return e.left(ctx, p, upper, aside, func() error { return nil })
 }
 
-// aside lists the keys of a job's quarantine.
-func (e *Engine) aside(ctx context.Context, p plan) ([]lite.Pos, error) {
+// asideRow is a row in quarantine: its key as the record has it, which an earlier version
+// may have written otherwise, and the place in the walk that it means.
+type asideRow struct {
+	key   string
+	place lite.Pos
+}
+
+// setAsides lists a job's quarantine.
+func (e *Engine) setAsides(ctx context.Context, p plan) ([]asideRow, error) {
 	version, err := checkpoint.Version(ctx, e.guest)
 	if err != nil || version == 0 {
 		return nil, err
 	}
-	return p.quarantined(ctx, e.guest)
+	return p.setAsides(ctx, e.guest)
 }
 
-// quarantined lists the keys of the rows set aside.
-func (p plan) quarantined(ctx context.Context, q checkpoint.Querier) ([]lite.Pos, error) {
-	rows, err := checkpoint.Quarantine(ctx, q, p.spec.Name)
+func (p plan) setAsides(ctx context.Context, q checkpoint.Querier) ([]asideRow, error) {
+	bad, err := checkpoint.Quarantine(ctx, q, p.spec.Name)
 	if err != nil {
 		return nil, err
 	}
-	places := make([]lite.Pos, len(rows))
-	for i, row := range rows {
-		if places[i], err = p.table.Key.DecodePos(row.Key); err != nil {
+	rows := make([]asideRow, len(bad))
+	for i, row := range bad {
+		place, err := p.table.Key.DecodePos(row.Key)
+		if err != nil {
 			return nil, fmt.Errorf("%w: quarantine of %s: %w", checkpoint.ErrUnreadable, p.spec.Name, err)
 		}
+		rows[i] = asideRow{row.Key, place}
 	}
-	return places, nil
+	return rows, nil
+}
+
+// aside lists the places of a job's quarantine.
+func (e *Engine) aside(ctx context.Context, p plan) ([]lite.Pos, error) {
+	rows, err := e.setAsides(ctx, p)
+	return places(rows), err
+}
+
+// quarantined lists the places of the rows set aside.
+func (p plan) quarantined(ctx context.Context, q checkpoint.Querier) ([]lite.Pos, error) {
+	rows, err := p.setAsides(ctx, q)
+	return places(rows), err
+}
+
+func places(rows []asideRow) []lite.Pos {
+	list := make([]lite.Pos, len(rows))
+	for i, row := range rows {
+		list[i] = row.place
+	}
+	return list
 }

@@ -1,7 +1,10 @@
-// Package jobs says what a chunked job is and holds the ready-made ones: Update,
-// Transform, Delete and the worked example PathJSON. Each is a plain struct; the
-// engine runs it. Importing the package registers the SQL function
-// chunkfill_path_json with the modernc.org/sqlite driver and does nothing else.
+// Package jobs says what a chunked job is and holds the ready-made ones.
+//
+// Most callers want [Update], whose work is an SQL expression; [Transform] is for what only
+// Go can compute, and [Delete] for a purge. [PathJSON] is the worked example. Each is a
+// plain struct, which the engine copies when it is given one. Importing the package
+// registers the SQL function chunkfill_path_json with the modernc.org/sqlite driver and
+// does nothing else.
 package jobs
 
 import (
@@ -14,6 +17,7 @@ import (
 
 // Job is what the engine runs: anything that can say what it does.
 type Job interface {
+	// Spec returns the job in full. It is called often and must return the same each time.
 	Spec() Spec
 }
 
@@ -21,31 +25,49 @@ type Job interface {
 type Kind string
 
 const (
-	KindUpdate    Kind = "update"
-	KindTransform Kind = "transform"
-	KindDelete    Kind = "delete"
+	KindUpdate    Kind = "update"    // sets columns to SQL expressions
+	KindTransform Kind = "transform" // sets columns to what a Go function returns
+	KindDelete    Kind = "delete"    // removes the row
 )
 
-// Assign sets a column to an SQL expression over the row's columns.
+// Assign sets a column to an SQL expression.
 type Assign struct {
-	Column, Expr string
+	Column string // name as the table has it, not quoted
+	Expr   string // over the row's columns as they were; a ? takes a value of Args
 }
 
-// Spec is a job in full. Two specs that differ in anything but Args' Go types
-// and Row are different jobs, and the engine refuses to go on with one what was
-// begun with the other.
+// Spec is a job in full. Two specs that differ in anything but Row are different jobs, and
+// the engine refuses to go on with one what was begun with the other.
 type Spec struct {
-	Kind    Kind
-	Name    string // of the migration: 1 to 200 characters
-	Table   string
-	Set     []Assign // update
-	Read    []string // transform
-	Write   []string // transform
-	Row     RowFunc  // transform
-	Where   string   // only rows for which it holds; "" for all
-	Args    []any    // of the ? in Set, then in Where, no more; pointers and Valuers are read at once
-	Todo    string   // a condition without ? that the job makes false; "" if it cannot say
-	Version string   // changed by the author when Go code behind the job changes
+	// Kind is what the job does to a row.
+	Kind Kind
+	// Name is that of the migration, and the job's identity in the ledger: 1 to 200
+	// printable characters. A job that is done is not run again under its name.
+	Name string
+	// Table is the table that is rewritten, not quoted.
+	Table string
+
+	// Set are the columns that an update sets, each once.
+	Set []Assign
+	// Read and Write are the columns that a transform's function is given and returns.
+	Read, Write []string
+	// Row is a transform's function.
+	Row RowFunc
+
+	// Where is the SQL condition for the rows that the job is about; "" for all. Rows for
+	// which it does not hold when the job passes them are not done later, see Todo.
+	Where string
+	// Args are the values of the ? in Set and then in Where, exactly as many. What pointers
+	// and driver.Valuers hold is read when the job is given to the engine.
+	Args []any
+	// Todo is an SQL condition, without ?, that the job makes false. With it the rows up to
+	// the last key are counted at the end, those that appeared behind the job are done in a
+	// second pass, and the job is done only when none is left. "" if the job cannot tell:
+	// then it is done at its last key.
+	Todo string
+	// Version is part of the job's identity. Change it, and Name with it, when Go code
+	// behind the job changes, which the engine cannot see. Any text.
+	Version string
 }
 
 // RowFunc maps the values of the Read columns to those of the Write columns.
@@ -55,14 +77,15 @@ type Spec struct {
 // it as it is.
 type RowFunc = func(read []any) (write []any, err error)
 
-// ErrSkip is returned by a RowFunc to leave its row as it is. It is no failure.
+// ErrSkip is returned by a [RowFunc] to leave its row as it is, which is not a failure.
 var ErrSkip = rowfunc.ErrSkip
 
-// ErrSpec is returned for a job that does not say what it must.
+// ErrSpec is returned for a job that does not say what it must, or contradicts itself. The
+// message names the field: correct it.
 var ErrSpec = errors.New("invalid job")
 
-// Validate checks what can be checked without a database and names the field at
-// fault.
+// Validate checks what can be checked without a database. It returns an [ErrSpec] that
+// names the field.
 func (s Spec) Validate() error {
 	if n := len(s.Name); n == 0 || n > 200 || strings.ContainsFunc(s.Name, func(r rune) bool { return r < ' ' }) {
 		return fmt.Errorf("%w: Name %q: give it 1 to 200 printable characters", ErrSpec, s.Name)
@@ -116,7 +139,7 @@ func fold(name string) string {
 	}, name)
 }
 
-// Writes lists the columns the job writes.
+// Writes returns the names of the columns that the job writes, none for a delete.
 func (s Spec) Writes() []string {
 	if s.Kind == KindTransform {
 		return s.Write
@@ -128,7 +151,8 @@ func (s Spec) Writes() []string {
 	return columns
 }
 
-// String is the job as a person would say it.
+// String returns the job as an SQL statement, for people: values and the function's name
+// are not in it.
 func (s Spec) String() string {
 	var b strings.Builder
 	switch s.Kind {

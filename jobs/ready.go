@@ -6,16 +6,18 @@ package jobs
 //
 // Columns and table are quoted by chunkfill. Expressions and conditions are SQL
 // as written: do not build them from untrusted text, pass values in Args.
+//
+// The fields are those of [Spec], which says more of each.
 type Update struct {
 	Name, Table string
 	Set         []Assign
 	Where       string // "" for every row
 	Args        []any  // of the ? in Set, then in Where
-	Todo        string // see Spec.Todo
-	Version     string // see Spec.Version
+	Todo        string // a condition that the job makes false; "" if it cannot tell
+	Version     string // change it when a Go function behind an expression changes
 }
 
-// Spec implements Job.
+// Spec implements [Job].
 func (u Update) Spec() Spec {
 	return Spec{Kind: KindUpdate, Name: u.Name, Table: u.Table, Set: u.Set, Where: u.Where, Args: u.Args, Todo: u.Todo, Version: u.Version}
 }
@@ -25,19 +27,19 @@ func (u Update) Spec() Spec {
 // writer is held only to write. A row whose Read columns have changed in between is
 // computed again from what it holds then.
 //
-// It needs the modernc.org/sqlite driver. Where no second connection can be had
-// (in memory, exclusive locking) rows are computed while the writer is held.
+// In memory, where there can be no second connection, rows are computed while the writer is
+// held. The fields are those of [Spec], which says more of each.
 type Transform struct {
 	Name, Table string
-	Read, Write []string
-	Where       string // "" for every row
-	Args        []any  // of the ? in Where
+	Read, Write []string // columns
+	Where       string   // "" for every row
+	Args        []any    // of the ? in Where
 	Row         RowFunc
-	Todo        string // see Spec.Todo
+	Todo        string // a condition that the job makes false; "" if it cannot tell
 	Version     string // change it when Row changes its results
 }
 
-// Spec implements Job.
+// Spec implements [Job].
 func (t Transform) Spec() Spec {
 	return Spec{Kind: KindTransform, Name: t.Name, Table: t.Table, Read: t.Read, Write: t.Write, Row: t.Row,
 		Where: t.Where, Args: t.Args, Todo: t.Todo, Version: t.Version}
@@ -54,10 +56,10 @@ func (t Transform) Spec() Spec {
 type Delete struct {
 	Name, Table string
 	Where       string // "" for every row there is when the job begins
-	Args        []any  // of the ? in Where
+	Args        []any  // of the ? in Where; with them the job has no Todo
 }
 
-// Spec implements Job.
+// Spec implements [Job].
 func (d Delete) Spec() Spec {
 	s := Spec{Kind: KindDelete, Name: d.Name, Table: d.Table, Where: d.Where, Args: d.Args}
 	if len(d.Args) == 0 {

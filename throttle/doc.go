@@ -11,6 +11,9 @@
 //   - [Guard]: wait while the WAL is too large or the disk too full.
 //   - [Window]: the hours of the week in which a job may run.
 //
+// Most applications want none of it but [ParseWindow], to check a setting; the engine calls
+// the rest.
+//
 // The package owns decisions, nothing else. It is told the time and what the
 // last batch turned out to be, and it answers; it has no clock, no database, no
 // goroutine, and it never sleeps. The caller measures, sleeps and gives way.

@@ -50,16 +50,16 @@ func (l *Limiter) SetRate(rowsPerSecond float64) error {
 	return nil
 }
 
-// Rate is the rate in force, 0 for none.
+// Rate returns the rate in force in rows per second, 0 for none.
 func (l *Limiter) Rate() float64 { return l.rate }
 
-// MaxRows is the largest batch that keeps the flow even: a tenth of a second's
-// worth and at least one row. Without a limit it is math.MaxInt.
+// MaxRows returns the largest batch that keeps the flow even: a tenth of a second's
+// worth and at least one row. Without a limit it returns [math.MaxInt].
 func (l *Limiter) MaxRows() int {
 	return l.burst
 }
 
-// Delay takes the rows of a batch that ended at now and answers how long to wait
+// Delay takes the rows of a batch that ended at now and returns how long to wait
 // before the next one; 0 means not at all. A batch may be of any size: one that is
 // larger than the bucket is paid for afterwards, by a longer wait.
 func (l *Limiter) Delay(now time.Time, rows int) time.Duration {

@@ -6,22 +6,23 @@ import (
 	"time"
 )
 
-// PacerConfig describes who else writes. Zero fields take their defaults.
+// PacerConfig configures a [Pacer]: who else writes. The zero value is safe.
 type PacerConfig struct {
 	// SoleProcess says that no other process writes and that the pool has one
-	// connection, so that every waiting writer is visible as Batch.Waited.
+	// connection, so that every waiting writer is visible as Batch.Waited. Defaults to
+	// false.
 	SoleProcess bool
 
 	// MinShare is the part of the time that a job gets however many live writes
-	// wait. Default 0.1; more than 0 and at most 0.5.
+	// wait. More than 0 and at most 0.5. Defaults to 0.1.
 	MinShare float64
 
-	// Seed makes the jitter repeatable, for tests. Default 0: seeded at random, so
+	// Seed makes the jitter repeatable, for tests. Defaults to 0: seeded at random, so
 	// that two processes do not keep step.
 	Seed uint64
 }
 
-// Validate names the first field that has no sensible meaning.
+// Validate returns an error that names the first field out of range.
 func (c PacerConfig) Validate() error {
 	share := c.withDefaults().MinShare
 	if share > 0 && share <= 0.5 {
@@ -40,7 +41,7 @@ func (c PacerConfig) withDefaults() PacerConfig {
 	return c
 }
 
-// Pause is what to do between two holds. The zero value is to go on at once.
+// Pause is what to do between two holds. The zero value is no pause.
 type Pause struct {
 	Fixed      time.Duration // sleep this long whatever happens (other processes poll, they do not queue)
 	UntilQuiet bool          // then give way until no live write is waiting …
@@ -79,13 +80,13 @@ type Pacer struct {
 	short     time.Duration
 }
 
-// NewPacer returns a Pacer. cfg must be valid.
+// NewPacer returns a Pacer. cfg must be valid, see [PacerConfig.Validate].
 func NewPacer(cfg PacerConfig) *Pacer {
 	cfg = cfg.withDefaults()
 	return &Pacer{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0))}
 }
 
-// After answers how to pause after a hold that ended at now. A batch that changed
+// After returns how to pause after a hold that ended at now. A batch that changed
 // nothing held the write lock like any other and is paced like one.
 func (p *Pacer) After(now time.Time, b Batch) Pause {
 	p.account(now, b)
@@ -107,7 +108,7 @@ func (p *Pacer) After(now time.Time, b Batch) Pause {
 	return pause
 }
 
-// Busy answers how long to wait before asking again for a write lock that another
+// Busy returns how long to wait before asking again for a write lock that another
 // process holds; attempt counts from 0. It doubles from about 1 ms to 100 ms, of
 // which a random half is taken off so that two pollers part ways. See Brooker,
 // "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015), "equal jitter".

@@ -26,16 +26,16 @@ type Size struct {
 // SizerConfig holds the targets of a [Sizer]. Zero fields take their defaults.
 type SizerConfig struct {
 	// ContendedHold is the target while live writes wait, and until a second of
-	// quiet has been seen. Default 2ms: less than a live write usually costs.
+	// quiet has been seen. Defaults to 2ms: less than a live write usually costs.
 	ContendedHold time.Duration
 
-	// QuietHold is the target after a second in which nobody waited. Default
-	// 20ms, or ContendedHold if that is longer: a live write that arrives in the
-	// middle of it is still served in time. At least ContendedHold.
+	// QuietHold is the target after a second in which nobody waited: a live write that
+	// arrives in the middle of it is still served in time. At least ContendedHold.
+	// Defaults to 20ms, or ContendedHold if that is longer.
 	QuietHold time.Duration
 
 	// MaxRows bounds a batch however cheap its rows are, and with it what a crash
-	// can make the job repeat. Default 100,000.
+	// can make the job repeat. Defaults to 100,000.
 	MaxRows int
 }
 
@@ -129,7 +129,7 @@ func (s *Sizer) SetTargets(contended, quiet time.Duration) {
 	s.cfg = s.cfg.withDefaults()
 }
 
-// Next answers how many rows a batch planned now should have. It changes nothing.
+// Next returns how many rows a batch planned now should have. It changes nothing.
 func (s *Sizer) Next(now time.Time) Size {
 	target := s.target(now)
 	rows, reason := s.plan(target)
@@ -180,7 +180,7 @@ func (s *Sizer) cut(rows int, target time.Duration) {
 	s.rows, s.hold, s.why = max(1, int(bound)), 0, ReasonHeavy
 }
 
-// Contended tells whether the target at now is ContendedHold.
+// Contended reports whether the target at now is ContendedHold.
 func (s *Sizer) Contended(now time.Time) bool {
 	return s.busyAt.IsZero() || now.Sub(s.busyAt) < quietAfter
 }

@@ -15,7 +15,7 @@ type Stepper struct {
 // maxStep bounds a step however cheap its rows are.
 const maxStep = 100_000
 
-// Next answers how many rows take about that time, at least 1.
+// Next returns how many rows take about that time, at least 1.
 func (s *Stepper) Next(target time.Duration) int {
 	if target != s.target && s.target > 0 {
 		s.rows *= float64(target) / float64(s.target)
@@ -25,8 +25,8 @@ func (s *Stepper) Next(target time.Duration) int {
 	return int(min(max(s.rows, 1), maxStep))
 }
 
-// Observe learns what a step took. One that had to be shorter tells something only
-// if it took too long all the same.
+// Observe learns what a step took. A step shorter than requested counts only if it still
+// exceeded the target.
 func (s *Stepper) Observe(rows, changed int, took time.Duration) {
 	if rows < int(s.rows) && took <= s.target || rows < 1 {
 		return

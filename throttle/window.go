@@ -188,7 +188,7 @@ func hasZones() bool {
 	return err == nil
 }
 
-// String is a form that ParseWindow reads back as the same window.
+// String returns the window in a form that [ParseWindow] reads back as the same.
 func (w Window) String() string {
 	parts := make([]string, len(w.spans))
 	for i, sp := range w.spans {

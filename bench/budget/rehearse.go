@@ -91,7 +91,7 @@ func (r *rehearsal) wholly(ctx context.Context, job rehearsed) error {
 
 // onStretches walks the whole table but rewrites a sample of it. What the walk
 // and the final check cost is measured on the whole table too.
-func (r *rehearsal) onStretches(ctx context.Context, job rehearsed, all engine.Rehearsal) error {
+func (r *rehearsal) onStretches(ctx context.Context, job rehearsed, all engine.DryRunResult) error {
 	r.report.Method = Stretches
 	parts, err := stretchesOf(ctx, r.db, all, r.cfg.Rows)
 	if err != nil {

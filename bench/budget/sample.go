@@ -52,7 +52,7 @@ const sampleStretches = 10
 
 // stretchesOf spreads about want rows evenly over the table, whatever gaps its
 // keys have.
-func stretchesOf(ctx context.Context, db *sql.DB, d engine.Rehearsal, want int64) ([]stretch, error) {
+func stretchesOf(ctx context.Context, db *sql.DB, d engine.DryRunResult, want int64) ([]stretch, error) {
 	rows := min(d.Rows, want)
 	length := max(1, rows/sampleStretches)
 	var parts []stretch
@@ -71,7 +71,7 @@ func stretchesOf(ctx context.Context, db *sql.DB, d engine.Rehearsal, want int64
 	return parts, nil
 }
 
-func keyAt(ctx context.Context, db *sql.DB, d engine.Rehearsal, offset int64) (key int64, err error) {
+func keyAt(ctx context.Context, db *sql.DB, d engine.DryRunResult, offset int64) (key int64, err error) {
 	query := fmt.Sprintf("SELECT %[1]s FROM %[2]s ORDER BY %[1]s LIMIT 1 OFFSET %[3]d", quote(d.Key), quote(d.Table), offset)
 	if err := db.QueryRowContext(ctx, query).Scan(&key); err != nil {
 		return 0, fmt.Errorf("choose a sample: %w", err)
@@ -81,7 +81,7 @@ func keyAt(ctx context.Context, db *sql.DB, d engine.Rehearsal, offset int64) (k
 
 // integerKey reports whether the table is walked by one integer column, of which
 // stretches can be named.
-func integerKey(ctx context.Context, db *sql.DB, d engine.Rehearsal) (bool, error) {
+func integerKey(ctx context.Context, db *sql.DB, d engine.DryRunResult) (bool, error) {
 	var columns, integers int
 	err := db.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE upper(type) = 'INTEGER' AND name = ?)
 		FROM pragma_table_info(?) WHERE pk > 0`, d.Key, d.Table).Scan(&columns, &integers)

@@ -32,7 +32,7 @@ func (d *demo) rewrite(ctx context.Context, db *sql.DB) error {
 	defer eng.Close()
 	live.phase("during")
 	stop := d.cfg.Watch(
-		func() (engine.Status, bool) { return eng.Live(Job) },
+		func() (engine.Status, bool) { return eng.Progress(Job) },
 		func() string { return d.holds.brief() + live.brief() })
 	began := time.Now()
 	result, err := eng.Run(ctx, jobs.PathJSON(Job, "observations"))

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/engine"
@@ -207,7 +206,7 @@ func (h *heard) all() {
 	j = h.start()
 	for i := range *heardTries {
 		asked := h.ask(func() error {
-			return h.eng.Tune(ctx, j.name, checkpoint.Tuning{MaxRate: 0.01, TargetHold: time.Duration(i+1) * time.Millisecond})
+			return h.eng.Tune(ctx, j.name, engine.Tuning{MaxRate: 0.01, TargetHold: time.Duration(i+1) * time.Millisecond})
 		})
 		note("tune", j.tuned(h.t, i+1).Sub(asked))
 	}

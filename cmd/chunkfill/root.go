@@ -49,6 +49,7 @@ primary-key range at a time, while the application keeps writing.
 Exit status: 0 done, 1 failed, 2 wrong usage (nothing was changed),
 3 interrupted (the same command goes on where it stopped), 5 another process
 runs the job.`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -59,6 +60,7 @@ runs the job.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit.Usagef("%w; see `%s --help`", err, cmd.CommandPath())

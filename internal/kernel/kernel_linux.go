@@ -51,6 +51,6 @@ func (t *Timer) open() {
 // Close gives the kernel's timer back.
 func (t *Timer) Close() {
 	if t.file != nil {
-		t.file.Close()
+		_ = t.file.Close()
 	}
 }

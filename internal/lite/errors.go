@@ -124,6 +124,9 @@ func collations(ctx context.Context, q Querier, table string) (names []string) {
 			names = append(names, name)
 		}
 	}
+	if rows.Err() != nil {
+		return nil
+	}
 	return names
 }
 

@@ -171,19 +171,19 @@ func OpenReader(ctx context.Context, db *sql.DB, path string) (*sql.DB, error) {
 	return openSecond(ctx, db, path, "mode=ro&_pragma=busy_timeout(1000)&_pragma=foreign_keys(0)")
 }
 
-// OpenKeeper opens a second connection pool that may write, for WAL checkpoints
+// OpenCheckpointDB opens a second connection pool that may write, for WAL checkpoints
 // alone: run there, no live write waits for one. It syncs as the host's
 // connection does. nil and no error where there can be none.
-func OpenKeeper(ctx context.Context, db *sql.DB, path string) (*sql.DB, error) {
+func OpenCheckpointDB(ctx context.Context, db *sql.DB, path string) (*sql.DB, error) {
 	var synchronous int
 	if err := db.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
 		return nil, fmt.Errorf("read the connection's settings: %w", err)
 	}
-	keeper, err := openSecond(ctx, db, path, fmt.Sprintf("mode=rw&_pragma=busy_timeout(0)&_pragma=synchronous(%d)", synchronous))
-	if keeper != nil {
-		keeper.SetMaxOpenConns(1)
+	second, err := openSecond(ctx, db, path, fmt.Sprintf("mode=rw&_pragma=busy_timeout(0)&_pragma=synchronous(%d)", synchronous))
+	if second != nil {
+		second.SetMaxOpenConns(1)
 	}
-	return keeper, err
+	return second, err
 }
 
 func openSecond(ctx context.Context, db *sql.DB, path, settings string) (*sql.DB, error) {

@@ -111,7 +111,7 @@ func (g *guarded) with(ctx context.Context, what string, fn func(context.Context
 	}
 	if errors.Is(err, driver.ErrBadConn) { // to database/sql it would mean ours
 		g.bad = true
-		return fmt.Errorf("the connection is gone (%s)", err)
+		return fmt.Errorf("the connection is gone (%s)", err) //nolint:errorlint // so it is not wrapped
 	}
 	return err
 }

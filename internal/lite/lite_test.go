@@ -682,8 +682,9 @@ func TestGuessLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, size := fileSize(t, f.Path), lite.Log{}
-	if size, err = f.GuessLog(testContext(t), db, 1000); err != nil || size.Frames < 20 || size.Pending != size.Frames {
+	before := fileSize(t, f.Path)
+	size, err := f.GuessLog(testContext(t), db, 1000)
+	if err != nil || size.Frames < 20 || size.Pending != size.Frames {
 		t.Errorf("GuessLog of a short log = %+v, %v", size, err)
 	}
 	if now := fileSize(t, f.Path); now != before {

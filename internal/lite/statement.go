@@ -36,14 +36,24 @@ func CheckFragment(ctx context.Context, q Querier, table, what, fragment string)
 // when they run. The first statement asks for an argument that it is not given, which
 // the driver sees after it is compiled and before it runs.
 func compileSelect(ctx context.Context, q Querier, columns string) error {
-	rows, err := q.QueryContext(ctx, "SELECT ?, "+columns)
+	err := queryError(ctx, q, "SELECT ?, "+columns)
 	if err == nil {
-		return rows.Close()
+		return nil
 	}
 	if primaryCode(err) < 0 && strings.Contains(err.Error(), "missing") && strings.Contains(err.Error(), "argument") {
 		return nil
 	}
 	return err
+}
+
+// queryError is the error of a query whose rows nobody wants.
+func queryError(ctx context.Context, q Querier, text string, args ...any) error {
+	rows, err := q.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	return rows.Err()
 }
 
 // Assign is one column and the expression it is set to.
@@ -120,11 +130,9 @@ func (s Statement) CheckArgs(ctx context.Context, q Querier) error {
 	if s.cond != "" {
 		where = s.cond + " AND " + where
 	}
-	rows, err := q.QueryContext(ctx, "EXPLAIN "+s.head+" WHERE "+where, s.Args...)
-	if err != nil {
-		return nil // it has no argument left, as it should be
+	if err := queryError(ctx, q, "EXPLAIN "+s.head+" WHERE "+where, s.Args...); err != nil {
+		return nil //nolint:nilerr // it has no argument left, as it should be
 	}
-	rows.Close()
 	return fmt.Errorf("%w: there are %d Args, and the job has fewer ?", ErrFragment, len(s.Args))
 }
 

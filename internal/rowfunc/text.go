@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 	"unicode/utf16"
 
@@ -52,6 +53,18 @@ func escape(column string) string {
 	return fmt.Sprintf("CASE WHEN typeof(%[1]s) = 'text' AND (instr(%[1]s, char(0)) OR substr(%[1]s, 1, 1) = char(1)) "+
 		"THEN char(1) || hex('a') || ':' || hex(%[1]s) "+
 		"WHEN typeof(%[1]s) = 'blob' AND length(%[1]s) = 0 THEN char(1) || 'x' ELSE %[1]s END", column)
+}
+
+// wrapped finds what escape makes of a column.
+var wrapped = regexp.MustCompile(strings.ReplaceAll(regexp.QuoteMeta(escape("column")), "column", `("(?:[^"]|"")*"|\w+)`))
+
+// Plain is an expression as it would be with a driver that hands values over whole: what
+// a job is does not depend on its driver.
+func Plain(expr string) string {
+	if wholeTexts {
+		return expr
+	}
+	return wrapped.ReplaceAllString(expr, "$1")
 }
 
 // restore undoes escape in place.

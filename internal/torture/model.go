@@ -44,6 +44,8 @@ type Model struct {
 	newest          []newest         // for a job that must tell old rows from new
 	lost            bool             // none of them was there when the latest batch failed
 	atEnd, verified bool             // of this pass
+	counting        bool             // the count of what is left may have begun
+	amid            int64            // writes since, each of which it may have met or not
 	failed          *Row             // in the last batch, if it was the first
 }
 
@@ -274,8 +276,11 @@ func (m *Model) setAside(db *sql.DB, places []string, rows int64) error {
 		return fmt.Errorf("set aside, though it does not fail: %v", next)
 	}
 	u, err := m.placed(db, places[0])
-	if err != nil || u != next.U {
-		return fmt.Errorf("place %s in quarantine is row %d (%v), not the row that failed: %v", places[0], u, err, next)
+	if err != nil {
+		return fmt.Errorf("place %s in quarantine is no row, and not the one that failed, %v: %w", places[0], next, err)
+	}
+	if u != next.U {
+		return fmt.Errorf("place %s in quarantine is row %d, not the row that failed: %v", places[0], u, next)
 	}
 	m.aside[places[0]], m.cursor = next.Key, next.Key
 	return nil
@@ -403,15 +408,18 @@ func (m *Model) wantCounters(cp checkpoint.Checkpoint, bad []checkpoint.BadRow) 
 // wantEnd holds the end of a walk, the count of what is left and the end of the job
 // against what is left in truth.
 func (m *Model) wantEnd(cp checkpoint.Checkpoint) error {
+	m.counting = m.atEnd
 	switch {
-	case cp.Phase == checkpoint.Verifying && cp.Reason != "":
-		m.atEnd, m.verified = true, false
+	case cp.Phase == checkpoint.Verifying && cp.Reason != "" && !m.atEnd:
+		m.atEnd, m.verified, m.counting, m.amid = true, false, false, 0
 		return m.wantNone()
-	case cp.Phase == checkpoint.Verifying && !m.verified && m.atEnd:
-		m.atEnd, m.verified = false, true
-		if left := m.Left(); cp.Left != left {
-			return fmt.Errorf("%d counted as left, true are %d", cp.Left, left)
+	case cp.Phase == checkpoint.Verifying && cp.Reason == "" && !m.verified && m.atEnd:
+		m.atEnd, m.verified, m.counting = false, true, false
+		if left := m.Left(); cp.Left > left+m.amid || cp.Left < left-m.amid {
+			return fmt.Errorf("%d counted as left, true are %d, with %d writes meanwhile", cp.Left, left, m.amid)
 		}
+	case cp.Phase == checkpoint.Running: // a run that goes on walks first
+		m.atEnd, m.counting = false, false
 	case cp.Phase == checkpoint.Done && m.AllFailed():
 		return fmt.Errorf("done, though all %d rows that it tried failed", len(m.aside))
 	case cp.Phase == checkpoint.Done && m.Job.todo == nil:
@@ -420,6 +428,13 @@ func (m *Model) wantEnd(cp checkpoint.Checkpoint) error {
 		return fmt.Errorf("done with %d left, verified %t", cp.Left, m.verified)
 	}
 	return nil
+}
+
+// wrote notes a write of the application.
+func (m *Model) wrote() {
+	if m.counting {
+		m.amid++
+	}
 }
 
 // AllFailed reports whether the job has changed no row and set some aside.
@@ -520,6 +535,7 @@ func (m *Model) WantTable(db *sql.DB) error {
 
 // Insert adds a row whose key is free.
 func (m *Model) Insert(q Execer, r Row) error {
+	m.wrote()
 	r.U, r.Bad = m.created, r.Bad && m.Failure.fails != nil
 	m.created++
 	if r.Bad {
@@ -536,6 +552,7 @@ func (m *Model) Insert(q Execer, r Row) error {
 
 // Delete removes a row, unless a trigger would not have it.
 func (m *Model) Delete(q Execer, r *Row) error {
+	m.wrote()
 	if r.Bad && m.Failure.deletes {
 		return nil
 	}
@@ -548,6 +565,7 @@ func (m *Model) Delete(q Execer, r *Row) error {
 
 // Move gives a row another key, which is free.
 func (m *Model) Move(q Execer, r *Row, key []any) error {
+	m.wrote()
 	columns := strings.ReplaceAll(m.Shape.names(), ",", " = ?,") + " = ?"
 	_, err := q.Exec("UPDATE main.t SET "+columns+" WHERE u = ?", append(slices.Clone(key), r.U)...)
 	if err == nil {
@@ -560,6 +578,7 @@ func (m *Model) Move(q Execer, r *Row, key []any) error {
 
 // Change writes what live writes write.
 func (m *Model) Change(q Execer, r *Row, change func(*Row)) error {
+	m.wrote()
 	after := *r
 	change(&after)
 	if after.Bad != r.Bad && (m.Failure.fails == nil || after.Bad && r.N != 0) || r.Bad && after.N != r.N {

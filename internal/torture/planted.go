@@ -20,34 +20,35 @@ const twice = `if _, err := c.ExecContext(ctx, "COMMIT"); err != nil {
 // Bugs of the kind that loses or repeats rows.
 var (
 	CheckpointBeforeData = Bug{"checkpoint committed before data", []Edit{{
-		File: "engine/batch.go",
-		Old:  "err = lite.Guarded(",
-		New: `if stretch, ok, err := r.table.Key.Next(ctx, c, r.cursor, bound, n); err != nil {
+		File: "engine/hold.go",
+		Old:  "err := lite.Guarded(",
+		New: `if stretch, ok, err := b.s.table.Key.Next(ctx, c, b.from, b.upto, b.Rows); err != nil {
+		return err
+	} else if ok {
+		early := *b
+		early.end, early.out.Rows, early.out.Changed = stretch.End, stretch.Rows, stretch.Rows
+		if err := early.save(ctx, c, time.Now()); err != nil {
 			return err
-		} else if ok {
-			early := r.advanced(outcome{Batch: throttle.Batch{Asked: n, Rows: stretch.Rows, Changed: stretch.Rows}, end: stretch.End})
-			if _, err := checkpoint.SaveTx(ctx, c, early, time.Now()); err != nil {
-				return err
-			}
-			` + twice + `}
-		err = lite.Guarded(`,
+		}
+		` + twice + `}
+	err := lite.Guarded(`,
 	}}}
 	CheckpointAfterData = Bug{"checkpoint after data, in a second transaction", []Edit{{
-		File: "engine/batch.go",
-		Old:  "cp = r.advanced(out)\n\t\tout.request",
-		New:  twice + "cp = r.advanced(out)\n\t\tout.request",
+		File: "engine/hold.go",
+		Old:  "\tif err := b.save(ctx, c, time.Now()); err != nil {",
+		New:  "\t" + twice + "if err := b.save(ctx, c, time.Now()); err != nil {",
 	}}}
 	CursorNotSaved = Bug{"cursor not saved", []Edit{{
-		File: "engine/batch.go",
-		Old:  "\tcp.Cursor = out.end.Encode()\n",
+		File: "internal/loop/record.go",
+		Old:  "\tcp.Cursor = out.End\n",
 	}}}
 	RunIDNotChecked = Bug{"run id not checked", []Edit{{
 		File: "checkpoint/checkpoint.go",
 		Old:  "WHERE name = ? AND run_id = ? AND batches BETWEEN ? AND ?\n",
 		New:  "WHERE name = ? AND run_id <> ? || name AND batches <> ? || ? || name\n",
 	}, {
-		File: "engine/gate.go",
-		Old:  "errors.Is(err, checkpoint.ErrUnknown), err == nil && cp.RunID != r.cp.RunID:",
+		File: "engine/record.go",
+		Old:  "errors.Is(err, checkpoint.ErrUnknown), err == nil && cp.RunID != r.runID:",
 		New:  "errors.Is(err, checkpoint.ErrUnknown):",
 	}}}
 	LockNotTaken = Bug{"lock not taken", []Edit{{
@@ -56,10 +57,10 @@ var (
 		New:  "err = nil\n",
 	}}}
 	ApplyErrorIgnored = Bug{"apply's error ignored, checkpoint saved before the guard", []Edit{{
-		File: "engine/batch.go",
-		Old:  "changed, err := r.watched(ctx, c, stretch, func() (int, error) { return r.apply(ctx, c, stretch) })\n\t\tif err != nil {\n\t\t\treturn err\n\t\t}\n",
-		New: `changed, _ := r.apply(ctx, c, stretch)
-		if _, err := checkpoint.SaveTx(ctx, c, r.advanced(*out), time.Now()); err != nil {
+		File: "engine/hold.go",
+		Old:  "changed, err := b.watched(ctx, c, stretch, func() (int, error) { return b.apply(ctx, c, stretch) })\n\t\tif err != nil {\n\t\t\treturn err\n\t\t}\n",
+		New: `changed, _ := b.apply(ctx, c, stretch)
+		if err := b.save(ctx, c, time.Now()); err != nil {
 			return err
 		}
 `,
@@ -78,9 +79,9 @@ var (
 		New:  "return []leg{{cond: cond{sql: k.tuple() + \" >= \" + row(p)}}}",
 	}}}
 	CursorIgnored = Bug{"a second run begins at the first row", []Edit{{
-		File: "engine/run.go",
-		Old:  "{&r.cursor, cp.Cursor}} {",
-		New:  "{&r.cursor, \"\"}} {",
+		File: "engine/take.go",
+		Old:  "\tcp.RunID, cp.Owner = uuid.NewString(), s.e.owner(now)\n",
+		New:  "\tcp.RunID, cp.Owner, cp.Cursor = uuid.NewString(), s.e.owner(now), \"\"\n",
 	}}}
 )
 
@@ -95,11 +96,11 @@ var KeeperDoesNotSync = Bug{"WAL checkpoints that are not synced", []Edit{{
 // Bugs of the kind that live writes bring to light.
 var (
 	CursorTooFar = Bug{"cursor saved one row too far", []Edit{{
-		File: "engine/batch.go",
-		Old:  "\t\tout.Rows, out.end = out.Rows+stretch.Rows, stretch.End\n",
-		New: `		out.Rows, out.end = out.Rows+stretch.Rows, stretch.End
-		if further, ok, err := r.table.Key.Next(ctx, c, out.end, bound, 1); ok && err == nil {
-			out.end = further.End
+		File: "engine/hold.go",
+		Old:  "\t\tout.Rows, b.end = out.Rows+stretch.Rows, stretch.End\n",
+		New: `		out.Rows, b.end = out.Rows+stretch.Rows, stretch.End
+		if further, ok, err := b.s.table.Key.Next(ctx, c, b.end, b.upto, 1); ok && err == nil {
+			b.end = further.End
 		}
 `,
 	}}}
@@ -109,37 +110,37 @@ var (
 		New:  "\tfor i, a := range args[:1] {\n\t\tvar equal bool",
 	}}}
 	QuarantineLater = Bug{"a row set aside in a later hold than the one in which it failed", []Edit{{
-		File: "engine/batch.go",
-		Old:  "\ttiming, err := r.writer.Try(ctx, work, otherwise)\n",
-		New: `	timing, err := r.writer.Hold(ctx, work)
+		File: "engine/hold.go",
+		Old:  "\ttiming, err := s.writer.Try(ctx, func(ctx context.Context, c lite.Querier) error { return b.attempt(ctx, c) }, otherwise)\n",
+		New: `	timing, err := s.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) error { return b.attempt(ctx, c) })
 	if cause := err; otherwise != nil && lite.Classify(cause) == lite.Row {
-		r.report(HoldBatch, 0, 0, timing)
-		timing, err = r.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) error { return otherwise(ctx, c, cause) })
+		s.report(HoldBatch, 0, 0, timing)
+		timing, err = s.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) error { return otherwise(ctx, c, cause) })
 	}
 `,
 	}}}
 	QuarantineAtBound = Bug{"a row set aside under the place where its batch ended", []Edit{{
-		File: "engine/batch.go",
-		Old:  "if n == 1 {",
-		New:  "if n <= 2 {",
+		File: "engine/hold.go",
+		Old:  "if in.Rows == 1 {",
+		New:  "if in.Rows <= 2 {",
 	}, {
-		File: "engine/batch.go",
-		Old:  "case out.Rows != 1:",
-		New:  "case out.Rows == 0:",
+		File: "engine/quarantine.go",
+		Old:  "case b.out.Rows != 1:",
+		New:  "case b.out.Rows == 0:",
 	}}}
 	RequestDropped = Bug{"a pause not heard while rows are set aside", []Edit{{
-		File: "engine/batch.go",
-		Old:  "\tout.request, err = checkpoint.SaveTx(ctx, c, cp, now)\n\treturn cp, err\n",
-		New:  "\t_, err = checkpoint.SaveTx(ctx, c, cp, now)\n\treturn cp, err\n",
+		File: "engine/quarantine.go",
+		Old:  "\treturn b.save(ctx, c, now)\n",
+		New:  "\terr = b.save(ctx, c, now)\n\tb.out.Request = b.From.Request\n\treturn err\n",
 	}}}
 	SecondPassOverAll = Bug{"a second pass over rows that are done", []Edit{{
-		File: "engine/run.go",
-		Old:  "\t\tr.where = append(r.where, r.spec.Todo)\n",
+		File: "engine/pass.go",
+		Old:  "\t\ts.where = append(s.where, s.spec.Todo)\n",
 	}}}
 	BoundForgotten = Bug{"the walk does not end where it was to end when the job began", []Edit{{
-		File: "engine/run.go",
-		Old:  "\tif cp.BatchRows > 0 {\n\t\tr.sizer.Resume",
-		New:  "\tif _, r.upper, err = r.table.Key.Bounds(context.Background(), q.(lite.Querier)); err != nil {\n\t\treturn err\n\t}\n\tif cp.BatchRows > 0 {\n\t\tr.sizer.Resume",
+		File: "engine/take.go",
+		Old:  "\tvar aside []lite.Pos\n\tif cp.Pass == 2 {",
+		New:  "\tif _, s.upper.pos, err = s.table.Key.Bounds(context.Background(), q.(lite.Querier)); err != nil {\n\t\treturn err\n\t}\n\tvar aside []lite.Pos\n\tif cp.Pass == 2 {",
 	}}}
 	TableUnqualified = Bug{"a TEMP table rewritten in place of main's", []Edit{{
 		File: "internal/lite/doc.go",
@@ -157,7 +158,7 @@ var (
 		New:  "\t\treturn s.head + \" WHERE \" + s.cond + \" AND \" + r.where.sql, slices.Concat(r.where.args, s.Args)",
 	}}}
 	InterruptionFails = Bug{"an interruption while it verifies recorded as a failure", []Edit{{
-		File: "engine/run.go",
+		File: "internal/loop/errors.go",
 		Old:  "if ctx.Err() != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, ErrInterrupted) {",
 		New:  "if false {",
 	}}}
@@ -179,22 +180,22 @@ var (
 // leaves a little behind.
 var LeakBugs = []Bug{
 	{"a goroutine for each job", []Edit{{
-		File: "engine/run.go",
-		Old:  "\tdefer e.leave(r)\n",
-		New:  "\tdefer e.leave(r)\n\tgo func() { select {} }()\n",
+		File: "engine/session.go",
+		Old:  "\tdefer e.leave(s)\n",
+		New:  "\tdefer e.leave(s)\n\tgo func() { select {} }()\n",
 	}}},
 	{"the read-only connection is not closed", []Edit{{
 		File: "engine/engine.go",
-		Old:  "[]*sql.DB{e.reader, e.keeper}",
-		New:  "[]*sql.DB{e.keeper}",
+		Old:  "[]*sql.DB{e.reader, e.checkpointDB}",
+		New:  "[]*sql.DB{e.checkpointDB}",
 	}}},
 	{"memory of each job is kept", []Edit{{
-		File: "engine/run.go",
+		File: "engine/session.go",
 		Old:  "// work runs a job that this process owns",
 		New:  "var kept [][]byte\n\n// work runs a job that this process owns",
 	}, {
-		File: "engine/run.go",
-		Old:  "\tdefer e.leave(r)\n",
-		New:  "\tdefer e.leave(r)\n\tkept = append(kept, []byte(fmt.Sprintf(\"%*s\", 1<<18, \"\")))\n",
+		File: "engine/session.go",
+		Old:  "\tdefer e.leave(s)\n",
+		New:  "\tdefer e.leave(s)\n\tkept = append(kept, []byte(fmt.Sprintf(\"%*s\", 1<<18, \"\")))\n",
 	}}},
 }

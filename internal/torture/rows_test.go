@@ -207,7 +207,7 @@ func TestHangingTransform(t *testing.T) {
 		}
 		return []any{int64(0)}, nil
 	})
-	eng := newEngine(t, db, engine.Config{SoleProcess: true, MinFree: -1, RowLimit: 50 * time.Millisecond})
+	eng := newEngine(t, db, engine.Config{SoleProcess: true, MinFree: -1, RowTimeout: 50 * time.Millisecond})
 	for _, run := range []func(context.Context, jobs.Job) (engine.Result, error){eng.Run, eng.Retry} {
 		began := time.Now()
 		result, err := run(t.Context(), job)

@@ -1,6 +1,6 @@
 # The long forms of these tests, for a release; the ordinary suite has a short one of each. They print what they
 # did and nothing else.
-.PHONY: crash faults soak
+.PHONY: crash faults soak trace
 crash faults soak: SHELL := bash
 crash faults soak: .SHELLFLAGS := -eo pipefail -c
 
@@ -17,3 +17,6 @@ faults: ## disks that fail, are full or are torn away in the middle of a write
 
 soak: ## jobs and live writes for 30 minutes: nothing may grow; SOAK=5m for another time
 	@$(torture) -run 'TestSoak|TestPlantedLeaks' -args -soak $(or $(SOAK),30m) | $(figures)
+
+trace: ## what 2,000 seeded plays make the library do, to TRACE (trace.txt): for a diff between two versions
+	@go test -count=1 -tags chunkfill_failpoints -timeout 30m ./internal/torture -run 'TestTrace$$' -args -trace $(abspath $(or $(TRACE),trace.txt))

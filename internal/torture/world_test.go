@@ -158,7 +158,7 @@ func TestReaderHoldsASnapshot(t *testing.T) {
 func waitFor(t testing.TB, eng *engine.Engine, cond func(engine.Status) bool) engine.Status {
 	t.Helper()
 	for t.Context().Err() == nil {
-		s, ok := eng.Live(incN.Spec().Name)
+		s, ok := eng.Progress(incN.Spec().Name)
 		if ok && cond(s) {
 			return s
 		}

@@ -58,7 +58,7 @@ func permission(path string, err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	what := ""
+	var what string
 	switch code := e.Code(); {
 	case code == sqlite3.SQLITE_READONLY_DIRECTORY:
 		what = "write to the folder " + filepath.Dir(path)

@@ -115,7 +115,7 @@ func (s *service) paused(ctx context.Context) error {
 		return err
 	}
 	for tick := time.NewTicker(time.Millisecond); ; <-tick.C {
-		status, running := s.eng.Live("paused")
+		status, running := s.eng.Progress("paused")
 		if !running {
 			return errors.New("a job that was to be paused came to its end")
 		}

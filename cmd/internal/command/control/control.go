@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
@@ -61,7 +60,8 @@ process was started with; a negative --max-rate lifts a cap.`,
 		Args: flags.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withEngine(cmd, path, func(eng *engine.Engine) error {
-				err := eng.Tune(cmd.Context(), args[0], checkpoint.Tuning{TargetHold: hold, MaxRate: rate})
+				err := eng.Tune(cmd.Context(), args[0], engine.Tuning{TargetHold: hold, MaxRate: rate,
+					ResetTargetHold: hold == 0, ResetMaxRate: rate == 0})
 				if err == nil {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s: tuned\n", output.Visible(args[0]))
 				}

@@ -126,7 +126,7 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 	}
 	before, known := eng.Status(ctx, f.Name)
 	stop := show.Follow(func() (string, bool) {
-		s, running := eng.Live(f.Name)
+		s, running := eng.Progress(f.Name)
 		return output.JobLine(s, ""), running
 	})
 	result, err := work(ctx, job)

@@ -1,0 +1,42 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
+
+// setAside puts the one row of a batch into quarantine: it has failed, in this hold.
+func (b *batch) setAside(ctx context.Context, c lite.Querier, cause error) error {
+	// SQLite returns the same code for an error of the statement as for one of a row.
+	if !ofRow(cause) {
+		return cause
+	}
+	_, err := b.s.refreshed(ctx, c)
+	if err == nil {
+		err = b.s.stmt.Compile(ctx, c, b.s.table.Key)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w (when %w)", ErrTableChanged, err, cause)
+	case b.out.Rows != 1:
+		return cause // it failed before it knew its row, or that row cannot be told from the next
+	case b.From.Quarantined >= int64(b.QuarantineLimit):
+		return fmt.Errorf("%w: %d are set aside already (QuarantineLimit %d) and row (%s) failed too: %w",
+			ErrTooManyBadRows, b.From.Quarantined, b.QuarantineLimit, b.end, causeOf(cause))
+	}
+
+	b.out.Changed, b.out.Bad, b.out.Key = 0, causeOf(cause), b.end.String()
+	now := time.Now()
+	if err := checkpoint.QuarantineTx(ctx, c, b.s.spec.Name, b.end.Encode(), b.out.Bad.Error(), now); err != nil {
+		return err
+	}
+	if err := checkpoint.AddEvent(ctx, c, b.s.spec.Name, checkpoint.Event{At: now, Event: "quarantined",
+		By: b.s.e.cfg.Actor, Detail: fmt.Sprintf("row (%s): %v", b.end, b.out.Bad)}); err != nil {
+		return err
+	}
+	return b.save(ctx, c, now)
+}

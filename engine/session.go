@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/lite/wal"
+	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/internal/prefetch"
+	"github.com/chunkfill/chunkfill/internal/rowfunc"
+	"github.com/chunkfill/chunkfill/throttle"
+)
+
+// session is one run of one job on SQLite: what the loop asks of a database. It belongs
+// to one goroutine; others see only what Publish shows.
+type session struct {
+	plan
+	recorder
+	pressure
+	upkeep
+
+	e         *Engine
+	log       *slog.Logger
+	writer    lite.Writer
+	callbacks *callbacks
+
+	pass     int
+	lower    lite.Pos
+	upper    place
+	cursor   place // of the latest batch that was committed
+	reach    place // of the batch at hand: as far as rows have been computed
+	schema   int64 // PRAGMA schema_version for which the plan is known to hold
+	surveyed bool
+	total    int64             // rows of a new job, where they had to be counted
+	earlier  checkpoint.Tuning // what an earlier run left
+
+	stmt     lite.Statement
+	brief    lite.Statement // the same for a transform's rows of which none is to be skipped
+	where    []string       // of stmt, without the range
+	aside    *rowfunc.Keys  // that a second pass leaves out; or nil
+	newest   *newest        // that tell old rows from new; or nil
+	calls    *rowfunc.Calls
+	prefetch *prefetch.Prefetcher // a transform's rows, computed before they are needed; or nil
+}
+
+// place is a position in the table, as the loop has it and as SQL has it.
+type place struct {
+	text string
+	pos  lite.Pos
+}
+
+// position finds what a position of the loop is, mostly among those that were last met.
+func (s *session) position(text string) (lite.Pos, error) {
+	for _, p := range []*place{&s.cursor, &s.upper, &s.reach} {
+		if p.text == text {
+			return p.pos, nil
+		}
+	}
+	return s.table.Key.DecodePos(text)
+}
+
+// work runs a job that this process owns to its end.
+func (e *Engine) work(ctx context.Context, p plan) error {
+	if p.unfit != nil { // it was done when it was prepared, and is not any more
+		return p.unfit
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.life, cancel)()
+
+	s := e.newSession(p)
+	defer s.close()
+	l, err := e.newLoop(s)
+	if err != nil {
+		return err
+	}
+	return errors.Join(e.run(ctx, s, l), s.writer.Close(context.WithoutCancel(ctx)))
+}
+
+func (e *Engine) run(ctx context.Context, s *session, l *loop.Loop) error {
+	if err := s.unmoved(); err != nil {
+		return err
+	}
+	if err := l.Take(ctx); err != nil {
+		return err
+	}
+	e.enter(s)
+	defer e.leave(s)
+	if l.Done() {
+		return nil
+	}
+	return l.Run(ctx)
+}
+
+func (e *Engine) newSession(p plan) *session {
+	calls := &callbacks{}
+	s := &session{
+		plan: p, e: e, writer: e.newWriter(), callbacks: calls, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table),
+		calls: p.open(), pass: 1,
+	}
+	log := wal.New(wal.Config{
+		Writer: &s.writer, DB: e.checkpointDB, PageSize: e.file.PageSize, Budget: e.cfg.WALBudget,
+		SoleProcess: e.cfg.SoleProcess, GuessedFrames: e.guessed(), Full: e.isFull,
+		Held: func(t lite.Timing) { s.report(HoldCheckpoint, 0, 0, t) },
+	})
+	s.upkeep.wal = log
+	s.pressure = pressure{e: e, writer: &s.writer, callbacks: calls, identity: e.identity()}
+	s.recorder.e, s.recorder.name, s.recorder.key = e, p.spec.Name, &s.table.Key
+	s.recorder.writer, s.recorder.callbacks, s.recorder.wal = &s.writer, calls, log
+	s.compile()
+	return s
+}
+
+func (s *session) close() {
+	s.callbacks.end()
+	s.breath.Close()
+	s.leaveOut(nil)
+	s.newest.close()
+	closeCalls(s.calls)
+}
+
+func (e *Engine) newLoop(s *session) (*loop.Loop, error) {
+	window, err := parseWindow(e.cfg.Window)
+	if err != nil {
+		return nil, err
+	}
+	return loop.New(s, loop.Config{
+		Log: s.log, Actor: e.cfg.Actor, Job: s.job(),
+		TargetHold: e.cfg.TargetHold, QuietHold: e.cfg.QuietHold, SharedHold: defaultPollingHold, MaxRate: e.cfg.MaxRate,
+		SoleProcess: e.cfg.SoleProcess, ProbeOthers: e.cfg.SoleProcess && e.file.Path != "",
+		Window: window, Guard: throttle.Guard{WALCap: e.cfg.WALCap, MinFree: max(0, e.cfg.MinFree)},
+		QuarantineLimit: max(0, e.cfg.QuarantineLimit),
+	})
+}
+
+// job is what the loop has to know of it.
+func (p plan) job() loop.Job {
+	steps := loop.WalkOnly
+	switch {
+	case p.boundByNewest():
+		steps = loop.WalkTwice
+	case p.spec.Todo != "":
+		steps = loop.WalkVerify
+	}
+	return loop.Job{Name: p.spec.Name, Table: p.spec.Table, Todo: p.spec.Todo, Steps: steps, TakesLate: p.takesLate(), MaySkip: p.spec.Row != nil}
+}
+
+// Class tells what an error asks for.
+func (s *session) Class(err error) loop.Class {
+	switch {
+	case err == nil:
+		return loop.Other
+	case errors.Is(err, ErrLostOwner):
+		return loop.Lost
+	case errors.Is(err, ErrMoved):
+		return loop.Gone
+	case errors.Is(err, errAgain):
+		return loop.Again
+	case final(err):
+		return loop.Other
+	case lite.Classify(err) == lite.Busy:
+		return loop.Busy
+	case s.e.isFull(err):
+		return loop.Full
+	case ofRow(err):
+		return loop.Row
+	}
+	return loop.Other
+}
+
+// newWriter holds the writer for a job. Where there is a connection for WAL checkpoints, no commit of
+// ours checkpoints the log while the job runs, nor does one of a host whose pool is
+// of one connection.
+func (e *Engine) newWriter() lite.Writer {
+	w := lite.Writer{DB: e.db, KeepsLog: e.checkpointDB != nil}
+	if !e.file.SQLite.KnowsNoop() {
+		w.ReadLog = func(ctx context.Context, q lite.Querier) (lite.Log, error) {
+			return e.file.GuessLog(ctx, q, e.guessed())
+		}
+	}
+	if w.KeepsLog && e.db.Stats().MaxOpenConnections == 1 {
+		w.Lifts, w.Lift = e.lifts, 4*wal.OwnLimit
+	}
+	return w
+}
+
+func parseWindow(text string) (*throttle.Window, error) {
+	if text == "" {
+		return nil, nil
+	}
+	w, err := throttle.ParseWindow(text)
+	return &w, err
+}
+
+// readQuerier is where long reads go.
+func (e *Engine) readQuerier() *sql.DB {
+	if e.reader != nil {
+		return e.reader
+	}
+	return e.guest
+}
+
+func (e *Engine) owner(now time.Time) checkpoint.Owner {
+	return checkpoint.Owner{PID: pid, Host: hostname, Since: now}
+}
+
+func (e *Engine) enter(s *session) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.running[s.spec.Name] = s
+}
+
+func (e *Engine) leave(s *session) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.running, s.spec.Name)
+}

@@ -1,0 +1,181 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Run takes the job from step to step and records how that ended. Take comes first.
+func (l *Loop) Run(ctx context.Context) error {
+	err := stopped(ctx, l.conduct(ctx))
+	if err == nil {
+		err = l.db.Sound()
+	}
+
+	last, cancel := lastWord(ctx)
+	defer cancel()
+	err = l.end(last, err)
+	l.db.Leave(last, l.db.Class(err) == Gone)
+	return err
+}
+
+// conduct makes the steps, and looks whether what they did is what was meant.
+func (l *Loop) conduct(ctx context.Context) error {
+	if err := l.steps(ctx); err != nil {
+		return err
+	}
+	if err := l.db.Check(ctx, l.cp); err != nil {
+		return err
+	}
+	if l.allFailed() {
+		return fmt.Errorf("%w: %d rows of %s are set aside and none is changed; mend them, then retry",
+			ErrAllFailed, l.cp.Quarantined, l.cfg.Job.Table)
+	}
+	return nil
+}
+
+// allFailed reports whether the job has set rows aside and changed none. Rows that a
+// transform's function skips are no failures, but only those of this run are known.
+func (l *Loop) allFailed() bool {
+	if l.cp.Quarantined == 0 || l.cp.Changed > 0 {
+		return false
+	}
+	return !l.cfg.Job.MaySkip || l.cp.Quarantined == l.cp.Rows
+}
+
+// steps makes one step after the other, from the one that stands to the last.
+func (l *Loop) steps(ctx context.Context) error {
+	steps := l.cfg.Job.Steps
+	for again := false; ; {
+		standing := l.state.Step
+		var over bool
+		var err error
+		switch steps[standing] {
+		case Walk:
+			over, err = l.walkStep(ctx)
+		case Verify:
+			over, err = l.verifyStep(ctx, again)
+			again = true
+		}
+		if err != nil || over {
+			return err
+		}
+	}
+}
+
+// walkStep makes a walk, and enters the step after it, if there is one.
+func (l *Loop) walkStep(ctx context.Context) (over bool, err error) {
+	// What the log has grown by so far is not what rows cost.
+	if err := l.db.Idle(ctx, l, Counting); err != nil {
+		return false, err
+	}
+	l.db.Begin(ctx, l.cp)
+	err = l.walk(ctx)
+	l.db.End()
+	if err != nil {
+		return false, err
+	}
+
+	steps, next := l.cfg.Job.Steps, l.state.Step+1
+	switch {
+	case next == len(steps):
+		return true, nil
+	case steps[next] == Verify:
+		return false, l.change(ctx, Finished, "counting what is left", event{name: "verifying"})
+	case l.cp.Upper == "": // there was no row when the job began, so there is none for a later walk
+		l.state.Step = len(steps) - 1
+		return true, nil
+	}
+	return false, l.walkAgain(ctx, Finished, "the newest rows, which told old from new")
+}
+
+// verifyStep counts what is left, and goes back to the walk where that helps. A run that
+// goes on with a later pass may make one more: what made rows be left may be fixed.
+func (l *Loop) verifyStep(ctx context.Context, again bool) (over bool, err error) {
+	left, err := l.verify(ctx)
+	switch {
+	case err != nil:
+		return false, err
+	case left == 0:
+		return true, nil
+	case again && l.cfg.Job.TakesLate:
+		return true, nil // they were none of its rows when it passed them
+	case again:
+		return false, fmt.Errorf("%w: %d of table %s after two passes: does the job make its todo false (%s)?",
+			ErrLeft, left, l.cfg.Job.Table, l.cfg.Job.Todo)
+	}
+	return false, l.walkAgain(ctx, LeftOver, fmt.Sprintf("%d rows are left, written behind the cursor", left))
+}
+
+// verify counts the rows that are left to do, without those in quarantine.
+func (l *Loop) verify(ctx context.Context) (int64, error) {
+	l.due = time.Time{} // the rate is that of rows done
+	if err := l.gate(ctx); err != nil {
+		return 0, err
+	}
+	left, err := l.db.Left(ctx, func() error {
+		if err := l.db.Idle(ctx, l, Counting); err != nil {
+			return err
+		}
+		return l.attend(ctx)
+	})
+	if ctx.Err() != nil {
+		return 0, interrupted(ctx.Err())
+	}
+	if err != nil {
+		return 0, err
+	}
+
+	l.cp.Left = left
+	return left, l.change(ctx, Counted, "", event{name: "verified", detail: fmt.Sprintf("%d rows are left", left)})
+}
+
+// walkAgain begins a second pass over the table.
+func (l *Loop) walkAgain(ctx context.Context, on Event, why string) error {
+	cp := l.cp
+	cp.Pass, cp.Cursor = 2, ""
+	if err := l.db.Prepare(ctx, cp); err != nil {
+		return err
+	}
+	l.cp = cp
+	return l.change(ctx, on, "", event{name: "second pass", detail: why})
+}
+
+// end records how the run ended, and returns err. What cannot be recorded is
+// logged: the record of the last good batch stands, and the next start goes on
+// from it.
+func (l *Loop) end(ctx context.Context, err error) error {
+	on, name := Succeeded, "ended"
+	switch class := l.db.Class(err); {
+	case err == nil:
+	case class == Lost:
+		l.log.Warn("chunkfill: another run has taken the job over", "error", err)
+		return err
+	case class == Gone:
+		l.log.Error("chunkfill: stopped, since the file was moved or replaced; nothing was written since", "error", err)
+		return err
+	case errors.Is(err, ErrInterrupted):
+		on, name = Stopped, "interrupted"
+	case errors.Is(err, ErrCancelled):
+		on, name = CancelAsked, "cancelled"
+	default:
+		on, name = Broke, "failed"
+	}
+
+	e := event{name: name, by: l.request.By}
+	if err != nil {
+		e.detail = err.Error()
+	}
+	l.settle()
+	l.cp.Error = "" // of an earlier run
+	if on == Broke {
+		l.cp.Error = err.Error()
+	}
+	if saveErr := l.change(ctx, on, "", e); saveErr != nil {
+		l.log.Error("chunkfill: the end of the job could not be recorded; its last batch is", "error", saveErr)
+		return errors.Join(err, saveErr)
+	}
+	return err
+}

@@ -1,0 +1,189 @@
+package loop
+
+import (
+	"context"
+	"time"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/throttle"
+)
+
+// Database is what the loop asks of a database, for one run of one job. The goroutine of
+// the loop alone calls it. A position in the table is an opaque string; "" is before the
+// first row.
+type Database interface {
+	Recorder
+	Walker
+	Pressure
+	Upkeep
+
+	// Class tells what an error of the methods below asks for.
+	Class(err error) Class
+}
+
+// Recorder keeps the record of the job. Each write is one short hold that happens whole
+// or not at all; the loop tries again what was busy or found no room.
+type Recorder interface {
+	// Take makes this run the owner of the job and returns its record: a new one, or what
+	// another run has left.
+	Take(ctx context.Context) (checkpoint.Checkpoint, error)
+
+	// Save writes a change of state and its event, and returns what is asked of the job.
+	// It is ErrLostOwner, with nothing written, where another run owns the job.
+	Save(ctx context.Context, cp checkpoint.Checkpoint, e checkpoint.Event) (checkpoint.Request, error)
+
+	// Asked reads what is asked of the job, without waiting for anybody who writes.
+	Asked(ctx context.Context) (checkpoint.Request, error)
+
+	// Publish shows others how the job stands, in memory.
+	Publish(cp checkpoint.Checkpoint, request checkpoint.Request)
+}
+
+// Walker reads and writes the rows.
+type Walker interface {
+	// Prepare makes ready for the pass of a record: the statements of the first are those
+	// of the job, those of a second pass over what was left, without the quarantined rows.
+	Prepare(ctx context.Context, cp checkpoint.Checkpoint) error
+
+	// Begin and End enclose the batches of a walk. What is computed ahead of the writer is
+	// computed in between.
+	Begin(ctx context.Context, cp checkpoint.Checkpoint)
+	End()
+
+	// Bound is how far the next batch may reach. It waits, for as long as ctx allows, where
+	// the rows up to there have yet to be computed.
+	Bound(ctx context.Context) (string, error)
+
+	// Hold makes one batch: rows and record commit together, or nothing does. Its error
+	// means that nothing was committed.
+	Hold(ctx context.Context, in Intent) (Outcome, error)
+
+	// Left counts the rows that are left to do, in short reads, with a call to between
+	// after each. An error of between ends it.
+	Left(ctx context.Context, between func() error) (int64, error)
+
+	// Check looks, after the last step, whether the job did what was meant.
+	Check(ctx context.Context, cp checkpoint.Checkpoint) error
+}
+
+// Intent is a batch as the loop wants it.
+type Intent struct {
+	From  checkpoint.Checkpoint // the record before it; the batch begins after its Cursor
+	Bound string                // it does not reach beyond this
+	Rows  int                   // nor has it more rows
+
+	// QuarantineLimit is how many rows may be quarantined in all. A batch of one row that
+	// fails puts it into quarantine, in the hold in which it failed.
+	QuarantineLimit int
+
+	// More tells, with the lock held, how many rows the next step has; 0 ends the batch. It
+	// is told what the step before did, nothing before the first.
+	More func(done Step) int
+
+	// Advance is the record after the batch, which commits with it.
+	Advance func(out Outcome) checkpoint.Checkpoint
+}
+
+// Step is a part of a batch, after which the loop looks who waits.
+type Step struct {
+	Rows    int // scanned
+	Changed int // rewritten
+	Took    time.Duration
+	Lost    time.Duration // of it, to others who had the processor
+}
+
+// Outcome is what a batch turned out to be.
+type Outcome struct {
+	Rows    int    // scanned, or, where it failed, up to where it did
+	Changed int    // rewritten
+	End     string // the position after it
+	None    bool   // there was no row up to the bound
+	Bad     error  // why its one row was quarantined; nil if it was not
+	Key     string // of that row, for people
+
+	Held   time.Duration // how long the writer was held
+	Work   time.Duration // of that, what fewer rows would have made shorter
+	Waited bool          // a live write waited meanwhile
+	Others bool          // another connection has written since the hold before
+
+	Saved   checkpoint.Checkpoint // what Advance returned, and was committed
+	Request checkpoint.Request    // what is asked of the job
+}
+
+// Pressure tells what speaks against going on.
+type Pressure interface {
+	// Sound tells why the run must not go on: the file is another one, or code of the host
+	// did not return.
+	Sound() error
+
+	// Waiting reports whether a live write waits. It is called inside holds.
+	Waiting() bool
+
+	// GiveWay lets one live write through, and reports whether no other waits.
+	GiveWay(ctx context.Context) (quiet bool, err error)
+
+	// GapAsked reports whether a command of another process wants to write.
+	GapAsked() bool
+
+	// WALBytes is how much of the write-ahead log stands in the way of more.
+	WALBytes() int64
+
+	// Free is the free space on the disk, in bytes.
+	Free() int64
+}
+
+// Upkeep is what there is to do beside the batches, for SQLite with its write-ahead log.
+type Upkeep interface {
+	// After is for what is due after a batch.
+	After(ctx context.Context, r Rest, out Outcome) error
+
+	// Idle is called again and again while the job does not work, and before each walk.
+	Idle(ctx context.Context, r Rest, why Idle) error
+
+	// Share says whether other connections turned out to write, too.
+	Share(shared bool)
+
+	// Leave ends the upkeep. Where the database is gone it writes nothing.
+	Leave(ctx context.Context, gone bool)
+}
+
+// Idle is why a job does not work.
+type Idle int
+
+const (
+	Counting Idle = iota // it counts, or is about to walk
+	Paused
+	Waiting
+	ForReaders // of the write-ahead log
+)
+
+// Rest is how upkeep lets time pass: requests are honored meanwhile.
+type Rest interface {
+	// Wait sleeps for d, or for a piece of it.
+	Wait(ctx context.Context, d time.Duration, why throttle.Reason) error
+
+	// Listen reads what is asked of the job.
+	Listen(ctx context.Context) error
+
+	// Asked reports whether something is asked that the job has not yet honored.
+	Asked() bool
+
+	// Yield gives way to live writes.
+	Yield(ctx context.Context, p throttle.Pause) error
+
+	// Full notes an error that said that the disk is full. The gate then waits for room.
+	Full(err error)
+}
+
+// Class is what an error asks for.
+type Class int
+
+const (
+	Other Class = iota // the end of the run
+	Busy               // patience: another process has the lock
+	Again              // the same batch at once
+	Row                // a search for the row that fails
+	Full               // room on the disk
+	Lost               // the end, with nothing written: another run owns the job
+	Gone               // the end, with nothing written: the database is no longer there
+)
