@@ -100,8 +100,9 @@ type Tuning struct {
 	MaxRate    float64       `json:"max_rate"`       // rows per second; negative for no cap, also where one is configured
 }
 
-// String says the tuned values in words, such as "target hold 2ms, at most 5000 rows/s".
-func (t Tuning) String() string {
+// Words says which values are tuned, such as "target hold 2ms, at most 5000 rows/s", for
+// people.
+func (t Tuning) Words() string {
 	if t == (Tuning{}) {
 		return "as configured"
 	}

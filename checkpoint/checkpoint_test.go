@@ -289,7 +289,7 @@ func TestTuningInWords(t *testing.T) {
 		"at most 0.5 rows/s":                   {MaxRate: 0.5},
 		"no cap on rows/s":                     {MaxRate: -1},
 	} {
-		if got := tuning.String(); got != want {
+		if got := tuning.Words(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

@@ -635,3 +635,9 @@ func TestNewerTablesAreRefused(t *testing.T) {
 	}
 	wantValue(t, db, "0", "SELECT sum(n) FROM t")
 }
+
+// closedWindow is one that opens in two hours.
+func closedWindow() string {
+	opens := time.Now().UTC().Add(2 * time.Hour)
+	return fmt.Sprintf("%s %s-%s UTC", opens.Format("Mon"), opens.Format("15:04"), opens.Add(time.Minute).Format("15:04"))
+}

@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -21,12 +20,6 @@ import (
 	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/jobs"
 )
-
-// closedWindow is one that opens in two hours.
-func closedWindow() string {
-	opens := time.Now().UTC().Add(2 * time.Hour)
-	return fmt.Sprintf("%s %s-%s UTC", opens.Format("Mon"), opens.Format("15:04"), opens.Add(time.Minute).Format("15:04"))
-}
 
 // soon gives something a busy machine's time to become true.
 func soon(t *testing.T, what string, ok func() bool) {

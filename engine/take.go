@@ -34,10 +34,10 @@ func (s *session) Take(ctx context.Context) (cp checkpoint.Checkpoint, err error
 // not for a hold: a logger of the host's may want the connection.
 func (s *session) logTuning(now checkpoint.Tuning) {
 	if now != (checkpoint.Tuning{}) {
-		s.log.Warn("chunkfill: what was tuned in an earlier run still holds", "tuned", now.String())
+		s.log.Warn("chunkfill: what was tuned in an earlier run still holds", "tuned", now.Words())
 	}
 	if now != s.earlier {
-		s.log.Warn("chunkfill: what was tuned in an earlier run is replaced by what this one asks for", "tuned", s.earlier.String())
+		s.log.Warn("chunkfill: what was tuned in an earlier run is replaced by what this one asks for", "tuned", s.earlier.Words())
 	}
 }
 
@@ -116,7 +116,7 @@ func (s *session) resetTuning(ctx context.Context, q lite.Querier, earlier check
 	if err := checkpoint.Tune(ctx, q, s.spec.Name, now); err != nil {
 		return now, err
 	}
-	return now, s.e.note(ctx, q, s.spec.Name, "tuned", "a new run asks for another pace than was tuned before: "+earlier.String())
+	return now, s.e.note(ctx, q, s.spec.Name, "tuned", "a new run asks for another pace than was tuned before: "+earlier.Words())
 }
 
 // begin is the checkpoint of a job that has not run before: its bounds are those

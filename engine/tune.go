@@ -51,7 +51,7 @@ func (e *Engine) Tune(ctx context.Context, name string, t Tuning) (err error) {
 		if err := checkpoint.Tune(ctx, c, name, tuned); err != nil {
 			return err
 		}
-		return e.note(ctx, c, name, "tuned", tuned.String())
+		return e.note(ctx, c, name, "tuned", tuned.Words())
 	})
 }
 

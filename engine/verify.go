@@ -92,8 +92,9 @@ func (e *Engine) countTodo(ctx context.Context, tally lite.Tally) (int64, error)
 	return e.countAtOnce(ctx, tally.Strides(lower), tally.Between)
 }
 
-// countAtOnce counts on several connections. Only the first counter calls between, and
-// the others stand still while it does: the job may be paused there.
+// countAtOnce counts on several connections. Each counter calls between, one at a time, and
+// the others stand still meanwhile: the job may be paused there. (Were it left to one of
+// them, nothing would be heard while the others do all the work.)
 func (e *Engine) countAtOnce(ctx context.Context, strides *lite.Strides, between func() error) (int64, error) {
 	n := min(counters, runtime.GOMAXPROCS(0))
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -101,16 +102,13 @@ func (e *Engine) countAtOnce(ctx context.Context, strides *lite.Strides, between
 	var total atomic.Int64
 	var wg sync.WaitGroup
 	gate := make(chan struct{}, 1) // a mutex, but one that synctest sees who waits for
-	for i := range n {
+	for range n {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			found, err := e.countSome(ctx, strides, n, func() error {
 				gate <- struct{}{}
 				defer func() { <-gate }()
-				if i > 0 {
-					return ctx.Err()
-				}
 				return between()
 			})
 			if err != nil {

@@ -10,14 +10,21 @@ import (
 
 // Database is what the loop asks of a database, for one run of one job. The goroutine of
 // the loop alone calls it. A position in the table is an opaque string; "" is before the
-// first row.
+// first row, and what Hold has returned as an End still leads to the same place when it
+// comes back from the record of another run.
+//
+// An error means that nothing has taken effect, whatever its class, and that the same call
+// may be made again. What fails after a commit is no error any more. Where it cannot be
+// known whether a commit took place, the method finds out before it returns, or its error
+// is of class Other: the run ends, cannot save a record that is not the next one, and the
+// run after it begins with what is stored. looptest holds an implementation to all of this.
 type Database interface {
 	Recorder
 	Walker
 	Pressure
 	Upkeep
 
-	// Class tells what an error of the methods below asks for.
+	// Class tells what an error of these methods asks for, however it is wrapped.
 	Class(err error) Class
 }
 
@@ -25,14 +32,16 @@ type Database interface {
 // or not at all; the loop tries again what was busy or found no room.
 type Recorder interface {
 	// Take makes this run the owner of the job and returns its record: a new one, or what
-	// another run has left.
+	// another run has left, which loses the job by it. A job that is done is not taken.
 	Take(ctx context.Context) (checkpoint.Checkpoint, error)
 
 	// Save writes a change of state and its event, and returns what is asked of the job.
-	// It is ErrLostOwner, with nothing written, where another run owns the job.
+	// It is ErrLostOwner, with nothing written, where another run owns the job or the
+	// record is not of the batch before: somebody has restored an older one.
 	Save(ctx context.Context, cp checkpoint.Checkpoint, e checkpoint.Event) (checkpoint.Request, error)
 
-	// Asked reads what is asked of the job, without waiting for anybody who writes.
+	// Asked reads what is asked of the job, without waiting for anybody who writes. It is
+	// ErrLostOwner where another run owns the job.
 	Asked(ctx context.Context) (checkpoint.Request, error)
 
 	// Publish shows others how the job stands, in memory.
@@ -50,16 +59,18 @@ type Walker interface {
 	Begin(ctx context.Context, cp checkpoint.Checkpoint)
 	End()
 
-	// Bound is how far the next batch may reach. It waits, for as long as ctx allows, where
-	// the rows up to there have yet to be computed.
+	// Bound is how far the next batch may reach: never beyond the end of the walk. It waits,
+	// for as long as ctx allows, where the rows up to there have yet to be computed.
 	Bound(ctx context.Context) (string, error)
 
-	// Hold makes one batch: rows and record commit together, or nothing does. Its error
-	// means that nothing was committed.
+	// Hold makes one batch: rows and record commit together, or nothing does. It is
+	// ErrLostOwner as Save is. Its outcome counts also where it failed: of a batch of class
+	// Row the rows up to the one at fault, or to the end of that step.
 	Hold(ctx context.Context, in Intent) (Outcome, error)
 
-	// Left counts the rows that are left to do, in short reads, with a call to between
-	// after each. An error of between ends it.
+	// Left counts the rows that are left to do up to the end of the walk, without the
+	// quarantined ones, in short reads, with a call to between after each. An error of
+	// between ends it, and is returned.
 	Left(ctx context.Context, between func() error) (int64, error)
 
 	// Check looks, after the last step, whether the job did what was meant.
@@ -73,7 +84,8 @@ type Intent struct {
 	Rows  int                   // nor has it more rows
 
 	// QuarantineLimit is how many rows may be quarantined in all. A batch of one row that
-	// fails puts it into quarantine, in the hold in which it failed.
+	// fails puts it into quarantine, in the hold in which it failed; beyond the limit that
+	// is an error of class Other.
 	QuarantineLimit int
 
 	// More tells, with the lock held, how many rows the next step has; 0 ends the batch. It
@@ -97,7 +109,7 @@ type Outcome struct {
 	Rows    int    // scanned, or, where it failed, up to where it did
 	Changed int    // rewritten
 	End     string // the position after it
-	None    bool   // there was no row up to the bound
+	None    bool   // there was no row up to the end of the walk; one short of it is of class Again
 	Bad     error  // why its one row was quarantined; nil if it was not
 	Key     string // of that row, for people
 

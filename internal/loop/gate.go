@@ -59,7 +59,7 @@ func (l *Loop) gate(ctx context.Context) error {
 			continue
 		case now.on != standing.on || now.reason != standing.reason:
 			recorded := now.event
-			if standing.on == PauseAsked {
+			if standing.on == PauseAsked && now.on != PauseAsked {
 				recorded = l.resumed(standing) // into a wait
 			}
 			if err := l.change(ctx, now.on, now.reason, recorded); err != nil {

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -31,6 +32,8 @@ type Config struct {
 	Guard  throttle.Guard
 
 	QuarantineLimit int
+
+	Seed uint64 // of the jitter of pauses; 0 for one that nobody knows
 }
 
 // Job is what the loop has to know of a job.
@@ -83,10 +86,11 @@ func New(db Database, cfg Config) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
+	seed := cmp.Or(cfg.Seed, failpoint.Seed())
 	l := &Loop{
-		db: db, cfg: cfg, log: cfg.Log, limiter: limiter, others: newOthers(),
+		db: db, cfg: cfg, log: cfg.Log, limiter: limiter, others: newOthers(seed),
 		sizer: throttle.NewSizer(throttle.SizerConfig{}),
-		pacer: throttle.NewPacer(throttle.PacerConfig{SoleProcess: cfg.SoleProcess, Seed: failpoint.Seed()}),
+		pacer: throttle.NewPacer(throttle.PacerConfig{SoleProcess: cfg.SoleProcess, Seed: seed}),
 	}
 	l.lap = time.Now()
 	l.aim(cfg.TargetHold, cfg.QuietHold)

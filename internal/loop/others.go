@@ -3,7 +3,6 @@ package loop
 import (
 	"time"
 
-	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -26,8 +25,8 @@ const (
 	probeGap   = 12 * time.Millisecond
 )
 
-func newOthers() others {
-	return others{pacer: throttle.NewPacer(throttle.PacerConfig{Seed: failpoint.Seed()}), probed: time.Now()}
+func newOthers(seed uint64) others {
+	return others{pacer: throttle.NewPacer(throttle.PacerConfig{Seed: seed}), probed: time.Now()}
 }
 
 // pauseAfter is how to pause after a batch that ended now.

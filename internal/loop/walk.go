@@ -46,15 +46,22 @@ func (l *Loop) walk(ctx context.Context) error {
 
 // bound is how far the next batch may reach: to the end of the walk, or, for a
 // transform, of what has been computed ahead. It is false if, while it waited for that,
-// something was asked of the job.
+// something was asked of the job. A wait may be long, so the gate comes after it, too.
 func (l *Loop) bound(ctx context.Context) (bound string, ok bool, err error) {
 	l.starved = false
 	for {
 		piece, cancel := context.WithTimeout(ctx, poll)
 		bound, err = l.db.Bound(piece)
+		late := piece.Err() != nil
 		cancel()
-		if err == nil {
+		switch {
+		case err == nil && l.starved:
+			err = l.gate(ctx)
+			return bound, err == nil, err
+		case err == nil:
 			return bound, true, nil
+		case !late:
+			return "", false, err
 		}
 
 		// A chunk takes long where the function does.

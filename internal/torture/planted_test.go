@@ -3,6 +3,7 @@ package torture_test
 import (
 	"errors"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,6 +46,37 @@ func TestPlantedModelBugs(t *testing.T) {
 		})
 	}
 }
+
+// TestPlantedLoopBugs runs the loop's own tests, which have no database, with one bug each
+// and wants them to fail. Each takes a build, so the ordinary run has the first two.
+func TestPlantedLoopBugs(t *testing.T) {
+	bugs := torture.LoopBugs
+	if !*full {
+		bugs = bugs[:2]
+	}
+	for _, bug := range bugs {
+		t.Run(bug.Name, func(t *testing.T) {
+			overlay, err := torture.Overlay(t.TempDir(), bug.Edits...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-count=1", "-timeout", "30s",
+				"github.com/chunkfill/chunkfill/internal/loop").CombinedOutput()
+			caught := failing.FindAllSubmatch(out, -1)
+			if err == nil || caught == nil {
+				t.Fatalf("not caught: %v\n%s", err, out)
+			}
+			var names []string
+			for _, match := range caught {
+				names = append(names, string(match[1]))
+			}
+			t.Logf("planted %q: caught by %s", bug.Name, strings.Join(names, ", "))
+		})
+	}
+}
+
+// failing finds the names of tests that failed, or that would not come to their end.
+var failing = regexp.MustCompile(`(?m)^(?:--- FAIL: |running tests:\n\t)(Test\w+)`)
 
 // TestPlantedRowBugs builds the program with one bug each and wants kills around a
 // row on which a trigger raises ROLLBACK to bring it to light. The program as it is

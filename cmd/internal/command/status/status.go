@@ -117,7 +117,7 @@ func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
 		line("request", "%s by %s: %s", s.Request.Control, s.Request.By, s.Request.Reason)
 	}
 	if s.Request.Tuning != (checkpoint.Tuning{}) {
-		line("tuned", "%s", s.Request.Tuning)
+		line("tuned", "%s", s.Request.Words())
 	}
 
 	if s.Fraction >= 0 {

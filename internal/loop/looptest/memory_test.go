@@ -1,0 +1,36 @@
+package looptest_test
+
+import (
+	"testing"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/internal/loop/looptest"
+)
+
+// memory is the database in memory as the suite needs it.
+type memory struct{ db *looptest.DB }
+
+func (m memory) Open(testing.TB) loop.Database               { return m.db.Open() }
+func (m memory) State(testing.TB) looptest.State             { return m.db.State() }
+func (m memory) Ask(_ testing.TB, r checkpoint.Request)      { m.db.Ask(r) }
+func (m memory) Insert(_ testing.TB, key int64)              { m.db.Insert(looptest.Row{Key: key}) }
+func (m memory) Delete(_ testing.TB, keys ...int64)          { m.db.Delete(keys...) }
+func (m memory) Spoil(_ testing.TB, bad bool, keys ...int64) { m.db.Spoil(bad, keys...) }
+func (m memory) Inject(_ testing.TB, f looptest.Fault) (func(), bool) {
+	m.db.Inject(f, -1)
+	return m.db.Lift, true
+}
+
+// TestMemory: the database on which the loop is tested does what one must.
+func TestMemory(t *testing.T) {
+	for name, reach := range map[string]int{"all": 0, "ahead": 3} {
+		t.Run(name, func(t *testing.T) {
+			looptest.Test(t, func(_ testing.TB, keys ...int64) looptest.Fixture {
+				db := looptest.New(keys...)
+				db.Reach = reach
+				return memory{db}
+			})
+		})
+	}
+}

@@ -1,0 +1,240 @@
+package looptest
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/loop"
+)
+
+// Run is one run of the job of a [DB]: what the loop asks of a database.
+type Run struct {
+	db    *DB
+	id    string
+	pass  int
+	upper int64
+	end   int64 // of the latest batch
+	began bool  // whether the table had a row when the job began
+
+	shown  checkpoint.Checkpoint
+	asked  checkpoint.Request
+	shared bool
+	ended  []bool // by Leave, and whether the database was gone
+}
+
+// position is a place in the table: after the row of a key.
+func position(key int64) string { return "after " + strconv.FormatInt(key, 10) }
+
+// before is less than the key of any row.
+const before = -1 << 62
+
+func keyOf(position string) (int64, error) {
+	if position == "" {
+		return before, nil
+	}
+	text, ok := strings.CutPrefix(position, "after ")
+	if !ok {
+		return 0, fmt.Errorf("%q is not a position", position)
+	}
+	return strconv.ParseInt(text, 10, 64)
+}
+
+// enter begins a verb: it fails where the context has ended or a fault stands.
+func (r *Run) enter(ctx context.Context, verb Verb) error {
+	if r.db.Before != nil {
+		r.db.Before(verb)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.db.mu.Lock()
+	defer r.db.mu.Unlock()
+	return r.db.fault(verb, AtOnce)
+}
+
+// transact makes one hold: whole, or not at all.
+func (r *Run) transact(ctx context.Context, verb Verb, write func(*State) error) error {
+	if err := r.enter(ctx, verb); err != nil {
+		return err
+	}
+	db := r.db
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.held {
+		return errLocked
+	}
+
+	next := db.state.clone()
+	if err := write(&next); err != nil {
+		return err
+	}
+	for _, when := range []When{Midway, AtCommit} {
+		if err := db.fault(verb, when); err != nil {
+			return err
+		}
+	}
+	db.state = next
+	_ = db.fault(verb, AfterCommit) // it is done all the same
+	return nil
+}
+
+// Take makes this run the owner of the job.
+func (r *Run) Take(ctx context.Context) (cp checkpoint.Checkpoint, err error) {
+	err = r.transact(ctx, Take, func(s *State) error {
+		if s.Known && s.Record.Phase == checkpoint.Done {
+			cp = s.Record
+			return nil
+		}
+		r.db.runs++
+		name := "resumed"
+		if !s.Known {
+			name, s.Known = "started", true
+			s.Record = checkpoint.Checkpoint{Name: "job", Table: "t", Pass: 1, Left: -1, Request: s.Record.Request}
+			if n := len(s.Rows); n > 0 {
+				s.Record.Lower, s.Record.Upper = position(s.Rows[0].Key-1), position(s.Rows[n-1].Key)
+			}
+		}
+		s.Record.RunID = fmt.Sprintf("run %d", r.db.runs)
+		s.Record.Phase, s.Record.Reason, s.Record.Error = checkpoint.Running, "", ""
+		s.event(name, "")
+		cp = s.Record
+		return nil
+	})
+	if err != nil {
+		return checkpoint.Checkpoint{}, err
+	}
+
+	r.id, r.pass, r.began = cp.RunID, cp.Pass, cp.Upper != ""
+	if r.upper, err = keyOf(cp.Upper); err == nil {
+		r.end, err = keyOf(cp.Cursor)
+	}
+	return cp, err
+}
+
+// save writes the record, if it is the one that this run saved last or the next.
+func (r *Run) save(s *State, cp checkpoint.Checkpoint) (checkpoint.Request, error) {
+	stored := s.Record
+	if stored.RunID != r.id || cp.Batches < stored.Batches || cp.Batches > stored.Batches+1 {
+		return checkpoint.Request{}, fmt.Errorf("%w: it is that of %s", checkpoint.ErrLostOwner, stored.RunID)
+	}
+	cp.Request = stored.Request
+	s.Record = cp
+	return cp.Request, nil
+}
+
+// Save writes a change of state and its event.
+func (r *Run) Save(ctx context.Context, cp checkpoint.Checkpoint, e checkpoint.Event) (request checkpoint.Request, err error) {
+	err = r.transact(ctx, Save, func(s *State) (err error) {
+		e.At = time.Now()
+		s.Events = append(s.Events, e)
+		request, err = r.save(s, cp)
+		return err
+	})
+	return request, err
+}
+
+// Asked reads what is asked, whoever writes.
+func (r *Run) Asked(ctx context.Context) (checkpoint.Request, error) {
+	if err := r.enter(ctx, Asked); err != nil {
+		return checkpoint.Request{}, err
+	}
+	record := r.db.State().Record
+	if record.RunID != r.id {
+		return checkpoint.Request{}, fmt.Errorf("%w: it is that of %s", checkpoint.ErrLostOwner, record.RunID)
+	}
+	return record.Request, nil
+}
+
+// Publish keeps what is shown.
+func (r *Run) Publish(cp checkpoint.Checkpoint, request checkpoint.Request) {
+	r.db.set(func() { r.shown, r.asked = cp, request })
+}
+
+// Shown returns what was published last.
+func (r *Run) Shown() (cp checkpoint.Checkpoint, request checkpoint.Request) {
+	r.db.set(func() { cp, request = r.shown, r.asked })
+	return cp, request
+}
+
+// Class tells what an error asks for.
+func (r *Run) Class(err error) loop.Class { return classOf(err) }
+
+// Sound tells whether the database is still there.
+func (r *Run) Sound() error { return r.enter(context.Background(), Sound) }
+
+// Waiting reports whether a live write waits.
+func (r *Run) Waiting() (yes bool) {
+	r.db.set(func() { yes = len(r.db.queue) > 0 })
+	return yes
+}
+
+// GiveWay lets a live write through.
+func (r *Run) GiveWay(ctx context.Context) (quiet bool, err error) {
+	if err := r.enter(ctx, GiveWay); err != nil {
+		return false, err
+	}
+	r.db.set(func() { quiet = !r.db.noisy })
+	if !quiet {
+		return false, sleep(ctx, time.Millisecond)
+	}
+	return true, nil
+}
+
+// GapAsked reports whether a command of another process wants to write.
+func (r *Run) GapAsked() (yes bool) {
+	r.db.set(func() { yes = r.db.gap })
+	return yes
+}
+
+// WALBytes is how much of a log stands in the way.
+func (r *Run) WALBytes() (n int64) {
+	r.db.set(func() { n = r.db.wal })
+	return n
+}
+
+// Free is the free space.
+func (r *Run) Free() (n int64) {
+	r.db.set(func() { n = r.db.free })
+	return n
+}
+
+// After has nothing to do but to fail where a fault stands.
+func (r *Run) After(ctx context.Context, _ loop.Rest, _ loop.Outcome) error {
+	return r.enter(ctx, After)
+}
+
+// Idle likewise.
+func (r *Run) Idle(ctx context.Context, _ loop.Rest, _ loop.Idle) error { return r.enter(ctx, Idle) }
+
+// Share notes what it is told.
+func (r *Run) Share(shared bool) { r.db.set(func() { r.shared = shared }) }
+
+// Shared returns what Share was told last.
+func (r *Run) Shared() (yes bool) {
+	r.db.set(func() { yes = r.shared })
+	return yes
+}
+
+// Leave notes that the run has ended.
+func (r *Run) Leave(_ context.Context, gone bool) { r.ended = append(r.ended, gone) }
+
+// Ended returns what each call of Leave was told of a database that is gone.
+func (r *Run) Ended() []bool { return r.ended }
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

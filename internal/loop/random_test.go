@@ -1,0 +1,282 @@
+//go:build go1.25
+
+package loop_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/internal/loop/looptest"
+	"github.com/chunkfill/chunkfill/throttle"
+)
+
+var (
+	seed  = flag.Uint64("loop.seed", 0, "the one play of TestRandom; 0 for as many as loop.plays")
+	plays = flag.Int("loop.plays", 500, "how many plays TestRandom has")
+)
+
+// TestRandom plays random faults, requests, live writes, interruptions, deaths and rivals
+// against the database in memory, and wants before each verb that the record and the rows
+// agree. A play goes on, run after run, until the job is done.
+func TestRandom(t *testing.T) {
+	first := rand.Uint64() >> 32
+	if *seed != 0 {
+		first, *plays = *seed, 1
+	}
+	verbs, runs := 0, 0
+	for i := range *plays {
+		g := &game{seed: first + uint64(i)}
+		synctest.Test(t, func(t *testing.T) { g.play(t) })
+		verbs, runs = verbs+g.verbs, runs+g.runs
+		if t.Failed() {
+			t.Fatalf("play it again with -args -loop.seed %d", g.seed)
+		}
+	}
+	t.Logf("%d plays from seed %d: %d runs, %d verbs", *plays, first, runs, verbs)
+}
+
+// game is one play.
+type game struct {
+	seed uint64
+	rng  *rand.Rand
+	t    *testing.T
+	db   *looptest.DB
+	cfg  loop.Config
+
+	began  time.Time
+	cancel context.CancelFunc
+	calm   bool           // nothing more happens
+	late   map[int64]bool // rows that came when the job had begun
+	gone   int64          // rows that were deleted when they were done
+	next   int64          // key of the next row that comes
+	asked  time.Time      // when the pause or the cancel that stands was asked; zero for none
+	deaf   time.Time      // when a fault last kept a request from being read
+	verbs  int
+	runs   int
+	gaveUp bool // all rows have failed
+}
+
+// chance is true once in so many times.
+func (g *game) chance(n int) bool { return g.rng.IntN(n) == 0 }
+
+// play makes a job and runs it until it is done.
+func (g *game) play(t *testing.T) {
+	g.t, g.rng, g.began, g.late = t, rand.New(rand.NewPCG(g.seed, 0)), time.Now(), map[int64]bool{}
+	names := []string{"walk", "walk and verify", "walk twice"}
+	name := names[g.rng.IntN(len(names))]
+	g.cfg = config(job(allSteps[name]))
+	g.cfg.Seed, g.cfg.Guard = g.seed+1, throttle.Guard{WALCap: 1000, MinFree: 1000}
+	g.cfg.SoleProcess, g.cfg.ProbeOthers = g.chance(2), g.chance(3)
+	if g.chance(4) {
+		g.cfg.MaxRate = float64(1 + g.rng.IntN(500))
+	}
+	if g.chance(3) {
+		g.cfg.Window = closed(t)
+		time.Sleep(55 * time.Second) // it opens soon
+		g.began = time.Now()
+	}
+	g.db = table(0)
+	g.db.Twice, g.db.Reach = name == "walk twice", g.rng.IntN(9)
+	for range g.rng.IntN(60) {
+		g.next += 1 + g.rng.Int64N(3)
+		g.db.Insert(looptest.Row{Key: g.next, Bad: g.chance(12), Newest: g.db.Twice && g.chance(3)})
+	}
+
+	for g.db.State().Record.Phase != checkpoint.Done && !g.gaveUp && !t.Failed() {
+		if g.runs++; g.runs > 12 {
+			g.quiet()
+		}
+		if g.runs > 16 {
+			t.Fatalf("seed %d: not done after %d runs: %+v", g.seed, g.runs, g.db.State().Record)
+		}
+		g.run()
+	}
+	g.check()
+	g.wantDone()
+}
+
+// quiet ends all that happens.
+func (g *game) quiet() {
+	g.calm = true
+	g.clear()
+	g.ask(checkpoint.NoControl)
+	for _, row := range g.db.State().Rows {
+		g.db.Spoil(false, row.Key)
+	}
+}
+
+// run makes one run, and does what a host does after it.
+func (g *game) run() {
+	ctx, cancel := context.WithCancel(g.t.Context())
+	defer cancel()
+	g.cancel, g.db.Before = cancel, g.before
+	owner := g.db.State().Record.RunID
+	err := run(ctx, g.db, g.cfg)
+	g.db.Before = nil
+	g.db.Lift()
+
+	state := g.db.State()
+	if state.Record.RunID != owner { // else it ended before it had the job
+		g.wantEnd(err, state)
+	}
+	if state.Record.Request.Control == checkpoint.Cancel {
+		g.ask(checkpoint.NoControl) // a retry
+	}
+}
+
+// wantEnd wants that a run's error and the record tell the same.
+func (g *game) wantEnd(err error, state looptest.State) {
+	var died killed
+	var injected *looptest.Error
+	phase := state.Record.Phase
+	switch {
+	case errors.As(err, &died), errors.As(err, &injected), errors.Is(err, checkpoint.ErrLostOwner):
+	case err == nil && phase != checkpoint.Done,
+		errors.Is(err, loop.ErrCancelled) && phase != checkpoint.Cancelled,
+		errors.Is(err, loop.ErrInterrupted) && phase == checkpoint.Failed:
+		g.t.Errorf("seed %d: %v, and it is %s", g.seed, err, phase)
+	case err != nil && !errors.Is(err, loop.ErrCancelled) && !errors.Is(err, loop.ErrInterrupted) &&
+		!errors.Is(err, loop.ErrAllFailed) && !errors.Is(err, loop.ErrLeft):
+		g.t.Errorf("seed %d: an error that nobody made: %v", g.seed, err)
+	}
+	if errors.Is(err, loop.ErrAllFailed) {
+		g.gaveUp = true // it would come again
+	}
+}
+
+// before is called as each verb begins.
+func (g *game) before(verb looptest.Verb) {
+	g.verbs++
+	g.check()
+	if verb == looptest.Hold {
+		g.wantOpen()
+	}
+	if g.calm || verb == looptest.Bound || verb == looptest.Sound { // the gate has looked
+		return
+	}
+	if g.chance(12) {
+		g.happens(verb)
+	}
+	if g.chance(8) {
+		g.clear()
+	}
+	if g.chance(8) {
+		g.ask(checkpoint.NoControl)
+	}
+}
+
+// happens is one of all that can.
+func (g *game) happens(verb looptest.Verb) {
+	switch g.rng.IntN(13) {
+	case 0:
+		g.fault(verb)
+	case 1:
+		g.ask(checkpoint.Pause)
+	case 2:
+		if g.chance(3) {
+			g.ask(checkpoint.Cancel)
+		}
+	case 3:
+		g.db.Ask(checkpoint.Request{Tuning: checkpoint.Tuning{TargetHold: time.Duration(1+g.rng.IntN(9)) * time.Millisecond, MaxRate: float64(g.rng.IntN(900))}})
+		g.asked = time.Time{}
+	case 4:
+		g.db.SetWAL(2000)
+	case 5:
+		g.db.SetFree(10)
+	case 6:
+		g.db.Compute(true)
+	case 7:
+		g.db.Gap(true)
+		g.db.Noise(g.chance(2))
+		g.db.Others(g.chance(2))
+	case 8, 9:
+		g.write()
+	case 10:
+		if g.chance(3) {
+			g.cancel()
+		}
+	case 11:
+		if g.chance(4) {
+			panic(killed{verb})
+		}
+	case 12:
+		if g.chance(6) {
+			g.rival()
+		}
+	}
+}
+
+// fault has the verb, or a hold soon, fail with some class of error.
+func (g *game) fault(verb looptest.Verb) {
+	f := looptest.Fault{Verb: verb, When: looptest.When(g.rng.IntN(4)), Class: looptest.Classes[g.rng.IntN(len(looptest.Classes))]}
+	if g.chance(2) {
+		f.Verb = looptest.Hold
+	}
+	if f.Class == loop.Again && f.Verb != looptest.Hold {
+		f.Class = loop.Busy
+	}
+	g.db.Inject(f, 1+g.rng.IntN(3))
+	g.deaf = time.Now().Add(time.Second)
+}
+
+// write is a live write: a row comes, behind the cursor or before it, or one goes.
+func (g *game) write() {
+	rows := g.db.State().Rows
+	if len(rows) > 0 && g.chance(3) {
+		victim := rows[g.rng.IntN(len(rows))]
+		g.db.Write(func(s *looptest.State) {
+			for i, row := range s.Rows {
+				if row.Key == victim.Key {
+					g.gone += int64(row.Done)
+					s.Rows = append(s.Rows[:i:i], s.Rows[i+1:]...)
+					break
+				}
+			}
+		})
+		return
+	}
+	g.next++
+	key := g.next
+	if g.chance(2) {
+		key = -key
+	}
+	g.db.Write(func(s *looptest.State) { g.late[key] = true })
+	g.db.Insert(looptest.Row{Key: key, Bad: g.chance(12)})
+}
+
+// rival takes the job over.
+func (g *game) rival() {
+	hook := g.db.Before
+	g.db.Before = nil
+	_, _ = g.db.Open().Take(context.Background())
+	g.db.Before = hook
+}
+
+func (g *game) ask(control checkpoint.Control) {
+	if g.db.State().Record.Request.Control == control {
+		return
+	}
+	g.db.Ask(checkpoint.Request{Control: control, By: "somebody", Reason: fmt.Sprint(g.verbs)})
+	g.asked = time.Time{}
+	if control != checkpoint.NoControl {
+		g.asked = time.Now()
+	}
+}
+
+// clear takes away what stands in the way.
+func (g *game) clear() {
+	g.db.SetWAL(0)
+	g.db.SetFree(1 << 40)
+	g.db.Compute(false)
+	g.db.Gap(false)
+	g.db.Noise(false)
+	g.db.Others(false)
+}

@@ -1,0 +1,172 @@
+//go:build go1.25
+
+package loop_test
+
+import (
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/internal/loop/looptest"
+	"github.com/chunkfill/chunkfill/throttle"
+)
+
+// honored is how soon a job does what it is asked, whatever it waits for.
+const honored = 250 * time.Millisecond
+
+// wait is something that a job waits for, or is busy with for long.
+type wait struct {
+	name  string
+	rows  int
+	set   func(*looptest.DB, *loop.Config)
+	lift  func(*looptest.DB) // nil: it ends by itself
+	phase checkpoint.Phase   // in which it is met
+	why   throttle.Reason
+	works bool // rows are done meanwhile
+}
+
+func waits(t *testing.T) []wait {
+	lifted := func(db *looptest.DB) { db.Lift() }
+	holds := func(class loop.Class) func(*looptest.DB, *loop.Config) {
+		return func(db *looptest.DB, _ *loop.Config) {
+			db.Inject(looptest.Fault{Verb: looptest.Hold, Class: class}, -1)
+		}
+	}
+	return []wait{
+		{"the window", 50, func(_ *looptest.DB, c *loop.Config) { c.Window = closed(t) }, nil,
+			checkpoint.Waiting, throttle.ReasonWindow, false},
+		{"the log", 50, func(db *looptest.DB, c *loop.Config) { db.SetWAL(1 << 30); c.Guard.WALCap = 1 << 20 },
+			func(db *looptest.DB) { db.SetWAL(0) }, checkpoint.Waiting, throttle.ReasonWAL, false},
+		{"free space", 50, func(db *looptest.DB, c *loop.Config) { db.SetFree(1); c.Guard.MinFree = 1 << 20 },
+			func(db *looptest.DB) { db.SetFree(1 << 40) }, checkpoint.Waiting, throttle.ReasonDisk, false},
+		{"a full disk", 50, holds(loop.Full), lifted, checkpoint.Waiting, throttle.ReasonFull, false},
+		{"the lock", 50, holds(loop.Busy), lifted, checkpoint.Running, throttle.ReasonBusy, false},
+		{"the rate", 50, func(_ *looptest.DB, c *loop.Config) { c.MaxRate = 0.5 }, nil, checkpoint.Running, throttle.ReasonRate, true},
+		{"computed rows", 50, func(db *looptest.DB, _ *loop.Config) { db.Compute(true) },
+			func(db *looptest.DB) { db.Compute(false) }, checkpoint.Running, throttle.ReasonCompute, false},
+		{"live writes", 500, func(db *looptest.DB, c *loop.Config) { db.Noise(true); db.RowTime = 100 * time.Millisecond },
+			func(db *looptest.DB) { db.Noise(false) }, checkpoint.Running, throttle.ReasonLive, true},
+		{"a command's gap", 500, func(db *looptest.DB, _ *loop.Config) { db.Gap(true); db.RowTime = 10 * time.Millisecond },
+			func(db *looptest.DB) { db.Gap(false) }, checkpoint.Running, "", true},
+		{"the count", 1000, func(db *looptest.DB, _ *loop.Config) { db.RowTime, db.CountTime = 0, 40*time.Millisecond }, nil,
+			checkpoint.Verifying, "", false},
+	}
+}
+
+// in plays a run up to the middle of a wait, and then what play does.
+func (w wait) in(t *testing.T, then func(*testing.T, *play, *messages)) {
+	t.Helper()
+	t.Run(w.name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			db, cfg, logged := table(w.rows), config(verified), &messages{}
+			cfg.Log = slog.New(logged)
+			w.set(db, &cfg)
+			p := start(t, db, cfg)
+			p.pass(1500 * time.Millisecond)
+			p.wantPhase(w.phase)
+			if record := db.State().Record; w.phase == checkpoint.Waiting && record.Reason != string(w.why) {
+				t.Errorf("it waits for %q, want %q", record.Reason, w.why)
+			}
+			then(t, p, logged)
+		})
+	})
+}
+
+// TestPauseInEachWait: a pause is honored within 250 ms, no row is done while it lasts, and
+// a resume leads back to the wait and not past it. Planted and caught: obstacles not asked
+// for after a resume; Listen never called in a wait; a rate that is forgotten in a pause.
+func TestPauseInEachWait(t *testing.T) {
+	for _, w := range waits(t) {
+		w.in(t, func(t *testing.T, p *play, _ *messages) {
+			p.ask(checkpoint.Pause)
+			p.pass(honored)
+			p.wantPhase(checkpoint.Paused)
+			rows := p.db.State().Record.Rows
+			p.pass(3 * time.Second)
+			p.wantPhase(checkpoint.Paused)
+
+			p.ask(checkpoint.NoControl)
+			p.pass(honored)
+			if record := p.db.State().Record; record.Phase != w.phase || !w.works && record.Rows != rows {
+				t.Errorf("%d rows and %s before the pause, %d and %s after it", rows, w.phase, record.Rows, record.Phase)
+			}
+			if w.lift != nil {
+				w.lift(p.db)
+			}
+			wantErr(t, p.end(), nil)
+			p.wantPhase(checkpoint.Done)
+			wantOnce(t, p.db)
+		})
+	}
+}
+
+// TestCancelInEachWait: a cancel is honored as soon, as what it is. Planted and caught: a
+// cancel recorded as an interruption; Listen never called in a wait.
+func TestCancelInEachWait(t *testing.T) {
+	for _, w := range waits(t) {
+		w.in(t, func(t *testing.T, p *play, _ *messages) {
+			p.ask(checkpoint.Cancel)
+			p.pass(honored)
+			p.wantPhase(checkpoint.Cancelled)
+			wantErr(t, p.err, loop.ErrCancelled)
+			if events := p.db.State().Events; events[len(events)-1].Event != "cancelled" || events[len(events)-1].By != "somebody" {
+				t.Errorf("the last event is %+v", events[len(events)-1])
+			}
+		})
+	}
+}
+
+// TestTuneInEachWait: tuned values are taken over as soon.
+func TestTuneInEachWait(t *testing.T) {
+	for _, w := range waits(t) {
+		w.in(t, func(t *testing.T, p *play, logged *messages) {
+			p.db.Ask(checkpoint.Request{Tuning: checkpoint.Tuning{TargetHold: time.Millisecond, MaxRate: 1e6}})
+			p.pass(honored)
+			if !logged.has("tuned") {
+				t.Error("not tuned within 250 ms")
+			}
+			p.wantPhase(map[bool]checkpoint.Phase{false: w.phase, true: checkpoint.Done}[p.over])
+		})
+	}
+}
+
+// TestInterruptInEachWait: the end of the context is one in good order, and the next run
+// goes on from there. Planted and caught: an end while counting taken for a failure.
+func TestInterruptInEachWait(t *testing.T) {
+	for _, w := range waits(t) {
+		w.in(t, func(t *testing.T, p *play, _ *messages) {
+			p.cancel()
+			p.pass(honored)
+			wantErr(t, p.err, loop.ErrInterrupted)
+			p.wantPhase(checkpoint.Interrupted)
+
+			if w.lift != nil {
+				w.lift(p.db)
+			}
+			wantErr(t, run(t.Context(), p.db, config(verified)), nil)
+			wantOnce(t, p.db)
+		})
+	}
+}
+
+// TestPauseInAPause: another pause is no resume, and a cancel ends both. Planted and
+// caught: the second recorded as a resume.
+func TestPauseInAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, table(50), config(verified))
+		p.ask(checkpoint.Pause)
+		p.pass(time.Second)
+		p.db.Ask(checkpoint.Request{Control: checkpoint.Pause, By: "another", Reason: "test"})
+		p.pass(time.Second)
+		p.wantPhase(checkpoint.Paused)
+		p.ask(checkpoint.Cancel)
+		p.pass(honored)
+		p.wantPhase(checkpoint.Cancelled)
+		p.ask(checkpoint.NoControl)
+		wantErr(t, p.err, loop.ErrCancelled)
+		wantTrail(t, p.db, "started, paused, paused, cancelled")
+	})
+}
