@@ -61,7 +61,7 @@ func (r *Report) judge() {
 		against("the writer was held for %s, over %s", short(r.MaxHold), short(r.Config.MaxHold))
 	}
 	if r.Quarantined > 0 {
-		against("%d rows cannot be rewritten and would be set aside", r.Quarantined)
+		against("%d rows cannot be rewritten and would be quarantined", r.Quarantined)
 	}
 }
 
@@ -90,7 +90,7 @@ func (r Report) WriteText(w io.Writer) error {
 	if r.Matching >= 0 {
 		fmt.Fprintf(&b, ", %d to do", r.Matching)
 	}
-	fmt.Fprintf(&b, "\nrehearsed on %s: %d rows, %d changed, %d set aside, in %s\n", r.Method, r.Rehearsed, r.Changed, r.Quarantined, short(r.Took))
+	fmt.Fprintf(&b, "\nrehearsed on %s: %d rows, %d changed, %d quarantined, in %s\n", r.Method, r.Rehearsed, r.Changed, r.Quarantined, short(r.Took))
 	if r.Failure == "" {
 		fmt.Fprintf(&b, "the whole job: %s", short(r.Predicted))
 		if r.Method != Whole {

@@ -42,7 +42,7 @@ type Config struct {
 const minRows = 100
 
 // ErrOtherDatabase is returned when Path is a database of something else: name another.
-var ErrOtherDatabase = errors.New("no database of this demo")
+var ErrOtherDatabase = errors.New("not a database of this demo")
 
 // Validate names the first field that makes no sense.
 func (c Config) Validate() error {

@@ -17,10 +17,12 @@ func (d *demo) prepare(ctx context.Context) error {
 	if _, err := os.Stat(d.path); err == nil {
 		return d.reopen(ctx)
 	}
+
 	partial := d.path + ".partial"
 	for _, suffix := range []string{"", "-journal", "-wal", "-shm"} {
 		os.Remove(partial + suffix) // of a demo killed while it generated
 	}
+
 	began := time.Now()
 	config := d.data
 	config.Progress = d.cfg.Progress
@@ -29,6 +31,7 @@ func (d *demo) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	d.summary = summary
 	if err := d.sign(ctx, partial); err != nil {
 		return err
@@ -50,6 +53,7 @@ func (d *demo) sign(ctx context.Context, path string) error {
 	if err == nil {
 		_, err = db.ExecContext(ctx, "CREATE TABLE chunkfill_demo (summary TEXT)")
 	}
+
 	if err == nil {
 		_, err = db.ExecContext(ctx, "INSERT INTO chunkfill_demo VALUES (?)", string(text))
 	}
@@ -62,6 +66,7 @@ func (d *demo) reopen(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
+
 	var text string
 	if err := db.QueryRowContext(ctx, "SELECT summary FROM chunkfill_demo").Scan(&text); err != nil {
 		return fmt.Errorf("%s is %w (%w); name another file", d.path, ErrOtherDatabase, err)
@@ -69,9 +74,10 @@ func (d *demo) reopen(ctx context.Context) error {
 	if err := json.Unmarshal([]byte(text), &d.summary); err != nil {
 		return fmt.Errorf("read the demo's note in %s: %w", d.path, err)
 	}
+
 	d.data = dataset.Config{Rows: d.summary.Rows, Seed: d.summary.Seed, Transmissions: d.summary.Transmissions,
 		Collisions: d.summary.Collisions, Shape: d.summary.Shape}
 	d.cfg.Rows, d.cfg.Seed, d.resumed = d.summary.Rows, d.summary.Seed, true
-	d.step("going on with %s: %d rows, seed %d", d.path, d.cfg.Rows, d.cfg.Seed)
+	d.step("continuing with %s: %d rows, seed %d", d.path, d.cfg.Rows, d.cfg.Seed)
 	return nil
 }

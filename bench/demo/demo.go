@@ -54,8 +54,10 @@ func (d *demo) run(ctx context.Context) error {
 	if err := d.prepare(ctx); err != nil {
 		return err
 	}
+
 	d.removeCopy() // of a demo that was killed
 	defer d.removeCopy()
+
 	compares := !d.cfg.NoBaseline && !d.resumed
 	if compares {
 		if err := d.copy(); err != nil {
@@ -68,6 +70,7 @@ func (d *demo) run(ctx context.Context) error {
 			return err
 		}
 	}
+
 	if err := d.sync(); err != nil {
 		return err
 	}
@@ -76,6 +79,7 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
+
 	if err := d.rewrite(ctx, db); err != nil {
 		return err
 	}
@@ -84,7 +88,8 @@ func (d *demo) run(ctx context.Context) error {
 			return err
 		}
 	}
-	d.step("comparing each row with what it must be")
+
+	d.step("comparing each row with its expected value")
 	d.report.Verdict, err = dataset.Check(ctx, db, d.data)
 	return err
 }

@@ -22,6 +22,7 @@ func (d *demo) timePlain(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
+
 	job := jobs.PathJSON(Job, "observations")
 	began := time.Now()
 	_, err = db.ExecContext(ctx, fmt.Sprintf("UPDATE OR IGNORE observations SET path_json = %s WHERE %s", job.Set[0].Expr, job.Where))
@@ -70,11 +71,13 @@ func copyFile(from, to string) (err error) {
 		return fmt.Errorf("copy the database: %w", err)
 	}
 	defer in.Close()
+
 	out, err := os.Create(to)
 	if err != nil {
 		return fmt.Errorf("copy the database: %w", err)
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
+
 	if _, err := io.Copy(out, in); err != nil {
 		return fmt.Errorf("copy the database: %w", err)
 	}

@@ -57,44 +57,54 @@ type Report struct {
 }
 
 func (r *Report) fill(d *demo, result engine.Result, phases []load.Phase, seen sysmon.Report) {
-	r.Data, r.Resumed, r.Result = d.summary, d.resumed, result
-	r.WALPeak, r.RSSPeak = seen.WAL, seen.RSS
+	r.Data = d.summary
+	r.Resumed = d.resumed
+	r.Result = result
+	r.WALPeak = seen.WAL
+	r.RSSPeak = seen.RSS
+
 	r.Hold = quantiles(d.holds.lengths())
 	var scanned int
 	for _, h := range d.holds.holds {
 		scanned += h.Rows
 	}
 	r.Rate = float64(scanned) / r.Total.Seconds()
+
 	for _, p := range phases {
 		s := &Spread{P50: p.P50, P99: p.P99, Max: p.Max}
 		switch p.Name {
 		case "idle":
 			r.Idle = s
 		case "during":
-			r.During, r.MaxCause = s, maxCause(p, &d.holds)
+			r.During = s
+			r.MaxCause = maxCause(p, &d.holds)
 		}
-		r.Inserts, r.Errors = r.Inserts+p.Inserts, r.Errors+p.Errors
+		r.Inserts += p.Inserts
+		r.Errors += p.Errors
 	}
+
 	switch {
 	case d.resumed:
-		r.Budget = "no budget line: this run went on with an earlier one"
+		r.Budget = "no budget line: this run continued an earlier one"
 	case d.cfg.Live == 0:
-		r.Budget = "no budget line: it is for a run with live writes going on"
+		r.Budget = "no budget line: it needs a run with live writes"
 	default:
 		r.Budget = budgetLine(d.cfg.Rows, r.Total)
 	}
 }
 
-// maxCause tells what the slowest insert waited for.
+// maxCause says what the slowest insert waited for.
 func maxCause(p load.Phase, holds *holdLog) string {
 	if len(p.Worst) == 0 {
 		return ""
 	}
 	worst := p.Worst[0]
+
 	var parts []string
 	if queued := worst.Began.Sub(worst.Due); queued > time.Millisecond {
 		parts = append(parts, fmt.Sprintf("%v behind the insert before it", round(queued)))
 	}
+
 	held := holds.during(worst.Due, worst.Ended)
 	for _, h := range held {
 		parts = append(parts, fmt.Sprintf("a %v %s", round(h.Held), h.Kind))

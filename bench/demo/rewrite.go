@@ -16,8 +16,10 @@ import (
 func (d *demo) rewrite(ctx context.Context, db *sql.DB) error {
 	monitor := sysmon.Start(sysmon.Config{Path: d.path})
 	defer monitor.Stop()
+
 	live := d.startLive(ctx, db)
 	defer live.stop()
+
 	if live.load != nil && !d.resumed {
 		d.step("live inserts alone, %v/s for %v", d.cfg.Live, d.cfg.Idle)
 		live.load.Phase("idle")
@@ -25,23 +27,28 @@ func (d *demo) rewrite(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 	}
+
 	eng, err := engine.New(db, engine.Config{Logger: d.cfg.Logger, SoleProcess: true, OnHold: d.holds.add})
 	if err != nil {
 		return err
 	}
 	defer eng.Close()
+
 	live.phase("during")
 	stop := d.cfg.Watch(
 		func() (engine.Status, bool) { return eng.Progress(Job) },
 		func() string { return d.holds.brief() + live.brief() })
+
 	began := time.Now()
 	result, err := eng.Run(ctx, jobs.PathJSON(Job, "observations"))
 	d.report.Total = time.Since(began)
+
 	stop()
 	live.phase("after")
 	if err != nil {
 		return err
 	}
+
 	live.stop()
 	d.report.fill(d, result, live.phases, monitor.Stop())
 	return nil
@@ -58,6 +65,7 @@ func (d *demo) startLive(ctx context.Context, db *sql.DB) *liveLoad {
 	if d.cfg.Live == 0 {
 		return &liveLoad{}
 	}
+
 	ctx, cancel := context.WithCancel(ctx)
 	l, err := load.Start(ctx, db, load.Config{Rate: d.cfg.Live, Seed: uint64(time.Now().UnixNano())})
 	if err != nil {

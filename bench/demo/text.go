@@ -13,8 +13,10 @@ import (
 // WriteText prints the report for a person.
 func (r *Report) WriteText(out io.Writer) error {
 	fmt.Fprintf(out, "\n%s\n\n", r.Data)
+
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(label, format string, args ...any) { fmt.Fprintf(w, label+"\t"+format+"\n", args...) }
+
 	line("total", "%.1f s%s", r.Total.Seconds(), r.ratio())
 	line("rows/s", "%.0f", r.Rate)
 	if r.Idle != nil {
@@ -25,19 +27,22 @@ func (r *Report) WriteText(out io.Writer) error {
 		line("  the max", "%s", r.MaxCause)
 		line("  inserts, errors", "%d, %d", r.Inserts, r.Errors)
 	}
+
 	line("writer held at a time, p50 / p99 / max", "%v", r.Hold)
 	line("write-ahead log, peak", "%.1f MB", float64(r.WALPeak)/1e6)
 	line("memory of this process (RSS), peak", "%.0f MB", float64(r.RSSPeak)/1e6)
-	line("rows changed / set aside / left", "%d / %d / %d", r.Result.Changed, r.Result.Quarantined, r.Result.Left)
+	line("rows changed / quarantined / left", "%d / %d / %d", r.Result.Changed, r.Result.Quarantined, r.Result.Left)
 	line("rows compared with the model", "%d right, %d wrong, %d not done", r.Verdict.Right, r.Verdict.Wrong, r.Verdict.Pending)
+
 	if err := w.Flush(); err != nil {
 		return err
 	}
+
 	if r.Verdict.First != "" {
 		fmt.Fprintln(out, "first wrong row:", r.Verdict.First)
 	}
 	if n := len(r.Result.Quarantine); n > 0 {
-		fmt.Fprintf(out, "\nset aside, since the new value breaks the UNIQUE index (%d rows): %s\n", n, quarantinedKeys(r.Result))
+		fmt.Fprintf(out, "\nquarantined, since the new value violates the UNIQUE index (%d rows): %s\n", n, quarantinedKeys(r.Result))
 	}
 	fmt.Fprintf(out, "\n%s\n", r.Budget)
 	return nil

@@ -136,7 +136,10 @@ func goalLines(r bench.Results) []goalLine {
 			sign = "≥"
 		}
 		if g.Known() {
-			state = map[bool]string{true: "met", false: "missed"}[g.Met()]
+			state = "missed"
+			if g.Met() {
+				state = "met"
+			}
 		}
 		limit := sign + " " + number(g.Limit) + " " + g.Unit
 		if g.Widened {

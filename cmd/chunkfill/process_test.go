@@ -207,7 +207,7 @@ func TestDemoKilledAndResumed(t *testing.T) {
 
 	p = start(t, append(args, "--json")...)
 	p.wants(exit.OK)
-	p.says("going on with " + path)
+	p.says("continuing with " + path)
 	var report demo.Report
 	if err := json.Unmarshal(p.stdout.Bytes(), &report); err != nil {
 		t.Fatalf("%v in %s", err, &p.stdout)
@@ -232,7 +232,7 @@ func TestDemoInterrupted(t *testing.T) {
 	}
 	p.signal(syscall.SIGINT)
 	p.wants(exit.Interrupted)
-	p.says("chunkfill: interrupted; the database of a demo without --db is removed\n")
+	p.says("chunkfill: interrupted; the database of a demo without --db was removed\n")
 	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
@@ -283,7 +283,7 @@ func TestRunBesideAnotherProcess(t *testing.T) {
 }
 
 // The gate ends on a signal while it reads, within the time that a build gives, and its
-// status says by which. Planted and caught: the signal heeded only between files.
+// status says by which. Planted and caught: the signal honored only between files.
 func TestPreflightIsStopped(t *testing.T) {
 	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: exit.SIGINT, syscall.SIGTERM: exit.SIGTERM} {
 		p := &process{t: t, cmd: exec.CommandContext(t.Context(), "chunkfill", "preflight", "--diff", "-")}
@@ -385,7 +385,7 @@ func TestZones(t *testing.T) {
 }
 
 // TestHangup: a terminal that is closed ends a run in good order, too, and under nohup it
-// does not. Planted and caught: SIGHUP left to Go; heeded under nohup.
+// does not. Planted and caught: SIGHUP left to Go; honored under nohup.
 func TestHangup(t *testing.T) {
 	if signal.Ignored(syscall.SIGHUP) { // so are the tests that run under nohup themselves
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)

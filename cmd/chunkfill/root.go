@@ -47,14 +47,14 @@ func rootCommand() *cobra.Command {
 primary-key range at a time, while the application keeps writing.
 
 Exit status: 0 done, 1 failed, 2 wrong usage (nothing was changed),
-3 interrupted (the same command goes on where it stopped), 5 another process
-runs the job.`,
+3 interrupted (the same command continues where it stopped), 5 another
+process runs the job.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return exit.Usagef("unknown command %q; `chunkfill --help` lists them", args[0])
+				return exit.Usagef("unknown command %q; `chunkfill --help` lists the commands", args[0])
 			}
 			return nil
 		},

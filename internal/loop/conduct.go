@@ -30,7 +30,7 @@ func (l *Loop) conduct(ctx context.Context) error {
 		return err
 	}
 	if l.allFailed() {
-		return fmt.Errorf("%w: %d rows of %s are set aside and none is changed; mend them, then retry",
+		return fmt.Errorf("%w: %d rows of %s are quarantined and none is changed; fix them, then retry",
 			ErrAllFailed, l.cp.Quarantined, l.cfg.Job.Table)
 	}
 	return nil

@@ -141,7 +141,7 @@ func (l *Loop) succeeded(out Outcome, batch throttle.Batch) {
 // quarantined ends the search for the bad row that has been put into quarantine.
 func (l *Loop) quarantined(out Outcome) {
 	l.busy, l.bisect = 0, bisection{}
-	l.log.Warn("chunkfill: row set aside", "key", out.Key, "error", out.Bad)
+	l.log.Warn("chunkfill: row quarantined", "key", out.Key, "error", out.Bad)
 	l.publish()
 }
 

@@ -30,19 +30,23 @@ func Open(ctx context.Context, path, mode string, pragmas ...string) (*sql.DB, e
 	if err := CheckFile(path); err != nil {
 		return nil, err
 	}
+
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("locate %s: %w", path, err)
 	}
+
 	dsn := "file:" + strings.ReplaceAll((&url.URL{Path: abs}).EscapedPath(), "?", "%3f") +
 		"?mode=" + mode + "&_pragma=busy_timeout(5000)&_pragma=synchronous(normal)"
 	for _, pragma := range pragmas {
 		dsn += "&_pragma=" + pragma
 	}
+
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
+
 	db.SetMaxOpenConns(1)
 	if _, err := db.ExecContext(ctx, "SELECT 1 FROM sqlite_schema LIMIT 1"); err != nil {
 		db.Close()
@@ -86,16 +90,18 @@ const magic = "SQLite format 3\x00"
 func CheckFile(path string) error {
 	f, err := os.Open(path)
 	if os.IsNotExist(err) {
-		return exit.Usagef("there is no file %s; chunkfill works on databases that exist", path)
+		return exit.Usagef("there is no file %s; chunkfill works on existing databases only", path)
 	}
 	if err != nil {
 		return exit.Usagef("open the database: %w", err)
 	}
 	defer f.Close()
+
 	head := make([]byte, len(magic))
 	if info, err := f.Stat(); err == nil && info.IsDir() {
 		return exit.Usagef("%s is a folder: name the database file in it", path)
 	}
+
 	n, err := io.ReadFull(f, head)
 	if n == 0 && errors.Is(err, io.EOF) {
 		return exit.Usagef("%s is empty: not a database yet", path)

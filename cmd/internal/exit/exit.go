@@ -48,7 +48,7 @@ func AsUsage(err error) error { return usageError{err} }
 type Interruption string
 
 // GoesOn is the interruption of a job whose state is kept.
-const GoesOn Interruption = "interrupted; nothing is lost, the same command goes on where it stopped"
+const GoesOn Interruption = "interrupted; nothing is lost, the same command continues where it stopped"
 
 func (i Interruption) Error() string { return string(i) }
 

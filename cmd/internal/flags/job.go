@@ -17,31 +17,35 @@ type Job struct {
 	delete                      bool
 }
 
+// Register adds the flags to a command.
 func (f *Job) Register(cmd *cobra.Command) {
 	set := cmd.Flags()
-	set.StringVar(&f.Name, "name", "", "name of the migration; the same name goes on with the same job")
+	set.StringVar(&f.Name, "name", "", "name of the migration; the same name continues the same job")
 	set.StringVar(&f.table, "table", "", "table to rewrite")
 	set.StringArrayVar(&f.set, "set", nil, "'column = expression' (repeatable)")
-	set.StringVar(&f.where, "where", "", "only rows for which this condition holds")
-	set.StringVar(&f.todo, "todo", "", "a condition that the rewrite makes false; then what is left is counted and done at the end")
-	set.BoolVar(&f.delete, "delete", false, "delete the rows instead of changing them")
-	set.StringVar(&f.version, "job-version", "", "part of the job's identity; change it when a Go function behind an expression changes")
+	set.StringVar(&f.where, "where", "", "only rows that match this condition")
+	set.StringVar(&f.todo, "todo", "", "a condition that the rewrite makes false; rows that still match at the end are rewritten too")
+	set.BoolVar(&f.delete, "delete", false, "delete the rows instead of updating them")
+	set.StringVar(&f.version, "job-version", "", "part of the job's identity; change it when a Go function used in an expression changes")
 }
 
 // Parse returns the job that the flags describe.
 func (f *Job) Parse() (jobs.Job, error) {
 	if f.Name == "" || f.table == "" {
-		return nil, exit.Usagef("--name and --table are needed: which job, on which table?")
+		return nil, exit.Usagef("--name and --table are required")
 	}
+
 	if f.delete {
 		if len(f.set) > 0 || f.todo != "" {
-			return nil, exit.Usagef("--delete goes with --where alone, not with --set or --todo")
+			return nil, exit.Usagef("--delete can be combined with --where, not with --set or --todo")
 		}
 		return jobs.Delete{Name: f.Name, Table: f.table, Where: f.where}, nil
 	}
+
 	if len(f.set) == 0 {
 		return nil, exit.Usagef("say what to do: --set 'column = expression', or --delete")
 	}
+
 	set := make([]jobs.Assign, len(f.set))
 	for i, text := range f.set {
 		assign, err := parseAssign(text)
@@ -50,6 +54,7 @@ func (f *Job) Parse() (jobs.Job, error) {
 		}
 		set[i] = assign
 	}
+
 	return jobs.Update{Name: f.Name, Table: f.table, Set: set, Where: f.where, Todo: f.todo, Version: f.version}, nil
 }
 
@@ -57,6 +62,7 @@ func (f *Job) Parse() (jobs.Job, error) {
 // one itself stands in double quotes.
 func parseAssign(text string) (jobs.Assign, error) {
 	rest := strings.TrimSpace(text)
+
 	var column string
 	if quoted, ok := strings.CutPrefix(rest, `"`); ok {
 		name, after, closed := strings.Cut(strings.ReplaceAll(quoted, `""`, "\x00"), `"`)
@@ -67,9 +73,10 @@ func parseAssign(text string) (jobs.Assign, error) {
 		i := max(0, strings.Index(rest, "="))
 		column, rest = strings.TrimSpace(rest[:i]), rest[i:]
 	}
+
 	expr, ok := strings.CutPrefix(strings.TrimSpace(rest), "=")
 	if !ok || column == "" || strings.TrimSpace(expr) == "" {
-		return jobs.Assign{}, exit.Usagef("--set %q does not read as 'column = expression'", text)
+		return jobs.Assign{}, exit.Usagef("--set %q is not of the form 'column = expression'", text)
 	}
 	return jobs.Assign{Column: column, Expr: strings.TrimSpace(expr)}, nil
 }

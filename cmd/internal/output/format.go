@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Rate has no more digits than tell something, and some of one that is slow.
+// Rate has no more digits than are significant, and some of one that is slow.
 func Rate(rows float64) string {
 	if rows > 0 && rows < 10 {
 		return fmt.Sprintf("%.2g", rows)

@@ -20,6 +20,7 @@ func JobLine(s engine.Status, measured string) string {
 		fmt.Fprintf(&b, "%s  ", s.Phase)
 	}
 	fmt.Fprintf(&b, "%d rows  %s/s  ", s.Rows, Rate(s.Rate))
+
 	if s.ETA >= 0 {
 		fmt.Fprintf(&b, "ETA %v  ", s.ETA.Round(time.Second))
 	}
@@ -27,8 +28,9 @@ func JobLine(s engine.Status, measured string) string {
 	if measured != "" {
 		b.WriteString("  " + measured)
 	}
+
 	if s.Quarantined > 0 {
-		fmt.Fprintf(&b, "  %d set aside", s.Quarantined)
+		fmt.Fprintf(&b, "  %d quarantined", s.Quarantined)
 	}
 	if s.Reason != "" {
 		fmt.Fprintf(&b, "  (%s)", s.Reason)
@@ -44,12 +46,12 @@ func Left(cp checkpoint.Checkpoint) string {
 	return fmt.Sprintf(", %d left", cp.Left)
 }
 
-// WriteQuarantine lists the rows that are set aside, and the way out.
+// WriteQuarantine lists the rows in quarantine, and the way out.
 func WriteQuarantine(w io.Writer, s engine.Status) {
 	for _, row := range s.Quarantine {
-		fmt.Fprintf(w, "  set aside: %s key %s: %s\n", Seen(s.Table, row.Key, row.Error)...)
+		fmt.Fprintf(w, "  quarantined: %s key %s: %s\n", Seen(s.Table, row.Key, row.Error)...)
 	}
 	if len(s.Quarantine) > 0 {
-		fmt.Fprintf(w, "  mend these rows, then run the same command with --retry\n")
+		fmt.Fprintf(w, "  fix these rows, then run the same command with --retry\n")
 	}
 }

@@ -30,6 +30,7 @@ func NewProgress(out io.Writer) *Progress {
 	if p.Terminal {
 		p.out, p.width = f, func() int { return columns(f) }
 	}
+
 	level := slog.LevelInfo
 	if p.Terminal {
 		level = slog.LevelWarn
@@ -39,7 +40,7 @@ func NewProgress(out io.Writer) *Progress {
 }
 
 // Logger logs through the progress display: everything elsewhere, only what is
-// out of the ordinary on a terminal, where the line tells the rest. Of many
+// out of the ordinary on a terminal, where the line shows the rest. Of many
 // warnings alike it logs a few, and their number when Follow ends.
 func (p *Progress) Logger() *slog.Logger { return slog.New(p.log) }
 
@@ -100,6 +101,7 @@ func (p *Progress) Follow(snapshot func() (line string, ok bool)) (stop func()) 
 	if p.Terminal {
 		every = 200 * time.Millisecond
 	}
+
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -50,7 +50,7 @@ func (c *repeatCounts) add(message string) int {
 	return c.seen[message]
 }
 
-// sumUp logs how many were not shown, and begins to count anew.
+// sumUp logs how many were not shown, and starts counting again.
 func (h repeats) sumUp() {
 	h.counts.mu.Lock()
 	seen := h.counts.seen

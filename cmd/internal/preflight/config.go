@@ -91,7 +91,7 @@ func ReadConfig(name string) (Config, error) {
 
 func (c Config) validate() error {
 	if c.Dialect != "" && !slices.Contains(Dialects, c.Dialect) {
-		return fmt.Errorf("dialect: %q is none of %s: this gate judges SQLite alone", c.Dialect, strings.Join(Dialects, ", "))
+		return fmt.Errorf("dialect: %q is not one of %s: this gate judges SQLite alone", c.Dialect, strings.Join(Dialects, ", "))
 	}
 	for _, name := range c.Async {
 		if strings.Trim(name, " ().") != name || name == "" {

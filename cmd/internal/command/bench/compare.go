@@ -11,9 +11,9 @@ import (
 func compareCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "compare OLD NEW",
-		Short: "Say which differences between two results are more than chance",
-		Long: `Compares two results of bench run. A difference counts with at least six rounds in
-both, a chance of less than 1 % that there is none, and more than 5 % of size.
+		Short: "Report which differences between two results are significant",
+		Long: `Compares two results of bench run. A difference is significant if both have at least
+six rounds, its p-value is below 1 %, and it is larger than 5 %.
 
 Exit status: 1 if anything has become slower, 0 otherwise.`,
 		Args: flags.ExactArgs("OLD", "NEW"),
@@ -26,6 +26,7 @@ Exit status: 1 if anything has become slower, 0 otherwise.`,
 			if err != nil {
 				return err
 			}
+
 			comparison := bench.Compare(before, after)
 			if err := comparison.WriteText(cmd.OutOrStdout()); err != nil {
 				return err

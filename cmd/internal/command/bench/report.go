@@ -18,16 +18,18 @@ func reportCommand() *cobra.Command {
 		Short: "Write results as Markdown, or as a page with charts that needs no network",
 		Long: `Writes results as Markdown and, with --html, as a page with charts that needs no
 network. Several files are read as one run that was made in parts: they must come from
-one machine, one build and one seed.`,
+the same machine, build and seed.`,
 		Args: flags.AtLeastOne("RESULTS"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			results, err := readParts(args)
 			if err != nil {
 				return err
 			}
+
 			if html == "" {
 				return report.WriteMarkdown(cmd.OutOrStdout(), results)
 			}
+
 			page, err := os.Create(html)
 			if err != nil {
 				return fmt.Errorf("write the report: %w", err)

@@ -34,11 +34,11 @@ func runCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "run --out FILE",
-		Short: "Compare ways to rewrite a table, each on a fresh copy and in turns",
+		Short: "Compare ways to rewrite a table, each on a fresh copy, in turns",
 		Long: `Runs every contender on a fresh copy of the same generated file, in turns, so that
-what changes on the machine meanwhile meets all of them, and writes all trials to a
-JSON file for report and compare. The defaults take an hour and more; name sizes, loads
-and contenders for less. Contenders:
+changes on the machine affect all of them alike, and writes all trials to a JSON file
+for report and compare. The defaults take more than an hour; select sizes, loads and
+contenders for less. Contenders:
 ` + strings.Join(names, "\n"),
 		Example: "  chunkfill bench run --rows 1900000 --out r.json && chunkfill bench report r.json --html r.html",
 		Args:    flags.ExactArgs(),
@@ -51,19 +51,19 @@ and contenders for less. Contenders:
 	set.StringVar(&f.out, "out", "", "write the results to this JSON file")
 	set.IntSliceVar(&f.config.Sizes, "rows", nil, "sizes of the table (default 50000,250000,1900000)")
 	set.StringSliceVar(&f.shapes, "shape", nil, "clustered, scattered (default both)")
-	set.StringSliceVar(&f.loads, "load", nil, "none, inserts a second such as 200, or process:200 (default none,200)")
+	set.StringSliceVar(&f.loads, "load", nil, "none, inserts per second such as 200, or process:200 (default none,200)")
 	set.StringSliceVar(&f.config.Contenders, "contender", nil, "only these contenders")
-	set.IntVar(&f.config.Rounds, "rounds", 0, "rounds of each, but one where a second would say nothing new (default 6)")
+	set.IntVar(&f.config.Rounds, "rounds", 0, "rounds of each, but one where another would add nothing (default 6)")
 	set.Uint64Var(&f.config.Seed, "seed", 1, "seed of data and load")
-	set.StringVar(&f.config.Dir, "dir", "", "folder for the generated files, made if need be; they are kept there and used again")
-	set.DurationVar(&f.config.Bound, "bound", 0, "end row-loop and keyset when they take longer (default 1m)")
-	set.DurationVar(&f.config.Handicap, "handicap", 0, "sleep this long after each batch of chunkfill: a slowness that compare must see")
+	set.StringVar(&f.config.Dir, "dir", "", "folder for the generated files, created if missing; they are kept and reused")
+	set.DurationVar(&f.config.Bound, "bound", 0, "stop row-loop and keyset when they take longer (default 1m)")
+	set.DurationVar(&f.config.Handicap, "handicap", 0, "sleep this long after each batch of chunkfill: a slowdown that compare must detect")
 	return cmd
 }
 
 func measure(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 	if f.out == "" {
-		return exit.Usagef("--out FILE is missing: where shall the results go?")
+		return exit.Usagef("--out FILE is missing: name the file for the results")
 	}
 	cfg := f.config
 	for _, s := range f.shapes {
@@ -76,16 +76,20 @@ func measure(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 		}
 		cfg.Loads = append(cfg.Loads, l)
 	}
+
 	cfg.Child = child
 	if err := cfg.Validate(); err != nil {
 		return exit.AsUsage(err)
 	}
+
 	show := output.NewProgress(stderr)
 	cfg.Progress = func(done, total int, t bench.Trial) {
 		show.Show(fmt.Sprintf("%d/%d  %v round %d: %v %s", done, total, t.Case, t.Round+1, output.Round(t.Total), t.Error))
 	}
+
 	results, err := bench.Run(ctx, cfg)
 	show.Clear()
+
 	results.Command = f.command
 	if len(results.Trials) > 0 { // also of a run that was interrupted
 		if writeErr := results.WriteFile(f.out); writeErr != nil {

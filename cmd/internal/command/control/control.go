@@ -19,9 +19,9 @@ import (
 // Commands ask something of a job, whoever runs it.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
-		askCommand("pause", "Ask a job to stop working until it is resumed", (*engine.Engine).Pause),
-		askCommand("resume", "Take a pause back", (*engine.Engine).Resume),
-		askCommand("cancel", "End a job for good; only a run with --retry begins it again", (*engine.Engine).Cancel),
+		askCommand("pause", "Pause a job until it is resumed", (*engine.Engine).Pause),
+		askCommand("resume", "Resume a paused job", (*engine.Engine).Resume),
+		askCommand("cancel", "End a job; only a run with --retry starts it again", (*engine.Engine).Cancel),
 		tuneCommand(),
 		forgetCommand(),
 	}
@@ -38,13 +38,13 @@ func askCommand(verb, short string, ask func(*engine.Engine, context.Context, st
 				if err := ask(eng, cmd.Context(), args[0], reason); err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s asked\n", output.Visible(args[0]), verb)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s requested\n", output.Visible(args[0]), verb)
 				return nil
 			})
 		},
 	}
 	cmd.Flags().StringVar(&path, "db", "", "database file")
-	cmd.Flags().StringVar(&reason, "reason", "from the command line", "why, for the audit trail")
+	cmd.Flags().StringVar(&reason, "reason", "from the command line", "reason to record in the audit trail")
 	return cmd
 }
 
@@ -55,8 +55,8 @@ func tuneCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tune --db FILE NAME [--target-hold 1ms] [--max-rate 5000]",
 		Short: "Change the pace of a job while it runs",
-		Long: `Changes the pace of a job while it runs. What is not given goes back to what its
-process was started with; a negative --max-rate lifts a cap.`,
+		Long: `Changes the pace of a job while it runs. A value that is not given goes back
+to the one its process was started with; a negative --max-rate removes the cap.`,
 		Args: flags.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withEngine(cmd, path, func(eng *engine.Engine) error {
@@ -70,8 +70,8 @@ process was started with; a negative --max-rate lifts a cap.`,
 		},
 	}
 	cmd.Flags().StringVar(&path, "db", "", "database file")
-	cmd.Flags().DurationVar(&hold, "target-hold", 0, "let live writes wait about this long at a time")
-	cmd.Flags().Float64Var(&rate, "max-rate", 0, "at most this many rows a second")
+	cmd.Flags().DurationVar(&hold, "target-hold", 0, "let live writes wait for about this long at a time")
+	cmd.Flags().Float64Var(&rate, "max-rate", 0, "at most this many rows per second")
 	return cmd
 }
 
@@ -79,10 +79,10 @@ func forgetCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   "forget --db FILE NAME",
-		Short: "Remove all that is known of a job, so that its name begins from zero",
+		Short: "Remove all records of a job, so that its name starts from zero",
 		Long: `Removes the checkpoint, ledger row, events and quarantine of a job that nobody
-runs. The same name then begins from zero, whatever its definition. Rows that it
-has rewritten stay as they are: a job that is not idempotent does them twice.`,
+runs. The same name then starts from zero, whatever its definition. Rows that were
+rewritten stay as they are: a job that is not idempotent rewrites them twice.`,
 		Args: flags.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withEngine(cmd, path, func(eng *engine.Engine) error {
@@ -112,7 +112,7 @@ func withEngine(cmd *cobra.Command, path string, fn func(*engine.Engine) error) 
 	defer eng.Close()
 	err = fn(eng)
 	if errors.Is(err, engine.ErrUnknownJob) {
-		return fmt.Errorf("%w; `chunkfill status --db %s` lists those there are", err, path)
+		return fmt.Errorf("%w; `chunkfill status --db %s` lists the jobs", err, path)
 	}
 	return flags.InMessage(err)
 }

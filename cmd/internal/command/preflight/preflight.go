@@ -58,28 +58,29 @@ func preflightIn(dir folder) *cobra.Command {
 	o := preflightOptions{dir: dir}
 	cmd := &cobra.Command{
 		Use:   "preflight {--base REV | --diff FILE | --all [DIR…] | FILE…}",
-		Short: "Find statements that scan or rewrite a table and that nobody decided on",
+		Short: "Find statements that scan or rewrite a table and lack a decision",
 		Long: `Finds SQL in Go and .sql files whose cost grows with a table: index builds,
-ALTER TABLE, UPDATE and DELETE of more than the rows of one key, and their like.
-Each needs a decision of its author: a call of RunAsyncMigration around it, an
+ALTER TABLE, UPDATE and DELETE of more than the rows of one key, and similar.
+Each needs a decision by its author: a call of RunAsyncMigration around it, an
 annotation above it, or the scale declared in the pull request. MIGRATIONS.md is
-the rule, docs/preflight.md says what is seen and what is not.
+the policy, docs/preflight.md describes what is detected and what is not.
 
-What could not be understood is a finding, too. What is for another database is
-left alone and counted; an ORM, whose SQL is not in the text, is told of once.
+What could not be understood is a finding, too. Statements for another database
+are skipped and counted; an ORM, whose SQL is not in the text, is reported once.
 
 Exit status: 0 clean, 1 findings, 2 could not run, 130 or 143 stopped by SIGINT or
 SIGTERM.`,
 		Args: func(cmd *cobra.Command, args []string) error { return o.validate(cmd, args) },
 		RunE: func(cmd *cobra.Command, args []string) error { return usageIfFailed(o.orStopped(cmd, args)) },
 	}
+
 	f := cmd.Flags()
 	f.StringVar(&o.base, "base", "", "judge the lines added since the merge base with this revision")
 	f.StringVar(&o.diff, "diff", "", "judge the lines that this diff adds; - is standard input")
 	f.BoolVar(&o.all, "all", false, "judge every file below the folders given, by default this one")
 	f.StringVar(&o.body, "pr-body", "", "file with the body of the pull request; - is standard input")
 	f.StringVar(&o.format, "format", "text", strings.Join(report.Formats, ", "))
-	f.StringVar(&o.dialect, "dialect", "auto", "auto leaves alone what its folder, driver or syntax shows to be for another\ndatabase; sqlite judges all of it")
+	f.StringVar(&o.dialect, "dialect", "auto", "auto skips what its folder, driver or syntax shows to be for another\ndatabase; sqlite judges everything")
 	f.StringVar(&o.config, "config", "", "configuration file (default: "+preflight.ConfigName+" here or above)")
 	cmd.AddCommand(rulesCommand(), explainCommand(), suggestCommand(dir))
 	return cmd
@@ -101,6 +102,7 @@ func (o *preflightOptions) orStopped(cmd *cobra.Command, args []string) error {
 	ctx := cmd.Context()
 	done := make(chan error, 1)
 	go func() { done <- o.run(cmd, args) }()
+
 	select {
 	case err := <-done:
 		if ctx.Err() == nil {
@@ -108,6 +110,7 @@ func (o *preflightOptions) orStopped(cmd *cobra.Command, args []string) error {
 		}
 	case <-ctx.Done():
 	}
+
 	status := exit.SIGINT
 	if strings.HasPrefix(context.Cause(ctx).Error(), syscall.SIGTERM.String()) {
 		status = exit.SIGTERM
@@ -123,15 +126,16 @@ func (o *preflightOptions) validate(cmd *cobra.Command, args []string) error {
 			scopes++
 		}
 	}
+
 	switch {
 	case scopes != 1:
 		return exit.Usagef("say what to judge, one of: --base REV, --diff FILE, --all [DIR…], FILE…")
 	case cmd.Flags().Changed("base") && (o.base == "" || strings.HasPrefix(o.base, "-")):
-		return exit.Usagef("--base %q is no revision", o.base)
+		return exit.Usagef("--base %q is not a revision", o.base)
 	case cmd.Flags().Changed("pr-body") && o.body == "":
 		return exit.Usagef("--pr-body is empty: give a file, or - for standard input")
 	case !slices.Contains(preflight.Dialects, o.dialect):
-		return exit.Usagef("--dialect %q is none of %s: this gate judges SQLite alone", o.dialect, strings.Join(preflight.Dialects, ", "))
+		return exit.Usagef("--dialect %q is not one of %s: this gate judges SQLite alone", o.dialect, strings.Join(preflight.Dialects, ", "))
 	case o.body == "-" && o.diff == "-":
 		return exit.Usagef("--diff and --pr-body cannot both be standard input")
 	}
@@ -151,6 +155,7 @@ func (o *preflightOptions) run(cmd *cobra.Command, args []string) error {
 		body := string(text)
 		in.Body = &body
 	}
+
 	result, err := preflight.Check(cmd.Context(), in)
 	if err != nil {
 		return err
@@ -173,9 +178,11 @@ func (o *preflightOptions) gather(ctx context.Context, stdin io.Reader, args []s
 	if err != nil {
 		return in, err
 	}
+
 	if o.dialect != preflight.Dialects[0] {
 		config.Dialect = o.dialect
 	}
+
 	tree, err := gather.Open(ctx, string(o.dir), config)
 	if err != nil {
 		return in, err
@@ -223,7 +230,7 @@ func (o *preflightOptions) write(out io.Writer, r *preflight.Report) error {
 func rulesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rules",
-		Short: "List what is found",
+		Short: "List the rules",
 		Args:  flags.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -238,7 +245,7 @@ func rulesCommand() *cobra.Command {
 func explainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain CODE",
-		Short: "Say what a finding means and how to settle it",
+		Short: "Explain a finding and how to resolve it",
 		Args:  flags.ExactArgs("CODE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, ok := preflight.FindRule(args[0])
@@ -264,6 +271,7 @@ func suggestCommand(dir folder) *cobra.Command {
 			if err != nil {
 				return usageIfFailed(err)
 			}
+
 			code, err := suggest.For(sql)
 			if err != nil {
 				return usageIfFailed(err)
@@ -286,10 +294,12 @@ func statementText(dir folder, stdin io.Reader, arg string) (string, error) {
 	if m == nil {
 		return arg, nil
 	}
+
 	text, err := dir.read(stdin, m[1])
 	if err != nil {
 		return "", fmt.Errorf("read the statement: %w", err)
 	}
+
 	line, err := strconv.Atoi(m[2])
 	if err != nil {
 		return "", fmt.Errorf("line %s: %w", m[2], err)

@@ -49,9 +49,10 @@ func Command() *cobra.Command {
 		Use:   "run --db FILE --name NAME --table TABLE --set 'column = expression'",
 		Short: "Run a job on a database that other processes may be writing",
 		Long: `Rewrites (or, with --delete, deletes) the rows of a table in small batches, each
-in one short transaction together with its checkpoint. Interrupt it with Ctrl-C
-or kill it: the same command goes on where it stopped. Where another process
-writes to the file, every hold of the write lock is followed by a pause as long.
+in one short transaction together with its checkpoint. After Ctrl-C or a kill the
+same command continues where it stopped. Without --sole-process each hold of the
+write lock is followed by a pause of the same length, for the writes of other
+processes.
 
 Its connection has foreign_keys=ON (see --foreign-keys), synchronous=NORMAL and
 busy_timeout=5000; during a hold busy_timeout is 0.`,
@@ -60,37 +61,49 @@ busy_timeout=5000; during a hold busy_timeout is 0.`,
   chunkfill run --db app.db --name fill_v2 --table obs --set 'path = f(raw)' --where 'path IS NULL' --todo 'path IS NULL' --dry-run`,
 		Args: flags.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.holdGiven, f.rateGiven = cmd.Flags().Changed("target-hold"), cmd.Flags().Changed("max-rate")
+			f.holdGiven = cmd.Flags().Changed("target-hold")
+			f.rateGiven = cmd.Flags().Changed("max-rate")
 			return runJob(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
+
 	f.Register(cmd)
 	set := cmd.Flags()
 	set.StringVar(&f.db, "db", "", "database file")
-	set.DurationVar(&f.targetHold, "target-hold", 0, "hold the write lock about this long at a time (default 5ms; 20ms with --sole-process)")
-	set.Float64Var(&f.maxRate, "max-rate", 0, "at most this many rows a second (default no cap)")
-	set.StringVar(&f.window, "window", "", "work only then, such as 'Mon-Fri 01:00-05:00 Europe/Berlin'")
+	set.DurationVar(&f.targetHold, "target-hold", 0, "hold the write lock for about this long at a time (default 5ms; 20ms with --sole-process)")
+	set.Float64Var(&f.maxRate, "max-rate", 0, "at most this many rows per second (default no cap)")
+	set.StringVar(&f.window, "window", "", "work only in this window, such as 'Mon-Fri 01:00-05:00 Europe/Berlin'")
 	set.BoolVar(&f.soleProcess, "sole-process", false, "no other process writes to the file: do not pause for one")
-	set.IntVar(&f.badRows, "quarantine-limit", 0, "how many rows may fail and be set aside before the job fails (default 100, negative for none)")
-	set.Int64Var(&f.walBudget, "wal-budget", 0, "with --sole-process: bytes the write-ahead log may grow to between two WAL checkpoints (default 64 MiB)")
-	set.BoolVar(&f.foreignKeys, "foreign-keys", true, "enforce foreign keys, with their actions; =false for an application that does not")
-	set.Int64Var(&f.minFree, "min-free", 0, "wait while fewer bytes than this are free on the disk (default 64 MiB, negative for no floor)")
-	set.BoolVar(&f.dryRun, "dry-run", false, "check the job, show its statement and plan, count its rows; change nothing")
-	set.BoolVar(&f.json, "json", false, "print the result, or what --dry-run shows, as JSON")
-	set.BoolVar(&f.retry, "retry", false, "retry rows set aside, and a job that failed or was cancelled")
+	set.IntVar(&f.badRows, "quarantine-limit", 0, "number of rows that may fail and be quarantined before the job fails (default 100, negative for none)")
+	set.Int64Var(&f.walBudget, "wal-budget", 0, "with --sole-process: size in bytes that the write-ahead log may reach between two WAL checkpoints (default 64 MiB)")
+	set.BoolVar(&f.foreignKeys, "foreign-keys", true, "enforce foreign keys and their actions; =false if the application does not")
+	set.Int64Var(&f.minFree, "min-free", 0, "wait while fewer bytes than this are free on the disk (default 64 MiB, negative for no minimum)")
+	set.BoolVar(&f.dryRun, "dry-run", false, "check the job, show its statement and query plan, count its rows; change nothing")
+	set.BoolVar(&f.json, "json", false, "print the result, or the output of --dry-run, as JSON")
+	set.BoolVar(&f.retry, "retry", false, "retry quarantined rows, and a job that failed or was cancelled")
 	return cmd
 }
 
 func (f runFlags) config(log *slog.Logger) (engine.Config, error) {
 	if f.maxRate < 0 {
-		return engine.Config{}, exit.Usagef("--max-rate %v: a rate is positive rows a second", f.maxRate)
+		return engine.Config{}, exit.Usagef("--max-rate %v is not a positive number of rows per second", f.maxRate)
 	}
 	if f.targetHold < 0 {
-		return engine.Config{}, exit.Usagef("--target-hold %v: a hold is positive", f.targetHold)
+		return engine.Config{}, exit.Usagef("--target-hold %v is not a positive duration", f.targetHold)
 	}
-	cfg := engine.Config{Logger: log, SoleProcess: f.soleProcess, TargetHold: f.targetHold, MaxRate: f.maxRate,
-		Window: f.window, QuarantineLimit: f.badRows, WALBudget: f.walBudget, MinFree: f.minFree,
-		ResetTargetHold: f.holdGiven, ResetMaxRate: f.rateGiven}
+
+	cfg := engine.Config{
+		SoleProcess:     f.soleProcess,
+		TargetHold:      f.targetHold,
+		MaxRate:         f.maxRate,
+		ResetTargetHold: f.holdGiven,
+		ResetMaxRate:    f.rateGiven,
+		Window:          f.window,
+		WALBudget:       f.walBudget,
+		MinFree:         f.minFree,
+		QuarantineLimit: f.badRows,
+		Logger:          log,
+	}
 	if f.targetHold > 0 {
 		cfg.QuietHold = f.targetHold // what was asked for, also when nobody seems to wait
 	}
@@ -102,11 +115,13 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+
 	show := output.NewProgress(stderr)
 	cfg, err := f.config(show.Logger())
 	if err != nil {
 		return err
 	}
+
 	db, err := database.Open(ctx, f.db, "rw", f.pragmas()...)
 	if err != nil {
 		return err
@@ -117,6 +132,7 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer eng.Close()
+
 	if f.dryRun {
 		return dryRun(ctx, eng, job, f, stdout)
 	}
@@ -124,6 +140,7 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 	if f.retry {
 		work = eng.Retry
 	}
+
 	before, known := eng.Status(ctx, f.Name)
 	stop := show.Follow(func() (string, bool) {
 		s, running := eng.Progress(f.Name)
@@ -131,12 +148,14 @@ func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 	})
 	result, err := work(ctx, job)
 	stop()
+
 	if f.retry && errors.Is(err, engine.ErrUnknownJob) {
 		return fmt.Errorf("%w; leave out --retry to begin it", err)
 	}
 	if exit.WasInterrupted(ctx, err) {
 		err = exit.GoesOn
 	}
+
 	already := known == nil && before.Phase == checkpoint.Done && !f.retry
 	return conclude(result, err, already, f.json, stdout)
 }
@@ -148,17 +167,19 @@ func conclude(result engine.Result, err error, already, asJSON bool, stdout io.W
 	if errors.As(err, &owned) || errors.Is(err, engine.ErrMoved) || result.Name == "" {
 		return err
 	}
+
 	if asJSON {
 		if jsonErr := output.WriteJSON(stdout, result); jsonErr != nil {
 			return errors.Join(err, jsonErr)
 		}
 		return err
 	}
+
 	phase := string(result.Phase)
 	if already {
-		phase += " already, nothing was changed now"
+		phase = "already " + phase + ", nothing was changed"
 	}
-	fmt.Fprintf(stdout, "%s: %s; %d rows scanned, %d changed, %d set aside%s, in %d batches, writer held %v\n",
+	fmt.Fprintf(stdout, "%s: %s; %d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v\n",
 		output.Visible(result.Name), phase, result.Rows, result.Changed, result.Quarantined, output.Left(result.Checkpoint), result.Batches, output.Round(result.Working))
 	output.WriteQuarantine(stdout, result)
 	return err
@@ -177,9 +198,11 @@ func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, f runFlags, s
 	if err != nil {
 		return err
 	}
+
 	if f.json {
 		return output.WriteJSON(stdout, d)
 	}
+
 	fmt.Fprintf(stdout, "dry run: nothing was changed\njob        %s\ntable      %s, %d rows", output.Seen(job.Spec(), d.Table, d.Rows)...)
 	if d.Matching >= 0 {
 		fmt.Fprintf(stdout, ", %d match", d.Matching)
@@ -188,9 +211,10 @@ func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, f runFlags, s
 	for _, step := range d.Plan {
 		fmt.Fprintf(stdout, "plan       %s\n", output.Visible(step))
 	}
+
 	fmt.Fprintf(stdout, "settings   %s, synchronous(normal), busy_timeout(5000)\n", strings.Join(f.pragmas(), ", "))
 	if d.Begun != "" {
-		fmt.Fprintf(stdout, "state      begun before, now %s: a run goes on from there\n", d.Begun)
+		fmt.Fprintf(stdout, "state      already begun, now %s: a run continues from there\n", d.Begun)
 	}
 	return nil
 }

@@ -23,11 +23,11 @@ func Command() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status --db FILE [NAME…]",
-		Short: "Show where jobs stand",
-		Long: `Reads where the jobs of a database stand, on a read-only connection: it never
+		Short: "Show the state of jobs",
+		Long: `Shows the state of the jobs in a database, over a read-only connection: it never
 waits for the writer and never holds it. Without NAME it shows all jobs. On a file
-that nobody has open SQLite leaves an empty -wal and a -shm file of its own behind;
-whoever opens the file next uses them or clears them away.`,
+that no process has open, SQLite leaves an empty -wal and a -shm file behind; the
+next process that opens the file uses or removes them.`,
 		Example: "  chunkfill status --db app.db\n  chunkfill status --db app.db users_lower_v1 --json",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			db, err := database.Open(cmd.Context(), path, "ro")
@@ -36,20 +36,22 @@ whoever opens the file next uses them or clears them away.`,
 			}
 			defer db.Close()
 			if err := asyncmig.NewStore(db, asyncmig.Config{}).CheckFile(cmd.Context()); err != nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "chunkfill: what follows may be old: %v\n", err)
+				fmt.Fprintf(cmd.ErrOrStderr(), "chunkfill: the following may be out of date: %v\n", err)
 			}
+
 			statuses, err := readStatuses(cmd.Context(), func(ctx context.Context) ([]engine.Status, error) {
 				return engine.ReadStatuses(ctx, db)
 			}, path, names)
 			if err != nil {
 				return err
 			}
+
 			if asJSON {
 				return output.WriteJSON(cmd.OutOrStdout(), statuses)
 			}
 			return writeStatuses(cmd.OutOrStdout(), statuses, func(name string) bool {
 				_, owned, err := engine.Owner(cmd.Context(), db, name)
-				return owned || err != nil // what cannot be told is not said
+				return owned || err != nil // what is not known is not said
 			})
 		},
 	}
@@ -67,15 +69,17 @@ func readStatuses(ctx context.Context, list func(context.Context) ([]engine.Stat
 		}
 		return all, err
 	}
+
 	byName := map[string]engine.Status{}
 	for _, s := range all {
 		byName[s.Name] = s
 	}
+
 	var picked []engine.Status
 	for _, name := range names {
 		s, ok := byName[name]
 		if !ok {
-			return nil, fmt.Errorf("%w: %s; `chunkfill status --db %s` lists those there are", engine.ErrUnknownJob, name, path)
+			return nil, fmt.Errorf("%w: %s; `chunkfill status --db %s` lists the jobs", engine.ErrUnknownJob, name, path)
 		}
 		picked = append(picked, s)
 	}
@@ -101,28 +105,33 @@ func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(w, label+"\t"+format+"\n", output.Seen(args...)...)
 	}
+
 	line("job", "%s", s.Name)
 	line("does", "%s", s.Definition)
 	line("phase", "%s%s (ledger: %s)", s.Phase, parens(s.Reason), s.Ledger)
+
 	if s.Error != "" {
 		line("error", "%s", s.Error)
 	}
 	if s.Request.Control != "" {
-		line("asked", "%s by %s: %s", s.Request.Control, s.Request.By, s.Request.Reason)
+		line("request", "%s by %s: %s", s.Request.Control, s.Request.By, s.Request.Reason)
 	}
 	if s.Request.Tuning != (checkpoint.Tuning{}) {
 		line("tuned", "%s", s.Request.Words())
 	}
+
 	if s.Fraction >= 0 {
 		line("progress", "%.1f%%, cursor %s of %s", 100*s.Fraction, s.Cursor, s.Upper)
 	} else if s.Cursor != "" {
 		line("progress", "more rows than when it began, cursor %s of %s", s.Cursor, s.Upper)
 	}
-	line("rows", "%d scanned, %d changed, %d set aside%s", s.Rows, s.Changed, s.Quarantined, output.Left(s.Checkpoint))
+
+	line("rows", "%d scanned, %d changed, %d quarantined%s", s.Rows, s.Changed, s.Quarantined, output.Left(s.Checkpoint))
 	line("speed", "%s rows/s, batches of %d, writer held %v, waited %v, paused %v",
 		output.Rate(s.Rate), s.BatchRows, output.Round(s.Working), output.Round(s.Throttled), output.Round(s.PausedFor))
 	line("owner", "%s%s", s.Owner, gone(s, runs))
 	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
+
 	w.Flush()
 	output.WriteQuarantine(out, s)
 }
@@ -133,7 +142,7 @@ func gone(s engine.Status, runs func(string) bool) string {
 	if !active || runs(s.Name) {
 		return ""
 	}
-	return "; that process is gone, so nobody runs the job: start it again and it goes on"
+	return "; that process is gone and nobody runs the job: start it again to continue"
 }
 
 func parens(text string) string {
