@@ -13,12 +13,12 @@ func TestRepeatsAreSummedUp(t *testing.T) {
 	handler := newRepeats(slog.NewTextHandler(&out, nil))
 	log := slog.New(handler)
 	for i := range 10 {
-		log.With("job", i%2).Warn("row set aside", "key", i)
+		log.With("job", i%2).Warn("row quarantined", "key", i)
 		log.Info("resumed")
 	}
 	log.WithGroup("g").Warn("another")
 	handler.sumUp()
-	for text, want := range map[string]int{"row set aside": shownRepeats + 1, "resumed": 10, "another": 1, "and_more=7": 1} {
+	for text, want := range map[string]int{"row quarantined": shownRepeats + 1, "resumed": 10, "another": 1, "and_more=7": 1} {
 		if got := strings.Count(out.String(), text); got != want {
 			t.Errorf("%q %d times, want %d:\n%s", text, got, want, &out)
 		}
