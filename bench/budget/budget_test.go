@@ -93,7 +93,7 @@ func TestASampleRewritesItsStretchesAlone(t *testing.T) {
 	if r.Method != Stretches || r.Rehearsed != 1_500 || math.Abs(float64(r.Changed)-want) > want/20 {
 		t.Errorf("report %+v; want about %v rows changed", r, want)
 	}
-	if !(0 < r.Low && r.Low < r.Predicted && r.Predicted < r.High) || r.Predicted < r.Took {
+	if !(0 < r.Low && r.Low < r.Predicted && r.Predicted < r.High) { // what it took holds stalls that are predicted of no row
 		t.Errorf("predicted %v, from %v to %v, after %v", r.Predicted, r.Low, r.High, r.Took)
 	}
 }
