@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,5 +122,32 @@ func leaveTuned(t *testing.T, db *sql.DB) {
 	}
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCallbacksThatDoNotReturn fail the job each time, and leave no goroutine behind.
+func TestCallbacksThatDoNotReturn(t *testing.T) {
+	for name, set := range map[string]func(*engine.Config){
+		"gauge exits":   func(c *engine.Config) { c.LiveWriters = func() int { runtime.Goexit(); return 0 } },
+		"gauge panics":  func(c *engine.Config) { c.LiveWriters = func() int { panic("no") } },
+		"OnHold exits":  func(c *engine.Config) { c.OnHold = func(engine.Hold) { runtime.Goexit() } },
+		"OnHold panics": func(c *engine.Config) { c.OnHold = func(engine.Hold) { panic("no") } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := open(t, numbers(300)...)
+			before := runtime.NumGoroutine()
+			cfg := sole
+			set(&cfg)
+			e := newEngine(t, db, cfg)
+			for range 3 {
+				if r, err := e.Run(testContext(t), increment("inc")); !errors.Is(err, engine.ErrHostCode) || r.Phase != checkpoint.Failed {
+					t.Errorf("%s: %v", r.Phase, err)
+				}
+			}
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+			soon(t, "no more goroutines than before", func() bool { return runtime.NumGoroutine() <= before })
+		})
 	}
 }

@@ -215,10 +215,11 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) (err error) {
 		e.setEnded(p.spec.Name, err)
 		return ledger(err)
 	})
-	if attached := !detach(); err == nil && attached {
-		err = interrupted(ctx.Err())
+	if attached := !detach(); attached && (err == nil || e.life.Err() == nil) {
+		err = errors.Join(interrupted(ctx.Err()), err)
 	}
 	if err != nil {
+		end() // nobody else does where the job has not begun
 		return err
 	}
 	if status, err := e.store.AsyncMigrationStatus(p.spec.Name); err == nil && status == asyncmig.StatusDone {

@@ -27,8 +27,33 @@ const (
 	countStride = 2000
 )
 
-// Left counts the rows that are left to do, without those set aside.
+// Left counts the rows that are left to do, without those set aside. Where the index that
+// it counts by has got another name meanwhile, it counts again.
 func (s *session) Left(ctx context.Context, between func() error) (int64, error) {
+	for {
+		left, err := s.countLeft(ctx, between)
+		if err == nil || !s.followIndex(ctx) {
+			return left, err
+		}
+	}
+}
+
+// followIndex goes on with the key's index as the table has it now, and reports whether
+// that is another one.
+func (s *session) followIndex(ctx context.Context) bool {
+	table, err := lite.LoadTable(ctx, s.e.readQuerier(), s.spec.Table)
+	if err != nil {
+		return false
+	}
+	now, fits := table.WalkedBy(s.table.Key)
+	if !fits || now.Key.Index == s.table.Key.Index {
+		return false
+	}
+	s.walkBy(ctx, now)
+	return true
+}
+
+func (s *session) countLeft(ctx context.Context, between func() error) (int64, error) {
 	aside, err := s.e.aside(ctx, s.plan)
 	if err != nil {
 		return 0, err
