@@ -26,7 +26,7 @@ type standby struct {
 // writes comes after this registration. Close to its end, or beside Exclusive,
 // the registration may be the last word, and somebody has to heed it.
 func (s *Store) standBy(b *standby, owned *OwnedError) error {
-	if s.runsHere(b.ctx, b.name) {
+	if s.Runs(b.ctx, b.name) {
 		return nil
 	}
 	s.log.Info("chunkfill: standing by for a migration that another run has", "migration", b.name, "owner", owned.Owner)
@@ -43,6 +43,13 @@ func (s *Store) standBy(b *standby, owned *OwnedError) error {
 	}
 	context.AfterFunc(b.ctx, func() { s.endStandby(b) })
 	return nil
+}
+
+// StandsBy reports whether this store would take a migration over, should its owner die.
+func (s *Store) StandsBy(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.standbys, func(b *standby) bool { return b.name == name })
 }
 
 func (s *Store) endStandby(b *standby) {
@@ -116,7 +123,7 @@ func (s *Store) takeOver(b *standby) (over bool) {
 		return true
 	}
 	if err != nil { // a run of this process covers this standby too
-		return s.runsHere(ctx, b.name)
+		return s.Runs(ctx, b.name)
 	}
 
 	if b.late {

@@ -117,12 +117,9 @@ func (t *title) setRuns(runs bool) {
 	t.runs = runs
 }
 
-// Runs reports whether a run of this process has the migration now.
-func (s *Store) Runs(ctx context.Context, name string) bool { return s.runsHere(ctx, name) }
-
-// runsHere reports whether a run of this process will yet write the end of the
-// migration.
-func (s *Store) runsHere(ctx context.Context, name string) bool {
+// Runs reports whether a run of this process has the migration now, and will yet write its
+// end.
+func (s *Store) Runs(ctx context.Context, name string) bool {
 	k, _, err := s.key(ctx, name)
 	held.Lock()
 	defer held.Unlock()

@@ -31,9 +31,17 @@ func (e *Engine) claimed(name string) claimed {
 	return claimed{path: e.file.Path, name: name}
 }
 
+// started is a job that an engine has started, or that it stands by for.
+type started struct {
+	plan
+	end    func() // gives the name free; once is enough
+	handed bool   // the store has it: to run, or to stand by
+}
+
 // claim keeps the name of a job for its definition, from its start to its end.
-func (e *Engine) claim(p plan) (end func(), err error) {
+func (e *Engine) claim(ctx context.Context, p plan) (end func(), err error) {
 	name := p.spec.Name
+	e.dropStale(ctx, name)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if other, ok := e.started[name]; ok && other.definition() != p.definition() {
@@ -42,15 +50,41 @@ func (e *Engine) claim(p plan) (end func(), err error) {
 	if _, ok := e.started[name]; ok || p.unfit != nil {
 		return func() {}, nil // it is claimed already, or done and will not run
 	}
-	e.started[name] = p
-	delete(e.ended, name)
-	e.count(name, 1)
-	return sync.OnceFunc(func() {
+
+	s := &started{plan: p}
+	s.end = sync.OnceFunc(func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		delete(e.started, name)
+		if e.started[name] == s {
+			delete(e.started, name)
+		}
 		e.count(name, -1)
-	}), nil
+	})
+	e.started[name] = s
+	delete(e.ended, name)
+	e.count(name, 1)
+	return s.end, nil
+}
+
+// handOver notes that the store has a job now.
+func (e *Engine) handOver(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.started[name]; s != nil {
+		s.handed = true
+	}
+}
+
+// dropStale gives the name of a job free that the store has neither a run nor a stand-by of
+// any more: one that stood by for a run that came to its end never runs here.
+func (e *Engine) dropStale(ctx context.Context, name string) {
+	e.mu.Lock()
+	s := e.started[name]
+	stale := s != nil && s.handed
+	e.mu.Unlock()
+	if stale && !e.store.Runs(ctx, name) && !e.store.StandsBy(name) {
+		s.end()
+	}
 }
 
 func (e *Engine) count(name string, change int) {

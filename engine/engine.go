@@ -69,8 +69,8 @@ type Engine struct {
 
 	mu      sync.Mutex
 	running map[string]*session
-	started map[string]plan  // by name: jobs that this engine runs or stands by for
-	ended   map[string]error // by name: how the latest run ended that Start began, if not well
+	started map[string]*started // by name: jobs that this engine runs or stands by for
+	ended   map[string]error    // by name: how the latest run ended that Start began, if not well
 }
 
 // New returns an engine for db. It reads the database's settings and writes nothing. The
@@ -119,7 +119,7 @@ func NewContext(ctx context.Context, db *sql.DB, cfg Config) (*Engine, error) {
 	return &Engine{
 		db: db, guest: lite.Guest(db), cfg: cfg, log: calls.logger(cfg.Logger), file: file, id: id, reader: reader, checkpointDB: checkpointDB,
 		lifts: lifts, unlift: unlift, store: asyncmig.NewStore(db, asyncmig.Config{Logger: calls.logger(cfg.Logger)}),
-		life: life, stop: stop, running: map[string]*session{}, started: map[string]plan{}, ended: map[string]error{},
+		life: life, stop: stop, running: map[string]*session{}, started: map[string]*started{}, ended: map[string]error{},
 	}, nil
 }
 
@@ -199,7 +199,7 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) (err error) {
 	if err != nil {
 		return err
 	}
-	end, err := e.claim(p)
+	end, err := e.claim(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -222,6 +222,7 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) (err error) {
 		end() // nobody else does where the job has not begun
 		return err
 	}
+	e.handOver(p.spec.Name)
 	if status, err := e.store.AsyncMigrationStatus(p.spec.Name); err == nil && status == asyncmig.StatusDone {
 		end()
 		return nil
@@ -257,7 +258,7 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (result Result, err erro
 	if err != nil {
 		return Result{}, err
 	}
-	end, err := e.claim(p)
+	end, err := e.claim(ctx, p)
 	if err != nil {
 		return Result{}, err
 	}

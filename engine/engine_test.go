@@ -641,3 +641,13 @@ func closedWindow() string {
 	opens := time.Now().UTC().Add(2 * time.Hour)
 	return fmt.Sprintf("%s %s-%s UTC", opens.Format("Mon"), opens.Format("15:04"), opens.Add(time.Minute).Format("15:04"))
 }
+
+// soon gives something a busy machine's time to become true.
+func soon(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for began := time.Now(); !ok(); <-time.After(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+	}
+}

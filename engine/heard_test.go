@@ -21,16 +21,6 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// soon gives something a busy machine's time to become true.
-func soon(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for began := time.Now(); !ok(); <-time.After(time.Millisecond) {
-		if time.Since(began) > 20*time.Second {
-			t.Fatalf("not within 20 s: %s", what)
-		}
-	}
-}
-
 // TestResumeLeadsToTheGate: what a job waits for holds for one that is resumed, too, and
 // the disk as well as the window. Planted and caught: obstacles not asked for after a
 // resume.

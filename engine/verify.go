@@ -31,7 +31,11 @@ const (
 // it counts by has got another name meanwhile, it counts again.
 func (s *session) Left(ctx context.Context, between func() error) (int64, error) {
 	for {
-		left, err := s.countLeft(ctx, between)
+		aside, err := s.e.aside(ctx, s.plan)
+		if err != nil {
+			return 0, err
+		}
+		left, err := s.e.left(ctx, s.plan, s.upper.pos, aside, between)
 		if err == nil || !s.followIndex(ctx) {
 			return left, err
 		}
@@ -51,14 +55,6 @@ func (s *session) followIndex(ctx context.Context) bool {
 	}
 	s.walkBy(ctx, now)
 	return true
-}
-
-func (s *session) countLeft(ctx context.Context, between func() error) (int64, error) {
-	aside, err := s.e.aside(ctx, s.plan)
-	if err != nil {
-		return 0, err
-	}
-	return s.e.left(ctx, s.plan, s.upper.pos, aside, between)
 }
 
 // Check looks for rows that no walk can reach.

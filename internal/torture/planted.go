@@ -196,6 +196,6 @@ var LeakBugs = []Bug{
 	}, {
 		File: "engine/session.go",
 		Old:  "\tdefer e.leave(s)\n",
-		New:  "\tdefer e.leave(s)\n\tkept = append(kept, []byte(fmt.Sprintf(\"%*s\", 1<<18, \"\")))\n",
+		New:  "\tdefer e.leave(s)\n\tpage := make([]byte, 1<<18)\n\tfor i := range page {\n\t\tpage[i] = 1\n\t}\n\tkept = append(kept, page)\n",
 	}}},
 }
