@@ -148,14 +148,20 @@ func advanced(cp checkpoint.Checkpoint, out loop.Outcome) checkpoint.Checkpoint 
 	return cp
 }
 
-// hold makes a batch that must work.
+// hold makes a batch that must work, at once again where that is asked for: rows may have
+// been computed up to a place that the batches have passed meanwhile.
 func (s *subject) hold(rows int) loop.Outcome {
 	s.t.Helper()
-	out, err := s.try(s.intent(rows))
-	if err != nil {
-		s.t.Fatalf("Hold: %v", err)
+	for {
+		out, err := s.try(s.intent(rows))
+		if err != nil && s.db.Class(err) == loop.Again {
+			continue
+		}
+		if err != nil {
+			s.t.Fatalf("Hold: %v", err)
+		}
+		return out
 	}
-	return out
 }
 
 // try makes a batch, and follows its record.
