@@ -61,10 +61,11 @@ func (e *Engine) Cancel(ctx context.Context, name, reason string) (err error) {
 	return e.write(ctx, func(ctx context.Context, c lite.Querier) error { return move(ctx, c, name, loop.CancelAsked) })
 }
 
-// move changes the phase of a job that nobody runs.
+// move changes the phase of a job that nobody runs. Where its owner has honored the same
+// request in the meantime, there is nothing left to do.
 func move(ctx context.Context, q checkpoint.Querier, name string, on loop.Event) error {
 	cp, err := checkpoint.Load(ctx, q, name)
-	if err != nil {
+	if err != nil || cp.Phase == checkpoint.Cancelled && on == loop.CancelAsked {
 		return err
 	}
 	phase, err := loop.Outside(cp.Phase, on)
