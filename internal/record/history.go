@@ -1,9 +1,11 @@
-package checkpoint
+package record
 
 import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/chunkfill/chunkfill"
 )
 
 // MaxEvents is how many events are kept a job; older ones make room. A job that
@@ -11,17 +13,9 @@ import (
 // an incident is the last of them.
 const MaxEvents = 400
 
-// Event is one line of a job's audit trail.
-type Event struct {
-	At     time.Time `json:"at"`
-	Event  string    `json:"event"`            // started, resumed, paused, tuned, quarantined, verified, ended, …
-	By     string    `json:"by,omitempty"`     // who did it or asked for it
-	Detail string    `json:"detail,omitempty"` // such as the reason that was given
-}
-
 // AddEvent appends to the audit trail, within the caller's transaction if there
 // is one.
-func AddEvent(ctx context.Context, q Querier, name string, e Event) error {
+func AddEvent(ctx context.Context, q Querier, name string, e chunkfill.Event) error {
 	if _, err := q.ExecContext(ctx, `INSERT INTO main._async_migration_events (name, at, event, by, detail) VALUES (?, ?, ?, ?, ?)`,
 		name, stamp(e.At), e.Event, e.By, e.Detail); err != nil {
 		return fmt.Errorf("record that %s was %s: %w", name, e.Event, err)
@@ -35,40 +29,32 @@ func AddEvent(ctx context.Context, q Querier, name string, e Event) error {
 
 // Events returns the latest n events of a job's audit trail, oldest first. It needs the
 // tables, and returns ErrUnreadable for an event that cannot be understood.
-func Events(ctx context.Context, q Querier, name string, n int) ([]Event, error) {
+func Events(ctx context.Context, q Querier, name string, n int) ([]chunkfill.Event, error) {
 	rows, err := q.QueryContext(ctx, `SELECT at, event, by, detail FROM (SELECT * FROM main._async_migration_events
 		WHERE name = ? ORDER BY id DESC LIMIT ?) ORDER BY id`, name, n)
 	if err != nil {
 		return nil, fmt.Errorf("read the events of %s: %w", name, err)
 	}
 	defer rows.Close()
-	var all []Event
+	var all []chunkfill.Event
 	for rows.Next() {
-		var e Event
+		var e chunkfill.Event
 		var at string
 		if err := rows.Scan(&at, &e.Event, &e.By, &e.Detail); err != nil {
 			return nil, fmt.Errorf("read the events of %s: %w", name, err)
 		}
 		if e.At, err = time.Parse(timeFormat, at); err != nil {
-			return nil, fmt.Errorf("%w: an event of %s: %w", ErrUnreadable, name, err)
+			return nil, fmt.Errorf("%w: an event of %s: %w", chunkfill.ErrUnreadable, name, err)
 		}
 		all = append(all, e)
 	}
 	return all, rows.Err()
 }
 
-// BadRow is a row in quarantine: one that the job failed on.
-type BadRow struct {
-	Key      string    `json:"key"`      // JSON list of the key's values as SQL literals, as Checkpoint.Cursor
-	Error    string    `json:"error"`    // of the latest attempt
-	Attempts int       `json:"attempts"` // how often the job failed on it alone
-	At       time.Time `json:"at"`       // of the latest attempt
-}
-
 // QuarantineTx puts a row into quarantine, or counts one more attempt at one that is there.
-func QuarantineTx(ctx context.Context, q Querier, name, key, reason string, now time.Time) error {
-	_, err := q.ExecContext(ctx, `INSERT INTO main._async_migration_quarantine (name, key, error, at) VALUES (?1, ?2, ?3, ?4)
-		ON CONFLICT (name, key) DO UPDATE SET error = ?3, at = ?4, attempts = attempts + 1`, name, key, reason, stamp(now))
+func QuarantineTx(ctx context.Context, q Querier, name, step, key, reason string, now time.Time) error {
+	_, err := q.ExecContext(ctx, `INSERT INTO main._async_migration_quarantine (name, step, key, error, at) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (name, step, key) DO UPDATE SET error = ?4, at = ?5, attempts = attempts + 1`, name, step, key, reason, stamp(now))
 	if err != nil {
 		return fmt.Errorf("quarantine %s of %s: %w", key, name, err)
 	}
@@ -76,31 +62,44 @@ func QuarantineTx(ctx context.Context, q Querier, name, key, reason string, now 
 }
 
 // ReleaseTx takes a row out of quarantine after the job has changed it (changed
-// rows, 0 or 1), and counts that in the job's checkpoint.
-func ReleaseTx(ctx context.Context, q Querier, name, key string, changed int) error {
-	if _, err := q.ExecContext(ctx, `DELETE FROM main._async_migration_quarantine WHERE name = ? AND key = ?`, name, key); err != nil {
+// rows, 0 or 1), and counts that in the range it is in.
+func ReleaseTx(ctx context.Context, q Querier, name, step, key string, changed int) error {
+	_, err := q.ExecContext(ctx, `DELETE FROM main._async_migration_quarantine WHERE name = ? AND step = ? AND key = ?`, name, step, key)
+	if err == nil {
+		_, err = q.ExecContext(ctx, `UPDATE main._async_migration_ranges SET rows_quarantined = rows_quarantined - 1, rows_changed = rows_changed + ?
+			WHERE name = ? AND step = ?`, changed, name, step)
+	}
+	if err != nil {
 		return fmt.Errorf("release %s of %s from quarantine: %w", key, name, err)
 	}
-	return change(ctx, q, name, `rows_quarantined = rows_quarantined - 1, rows_changed = rows_changed + ?`, changed)
+	return nil
 }
 
 // Quarantine returns the rows that a job has in quarantine, in the order of their latest
 // attempts. It needs the tables, and returns ErrUnreadable for one that cannot be understood.
-func Quarantine(ctx context.Context, q Querier, name string) ([]BadRow, error) {
-	rows, err := q.QueryContext(ctx, `SELECT key, error, attempts, at FROM main._async_migration_quarantine WHERE name = ? ORDER BY at, key`, name)
+func Quarantine(ctx context.Context, q Querier, name string) ([]chunkfill.BadRow, error) {
+	version, err := Version(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	step := "step"
+	if version == 1 {
+		step = "'walk'"
+	}
+	rows, err := q.QueryContext(ctx, `SELECT `+step+`, key, error, attempts, at FROM main._async_migration_quarantine WHERE name = ? ORDER BY at, key`, name)
 	if err != nil {
 		return nil, fmt.Errorf("read the quarantine of %s: %w", name, err)
 	}
 	defer rows.Close()
-	var all []BadRow
+	var all []chunkfill.BadRow
 	for rows.Next() {
-		var r BadRow
+		var r chunkfill.BadRow
 		var at string
-		if err := rows.Scan(&r.Key, &r.Error, &r.Attempts, &at); err != nil {
+		if err := rows.Scan(&r.Step, &r.Key, &r.Error, &r.Attempts, &at); err != nil {
 			return nil, fmt.Errorf("read the quarantine of %s: %w", name, err)
 		}
 		if r.At, err = time.Parse(timeFormat, at); err != nil {
-			return nil, fmt.Errorf("%w: the quarantine of %s: %w", ErrUnreadable, name, err)
+			return nil, fmt.Errorf("%w: the quarantine of %s: %w", chunkfill.ErrUnreadable, name, err)
 		}
 		all = append(all, r)
 	}
@@ -110,19 +109,9 @@ func Quarantine(ctx context.Context, q Querier, name string) ([]BadRow, error) {
 // MaxSamples is the length of the ring: ten minutes at a sample a second.
 const MaxSamples = 600
 
-// Sample is how a job was doing at one moment.
-type Sample struct {
-	At        time.Time     `json:"at"`
-	Rows      int64         `json:"rows_scanned"` // by then, in all
-	BatchRows int           `json:"batch_rows"`   // size of a batch then
-	Hold      time.Duration `json:"hold_ns"`      // of the batch before
-	Wait      time.Duration `json:"wait_ns"`      // of that batch for the connection
-	WALBytes  int64         `json:"wal_bytes"`    // size of the log's file
-}
-
 // AddSample puts a sample into the ring; its slot follows from the time, so the
 // ring needs no counter and a restart goes on where it was.
-func AddSample(ctx context.Context, q Querier, name string, s Sample) error {
+func AddSample(ctx context.Context, q Querier, name string, s chunkfill.Sample) error {
 	_, err := q.ExecContext(ctx, `INSERT OR REPLACE INTO main._async_migration_samples VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		name, s.At.Unix()%MaxSamples, stamp(s.At), s.Rows, s.BatchRows, s.Hold.Microseconds(), s.Wait.Microseconds(), s.WALBytes)
 	if err != nil {
@@ -133,23 +122,23 @@ func AddSample(ctx context.Context, q Querier, name string, s Sample) error {
 
 // Samples returns the ring, oldest first. It needs the tables, and returns ErrUnreadable for
 // a sample that cannot be understood.
-func Samples(ctx context.Context, q Querier, name string) ([]Sample, error) {
+func Samples(ctx context.Context, q Querier, name string) ([]chunkfill.Sample, error) {
 	rows, err := q.QueryContext(ctx, `SELECT at, rows_scanned, batch_rows, hold_us, wait_us, wal_bytes
 		FROM main._async_migration_samples WHERE name = ? ORDER BY at`, name)
 	if err != nil {
 		return nil, fmt.Errorf("read the samples of %s: %w", name, err)
 	}
 	defer rows.Close()
-	var all []Sample
+	var all []chunkfill.Sample
 	for rows.Next() {
-		var s Sample
+		var s chunkfill.Sample
 		var at string
 		var hold, wait int64
 		if err := rows.Scan(&at, &s.Rows, &s.BatchRows, &hold, &wait, &s.WALBytes); err != nil {
 			return nil, fmt.Errorf("read the samples of %s: %w", name, err)
 		}
 		if s.At, err = time.Parse(timeFormat, at); err != nil {
-			return nil, fmt.Errorf("%w: a sample of %s: %w", ErrUnreadable, name, err)
+			return nil, fmt.Errorf("%w: a sample of %s: %w", chunkfill.ErrUnreadable, name, err)
 		}
 		s.Hold, s.Wait = micros(hold), micros(wait)
 		all = append(all, s)
@@ -160,7 +149,15 @@ func Samples(ctx context.Context, q Querier, name string) ([]Sample, error) {
 // ForgetTx removes all that is known of a job: the explicit choice to start it
 // from zero. The caller must own the job.
 func ForgetTx(ctx context.Context, q Querier, name string) error {
-	for _, table := range []string{"checkpoints", "events", "quarantine", "samples"} {
+	version, err := Version(ctx, q)
+	if err != nil {
+		return err
+	}
+	tables := []string{"jobs", "ranges", "events", "quarantine", "samples"}
+	if version == 1 {
+		tables = []string{"checkpoints", "events", "quarantine", "samples"}
+	}
+	for _, table := range tables {
 		if _, err := q.ExecContext(ctx, `DELETE FROM main._async_migration_`+table+` WHERE name = ?`, name); err != nil {
 			return fmt.Errorf("forget %s: %w", name, err)
 		}
