@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/chunkfill/chunkfill"
 )
 
 // Run takes the job from step to step and records how that ended. Take comes first.
@@ -21,8 +23,20 @@ func (l *Loop) Run(ctx context.Context) error {
 	return err
 }
 
-// conduct makes the steps, and looks whether what they did is what was meant.
+// conduct makes the steps, and looks whether what they did is what was meant. Where the
+// job is cancelled it takes back what they have put into the schema.
 func (l *Loop) conduct(ctx context.Context) error {
+	err := l.forward(ctx)
+	if err == nil || l.state.Back || errors.Is(err, ErrCancelled) {
+		return l.takeBack(ctx, err)
+	}
+	return err
+}
+
+func (l *Loop) forward(ctx context.Context) error {
+	if l.state.Back {
+		return nil
+	}
 	if err := l.steps(ctx); err != nil {
 		return err
 	}
@@ -48,27 +62,33 @@ func (l *Loop) allFailed() bool {
 // steps makes one step after the other, from the one that stands to the last.
 func (l *Loop) steps(ctx context.Context) error {
 	steps := l.cfg.Job.Steps
-	for again := false; ; {
-		standing := l.state.Step
+	for again := false; l.state.Step < len(steps); {
 		var over bool
 		var err error
-		switch steps[standing] {
-		case Walk:
+		switch steps.kind(l.state) {
+		case chunkfill.Once:
+			err = l.onceStep(ctx)
+		case chunkfill.Walk:
 			over, err = l.walkStep(ctx)
-		case Verify:
+		case chunkfill.Verify:
+			standing := l.state.Step
 			over, err = l.verifyStep(ctx, again)
-			again = true
+			again = l.state.Step <= standing // else it is another one's turn
 		}
 		if err != nil || over {
 			return err
 		}
 	}
+	return nil
 }
 
 // walkStep makes a walk, and enters the step after it, if there is one.
 func (l *Loop) walkStep(ctx context.Context) (over bool, err error) {
 	// What the log has grown by so far is not what rows cost.
 	if err := l.db.Idle(ctx, l, Counting); err != nil {
+		return false, err
+	}
+	if err := l.enter(ctx); err != nil {
 		return false, err
 	}
 	l.db.Begin(ctx, l.cp)
@@ -78,17 +98,47 @@ func (l *Loop) walkStep(ctx context.Context) (over bool, err error) {
 		return false, err
 	}
 
-	steps, next := l.cfg.Job.Steps, l.state.Step+1
-	switch {
-	case next == len(steps):
-		return true, nil
-	case steps[next] == Verify:
-		return false, l.change(ctx, Finished, "counting what is left", event{name: "verifying"})
+	switch next := l.state.Step + 1; {
+	case !l.cfg.Job.Steps.repeats(next):
+		return l.finish(ctx)
 	case l.cp.Upper == "": // there was no row when the job began, so there is none for a later walk
-		l.state.Step = len(steps) - 1
-		return true, nil
+		l.state.Step = next
+		return l.finish(ctx)
 	}
 	return false, l.walkAgain(ctx, Finished, "the newest rows, which told old from new")
+}
+
+// enter holds a walk against the database when it is its turn: what the steps before it
+// have done is then there.
+func (l *Loop) enter(ctx context.Context) error {
+	if l.cp.Entered {
+		return nil
+	}
+	var entered chunkfill.Checkpoint
+	err := l.persist(ctx, func(ctx context.Context) (err error) {
+		entered, err = l.db.Enter(ctx, l.cp)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	entered.Entered = true
+	l.sizer = newSizer() // what rows of another table cost tells nothing
+	l.setTargets()
+	return l.changeTo(ctx, entered, Entered, "", event{name: "walking", detail: entered.Of})
+}
+
+// finish goes on to the next step, and reports whether there is none.
+func (l *Loop) finish(ctx context.Context) (over bool, err error) {
+	steps := l.cfg.Job.Steps
+	if !steps.goesOn(l.state) {
+		return true, nil
+	}
+	next := steps[l.state.Step+1]
+	if next.Kind == chunkfill.Verify {
+		return false, l.change(ctx, Finished, "counting what is left", event{name: "verifying"})
+	}
+	return false, l.change(ctx, Finished, "", event{name: "next step", detail: next.Name})
 }
 
 // verifyStep counts what is left, and goes back to the walk where that helps. A run that
@@ -99,9 +149,9 @@ func (l *Loop) verifyStep(ctx context.Context, again bool) (over bool, err error
 	case err != nil:
 		return false, err
 	case left == 0:
-		return true, nil
+		return l.finish(ctx)
 	case again && l.cfg.Job.TakesLate:
-		return true, nil // they were none of its rows when it passed them
+		return l.finish(ctx) // they were none of its rows when it passed them
 	case again:
 		return false, fmt.Errorf("%w: %d of table %s after two passes: does the job make its todo false (%s)?",
 			ErrLeft, left, l.cfg.Job.Table, l.cfg.Job.Todo)
@@ -132,15 +182,14 @@ func (l *Loop) verify(ctx context.Context) (int64, error) {
 	return left, l.change(ctx, Counted, "", event{name: "verified", detail: fmt.Sprintf("%d rows are left", left)})
 }
 
-// walkAgain begins a second pass over the table.
+// walkAgain begins a second pass over the range.
 func (l *Loop) walkAgain(ctx context.Context, on Event, why string) error {
 	cp := l.cp
 	cp.Pass, cp.Cursor = 2, ""
 	if err := l.db.Prepare(ctx, cp); err != nil {
 		return err
 	}
-	l.cp = cp
-	return l.change(ctx, on, "", event{name: "second pass", detail: why})
+	return l.changeTo(ctx, cp, on, "", event{name: "second pass", detail: why})
 }
 
 // end records how the run ended, and returns err. What cannot be recorded is
@@ -172,6 +221,9 @@ func (l *Loop) end(ctx context.Context, err error) error {
 	l.cp.Error = "" // of an earlier run
 	if on == Broke {
 		l.cp.Error = err.Error()
+	}
+	if on == CancelAsked && l.state.Condition == Cancelled {
+		return err // with the last step that was taken back
 	}
 	if saveErr := l.change(ctx, on, "", e); saveErr != nil {
 		l.log.Error("chunkfill: the end of the job could not be recorded; its last batch is", "error", saveErr)

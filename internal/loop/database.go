@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -20,6 +20,7 @@ import (
 // run after it begins with what is stored. looptest holds an implementation to all of this.
 type Database interface {
 	Recorder
+	Stepper
 	Walker
 	Pressure
 	Upkeep
@@ -33,34 +34,53 @@ type Database interface {
 type Recorder interface {
 	// Take makes this run the owner of the job and returns its record: a new one, or what
 	// another run has left, which loses the job by it. A job that is done is not taken.
-	Take(ctx context.Context) (checkpoint.Checkpoint, error)
+	Take(ctx context.Context) (chunkfill.Checkpoint, error)
 
 	// Save writes a change of state and its event, and returns what is asked of the job.
-	// It is ErrLostOwner, with nothing written, where another run owns the job or the
+	// from is the record as this run has it stored; where the new one has another range, that
+	// is made. It is ErrLostOwner, with nothing written, where another run owns the job or the
 	// record is not of the batch before: somebody has restored an older one.
-	Save(ctx context.Context, cp checkpoint.Checkpoint, e checkpoint.Event) (checkpoint.Request, error)
+	Save(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Request, error)
 
 	// Asked reads what is asked of the job, without waiting for anybody who writes. It is
 	// ErrLostOwner where another run owns the job.
-	Asked(ctx context.Context) (checkpoint.Request, error)
+	Asked(ctx context.Context) (chunkfill.Request, error)
 
 	// Publish shows others how the job stands, in memory.
-	Publish(cp checkpoint.Checkpoint, request checkpoint.Request)
+	Publish(cp chunkfill.Checkpoint, request chunkfill.Request)
+}
+
+// Stepper makes the steps that change the schema, and takes them back.
+type Stepper interface {
+	// Enter holds the walk that stands against the database: its table, its key, its bounds.
+	// It returns the record with these, and writes nothing.
+	Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill.Checkpoint, error)
+
+	// Once makes the step of kind Once that stands in from, and writes the record after it as
+	// Save does, in the same hold. It returns the record with what takes the step back, and
+	// with what later steps have to find. Where something is asked of the job that from does
+	// not know of, nothing takes effect and the error is of class Again.
+	Once(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error)
+
+	// TakeBack undoes the last of the steps that can be taken back, and writes the record
+	// after it as Save does, in the same hold, without the ranges of later steps.
+	TakeBack(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error)
 }
 
 // Walker reads and writes the rows.
 type Walker interface {
 	// Prepare makes ready for the pass of a record: the statements of the first are those
 	// of the job, those of a second pass over what was left, without the quarantined rows.
-	Prepare(ctx context.Context, cp checkpoint.Checkpoint) error
+	Prepare(ctx context.Context, cp chunkfill.Checkpoint) error
 
 	// Begin and End enclose the batches of a walk. What is computed ahead of the writer is
 	// computed in between.
-	Begin(ctx context.Context, cp checkpoint.Checkpoint)
+	Begin(ctx context.Context, cp chunkfill.Checkpoint)
 	End()
 
 	// Bound is how far the next batch may reach: never beyond the end of the walk. It waits,
-	// for as long as ctx allows, where the rows up to there have yet to be computed.
+	// for as long as ctx allows, where the rows up to there have yet to be computed, or to be
+	// made durable elsewhere before the batch may touch them.
 	Bound(ctx context.Context) (string, error)
 
 	// Hold makes one batch: rows and record commit together, or nothing does. It is
@@ -74,14 +94,14 @@ type Walker interface {
 	Left(ctx context.Context, between func() error) (int64, error)
 
 	// Check looks, after the last step, whether the job did what was meant.
-	Check(ctx context.Context, cp checkpoint.Checkpoint) error
+	Check(ctx context.Context, cp chunkfill.Checkpoint) error
 }
 
 // Intent is a batch as the loop wants it.
 type Intent struct {
-	From  checkpoint.Checkpoint // the record before it; the batch begins after its Cursor
-	Bound string                // it does not reach beyond this
-	Rows  int                   // nor has it more rows
+	From  chunkfill.Checkpoint // the record before it; the batch begins after its Cursor
+	Bound string               // it does not reach beyond this
+	Rows  int                  // nor has it more rows
 
 	// QuarantineLimit is how many rows may be quarantined in all. A batch of one row that
 	// fails puts it into quarantine, in the hold in which it failed; beyond the limit that
@@ -92,8 +112,8 @@ type Intent struct {
 	// is told what the step before did, nothing before the first.
 	More func(done Step) int
 
-	// Advance is the record after the batch, which commits with it.
-	Advance func(out Outcome) checkpoint.Checkpoint
+	// Advance is the record of the range after the batch, which commits with it.
+	Advance func(out Outcome) chunkfill.RangeRecord
 }
 
 // Step is a part of a batch, after which the loop looks who waits.
@@ -118,8 +138,8 @@ type Outcome struct {
 	Waited bool          // a live write waited meanwhile
 	Others bool          // another connection has written since the hold before
 
-	Saved   checkpoint.Checkpoint // what Advance returned, and was committed
-	Request checkpoint.Request    // what is asked of the job
+	Saved   chunkfill.RangeRecord // what Advance returned, and was committed
+	Request chunkfill.Request     // what is asked of the job
 }
 
 // Pressure tells what speaks against going on.

@@ -12,6 +12,9 @@ var (
 	ErrCancelled   = errors.New("cancelled; only a retry runs it again")
 	ErrAllFailed   = errors.New("every row that the job tried has failed")
 	ErrLeft        = errors.New("rows are left to do")
+
+	ErrNoReturn     = errors.New("the job has passed its point of no return")
+	ErrStepsChanged = errors.New("the job was begun as a list of other steps")
 )
 
 // interrupted wraps the end of a context; nil stays nil.

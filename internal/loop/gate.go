@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/throttle"
 )
@@ -89,9 +89,11 @@ func (l *Loop) halted(ctx context.Context, held bool) (halt, error) {
 
 	asked := l.request
 	switch asked.Control {
-	case checkpoint.Cancel:
-		return halt{}, fmt.Errorf("%w: by %s: %s", ErrCancelled, asked.By, asked.Reason)
-	case checkpoint.Pause:
+	case chunkfill.Cancel:
+		if l.mayBeCancelled() {
+			return halt{}, fmt.Errorf("%w: by %s: %s", ErrCancelled, asked.By, asked.Reason)
+		}
+	case chunkfill.Pause:
 		return halt{PauseAsked, "paused by " + asked.By + ": " + asked.Reason,
 			event{name: "paused", by: asked.By, detail: asked.Reason}}, nil
 	}
@@ -99,6 +101,13 @@ func (l *Loop) halted(ctx context.Context, held bool) (halt, error) {
 		return halt{Blocked, reason, event{name: "waiting", detail: reason}}, nil
 	}
 	return halt{}, nil
+}
+
+// mayBeCancelled reports whether a cancel changes anything: neither when the job is on its
+// way back already nor after its point of no return.
+func (l *Loop) mayBeCancelled() bool {
+	_, err := Next(l.cfg.Job.Steps, l.state, CancelAsked)
+	return err == nil && !l.state.Back
 }
 
 // resumed is the event of a halt that is over.

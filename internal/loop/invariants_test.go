@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop/looptest"
 )
 
@@ -76,11 +76,11 @@ func quarantined(state looptest.State, key int64) bool {
 }
 
 // phases are those in which an event leaves a job.
-var phases = map[string][]checkpoint.Phase{
-	"started": {checkpoint.Running}, "resumed": {checkpoint.Running, checkpoint.Verifying, checkpoint.Waiting},
-	"paused": {checkpoint.Paused}, "waiting": {checkpoint.Waiting}, "verifying": {checkpoint.Verifying}, "verified": {checkpoint.Verifying},
-	"second pass": {checkpoint.Running}, "ended": {checkpoint.Done}, "interrupted": {checkpoint.Interrupted},
-	"cancelled": {checkpoint.Cancelled}, "failed": {checkpoint.Failed},
+var phases = map[string][]chunkfill.Phase{
+	"started": {chunkfill.Running}, "resumed": {chunkfill.Running, chunkfill.Verifying, chunkfill.Waiting},
+	"paused": {chunkfill.Paused}, "waiting": {chunkfill.Waiting}, "verifying": {chunkfill.Verifying}, "verified": {chunkfill.Verifying},
+	"second pass": {chunkfill.Running}, "ended": {chunkfill.Done}, "interrupted": {chunkfill.Interrupted},
+	"cancelled": {chunkfill.Cancelled}, "failed": {chunkfill.Failed},
 }
 
 // wantTrail: the latest event tells the phase, and after the end of a run only another one
@@ -113,7 +113,7 @@ func (g *game) wantOpen() {
 			g.t.Errorf("seed %d: a batch outside the window", g.seed)
 		}
 	}
-	if control := state.Record.Request.Control; control != checkpoint.NoControl && !g.asked.IsZero() &&
+	if control := state.Record.Request.Control; control != chunkfill.NoControl && !g.asked.IsZero() &&
 		time.Since(g.asked) > honored && time.Now().After(g.deaf) {
 		g.t.Errorf("seed %d: a batch %v after somebody asked: %s", g.seed, time.Since(g.asked), control)
 	}

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/throttle"
 )
@@ -89,7 +89,7 @@ func New(db Database, cfg Config) (*Loop, error) {
 	seed := cmp.Or(cfg.Seed, failpoint.Seed())
 	l := &Loop{
 		db: db, cfg: cfg, log: cfg.Log, limiter: limiter, others: newOthers(seed),
-		sizer: throttle.NewSizer(throttle.SizerConfig{}),
+		sizer: newSizer(),
 		pacer: throttle.NewPacer(throttle.PacerConfig{SoleProcess: cfg.SoleProcess, Seed: seed}),
 	}
 	l.lap = time.Now()
@@ -97,9 +97,11 @@ func New(db Database, cfg Config) (*Loop, error) {
 	return l, nil
 }
 
+func newSizer() *throttle.Sizer { return throttle.NewSizer(throttle.SizerConfig{}) }
+
 // Take makes this run the owner of the job, new or left by another.
 func (l *Loop) Take(ctx context.Context) error {
-	var cp checkpoint.Checkpoint
+	var cp chunkfill.Checkpoint
 	err := l.persist(ctx, func(ctx context.Context) (err error) {
 		cp, err = l.db.Take(ctx)
 		return err
@@ -112,10 +114,10 @@ func (l *Loop) Take(ctx context.Context) error {
 	if cp.BatchRows > 0 {
 		l.sizer.Resume(cp.BatchRows)
 	}
-	l.state = l.cfg.Job.Steps.taken(cp)
+	l.state = l.cfg.Job.Steps.StateOf(cp)
 	l.publish()
 	return nil
 }
 
 // Done reports whether the job was done when it was taken.
-func (l *Loop) Done() bool { return l.cp.Phase == checkpoint.Done }
+func (l *Loop) Done() bool { return l.cp.Phase == chunkfill.Done }

@@ -5,13 +5,13 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // tune applies tuned values over the configured ones. It is not for every batch:
 // a new rate starts with a full bucket.
-func (l *Loop) tune(t checkpoint.Tuning) {
+func (l *Loop) tune(t chunkfill.Tuning) {
 	l.tuned = t
 	target, quiet, rate := l.cfg.TargetHold, l.cfg.QuietHold, l.cfg.MaxRate
 	if t.TargetHold > 0 {

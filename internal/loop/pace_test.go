@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/loop/looptest"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -49,15 +49,15 @@ func TestRate(t *testing.T) {
 		p := start(t, db, cfg)
 		for range 5 {
 			p.pass(time.Second)
-			p.ask(checkpoint.Pause)
+			p.ask(chunkfill.Pause)
 			p.pass(honored)
-			p.ask(checkpoint.NoControl)
+			p.ask(chunkfill.NoControl)
 			p.pass(honored)
 		}
 		if rows := db.State().Record.Rows; rows < 40 || rows > 80 {
 			t.Errorf("%d rows in 7.5 s at 10 a second", rows)
 		}
-		p.db.Ask(checkpoint.Request{Tuning: checkpoint.Tuning{MaxRate: -1}})
+		p.db.Ask(chunkfill.Request{Tuning: chunkfill.Tuning{MaxRate: -1}})
 		p.pass(2 * time.Second)
 		if !p.over {
 			t.Error("the rate is lifted, and it is not done within two seconds")
@@ -76,11 +76,11 @@ func TestPauseIsNoWayAroundTheRate(t *testing.T) {
 		p.pass(time.Second)
 		rows := db.State().Record.Rows
 		for range 20 {
-			p.ask(checkpoint.Pause)
+			p.ask(chunkfill.Pause)
 			p.pass(honored)
-			p.ask(checkpoint.NoControl)
+			p.ask(chunkfill.NoControl)
 			p.pass(honored)
-			p.wantPhase(checkpoint.Running)
+			p.wantPhase(chunkfill.Running)
 		}
 		if now := db.State().Record.Rows; now != rows {
 			t.Errorf("%d rows after a second, %d after eleven, at one in a hundred seconds", rows, now)
@@ -112,7 +112,7 @@ func TestGateBeforeEachBatch(t *testing.T) {
 		p.pass(30 * time.Second) // it closes
 		db.Compute(false)
 		p.pass(30 * time.Second)
-		p.wantPhase(checkpoint.Waiting)
+		p.wantPhase(chunkfill.Waiting)
 		wantErr(t, p.end(), nil)
 		wantOnce(t, db)
 		if outside > 0 {
@@ -129,10 +129,10 @@ func TestGuardsDoNotFlap(t *testing.T) {
 		p := start(t, db, cfg)
 		for _, step := range []struct {
 			wal, free int64
-			want      checkpoint.Phase
+			want      chunkfill.Phase
 		}{
-			{1000, 1000, checkpoint.Running}, {1001, 1000, checkpoint.Waiting}, {800, 2000, checkpoint.Waiting},
-			{750, 1100, checkpoint.Waiting}, {750, 1250, checkpoint.Running},
+			{1000, 1000, chunkfill.Running}, {1001, 1000, chunkfill.Waiting}, {800, 2000, chunkfill.Waiting},
+			{750, 1100, chunkfill.Waiting}, {750, 1250, chunkfill.Running},
 		} {
 			db.SetWAL(step.wal)
 			db.SetFree(step.free)
@@ -164,7 +164,7 @@ func TestFullDisk(t *testing.T) {
 		if !slices.Equal(tries, want) {
 			t.Errorf("tried after %v", tries)
 		}
-		p.wantPhase(checkpoint.Waiting)
+		p.wantPhase(chunkfill.Waiting)
 		db.Lift()
 		db.SetFree(1 << 30)
 		p.pass(time.Second)
@@ -186,7 +186,7 @@ func TestBusyEnd(t *testing.T) {
 		p.cancel()
 		p.pass(honored)
 		wantErr(t, p.err, loop.ErrInterrupted)
-		p.wantPhase(checkpoint.Running)
+		p.wantPhase(chunkfill.Running)
 		db.Lift()
 		wantErr(t, run(t.Context(), db, config(verified)), nil)
 		wantOnce(t, db)
@@ -276,7 +276,7 @@ func TestOthers(t *testing.T) {
 		if !logged.has("another connection writes") {
 			t.Error("and does not say so")
 		}
-		db.Ask(checkpoint.Request{Control: checkpoint.Cancel})
+		db.Ask(chunkfill.Request{Control: chunkfill.Cancel})
 		wantErr(t, <-ended, loop.ErrCancelled)
 	})
 }

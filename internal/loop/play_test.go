@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/loop/looptest"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -49,6 +49,7 @@ const longest = 20 * time.Minute
 
 // runOf is run, which also returns what the loop ran on. A run that is killed returns.
 func runOf(ctx context.Context, db *looptest.DB, cfg loop.Config) (r *looptest.Run, err error) {
+	db.Steps = cfg.Job.Steps
 	r = db.Open()
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
@@ -122,11 +123,11 @@ func (p *play) end() error {
 }
 
 // ask leaves a request.
-func (p *play) ask(control checkpoint.Control) {
-	p.db.Ask(checkpoint.Request{Control: control, By: "somebody", Reason: "test"})
+func (p *play) ask(control chunkfill.Control) {
+	p.db.Ask(chunkfill.Request{Control: control, By: "somebody", Reason: "test"})
 }
 
-func (p *play) wantPhase(want checkpoint.Phase) {
+func (p *play) wantPhase(want chunkfill.Phase) {
 	p.t.Helper()
 	if got := p.db.State().Record.Phase; got != want {
 		p.t.Errorf("%s, want %s; ended: %v %v", got, want, p.over, p.err)

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -17,7 +17,7 @@ func TestTunedHold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.tune(checkpoint.Tuning{TargetHold: time.Millisecond})
+		l.tune(chunkfill.Tuning{TargetHold: time.Millisecond})
 		now := time.Unix(0, 0)
 		l.sizer.Observe(now, throttle.Batch{})
 		quiet := l.sizer.Next(now.Add(time.Minute)).Target
@@ -35,7 +35,7 @@ func TestTunedHold(t *testing.T) {
 // meant to have, not of what a live write or a search left of one. Planted and caught: the
 // rows done stored.
 func TestSizeMeantIsStored(t *testing.T) {
-	l := &Loop{record: record{cp: checkpoint.Checkpoint{BatchRows: 400}}}
+	l := &Loop{record: record{cp: chunkfill.Checkpoint{RangeRecord: chunkfill.RangeRecord{BatchRows: 400}}}}
 	if got := l.advanced(Outcome{Rows: 7}, 500).BatchRows; got != 500 {
 		t.Errorf("cut short: %d", got)
 	}

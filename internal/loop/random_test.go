@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/loop/looptest"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -90,7 +90,7 @@ func (g *game) play(t *testing.T) {
 		g.db.Insert(looptest.Row{Key: g.next, Bad: g.chance(12), Newest: g.db.Twice && g.chance(3)})
 	}
 
-	for g.db.State().Record.Phase != checkpoint.Done && !g.gaveUp && !t.Failed() {
+	for g.db.State().Record.Phase != chunkfill.Done && !g.gaveUp && !t.Failed() {
 		if g.runs++; g.runs > 12 {
 			g.quiet()
 		}
@@ -107,7 +107,7 @@ func (g *game) play(t *testing.T) {
 func (g *game) quiet() {
 	g.calm = true
 	g.clear()
-	g.ask(checkpoint.NoControl)
+	g.ask(chunkfill.NoControl)
 	for _, row := range g.db.State().Rows {
 		g.db.Spoil(false, row.Key)
 	}
@@ -127,9 +127,22 @@ func (g *game) run() {
 	if state.Record.RunID != owner { // else it ended before it had the job
 		g.wantEnd(err, state)
 	}
-	if state.Record.Request.Control == checkpoint.Cancel {
-		g.ask(checkpoint.NoControl) // a retry
+	if state.Record.Request.Control == chunkfill.Cancel {
+		g.retry()
 	}
+}
+
+// retry takes a cancel back, whether it has been honored or not.
+func (g *game) retry() {
+	g.ask(chunkfill.NoControl)
+	g.db.Write(func(s *looptest.State) {
+		if s.Record.Phase == chunkfill.Cancelled {
+			var err error
+			if s.Record, err = loop.Outside(s.Record, loop.Retried); err != nil {
+				g.t.Error(err)
+			}
+		}
+	})
 }
 
 // wantEnd wants that a run's error and the record tell the same.
@@ -138,10 +151,10 @@ func (g *game) wantEnd(err error, state looptest.State) {
 	var injected *looptest.Error
 	phase := state.Record.Phase
 	switch {
-	case errors.As(err, &died), errors.As(err, &injected), errors.Is(err, checkpoint.ErrLostOwner):
-	case err == nil && phase != checkpoint.Done,
-		errors.Is(err, loop.ErrCancelled) && phase != checkpoint.Cancelled,
-		errors.Is(err, loop.ErrInterrupted) && phase == checkpoint.Failed:
+	case errors.As(err, &died), errors.As(err, &injected), errors.Is(err, chunkfill.ErrLostOwner):
+	case err == nil && phase != chunkfill.Done,
+		errors.Is(err, loop.ErrCancelled) && phase != chunkfill.Cancelled,
+		errors.Is(err, loop.ErrInterrupted) && phase == chunkfill.Failed:
 		g.t.Errorf("seed %d: %v, and it is %s", g.seed, err, phase)
 	case err != nil && !errors.Is(err, loop.ErrCancelled) && !errors.Is(err, loop.ErrInterrupted) &&
 		!errors.Is(err, loop.ErrAllFailed) && !errors.Is(err, loop.ErrLeft):
@@ -169,7 +182,7 @@ func (g *game) before(verb looptest.Verb) {
 		g.clear()
 	}
 	if g.chance(8) {
-		g.ask(checkpoint.NoControl)
+		g.ask(chunkfill.NoControl)
 	}
 }
 
@@ -193,12 +206,12 @@ func (g *game) happens(verb looptest.Verb) {
 func (g *game) request() {
 	switch g.rng.IntN(5) {
 	case 0, 1:
-		g.ask(checkpoint.Pause)
+		g.ask(chunkfill.Pause)
 	case 2:
-		g.ask(checkpoint.Cancel)
+		g.ask(chunkfill.Cancel)
 	default:
-		tuning := checkpoint.Tuning{TargetHold: time.Duration(1+g.rng.IntN(9)) * time.Millisecond, MaxRate: float64(g.rng.IntN(900))}
-		g.db.Ask(checkpoint.Request{Tuning: tuning})
+		tuning := chunkfill.Tuning{TargetHold: time.Duration(1+g.rng.IntN(9)) * time.Millisecond, MaxRate: float64(g.rng.IntN(900))}
+		g.db.Ask(chunkfill.Request{Tuning: tuning})
 		g.asked = time.Time{}
 	}
 }
@@ -277,13 +290,13 @@ func (g *game) rival() {
 	g.db.Before = hook
 }
 
-func (g *game) ask(control checkpoint.Control) {
+func (g *game) ask(control chunkfill.Control) {
 	if g.db.State().Record.Request.Control == control {
 		return
 	}
-	g.db.Ask(checkpoint.Request{Control: control, By: "somebody", Reason: fmt.Sprint(g.verbs)})
+	g.db.Ask(chunkfill.Request{Control: control, By: "somebody", Reason: fmt.Sprint(g.verbs)})
 	g.asked = time.Time{}
-	if control != checkpoint.NoControl {
+	if control != chunkfill.NoControl {
 		g.asked = time.Now()
 	}
 }

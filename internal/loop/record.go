@@ -1,19 +1,20 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // record is the job's record as this run knows it. Nothing but this file, and the batch
 // that commits with it, writes it.
 type record struct {
-	cp      checkpoint.Checkpoint // as of the last commit
-	request checkpoint.Request    // likewise
-	tuned   checkpoint.Tuning     // what the throttle has been told of it
+	cp      chunkfill.Checkpoint // as of the last commit
+	request chunkfill.Request    // likewise
+	tuned   chunkfill.Tuning     // what the throttle has been told of it
 
 	heard time.Time // when requests were last read
 	lap   time.Time // up to when time is charged
@@ -26,31 +27,50 @@ type event struct {
 
 // change records a change of state, with its reason and event, and shows it.
 func (l *Loop) change(ctx context.Context, on Event, reason string, e event) error {
-	state, err := Next(l.cfg.Job.Steps, l.state, on)
+	return l.changeTo(ctx, l.cp, on, reason, e)
+}
+
+// changeTo is change with a record that has changed beside its state.
+func (l *Loop) changeTo(ctx context.Context, cp chunkfill.Checkpoint, on Event, reason string, e event) error {
+	to, err := l.after(cp, on, reason)
 	if err != nil {
 		return err
 	}
-	cp := l.cp
-	cp.Phase, cp.Reason = l.cfg.Job.Steps.Phase(state), reason
-	if e.by == "" {
-		e.by = l.cfg.Actor
-	}
 
-	var request checkpoint.Request
 	err = l.persist(ctx, func(ctx context.Context) (err error) {
-		request, err = l.db.Save(ctx, cp, checkpoint.Event{Event: e.name, By: e.by, Detail: e.detail})
+		to.Request, err = l.db.Save(ctx, l.cp, to, l.line(e))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-
-	// The transaction is durable: memory may follow it.
-	l.state, l.cp, l.request = state, cp, request
-	l.log.Info("chunkfill: "+e.name, "phase", string(cp.Phase), "reason", reason, "by", e.by, "detail", e.detail,
-		"rows", cp.Rows, "changed", cp.Changed, "quarantined", cp.Quarantined)
-	l.publish()
+	l.changed(to, e)
 	return nil
+}
+
+// after is the record after an event.
+func (l *Loop) after(cp chunkfill.Checkpoint, on Event, reason string) (chunkfill.Checkpoint, error) {
+	state, err := Next(l.cfg.Job.Steps, l.state, on)
+	if err != nil {
+		return cp, err
+	}
+	cp = l.cfg.Job.Steps.at(cp, state)
+	cp.Reason = reason
+	return cp, nil
+}
+
+// line is an event as the audit trail has it.
+func (l *Loop) line(e event) chunkfill.Event {
+	return chunkfill.Event{Event: e.name, By: cmp.Or(e.by, l.cfg.Actor), Detail: e.detail}
+}
+
+// changed takes over a change of state that has been written: the transaction is durable,
+// and memory may follow it.
+func (l *Loop) changed(to chunkfill.Checkpoint, e event) {
+	l.cp, l.request, l.state = to, to.Request, l.cfg.Job.Steps.StateOf(to)
+	l.log.Info("chunkfill: "+e.name, "phase", string(to.Phase), "reason", to.Reason, "by", cmp.Or(e.by, l.cfg.Actor), "detail", e.detail,
+		"rows", to.Rows, "changed", to.Changed, "quarantined", to.Quarantined)
+	l.publish()
 }
 
 // persist writes something in a hold of its own, however long the database is busy or
@@ -78,25 +98,25 @@ func (l *Loop) persist(ctx context.Context, write func(context.Context) error) e
 	}
 }
 
-// advanced is the record after a batch.
-func (l *Loop) advanced(out Outcome, asked int) checkpoint.Checkpoint {
-	cp := l.cp
-	cp.Cursor = out.End
-	cp.Rows += int64(out.Rows)
-	cp.Changed += int64(out.Changed)
-	cp.Batches++
+// advanced is the record of the range after a batch.
+func (l *Loop) advanced(out Outcome, asked int) chunkfill.RangeRecord {
+	r := l.cp.RangeRecord
+	r.Cursor = out.End
+	r.Rows += int64(out.Rows)
+	r.Changed += int64(out.Changed)
+	r.Batches++
 	switch {
 	case out.Bad != nil:
-		cp.Quarantined++
+		r.Quarantined++
 	case !l.bisect.active():
-		cp.BatchRows = asked // the size that was meant, whatever cut the batch short
+		r.BatchRows = asked // the size that was meant, whatever cut the batch short
 	}
-	return cp
+	return r
 }
 
 // committed takes over what a batch has written.
 func (l *Loop) committed(out Outcome) {
-	l.cp, l.request = out.Saved, out.Request
+	l.cp.RangeRecord, l.request = out.Saved, out.Request
 	l.heard = time.Now()
 
 	l.cp.Working += out.Held
@@ -123,7 +143,11 @@ func (l *Loop) Listen(ctx context.Context) error {
 
 // Asked reports whether something is asked that the job does not honor yet.
 func (l *Loop) Asked() bool {
-	return l.request.Control != checkpoint.NoControl || l.request.Tuning != l.tuned
+	asks := l.request.Control != chunkfill.NoControl
+	if l.request.Control == chunkfill.Cancel {
+		asks = l.mayBeCancelled()
+	}
+	return asks || l.request.Tuning != l.tuned
 }
 
 // charge puts the time since the last call to an account, so that together they are
@@ -137,7 +161,7 @@ func (l *Loop) charge(account *time.Duration) {
 // settle charges what was neither a hold nor a pause. Counting what is left is no part
 // of the walk.
 func (l *Loop) settle() {
-	if l.cp.Phase == checkpoint.Running {
+	if l.cp.Phase == chunkfill.Running {
 		l.charge(&l.cp.Throttled)
 	}
 	l.lap = time.Now()
@@ -149,7 +173,7 @@ func (l *Loop) publish() { l.db.Publish(l.cp, l.request) }
 // showWaiting shows a wait that cannot be recorded.
 func (l *Loop) showWaiting(reason throttle.Reason) {
 	cp := l.cp
-	cp.Phase, cp.Reason = checkpoint.Waiting, string(reason)
+	cp.Phase, cp.Reason = chunkfill.Waiting, string(reason)
 	l.db.Publish(cp, l.request)
 }
 

@@ -7,12 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"reflect"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/loop/looptest"
 )
@@ -50,7 +51,7 @@ func TestRunToItsEnd(t *testing.T) {
 					wantOnce(t, db)
 
 					cp := db.State().Record
-					if cp.Phase != checkpoint.Done || cp.Changed != int64(rows) || cp.Error != "" {
+					if cp.Phase != chunkfill.Done || cp.Changed != int64(rows) || cp.Error != "" {
 						t.Errorf("record %+v", cp)
 					}
 					if charged := cp.Working + cp.Throttled + cp.PausedFor; charged != took {
@@ -117,7 +118,7 @@ func goOn(t *testing.T, db *looptest.DB) {
 	db.Lift()
 	wantErr(t, run(context.Background(), db, config(verified)), nil)
 	wantOnce(t, db, 5, 6, 30)
-	if state := db.State(); len(state.Quarantine) != 3 || state.Record.Quarantined != 3 || state.Record.Phase != checkpoint.Done {
+	if state := db.State(); len(state.Quarantine) != 3 || state.Record.Quarantined != 3 || state.Record.Phase != chunkfill.Done {
 		t.Errorf("%d quarantined, record %+v", len(state.Quarantine), state.Record)
 	}
 }
@@ -126,7 +127,7 @@ func goOn(t *testing.T, db *looptest.DB) {
 // one that was interrupted, or came to its end before, and the next one goes on.
 func TestInterruptedAnywhere(t *testing.T) {
 	plays := each(t, func(_ *looptest.DB, _ looptest.Verb, cancel func()) { cancel() }, func(db *looptest.DB, err error) {
-		if state := db.State(); err != nil && state.Known && (!errors.Is(err, loop.ErrInterrupted) || state.Record.Phase != checkpoint.Interrupted) {
+		if state := db.State(); err != nil && state.Known && (!errors.Is(err, loop.ErrInterrupted) || state.Record.Phase != chunkfill.Interrupted) {
 			t.Errorf("%s: %v", state.Record.Phase, err)
 		}
 		goOn(t, db)
@@ -162,7 +163,7 @@ func TestFailsAnywhere(t *testing.T) {
 				t.Errorf("an error in %s, and the run ends with %v", met, err)
 			}
 			if state := db.State(); failed && met != looptest.Take && met != looptest.Save &&
-				(state.Record.Phase != checkpoint.Failed || state.Record.Error != err.Error()) {
+				(state.Record.Phase != chunkfill.Failed || state.Record.Error != err.Error()) {
 				t.Errorf("an error in %s, and it is %s: %s", met, state.Record.Phase, state.Record.Error)
 			}
 			met = ""
@@ -204,8 +205,8 @@ func TestLostAnywhere(t *testing.T) {
 		db.Before = hook
 	}, func(db *looptest.DB, err error) {
 		now := db.State()
-		if errors.Is(err, checkpoint.ErrLostOwner) {
-			if len(now.Events) != len(lost.Events) || now.Record != lost.Record || !slices.Equal(now.Rows, lost.Rows) {
+		if errors.Is(err, chunkfill.ErrLostOwner) {
+			if len(now.Events) != len(lost.Events) || !reflect.DeepEqual(now.Record, lost.Record) || !slices.Equal(now.Rows, lost.Rows) {
 				t.Errorf("another run had it with\n%+v, and now it is\n%+v", lost, now)
 			}
 		}
@@ -242,7 +243,7 @@ func TestOwnerLostAndItsEnd(t *testing.T) {
 		db := table(30)
 		db.Inject(looptest.Fault{Verb: looptest.After, Class: loop.Lost}, 1)
 		_, err := runOf(t.Context(), db, config(verified))
-		wantErr(t, err, checkpoint.ErrLostOwner)
+		wantErr(t, err, chunkfill.ErrLostOwner)
 		wantTrail(t, db, "started")
 	})
 }
@@ -285,7 +286,7 @@ func TestTooManyBadRows(t *testing.T) {
 		db.Spoil(true, 3, 20, 30)
 		for range 2 {
 			err := run(t.Context(), db, cfg)
-			if state := db.State(); err == nil || state.Record.Phase != checkpoint.Failed || len(state.Quarantine) != 2 {
+			if state := db.State(); err == nil || state.Record.Phase != chunkfill.Failed || len(state.Quarantine) != 2 {
 				t.Fatalf("%v; %+v", err, state)
 			}
 		}
@@ -301,7 +302,7 @@ func TestAllFailed(t *testing.T) {
 		db := table(3)
 		db.Spoil(true, 1, 2, 3)
 		wantErr(t, run(t.Context(), db, config(verified)), loop.ErrAllFailed)
-		if cp := db.State().Record; cp.Phase != checkpoint.Failed || cp.Error == "" {
+		if cp := db.State().Record; cp.Phase != chunkfill.Failed || cp.Error == "" {
 			t.Errorf("record %+v", cp)
 		}
 	})

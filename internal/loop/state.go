@@ -2,34 +2,61 @@ package loop
 
 import (
 	"fmt"
+	"slices"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
-)
-
-// Kind is what a step does.
-type Kind int
-
-const (
-	Walk   Kind = iota // batches over the key range of the table
-	Verify             // reads only: what is left
+	"github.com/chunkfill/chunkfill"
 )
 
 // Steps is what a job is made of. It follows from the job's definition alone.
-type Steps []Kind
+type Steps []chunkfill.Step
 
-// The steps of the jobs there are.
+// The steps of the jobs that only rewrite rows.
 var (
-	WalkOnly   = Steps{Walk}         // a job that cannot tell what it left
-	WalkVerify = Steps{Walk, Verify} // one that can
-	WalkTwice  = Steps{Walk, Walk}   // a Delete of all rows: the newest, which tell old from new, come last
+	WalkOnly   = Steps{walk}                                                          // a job that cannot tell what it left
+	WalkVerify = Steps{walk, {Name: "verify", Kind: chunkfill.Verify, Of: walk.Name}} // one that can
+	WalkTwice  = Steps{walk, {Name: "newest", Kind: chunkfill.Walk, Of: walk.Name}}   // a Delete of all rows: the newest, which tell old from new, come last
 )
+
+var walk = chunkfill.Step{Name: "walk", Kind: chunkfill.Walk}
+
+// kind is what the step that stands does; "" after the last.
+func (steps Steps) kind(s State) chunkfill.StepKind {
+	if s.Step >= len(steps) {
+		return ""
+	}
+	return steps[s.Step].Kind
+}
+
+// index is where a step is among them, len(steps) for "", which is after the last.
+func (steps Steps) index(name string) int {
+	i := slices.IndexFunc(steps, func(step chunkfill.Step) bool { return step.Name == name })
+	if i < 0 {
+		return len(steps)
+	}
+	return i
+}
+
+// made is the last step before one that has changed the schema, -1 if there is none.
+func (steps Steps) made(before int) int {
+	for i := min(before, len(steps)) - 1; i >= 0; i-- {
+		if steps[i].Kind == chunkfill.Once {
+			return i
+		}
+	}
+	return -1
+}
+
+// NoReturn reports whether a job in a state can no longer be taken back.
+func (steps Steps) NoReturn(s State) bool {
+	return slices.ContainsFunc(steps[:min(s.Step, len(steps))], func(step chunkfill.Step) bool { return step.NoReturn })
+}
 
 // Condition is whether a job works, and if it does not, why.
 type Condition int
 
 const (
 	Registered  Condition = iota // known, nothing done yet
-	Working                      // shown as running or verifying, by the kind of step
+	Working                      // shown as running, verifying or reverting, by the step and the direction
 	Halted                       // paused: somebody asked; left by Resume, survives restarts
 	Blocking                     // waiting for its window or a guard; goes on by itself
 	Interrupted                  // ended in good order before the end; the next Start goes on
@@ -40,8 +67,9 @@ const (
 
 // State is where a job stands: its position among its steps, and its condition.
 type State struct {
-	Step      int // the one that stands, from 0
-	Pass      int // of a walk that is verified: 1, or 2 over what verification found left
+	Step      int  // the one that stands, from 0; as many as there are after the last
+	Pass      int  // over a range: 1, or 2 over what verification found left, or over the rows kept for last
+	Back      bool // the steps before Step that have changed the schema are taken back, the last first
 	Condition Condition
 }
 
@@ -51,6 +79,7 @@ type Event int
 const (
 	none        Event = iota
 	Taken             // a run has made itself its owner
+	Entered           // the step that stands has been held against the database
 	PauseAsked        // somebody asked for a pause, and the run honors it
 	Blocked           // the window, a guard or a full disk keeps it from working
 	Opened            // nothing keeps it from working any more
@@ -61,6 +90,7 @@ const (
 	Stopped           // the context ended, or the engine was closed
 	CancelAsked       // somebody asked for the end, and that is honored
 	Broke             // an error ended the run
+	TakenBack         // the last step that had changed the schema is undone
 	Retried           // somebody asked for another try
 )
 
@@ -71,19 +101,24 @@ const (
 //	working, paused, waiting ── PauseAsked ──> paused
 //	working, paused, waiting ── Blocked ──> waiting
 //	paused, waiting ── Opened ──> working
+//	working at a walk ── Entered ──> the same
 //	working ── Finished ──> working at the next step
 //	working at a verification ── Counted ──> the same
 //	working at a verification ── LeftOver ──> working at its walk, pass 2
 //	working at the last step ── Succeeded ──> done
-//	working, paused, waiting ── Stopped | CancelAsked | Broke ──> interrupted | cancelled | failed
-//	registered, interrupted, failed ── CancelAsked ──> cancelled
+//	working, paused, waiting ── Stopped | Broke ──> interrupted | failed
+//	all but cancelled, done ── CancelAsked ──> cancelled, or, where the schema was changed, working back
+//	working back ── TakenBack ──> working back at the step before, in the end cancelled
 //	cancelled, failed ── Retried ──> registered
+//
+// After a step of no return there is no cancel.
 func Next(steps Steps, s State, e Event) (State, error) {
 	next := s
 	owned := s.Condition == Working || s.Condition == Halted || s.Condition == Blocking
 	waits := s.Condition == Registered || s.Condition == Interrupted || s.Condition == Failed
 	works := s.Condition == Working
-	verifies := works && s.Step < len(steps) && steps[s.Step] == Verify
+	forward := works && !s.Back
+	verifies := forward && steps.kind(s) == chunkfill.Verify
 
 	allowed := false
 	switch e {
@@ -96,20 +131,31 @@ func Next(steps Steps, s State, e Event) (State, error) {
 		allowed, next.Condition = owned, Blocking
 	case Opened:
 		allowed, next.Condition = owned && !works, Working
+	case Entered:
+		allowed = forward && steps.kind(s) == chunkfill.Walk
 	case Finished:
-		allowed, next.Step = works && s.Step+1 < len(steps), s.Step+1
+		allowed = forward && steps.goesOn(s)
+		next.Step, next.Pass = s.Step+1, steps.passAfter(s)
 	case Counted:
 		allowed = verifies
 	case LeftOver:
-		allowed, next.Step, next.Pass = verifies, s.Step-1, 2
+		allowed = verifies
+		if verifies {
+			next.Step, next.Pass = steps.index(steps[s.Step].Of), 2
+		}
 	case Succeeded:
-		allowed, next.Condition = works && s.Step == len(steps)-1, Done
+		allowed, next.Condition = forward && !steps.goesOn(s), Done
 	case Stopped:
 		allowed, next.Condition = owned, Interrupted
 	case CancelAsked:
-		allowed, next.Condition = owned || waits, Cancelled
+		allowed = (owned || waits) && !steps.NoReturn(s)
+		next = steps.cancelled(s)
 	case Broke:
 		allowed, next.Condition = owned, Failed
+	case TakenBack:
+		allowed = works && s.Back
+		next.Step = max(0, steps.made(s.Step))
+		next = steps.cancelled(next)
 	case Retried:
 		allowed, next.Condition = s.Condition == Cancelled || s.Condition == Failed, Registered
 	}
@@ -117,6 +163,58 @@ func Next(steps Steps, s State, e Event) (State, error) {
 		return s, &TransitionError{steps, s, e}
 	}
 	return next, nil
+}
+
+// goesOn reports whether something follows the step that stands. A step that changes the
+// schema is recorded with its change, so after the last there is a moment before the end.
+func (steps Steps) goesOn(s State) bool {
+	return s.Step+1 < len(steps) || steps.kind(s) == chunkfill.Once
+}
+
+// passAfter is the pass of the step after the one that stands: a verification has that of
+// its walk, and a walk over the range of another makes the second.
+func (steps Steps) passAfter(s State) int {
+	switch next := s.Step + 1; {
+	case steps.repeats(next):
+		return 2
+	case next < len(steps) && steps[next].Kind == chunkfill.Verify:
+		return s.Pass
+	}
+	return 1
+}
+
+// repeats reports whether a step is a walk over the range of the one before.
+func (steps Steps) repeats(step int) bool {
+	return step < len(steps) && steps[step].Kind == chunkfill.Walk && steps[step].Of != ""
+}
+
+// cancelled is what becomes of a job that is cancelled: it works back for as long as
+// something of it stands in the schema. What it did before that stays done.
+func (steps Steps) cancelled(s State) State {
+	if steps.made(s.Step) >= 0 {
+		s.Back, s.Condition = true, Working
+		return s
+	}
+	if s.Back { // all of it is taken back
+		s.Back, s.Pass = false, 1
+	}
+	s.Condition = Cancelled
+	return s
+}
+
+// Undone returns the ranges of the steps after the one that a record tells, which are to
+// be made anew.
+func Undone(cp chunkfill.Checkpoint) []string {
+	steps := StepsOf(cp)
+	before, after := map[string]bool{}, []string{}
+	for i, step := range steps {
+		if i <= steps.index(cp.Step) {
+			before[step.Range()] = true
+		} else if !before[step.Range()] {
+			after = append(after, step.Range())
+		}
+	}
+	return after
 }
 
 // TransitionError is returned by [Next] for an event that cannot happen in a state.
@@ -127,84 +225,139 @@ type TransitionError struct {
 }
 
 func (e *TransitionError) Error() string {
+	if e.Event == CancelAsked && e.Steps.NoReturn(e.State) && e.State.Condition != Done {
+		return "the job has passed its point of no return and can only be brought to its end"
+	}
 	return fmt.Sprintf("a job that is %s cannot be %s", e.Steps.Phase(e.State), e.Event)
 }
 
-// Phase is how a state is shown, and recorded: "running" and "verifying" are how
-// "working" is called at either kind of step.
-func (steps Steps) Phase(s State) checkpoint.Phase {
+// Is reports whether target is [ErrNoReturn], where that is the reason.
+func (e *TransitionError) Is(target error) bool {
+	return target == ErrNoReturn && e.Event == CancelAsked && e.State.Condition != Done && e.Steps.NoReturn(e.State)
+}
+
+// Phase is how a state is shown, and recorded: "running", "verifying" and "reverting" are
+// how "working" is called, by the kind of step and the direction.
+func (steps Steps) Phase(s State) chunkfill.Phase {
 	switch s.Condition {
 	case Registered:
-		return checkpoint.Registered
+		return chunkfill.Registered
 	case Halted:
-		return checkpoint.Paused
+		return chunkfill.Paused
 	case Blocking:
-		return checkpoint.Waiting
+		return chunkfill.Waiting
 	case Interrupted:
-		return checkpoint.Interrupted
+		return chunkfill.Interrupted
 	case Cancelled:
-		return checkpoint.Cancelled
+		return chunkfill.Cancelled
 	case Failed:
-		return checkpoint.Failed
+		return chunkfill.Failed
 	case Done:
-		return checkpoint.Done
+		return chunkfill.Done
 	}
-	if s.Step < len(steps) && steps[s.Step] == Verify {
-		return checkpoint.Verifying
+	switch {
+	case s.Back:
+		return chunkfill.Reverting
+	case steps.kind(s) == chunkfill.Verify:
+		return chunkfill.Verifying
 	}
-	return checkpoint.Running
+	return chunkfill.Running
 }
 
-// Outside returns the phase of a job that nobody runs after an event, by [Next]: for those
-// who ask something of it.
-func Outside(phase checkpoint.Phase, on Event) (checkpoint.Phase, error) {
-	next, err := Next(WalkVerify, StateOf(phase), on)
-	return WalkVerify.Phase(next), err
+// Outside returns the record of a job after an event that does not come from a run of it:
+// for those who ask something of a job that nobody runs.
+func Outside(cp chunkfill.Checkpoint, on Event) (chunkfill.Checkpoint, error) {
+	steps := StepsOf(cp)
+	next, err := Next(steps, steps.StateOf(cp), on)
+	if err != nil {
+		return cp, err
+	}
+	return steps.at(cp, next), nil
 }
 
-// StateOf is the state that a phase shows, at some position.
-func StateOf(phase checkpoint.Phase) State {
-	s := State{Pass: 1}
-	switch phase {
-	case checkpoint.Registered:
-		s.Condition = Registered
-	case checkpoint.Running:
-		s.Condition = Working
-	case checkpoint.Verifying:
-		s.Condition, s.Step = Working, 1
-	case checkpoint.Paused:
-		s.Condition = Halted
-	case checkpoint.Waiting:
-		s.Condition = Blocking
-	case checkpoint.Interrupted:
-		s.Condition = Interrupted
-	case checkpoint.Cancelled:
-		s.Condition = Cancelled
-	case checkpoint.Failed:
-		s.Condition = Failed
-	case checkpoint.Done:
-		s.Condition = Done
+// StepsOf returns the steps of a job as they are stored. A job that was begun before steps
+// were stored may be made of any that only rewrite rows.
+func StepsOf(cp chunkfill.Checkpoint) Steps {
+	if len(cp.Steps) == 0 {
+		return WalkVerify
+	}
+	return cp.Steps
+}
+
+// StateOf returns the state that a record tells.
+func (steps Steps) StateOf(cp chunkfill.Checkpoint) State {
+	s := State{Step: steps.index(cp.Step), Pass: max(1, cp.Pass), Back: cp.Back, Condition: conditionOf(cp.Phase)}
+	switch {
+	case len(cp.Steps) > 0:
+	case cp.Phase == chunkfill.Verifying, cp.Phase == chunkfill.Done:
+		s.Step = len(steps) - 1
+	default:
+		s.Step = 0
 	}
 	return s
 }
 
-// taken is the state of a job that a run has just taken over. A verification is begun
-// again by its walk, which has nothing left to do where the cursor is at the bound.
-func (steps Steps) taken(cp checkpoint.Checkpoint) State {
-	s := State{Pass: max(1, cp.Pass), Condition: Working}
-	if len(steps) > 1 && steps[1] == Walk {
+func conditionOf(phase chunkfill.Phase) Condition {
+	switch phase {
+	case chunkfill.Running, chunkfill.Verifying, chunkfill.Reverting:
+		return Working
+	case chunkfill.Paused:
+		return Halted
+	case chunkfill.Waiting:
+		return Blocking
+	case chunkfill.Interrupted:
+		return Interrupted
+	case chunkfill.Cancelled:
+		return Cancelled
+	case chunkfill.Failed:
+		return Failed
+	case chunkfill.Done:
+		return Done
+	}
+	return Registered
+}
+
+// at is a record that tells a state. Where the state has another range, that of cp is
+// replaced by one that nothing is known of yet.
+func (steps Steps) at(cp chunkfill.Checkpoint, s State) chunkfill.Checkpoint {
+	cp.Steps, cp.Step, cp.Pass, cp.Back, cp.Phase = steps, "", s.Pass, s.Back, steps.Phase(s)
+	of := cp.Of // after the last step: that of the last
+	if s.Step < len(steps) {
+		cp.Step, of = steps[s.Step].Name, steps[s.Step].Range()
+	}
+	if of != cp.Of {
+		cp.RangeRecord = chunkfill.RangeRecord{Of: of, RunID: cp.RunID, Owner: cp.Owner}
+	}
+	return cp
+}
+
+// Taken returns the record of a job that a run takes over: known, or new where it has no
+// steps and no phase. A verification is begun again by its walk, which has nothing left to
+// do where the cursor is at the bound.
+func (steps Steps) Taken(cp chunkfill.Checkpoint) (chunkfill.Checkpoint, error) {
+	if len(cp.Steps) > 0 && !slices.Equal(cp.Steps, steps) {
+		return cp, ErrStepsChanged
+	}
+	s := steps.StateOf(cp)
+	if len(cp.Steps) == 0 && len(steps) > 1 && steps[1].Kind == chunkfill.Walk { // the pass tells
 		s.Step = min(s.Pass, len(steps)) - 1
 	}
-	if cp.Phase == checkpoint.Done {
-		s.Step, s.Condition = len(steps)-1, Done
+	s, err := Next(steps, s, Taken)
+	if err != nil {
+		return cp, err
 	}
-	return s
+	if steps.kind(s) == chunkfill.Verify && !s.Back {
+		s.Step = steps.index(steps[s.Step].Of)
+	}
+	return steps.at(cp, s), nil
 }
 
 func (e Event) String() string {
 	switch e {
 	case Taken:
 		return "taken over"
+	case Entered:
+		return "entered"
 	case PauseAsked:
 		return "paused"
 	case Blocked:
@@ -225,6 +378,8 @@ func (e Event) String() string {
 		return "cancelled"
 	case Broke:
 		return "failed"
+	case TakenBack:
+		return "taken back"
 	case Retried:
 		return "retried"
 	}

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/loop/looptest"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -23,7 +23,7 @@ type wait struct {
 	rows  int
 	set   func(*looptest.DB, *loop.Config)
 	lift  func(*looptest.DB) // nil: it ends by itself
-	phase checkpoint.Phase   // in which it is met
+	phase chunkfill.Phase    // in which it is met
 	why   throttle.Reason
 	works bool // rows are done meanwhile
 }
@@ -37,22 +37,22 @@ func waits(t *testing.T) []wait {
 	}
 	return []wait{
 		{"the window", 50, func(_ *looptest.DB, c *loop.Config) { c.Window = closed(t) }, nil,
-			checkpoint.Waiting, throttle.ReasonWindow, false},
+			chunkfill.Waiting, throttle.ReasonWindow, false},
 		{"the log", 50, func(db *looptest.DB, c *loop.Config) { db.SetWAL(1 << 30); c.Guard.WALCap = 1 << 20 },
-			func(db *looptest.DB) { db.SetWAL(0) }, checkpoint.Waiting, throttle.ReasonWAL, false},
+			func(db *looptest.DB) { db.SetWAL(0) }, chunkfill.Waiting, throttle.ReasonWAL, false},
 		{"free space", 50, func(db *looptest.DB, c *loop.Config) { db.SetFree(1); c.Guard.MinFree = 1 << 20 },
-			func(db *looptest.DB) { db.SetFree(1 << 40) }, checkpoint.Waiting, throttle.ReasonDisk, false},
-		{"a full disk", 50, holds(loop.Full), lifted, checkpoint.Waiting, throttle.ReasonFull, false},
-		{"the lock", 50, holds(loop.Busy), lifted, checkpoint.Running, throttle.ReasonBusy, false},
-		{"the rate", 50, func(_ *looptest.DB, c *loop.Config) { c.MaxRate = 0.5 }, nil, checkpoint.Running, throttle.ReasonRate, true},
+			func(db *looptest.DB) { db.SetFree(1 << 40) }, chunkfill.Waiting, throttle.ReasonDisk, false},
+		{"a full disk", 50, holds(loop.Full), lifted, chunkfill.Waiting, throttle.ReasonFull, false},
+		{"the lock", 50, holds(loop.Busy), lifted, chunkfill.Running, throttle.ReasonBusy, false},
+		{"the rate", 50, func(_ *looptest.DB, c *loop.Config) { c.MaxRate = 0.5 }, nil, chunkfill.Running, throttle.ReasonRate, true},
 		{"computed rows", 50, func(db *looptest.DB, _ *loop.Config) { db.Compute(true) },
-			func(db *looptest.DB) { db.Compute(false) }, checkpoint.Running, throttle.ReasonCompute, false},
+			func(db *looptest.DB) { db.Compute(false) }, chunkfill.Running, throttle.ReasonCompute, false},
 		{"live writes", 500, func(db *looptest.DB, c *loop.Config) { db.Noise(true); db.RowTime = 100 * time.Millisecond },
-			func(db *looptest.DB) { db.Noise(false) }, checkpoint.Running, throttle.ReasonLive, true},
+			func(db *looptest.DB) { db.Noise(false) }, chunkfill.Running, throttle.ReasonLive, true},
 		{"a command's gap", 500, func(db *looptest.DB, _ *loop.Config) { db.Gap(true); db.RowTime = 10 * time.Millisecond },
-			func(db *looptest.DB) { db.Gap(false) }, checkpoint.Running, "", true},
+			func(db *looptest.DB) { db.Gap(false) }, chunkfill.Running, "", true},
 		{"the count", 1000, func(db *looptest.DB, _ *loop.Config) { db.RowTime, db.CountTime = 0, 40*time.Millisecond }, nil,
-			checkpoint.Verifying, "", false},
+			chunkfill.Verifying, "", false},
 	}
 }
 
@@ -67,7 +67,7 @@ func (w wait) in(t *testing.T, then func(*testing.T, *play, *messages)) {
 			p := start(t, db, cfg)
 			p.pass(1500 * time.Millisecond)
 			p.wantPhase(w.phase)
-			if record := db.State().Record; w.phase == checkpoint.Waiting && record.Reason != string(w.why) {
+			if record := db.State().Record; w.phase == chunkfill.Waiting && record.Reason != string(w.why) {
 				t.Errorf("it waits for %q, want %q", record.Reason, w.why)
 			}
 			then(t, p, logged)
@@ -81,14 +81,14 @@ func (w wait) in(t *testing.T, then func(*testing.T, *play, *messages)) {
 func TestPauseInEachWait(t *testing.T) {
 	for _, w := range waits(t) {
 		w.in(t, func(t *testing.T, p *play, _ *messages) {
-			p.ask(checkpoint.Pause)
+			p.ask(chunkfill.Pause)
 			p.pass(honored)
-			p.wantPhase(checkpoint.Paused)
+			p.wantPhase(chunkfill.Paused)
 			rows := p.db.State().Record.Rows
 			p.pass(3 * time.Second)
-			p.wantPhase(checkpoint.Paused)
+			p.wantPhase(chunkfill.Paused)
 
-			p.ask(checkpoint.NoControl)
+			p.ask(chunkfill.NoControl)
 			p.pass(honored)
 			if record := p.db.State().Record; record.Phase != w.phase || !w.works && record.Rows != rows {
 				t.Errorf("%d rows and %s before the pause, %d and %s after it", rows, w.phase, record.Rows, record.Phase)
@@ -97,7 +97,7 @@ func TestPauseInEachWait(t *testing.T) {
 				w.lift(p.db)
 			}
 			wantErr(t, p.end(), nil)
-			p.wantPhase(checkpoint.Done)
+			p.wantPhase(chunkfill.Done)
 			wantOnce(t, p.db)
 		})
 	}
@@ -108,9 +108,9 @@ func TestPauseInEachWait(t *testing.T) {
 func TestCancelInEachWait(t *testing.T) {
 	for _, w := range waits(t) {
 		w.in(t, func(t *testing.T, p *play, _ *messages) {
-			p.ask(checkpoint.Cancel)
+			p.ask(chunkfill.Cancel)
 			p.pass(honored)
-			p.wantPhase(checkpoint.Cancelled)
+			p.wantPhase(chunkfill.Cancelled)
 			wantErr(t, p.err, loop.ErrCancelled)
 			if events := p.db.State().Events; events[len(events)-1].Event != "cancelled" || events[len(events)-1].By != "somebody" {
 				t.Errorf("the last event is %+v", events[len(events)-1])
@@ -123,12 +123,12 @@ func TestCancelInEachWait(t *testing.T) {
 func TestTuneInEachWait(t *testing.T) {
 	for _, w := range waits(t) {
 		w.in(t, func(t *testing.T, p *play, logged *messages) {
-			p.db.Ask(checkpoint.Request{Tuning: checkpoint.Tuning{TargetHold: time.Millisecond, MaxRate: 1e6}})
+			p.db.Ask(chunkfill.Request{Tuning: chunkfill.Tuning{TargetHold: time.Millisecond, MaxRate: 1e6}})
 			p.pass(honored)
 			if !logged.has("tuned") {
 				t.Error("not tuned within 250 ms")
 			}
-			p.wantPhase(map[bool]checkpoint.Phase{false: w.phase, true: checkpoint.Done}[p.over])
+			p.wantPhase(map[bool]chunkfill.Phase{false: w.phase, true: chunkfill.Done}[p.over])
 		})
 	}
 }
@@ -141,7 +141,7 @@ func TestInterruptInEachWait(t *testing.T) {
 			p.cancel()
 			p.pass(honored)
 			wantErr(t, p.err, loop.ErrInterrupted)
-			p.wantPhase(checkpoint.Interrupted)
+			p.wantPhase(chunkfill.Interrupted)
 
 			if w.lift != nil {
 				w.lift(p.db)
@@ -157,15 +157,15 @@ func TestInterruptInEachWait(t *testing.T) {
 func TestPauseInAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := start(t, table(50), config(verified))
-		p.ask(checkpoint.Pause)
+		p.ask(chunkfill.Pause)
 		p.pass(time.Second)
-		p.db.Ask(checkpoint.Request{Control: checkpoint.Pause, By: "another", Reason: "test"})
+		p.db.Ask(chunkfill.Request{Control: chunkfill.Pause, By: "another", Reason: "test"})
 		p.pass(time.Second)
-		p.wantPhase(checkpoint.Paused)
-		p.ask(checkpoint.Cancel)
+		p.wantPhase(chunkfill.Paused)
+		p.ask(chunkfill.Cancel)
 		p.pass(honored)
-		p.wantPhase(checkpoint.Cancelled)
-		p.ask(checkpoint.NoControl)
+		p.wantPhase(chunkfill.Cancelled)
+		p.ask(chunkfill.NoControl)
 		wantErr(t, p.err, loop.ErrCancelled)
 		wantTrail(t, p.db, "started, paused, paused, cancelled")
 	})

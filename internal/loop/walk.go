@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -82,7 +82,7 @@ func (l *Loop) batch(ctx context.Context, bound string, n int) (Outcome, throttl
 	out, err := l.db.Hold(ctx, Intent{
 		From: l.cp, Bound: bound, Rows: n, QuarantineLimit: l.cfg.QuarantineLimit,
 		More:    l.more(n, &cut),
-		Advance: func(out Outcome) checkpoint.Checkpoint { return l.advanced(out, n) },
+		Advance: func(out Outcome) chunkfill.RangeRecord { return l.advanced(out, n) },
 	})
 
 	batch := throttle.Batch{Asked: n, Rows: out.Rows, Changed: out.Changed, Hold: out.Work, Waited: out.Waited, Cut: cut}

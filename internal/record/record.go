@@ -273,12 +273,16 @@ func SaveTx(ctx context.Context, q Querier, from chunkfill.RangeRecord, c chunkf
 	return request(ctx, q, c.Name)
 }
 
-// DropRangesTx forgets the ranges of all steps of a job but one: what was walked after a
-// step that has been taken back is to be walked anew.
-func DropRangesTx(ctx context.Context, q Querier, name, but string) error {
-	_, err := q.ExecContext(ctx, `DELETE FROM main._async_migration_ranges WHERE name = ? AND step <> ?`, name, but)
-	if err != nil {
-		return fmt.Errorf("forget the ranges of %s: %w", name, err)
+// DropRangesTx forgets ranges of a job: what was walked after a step that has been taken
+// back is to be walked anew.
+func DropRangesTx(ctx context.Context, q Querier, name string, steps []string) error {
+	for _, step := range steps {
+		if _, err := q.ExecContext(ctx, `DELETE FROM main._async_migration_ranges WHERE name = ? AND step = ?`, name, step); err != nil {
+			return fmt.Errorf("forget a range of %s: %w", name, err)
+		}
+		if _, err := q.ExecContext(ctx, `DELETE FROM main._async_migration_quarantine WHERE name = ? AND step = ?`, name, step); err != nil {
+			return fmt.Errorf("forget a range of %s: %w", name, err)
+		}
 	}
 	return nil
 }

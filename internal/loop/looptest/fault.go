@@ -23,6 +23,10 @@ const (
 	GiveWay Verb = "GiveWay"
 	After   Verb = "After"
 	Idle    Verb = "Idle"
+
+	Enter    Verb = "Enter"
+	Once     Verb = "Once"
+	TakeBack Verb = "TakeBack"
 )
 
 // When is how far a verb has come when it fails.

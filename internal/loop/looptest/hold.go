@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 )
 
 // Prepare makes ready for a pass.
-func (r *Run) Prepare(ctx context.Context, cp checkpoint.Checkpoint) error {
+func (r *Run) Prepare(ctx context.Context, cp chunkfill.Checkpoint) error {
 	if err := r.enter(ctx, Prepare); err != nil {
 		return err
 	}
@@ -19,7 +19,7 @@ func (r *Run) Prepare(ctx context.Context, cp checkpoint.Checkpoint) error {
 }
 
 // Begin and End enclose the batches of a walk, and nothing is computed ahead in between.
-func (r *Run) Begin(context.Context, checkpoint.Checkpoint) {}
+func (r *Run) Begin(context.Context, chunkfill.Checkpoint) {}
 
 func (r *Run) End() {}
 
@@ -151,7 +151,9 @@ func (b *batch) make() error {
 
 	b.out.End = position(b.end)
 	b.out.Saved = b.Advance(b.out)
-	if b.out.Request, err = b.r.save(&b.next, b.out.Saved); err != nil {
+	to := b.From
+	to.RangeRecord = b.out.Saved
+	if b.out.Request, err = b.r.save(&b.next, to, to); err != nil {
 		return err
 	}
 	time.Sleep(b.r.db.CommitTime)
@@ -187,7 +189,7 @@ func (b *batch) rewrite() error {
 			if rows[i].Bad {
 				return fmt.Errorf("row %d: %w", rows[i].Key, errBad)
 			}
-			rows[i].Done++
+			b.r.did(&rows[i])
 			changed++
 		}
 		b.out.Changed += changed
@@ -202,9 +204,35 @@ func (b *batch) applies(row Row) bool {
 	case b.r.db.Twice:
 		return row.Newest == (b.r.pass == 2)
 	case b.r.pass == 2:
-		return row.Done == 0 && !b.next.quarantined(row.Key)
+		return b.r.todo(row) && !b.next.quarantined(row.Key)
 	}
 	return true
+}
+
+// later reports whether the run walks a range that is not that of the first walk.
+func (r *Run) later() bool {
+	for _, step := range r.db.steps() {
+		if step.Kind == chunkfill.Walk {
+			return r.of != step.Range()
+		}
+	}
+	return false
+}
+
+// did counts what the walk has done to a row.
+func (r *Run) did(row *Row) {
+	if r.later() {
+		row.Later++
+		return
+	}
+	row.Done++
+}
+
+func (r *Run) todo(row Row) bool {
+	if r.later() {
+		return row.Later == 0
+	}
+	return row.Done == 0
 }
 
 // quarantine puts the one row of the batch into quarantine, where there is room for it.
@@ -213,7 +241,7 @@ func (b *batch) quarantine(cause error) error {
 		return fmt.Errorf("%w: %w", errTooManyBad, cause)
 	}
 	b.out.Changed, b.out.Bad, b.out.Key = 0, cause, fmt.Sprint(b.end)
-	b.next.Quarantine = append(b.next.Quarantine, checkpoint.BadRow{Key: position(b.end), Error: cause.Error(), Attempts: 1, At: time.Now()})
+	b.next.Quarantine = append(b.next.Quarantine, chunkfill.BadRow{Key: position(b.end), Error: cause.Error(), Attempts: 1, At: time.Now()})
 	b.next.event("quarantined", fmt.Sprintf("row %d: %v", b.end, cause))
 	return nil
 }
@@ -232,7 +260,7 @@ func (r *Run) Left(ctx context.Context, pause func() error) (left int64, err err
 		rows := between(state.Rows, cursor, r.upper)
 		rows = rows[:min(few, len(rows))]
 		for _, row := range rows {
-			if row.Done == 0 && !state.quarantined(row.Key) {
+			if r.todo(row) && !state.quarantined(row.Key) {
 				left++
 			}
 		}
@@ -250,4 +278,4 @@ func (r *Run) Left(ctx context.Context, pause func() error) (left int64, err err
 }
 
 // Check has nothing to look for.
-func (r *Run) Check(ctx context.Context, _ checkpoint.Checkpoint) error { return r.enter(ctx, Check) }
+func (r *Run) Check(ctx context.Context, _ chunkfill.Checkpoint) error { return r.enter(ctx, Check) }

@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 )
 
@@ -16,6 +17,7 @@ import (
 type Row struct {
 	Key    int64
 	Done   int  // how often the job has rewritten it; its todo is that it has not
+	Later  int  // how often a later walk, with a range of its own, has
 	Bad    bool // the job fails on it
 	Newest bool // that a job of two walks leaves for the second
 }
@@ -24,16 +26,19 @@ type Row struct {
 type State struct {
 	Rows       []Row // by key
 	Known      bool  // whether there is a record
-	Record     checkpoint.Checkpoint
-	Events     []checkpoint.Event
-	Quarantine []checkpoint.BadRow
+	Record     chunkfill.Checkpoint
+	Ranges     map[string]chunkfill.RangeRecord // of the steps other than the one that stands
+	Schema     []string                         // what steps have put there
+	Events     []chunkfill.Event
+	Quarantine []chunkfill.BadRow
 }
 
 // DB is a database in memory with one table and one job, which any number of runs may
 // open. Set the exported fields before the first run. It is safe for concurrent use.
 type DB struct {
-	Twice bool // the job makes two walks, the second over the newest rows
-	Reach int  // how many rows Bound lets a batch have; 0 for as many as there are
+	Twice bool       // the job makes two walks, the second over the newest rows
+	Steps loop.Steps // of the job; by default as Twice says
+	Reach int        // how many rows Bound lets a batch have; 0 for as many as there are
 
 	RowTime, CommitTime time.Duration // what they take
 	CountTime           time.Duration // a read of Left takes
@@ -85,6 +90,17 @@ func Keys(n int) []int64 {
 // Open begins a run of the job.
 func (db *DB) Open() *Run { return &Run{db: db, pass: 1} }
 
+// steps are those of the job.
+func (db *DB) steps() loop.Steps {
+	switch {
+	case db.Steps != nil:
+		return db.Steps
+	case db.Twice:
+		return loop.WalkTwice
+	}
+	return loop.WalkVerify
+}
+
 // State returns a copy of all that is stored.
 func (db *DB) State() State {
 	db.mu.Lock()
@@ -126,7 +142,7 @@ func (db *DB) Spoil(bad bool, keys ...int64) {
 }
 
 // Ask leaves a request: one that is stored apart from what a batch writes.
-func (db *DB) Ask(r checkpoint.Request) {
+func (db *DB) Ask(r chunkfill.Request) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.state.Record.Request = r
@@ -184,7 +200,7 @@ func (db *DB) fault(verb Verb, when When) error {
 // failure is the error of a fault. That of a lost owner is the one that a host knows.
 func failure(f Fault) error {
 	if f.Class == loop.Lost {
-		return fmt.Errorf("%w: %w", checkpoint.ErrLostOwner, &Error{f})
+		return fmt.Errorf("%w: %w", chunkfill.ErrLostOwner, &Error{f})
 	}
 	return &Error{f}
 }
@@ -193,7 +209,7 @@ func failure(f Fault) error {
 func classOf(err error) loop.Class {
 	var injected *Error
 	switch {
-	case errors.Is(err, checkpoint.ErrLostOwner):
+	case errors.Is(err, chunkfill.ErrLostOwner):
 		return loop.Lost
 	case errors.Is(err, errTooManyBad):
 		return loop.Other
@@ -219,6 +235,7 @@ var (
 func (s *State) clone() State {
 	c := *s
 	c.Rows, c.Events, c.Quarantine = slices.Clone(s.Rows), slices.Clone(s.Events), slices.Clone(s.Quarantine)
+	c.Schema, c.Ranges = slices.Clone(s.Schema), maps.Clone(s.Ranges)
 	return c
 }
 
@@ -230,9 +247,9 @@ func (s *State) insert(r Row) {
 }
 
 func (s *State) quarantined(key int64) bool {
-	return slices.ContainsFunc(s.Quarantine, func(q checkpoint.BadRow) bool { return q.Key == position(key) })
+	return slices.ContainsFunc(s.Quarantine, func(q chunkfill.BadRow) bool { return q.Key == position(key) })
 }
 
 func (s *State) event(name, detail string) {
-	s.Events = append(s.Events, checkpoint.Event{At: time.Now(), Event: name, By: "memory", Detail: detail})
+	s.Events = append(s.Events, chunkfill.Event{At: time.Now(), Event: name, By: "memory", Detail: detail})
 }

@@ -3,7 +3,7 @@ package looptest_test
 import (
 	"testing"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/loop/looptest"
 )
@@ -13,7 +13,7 @@ type memory struct{ db *looptest.DB }
 
 func (m memory) Open(testing.TB) loop.Database               { return m.db.Open() }
 func (m memory) State(testing.TB) looptest.State             { return m.db.State() }
-func (m memory) Ask(_ testing.TB, r checkpoint.Request)      { m.db.Ask(r) }
+func (m memory) Ask(_ testing.TB, r chunkfill.Request)       { m.db.Ask(r) }
 func (m memory) Insert(_ testing.TB, key int64)              { m.db.Insert(looptest.Row{Key: key}) }
 func (m memory) Delete(_ testing.TB, keys ...int64)          { m.db.Delete(keys...) }
 func (m memory) Spoil(_ testing.TB, bad bool, keys ...int64) { m.db.Spoil(bad, keys...) }

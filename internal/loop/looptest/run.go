@@ -3,11 +3,12 @@ package looptest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 )
 
@@ -16,12 +17,13 @@ type Run struct {
 	db    *DB
 	id    string
 	pass  int
+	of    string // whose range it walks
 	upper int64
 	end   int64 // of the latest batch
 	began bool  // whether the table had a row when the job began
 
-	shown  checkpoint.Checkpoint
-	asked  checkpoint.Request
+	shown  chunkfill.Checkpoint
+	asked  chunkfill.Request
 	shared bool
 	ended  []bool // by Leave, and whether the database was gone
 }
@@ -83,79 +85,159 @@ func (r *Run) transact(ctx context.Context, verb Verb, write func(*State) error)
 }
 
 // Take makes this run the owner of the job.
-func (r *Run) Take(ctx context.Context) (cp checkpoint.Checkpoint, err error) {
-	err = r.transact(ctx, Take, func(s *State) error {
-		if s.Known && s.Record.Phase == checkpoint.Done {
+func (r *Run) Take(ctx context.Context) (cp chunkfill.Checkpoint, err error) {
+	err = r.transact(ctx, Take, func(s *State) (err error) {
+		if s.Known && s.Record.Phase == chunkfill.Done {
 			cp = s.Record
 			return nil
 		}
-		r.db.runs++
-		name := "resumed"
-		if !s.Known {
-			name, s.Known = "started", true
-			s.Record = checkpoint.Checkpoint{Name: "job", Table: "t", Pass: 1, Left: -1, Request: s.Record.Request}
-			if n := len(s.Rows); n > 0 {
-				s.Record.Lower, s.Record.Upper = position(s.Rows[0].Key-1), position(s.Rows[n-1].Key)
-			}
-		}
-		s.Record.RunID = fmt.Sprintf("run %d", r.db.runs)
-		s.Record.Phase, s.Record.Reason, s.Record.Error = checkpoint.Running, "", ""
-		s.event(name, "")
-		cp = s.Record
-		return nil
+		cp, err = r.taken(s)
+		s.Record = cp
+		return err
 	})
 	if err != nil {
-		return checkpoint.Checkpoint{}, err
+		return chunkfill.Checkpoint{}, err
 	}
 
-	r.id, r.pass, r.began = cp.RunID, cp.Pass, cp.Upper != ""
+	r.id, r.pass = cp.RunID, cp.Pass
+	return cp, r.adopt(cp)
+}
+
+// taken is the record of the job as this run takes it over.
+func (r *Run) taken(s *State) (chunkfill.Checkpoint, error) {
+	cp, name := s.Record, "resumed"
+	if !s.Known {
+		name, s.Known = "started", true
+		cp = chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Name: "job", Table: "t", Left: -1, Request: s.Record.Request}}
+	}
+	cp, err := r.db.steps().Taken(cp)
+	if err != nil {
+		return cp, err
+	}
+	if name == "started" && r.db.steps()[0].Kind == chunkfill.Walk {
+		cp = entered(s, cp)
+	}
+
+	r.db.runs++
+	cp.RunID, cp.Reason, cp.Error = fmt.Sprintf("run %d", r.db.runs), "", ""
+	s.event(name, "")
+	return cp, nil
+}
+
+// entered is a record with the bounds of its walk.
+func entered(s *State, cp chunkfill.Checkpoint) chunkfill.Checkpoint {
+	cp.Entered = true
+	if n := len(s.Rows); n > 0 {
+		cp.Lower, cp.Upper = position(s.Rows[0].Key-1), position(s.Rows[n-1].Key)
+	}
+	return cp
+}
+
+// adopt goes on with the range of a record.
+func (r *Run) adopt(cp chunkfill.Checkpoint) (err error) {
+	r.of, r.began = cp.Of, cp.Upper != ""
 	if r.upper, err = keyOf(cp.Upper); err == nil {
 		r.end, err = keyOf(cp.Cursor)
 	}
-	return cp, err
+	return err
 }
 
 // save writes the record, if it is the one that this run saved last or the next.
-func (r *Run) save(s *State, cp checkpoint.Checkpoint) (checkpoint.Request, error) {
+func (r *Run) save(s *State, from, to chunkfill.Checkpoint) (chunkfill.Request, error) {
 	stored := s.Record
-	if stored.RunID != r.id || cp.Batches < stored.Batches || cp.Batches > stored.Batches+1 {
-		return checkpoint.Request{}, fmt.Errorf("%w: it is that of %s", checkpoint.ErrLostOwner, stored.RunID)
+	if stored.RunID != r.id || stored.Of != from.Of || from.Batches < stored.Batches || from.Batches > stored.Batches+1 {
+		return chunkfill.Request{}, fmt.Errorf("%w: it is that of %s", chunkfill.ErrLostOwner, stored.RunID)
 	}
-	cp.Request = stored.Request
-	s.Record = cp
-	return cp.Request, nil
+	if from.Of != to.Of {
+		if s.Ranges == nil {
+			s.Ranges = map[string]chunkfill.RangeRecord{}
+		}
+		s.Ranges[from.Of] = stored.RangeRecord
+	}
+	to.Request = stored.Request
+	s.Record = to
+	return to.Request, nil
 }
 
 // Save writes a change of state and its event.
-func (r *Run) Save(ctx context.Context, cp checkpoint.Checkpoint, e checkpoint.Event) (request checkpoint.Request, err error) {
+func (r *Run) Save(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (request chunkfill.Request, err error) {
 	err = r.transact(ctx, Save, func(s *State) (err error) {
 		e.At = time.Now()
 		s.Events = append(s.Events, e)
-		request, err = r.save(s, cp)
+		request, err = r.save(s, from, to)
 		return err
 	})
 	return request, err
 }
 
+// Enter finds the bounds of the walk that stands.
+func (r *Run) Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill.Checkpoint, error) {
+	if err := r.enter(ctx, Enter); err != nil {
+		return cp, err
+	}
+	state := r.db.State()
+	cp = entered(&state, cp)
+	return cp, r.adopt(cp)
+}
+
+// Once puts something under the name of the step into the schema.
+func (r *Run) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
+	err := r.transact(ctx, Once, func(s *State) error {
+		if s.Record.Request != from.Request {
+			return errAgain
+		}
+		s.Schema = append(s.Schema, from.Step)
+		to.Takebacks = append(slices.Clone(to.Takebacks), chunkfill.Takeback{Step: from.Step, Statements: []string{"take " + from.Step + " away"}})
+		return r.saveEvent(s, from, &to, e)
+	})
+	return to, err
+}
+
+// TakeBack takes away what the last step that can be taken back has put there.
+func (r *Run) TakeBack(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
+	err := r.transact(ctx, TakeBack, func(s *State) error {
+		if n := len(from.Takebacks); n > 0 {
+			last := from.Takebacks[n-1]
+			s.Schema = slices.DeleteFunc(slices.Clone(s.Schema), func(name string) bool { return name == last.Step })
+			to.Takebacks = slices.Clone(from.Takebacks[:n-1])
+		}
+		if err := r.saveEvent(s, from, &to, e); err != nil {
+			return err
+		}
+		for _, step := range loop.Undone(to) {
+			delete(s.Ranges, step)
+		}
+		return nil
+	})
+	return to, err
+}
+
+func (r *Run) saveEvent(s *State, from chunkfill.Checkpoint, to *chunkfill.Checkpoint, e chunkfill.Event) (err error) {
+	e.At = time.Now()
+	s.Events = append(s.Events, e)
+	to.Request, err = r.save(s, from, *to)
+	return err
+}
+
 // Asked reads what is asked, whoever writes.
-func (r *Run) Asked(ctx context.Context) (checkpoint.Request, error) {
+func (r *Run) Asked(ctx context.Context) (chunkfill.Request, error) {
 	if err := r.enter(ctx, Asked); err != nil {
-		return checkpoint.Request{}, err
+		return chunkfill.Request{}, err
 	}
 	record := r.db.State().Record
 	if record.RunID != r.id {
-		return checkpoint.Request{}, fmt.Errorf("%w: it is that of %s", checkpoint.ErrLostOwner, record.RunID)
+		return chunkfill.Request{}, fmt.Errorf("%w: it is that of %s", chunkfill.ErrLostOwner, record.RunID)
 	}
 	return record.Request, nil
 }
 
 // Publish keeps what is shown.
-func (r *Run) Publish(cp checkpoint.Checkpoint, request checkpoint.Request) {
+func (r *Run) Publish(cp chunkfill.Checkpoint, request chunkfill.Request) {
 	r.db.set(func() { r.shown, r.asked = cp, request })
 }
 
 // Shown returns what was published last.
-func (r *Run) Shown() (cp checkpoint.Checkpoint, request checkpoint.Request) {
+func (r *Run) Shown() (cp chunkfill.Checkpoint, request chunkfill.Request) {
 	r.db.set(func() { cp, request = r.shown, r.asked })
 	return cp, request
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 )
 
@@ -18,7 +18,7 @@ func testHold(t *testing.T, make Maker) {
 	if out.Rows != 3 || out.Changed != 3 || out.None || out.Bad != nil || out.End == "" {
 		t.Errorf("outcome %+v", out)
 	}
-	s.stored(out.Saved)
+	s.storedRange(out.Saved)
 	if out.Saved.Cursor != out.End || out.Saved.Rows != 3 || out.Saved.Batches != 1 {
 		t.Errorf("saved is not what Advance returned: %+v", out.Saved)
 	}
@@ -61,7 +61,7 @@ func testHoldSteps(t *testing.T, make Maker) {
 		}
 	}
 	s.wantDone(Keys(6)...)
-	s.stored(out.Saved)
+	s.storedRange(out.Saved)
 }
 
 // testHoldBound: a batch does not reach beyond its bound, nor any bound beyond the end of
@@ -115,7 +115,7 @@ func testHoldNone(t *testing.T, make Maker) {
 // back.
 func testHoldRequest(t *testing.T, make Maker) {
 	s := began(t, make, 5)
-	want := checkpoint.Request{Control: checkpoint.Pause, By: "somebody", Reason: "test", Tuning: checkpoint.Tuning{MaxRate: 3}}
+	want := chunkfill.Request{Control: chunkfill.Pause, By: "somebody", Reason: "test", Tuning: chunkfill.Tuning{MaxRate: 3}}
 	s.f.Ask(t, want)
 	if out := s.hold(2); out.Request != want {
 		t.Errorf("asked is %+v, want %+v", out.Request, want)
@@ -159,7 +159,7 @@ func testQuarantine(t *testing.T, make Maker) {
 	if out.Bad == nil || out.Key == "" || out.Rows != 1 || out.Changed != 0 || out.None {
 		t.Fatalf("outcome %+v", out)
 	}
-	s.stored(out.Saved)
+	s.storedRange(out.Saved)
 	state := s.f.State(t)
 	if q := state.Quarantine; len(q) != 1 || q[0].Key != out.End || q[0].Error == "" {
 		t.Errorf("quarantine %+v, the row ends at %q", q, out.End)
@@ -209,7 +209,7 @@ func testWalk(t *testing.T, make Maker) {
 				t.Errorf("%d rows in a batch of %d", out.Rows, size)
 			}
 			done += out.Rows
-			s.stored(out.Saved)
+			s.storedRange(out.Saved)
 		}
 		s.db.End()
 	}
@@ -292,7 +292,7 @@ func testContext(t *testing.T, make Maker) {
 func calls(s *subject, ctx context.Context, in loop.Intent) map[Verb]func() error {
 	return map[Verb]func() error{
 		Take:    func() error { _, err := s.db.Take(ctx); return err },
-		Save:    func() error { _, err := s.db.Save(ctx, s.cp, checkpoint.Event{Event: "test"}); return err },
+		Save:    func() error { _, err := s.db.Save(ctx, s.cp, s.cp, chunkfill.Event{Event: "test"}); return err },
 		Asked:   func() error { _, err := s.db.Asked(ctx); return err },
 		Prepare: func() error { return s.db.Prepare(ctx, s.cp) },
 		Bound:   func() error { _, err := s.db.Bound(ctx); return err },

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 )
 
@@ -17,7 +17,7 @@ func testTake(t *testing.T, make Maker) {
 	}
 	s := taken(t, f)
 	cp := s.cp
-	if cp.Cursor != "" || cp.Upper == "" || cp.Pass != 1 || cp.Phase != checkpoint.Running || cp.Left != -1 || cp.Batches != 0 || cp.RunID == "" {
+	if cp.Cursor != "" || cp.Upper == "" || cp.Pass != 1 || cp.Phase != chunkfill.Running || cp.Left != -1 || cp.Batches != 0 || cp.RunID == "" {
 		t.Errorf("a new job: %+v", cp)
 	}
 	s.stored(cp)
@@ -45,14 +45,14 @@ func testTakeEmpty(t *testing.T, make Maker) {
 func testTakeDone(t *testing.T, make Maker) {
 	s := began(t, make, 3)
 	s.hold(10)
-	s.cp.Phase = checkpoint.Done
-	if _, err := s.db.Save(background, s.cp, checkpoint.Event{Event: "ended"}); err != nil {
+	s.cp.Phase = chunkfill.Done
+	if _, err := s.db.Save(background, s.cp, s.cp, chunkfill.Event{Event: "ended"}); err != nil {
 		t.Fatal(err)
 	}
 
 	before := s.f.State(t)
 	cp, err := s.f.Open(t).Take(background)
-	if err != nil || cp.Phase != checkpoint.Done {
+	if err != nil || cp.Phase != chunkfill.Done {
 		t.Errorf("%+v, %v", cp, err)
 	}
 	s.unchanged(before, "Take of a job that is done")
@@ -63,9 +63,9 @@ func testTakeDone(t *testing.T, make Maker) {
 func testTakeOver(t *testing.T, make Maker) {
 	first := began(t, make, 6)
 	first.hold(2)
-	first.f.Ask(t, checkpoint.Request{Control: checkpoint.Pause, By: "somebody", Reason: "test"})
-	first.cp.Phase, first.cp.Error = checkpoint.Failed, "an earlier run"
-	if _, err := first.db.Save(background, first.cp, checkpoint.Event{Event: "failed"}); err != nil {
+	first.f.Ask(t, chunkfill.Request{Control: chunkfill.Pause, By: "somebody", Reason: "test"})
+	first.cp.Phase, first.cp.Error = chunkfill.Failed, "an earlier run"
+	if _, err := first.db.Save(background, first.cp, first.cp, chunkfill.Event{Event: "failed"}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -75,12 +75,12 @@ func testTakeOver(t *testing.T, make Maker) {
 	if cp.Cursor != first.cp.Cursor || cp.Rows != 2 || cp.Changed != 2 || cp.Batches != 1 || cp.Upper != first.cp.Upper {
 		t.Errorf("left was %+v, taken is %+v", first.cp, cp)
 	}
-	if cp.RunID == first.cp.RunID || cp.Phase != checkpoint.Running || cp.Error != "" || cp.Request.Control != checkpoint.Pause {
+	if cp.RunID == first.cp.RunID || cp.Phase != chunkfill.Running || cp.Error != "" || cp.Request.Control != chunkfill.Pause {
 		t.Errorf("taken: %+v", cp)
 	}
 
 	before := first.f.State(t)
-	_, err := first.db.Save(background, first.cp, checkpoint.Event{Event: "ended"})
+	_, err := first.db.Save(background, first.cp, first.cp, chunkfill.Event{Event: "ended"})
 	first.wantClass("Save", err, loop.Lost)
 	_, err = first.db.Hold(background, first.intent(2))
 	first.wantClass("Hold", err, loop.Lost)
@@ -96,13 +96,13 @@ func testTakeOver(t *testing.T, make Maker) {
 func testSave(t *testing.T, make Maker) {
 	s := began(t, make, 3)
 	cp := s.cp
-	cp.Phase, cp.Reason, cp.Error = checkpoint.Waiting, "why", "what"
+	cp.Phase, cp.Reason, cp.Error = chunkfill.Waiting, "why", "what"
 	cp.Pass, cp.Left, cp.BatchRows = 2, 7, 11
 	cp.Working, cp.Throttled, cp.PausedFor = time.Second, 2*time.Second, 3*time.Second
-	s.f.Ask(t, checkpoint.Request{Control: checkpoint.Cancel, By: "somebody", Reason: "test"})
+	s.f.Ask(t, chunkfill.Request{Control: chunkfill.Cancel, By: "somebody", Reason: "test"})
 
-	request, err := s.db.Save(background, cp, checkpoint.Event{Event: "waiting", By: "me", Detail: "for it"})
-	if err != nil || request.Control != checkpoint.Cancel || request.By != "somebody" || request.Reason != "test" {
+	request, err := s.db.Save(background, s.cp, cp, chunkfill.Event{Event: "waiting", By: "me", Detail: "for it"})
+	if err != nil || request.Control != chunkfill.Cancel || request.By != "somebody" || request.Reason != "test" {
 		t.Errorf("asked is %+v, %v", request, err)
 	}
 	s.stored(cp)
@@ -110,7 +110,7 @@ func testSave(t *testing.T, make Maker) {
 	if n := len(state.Events); n == 0 || state.Events[n-1].Event != "waiting" || state.Events[n-1].By != "me" || state.Events[n-1].Detail != "for it" {
 		t.Errorf("events %+v", state.Events)
 	}
-	if state.Record.Request.Control != checkpoint.Cancel {
+	if state.Record.Request.Control != chunkfill.Cancel {
 		t.Errorf("what was asked is %+v after Save", state.Record.Request)
 	}
 }
@@ -123,11 +123,11 @@ func testRestored(t *testing.T, make Maker) {
 	s.hold(2)
 	s.hold(2)
 	before := s.f.State(t)
-	_, err := s.db.Save(background, old, checkpoint.Event{Event: "ended"})
+	_, err := s.db.Save(background, old, old, chunkfill.Event{Event: "ended"})
 	s.wantClass("Save of an older record", err, loop.Lost)
 	newer := s.cp
 	newer.Batches += 2
-	_, err = s.db.Save(background, newer, checkpoint.Event{Event: "ended"})
+	_, err = s.db.Save(background, newer, newer, chunkfill.Event{Event: "ended"})
 	s.wantClass("Save over an older record", err, loop.Lost)
 	s.unchanged(before, "a record that is not the next")
 }
@@ -135,8 +135,8 @@ func testRestored(t *testing.T, make Maker) {
 // testAsked: what is asked is read while somebody else has the write lock.
 func testAsked(t *testing.T, make Maker) {
 	s := began(t, make, 3)
-	want := checkpoint.Request{Control: checkpoint.Pause, By: "somebody", Reason: "test",
-		Tuning: checkpoint.Tuning{TargetHold: 3 * time.Millisecond, MaxRate: 7.5}}
+	want := chunkfill.Request{Control: chunkfill.Pause, By: "somebody", Reason: "test",
+		Tuning: chunkfill.Tuning{TargetHold: 3 * time.Millisecond, MaxRate: 7.5}}
 	s.f.Ask(t, want)
 	lift, ok := s.f.Inject(t, Fault{Verb: Hold, When: AtOnce, Class: loop.Busy})
 	if ok {
@@ -154,8 +154,8 @@ func testPublish(t *testing.T, make Maker) {
 	s := began(t, make, 3)
 	before := s.f.State(t)
 	cp := s.cp
-	cp.Phase, cp.Reason = checkpoint.Waiting, "not recorded"
-	s.db.Publish(cp, checkpoint.Request{Control: checkpoint.Pause})
+	cp.Phase, cp.Reason = chunkfill.Waiting, "not recorded"
+	s.db.Publish(cp, chunkfill.Request{Control: chunkfill.Pause})
 	s.unchanged(before, "Publish")
 }
 
@@ -205,7 +205,7 @@ func testPrepare(t *testing.T, make Maker) {
 		t.Fatal(err)
 	}
 	s.unchanged(before, "Prepare")
-	if _, err := s.db.Save(background, cp, checkpoint.Event{Event: "second pass"}); err != nil {
+	if _, err := s.db.Save(background, s.cp, cp, chunkfill.Event{Event: "second pass"}); err != nil {
 		t.Fatal(err)
 	}
 	s.cp = cp

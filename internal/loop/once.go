@@ -1,0 +1,78 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/chunkfill/chunkfill"
+)
+
+// onceStep makes a step of kind Once and records it, in one hold. It passes the gate as a
+// batch does, and again after each try that failed.
+func (l *Loop) onceStep(ctx context.Context) error {
+	step := l.cfg.Job.Steps[l.state.Step]
+	return l.inOneHold(ctx, Finished, event{name: "made", detail: step.Name}, l.db.Once)
+}
+
+// takeBack undoes what the steps have put into the schema, the last first, where that has
+// begun or the job is cancelled now. It returns why, or err where there is nothing to undo.
+func (l *Loop) takeBack(ctx context.Context, err error) error {
+	if !l.state.Back {
+		to, refused := l.after(l.cp, CancelAsked, "")
+		if err == nil || refused != nil || !to.Back {
+			return err
+		}
+		if err := l.change(ctx, CancelAsked, "", event{name: "reverting", by: l.request.By, detail: l.request.Reason}); err != nil {
+			return err
+		}
+	}
+
+	for l.state.Back {
+		what := "nothing"
+		if n := len(l.cp.Takebacks); n > 0 {
+			what = l.cp.Takebacks[n-1].Step
+		}
+		if err := l.inOneHold(ctx, TakenBack, event{name: "taken back", by: l.request.By, detail: what}, l.db.TakeBack); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: by %s: %s", ErrCancelled, l.request.By, l.request.Reason)
+}
+
+// inOneHold makes something and records the event of it, whole or not at all, however
+// often the database is busy or its disk full.
+func (l *Loop) inOneHold(ctx context.Context, on Event, e event,
+	make func(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error)) error {
+	for {
+		if err := l.gate(ctx); err != nil {
+			return err
+		}
+		to, err := l.after(l.cp, on, "")
+		if err != nil {
+			return err
+		}
+
+		from := l.cp
+		from.Request = l.request
+		to, err = make(ctx, from, to, l.line(e))
+		switch class := l.db.Class(err); {
+		case err == nil:
+			l.busy, l.full = 0, fullness{}
+			l.changed(to, e)
+			return nil
+		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+			return interrupted(err)
+		case class == Again:
+			err = l.Listen(ctx)
+		case class == Busy:
+			err = l.backOff(ctx)
+		case class == Full:
+			l.filled(err)
+			err = nil // the gate waits for room
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
