@@ -80,7 +80,7 @@ var phases = map[string][]chunkfill.Phase{
 	"started": {chunkfill.Running}, "resumed": {chunkfill.Running, chunkfill.Verifying, chunkfill.Waiting},
 	"paused": {chunkfill.Paused}, "waiting": {chunkfill.Waiting}, "verifying": {chunkfill.Verifying}, "verified": {chunkfill.Verifying},
 	"second pass": {chunkfill.Running}, "ended": {chunkfill.Done}, "interrupted": {chunkfill.Interrupted},
-	"cancelled": {chunkfill.Cancelled}, "failed": {chunkfill.Failed},
+	"cancelled": {chunkfill.Cancelled}, "retried": {chunkfill.Registered}, "failed": {chunkfill.Failed},
 }
 
 // wantTrail: the latest event tells the phase, and after the end of a run only another one

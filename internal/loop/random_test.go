@@ -127,7 +127,7 @@ func (g *game) run() {
 	if state.Record.RunID != owner { // else it ended before it had the job
 		g.wantEnd(err, state)
 	}
-	if state.Record.Request.Control == chunkfill.Cancel {
+	if state.Record.Request.Control == chunkfill.Cancel || state.Record.Phase == chunkfill.Cancelled {
 		g.retry()
 	}
 }
@@ -141,6 +141,7 @@ func (g *game) retry() {
 			if s.Record, err = loop.Outside(s.Record, loop.Retried); err != nil {
 				g.t.Error(err)
 			}
+			s.Events = append(s.Events, chunkfill.Event{Event: "retried"})
 		}
 	})
 }
