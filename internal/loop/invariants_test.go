@@ -91,7 +91,7 @@ func (g *game) wantTrail(state looptest.State) {
 		if e.Event == "quarantined" {
 			continue
 		}
-		if (last == "interrupted" || last == "cancelled" || last == "failed") && e.Event != "resumed" || last == "ended" {
+		if (last == "interrupted" || last == "cancelled" || last == "failed") && e.Event != "resumed" && e.Event != "retried" || last == "ended" {
 			g.t.Errorf("seed %d: %s comes after %s", g.seed, e.Event, last)
 		}
 		last = e.Event
