@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"database/sql"
+	"github.com/chunkfill/chunkfill/internal/record"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -53,9 +54,9 @@ var conformanceSchema = []string{
 	`CREATE TRIGGER at_commit AFTER UPDATE OF n ON t WHEN EXISTS (SELECT 1 FROM faults WHERE name = 'at commit')
 		BEGIN INSERT INTO orphans VALUES (-1); END`,
 	filler("rows_full", "UPDATE OF n ON t"),
-	filler("record_full", "UPDATE ON _async_migration_checkpoints"),
+	filler("record_full", "UPDATE ON _async_migration_ranges"),
 	filler("events_full", "INSERT ON _async_migration_events"),
-	breaker("record_breaks", "UPDATE ON _async_migration_checkpoints"),
+	breaker("record_breaks", "UPDATE ON _async_migration_ranges"),
 	breaker("events_break", "INSERT ON _async_migration_events"),
 }
 
@@ -73,7 +74,7 @@ func newFixture(t testing.TB, job jobs.Job, keys []int64) *fixture {
 	t.Helper()
 	f := &fixture{job: job, path: filepath.Join(t.TempDir(), "test.db")}
 	f.db, f.other = f.open(t), f.open(t)
-	if err := checkpoint.UpgradeTx(context.Background(), f.db); err != nil {
+	if err := record.UpgradeTx(context.Background(), f.db); err != nil {
 		t.Fatal(err)
 	}
 	for _, statement := range conformanceSchema {
@@ -175,10 +176,10 @@ func (f *fixture) State(t testing.TB) (state looptest.State) {
 
 func (f *fixture) Ask(t testing.TB, r checkpoint.Request) {
 	t.Helper()
-	if err := checkpoint.Ask(context.Background(), f.db, "job", r.Control, r.By, r.Reason); err != nil {
+	if err := record.Ask(context.Background(), f.db, "job", r.Control, r.By, r.Reason); err != nil {
 		t.Fatal(err)
 	}
-	if err := checkpoint.Tune(context.Background(), f.db, "job", r.Tuning); err != nil {
+	if err := record.Tune(context.Background(), f.db, "job", r.Tuning); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -216,7 +217,7 @@ func (f *fixture) Inject(t testing.TB, fault looptest.Fault) (lift func(), ok bo
 	case fault.Class == loop.Lost:
 		return f.rob(t, fault)
 	case fault.Class == loop.Other && (fault.Verb == looptest.Left || fault.Verb == looptest.Prepare):
-		f.exec(t, f.db, "INSERT INTO _async_migration_quarantine (name, key, error, at) VALUES ('job', 'no key', '', '2026-01-01T00:00:00.000Z')")
+		f.exec(t, f.db, "INSERT INTO _async_migration_quarantine (name, step, key, error, at) VALUES ('job', 'walk', 'no key', '', '2026-01-01T00:00:00.000Z')")
 		return func() { f.exec(t, f.db, "DELETE FROM _async_migration_quarantine WHERE key = 'no key'") }, true
 	}
 
@@ -270,8 +271,8 @@ func (f *fixture) rob(t testing.TB, fault looptest.Fault) (giveBack func(), ok b
 		return nil, false
 	}
 	owner := f.State(t).Record.RunID
-	f.exec(t, f.db, "UPDATE _async_migration_checkpoints SET run_id = 'robber'")
-	return func() { f.exec(t, f.db, "UPDATE _async_migration_checkpoints SET run_id = ?", owner) }, true
+	f.exec(t, f.db, "UPDATE _async_migration_ranges SET run_id = 'robber'")
+	return func() { f.exec(t, f.db, "UPDATE _async_migration_ranges SET run_id = ?", owner) }, true
 }
 
 func (f *fixture) rename(t testing.TB, from, to string) {

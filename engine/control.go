@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
-	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/internal/filelock"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/internal/record"
 	"github.com/chunkfill/chunkfill/jobs"
 	"github.com/chunkfill/chunkfill/throttle"
 )
@@ -24,7 +25,7 @@ import (
 // It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrMoved and
 // ErrClosed.
 func (e *Engine) Pause(ctx context.Context, name, reason string) error {
-	return e.ask(ctx, name, checkpoint.Pause, reason)
+	return e.ask(ctx, name, chunkfill.Pause, reason)
 }
 
 // Resume takes a pause back, and is followed as Pause is. It does nothing to a job that is
@@ -33,77 +34,120 @@ func (e *Engine) Pause(ctx context.Context, name, reason string) error {
 // It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrMoved and
 // ErrClosed.
 func (e *Engine) Resume(ctx context.Context, name, reason string) error {
-	return e.ask(ctx, name, checkpoint.NoControl, reason)
+	return e.ask(ctx, name, chunkfill.NoControl, reason)
 }
 
 // Cancel ends the job for good: only Retry runs it again. Rows already rewritten
-// stay so. If nobody runs the job it is cancelled at once, otherwise whoever runs it
-// follows as it does a pause.
+// stay so; what the job has put into the schema is taken back first. If nobody runs the job
+// that is done at once, otherwise whoever runs it follows as it does a pause.
 //
-// It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrMoved and
-// ErrClosed.
+// It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrNoReturn for
+// one that can only be brought to its end, ErrMoved and ErrClosed.
 func (e *Engine) Cancel(ctx context.Context, name, reason string) (err error) {
 	ctx, leave, err := e.enterCall(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave(&err)
-	if err := e.ask(ctx, name, checkpoint.Cancel, reason); err != nil {
+	if err := e.ask(ctx, name, chunkfill.Cancel, reason); err != nil {
 		return err
 	}
-	err = e.store.Fail(ctx, name, fmt.Sprintf("%v: by %s: %s", ErrCancelled, e.cfg.Actor, reason))
+	err = e.store.Exclusive(ctx, name, func(ctx context.Context) error { return e.revert(ctx, name, reason) })
+	if err == nil {
+		err = e.store.Fail(ctx, name, fmt.Sprintf("%v: by %s: %s", ErrCancelled, e.cfg.Actor, reason))
+	}
 	if errors.Is(err, asyncmig.ErrOwned) {
-		return nil // its owner heeds the request
+		return nil // its owner honors the request
 	}
-	if err != nil {
-		return err
-	}
-	return e.write(ctx, func(ctx context.Context, c lite.Querier) error { return move(ctx, c, name, loop.CancelAsked) })
+	return err
 }
 
-// move changes the phase of a job that nobody runs. Where its owner has honored the same
-// request in the meantime, there is nothing left to do.
-func move(ctx context.Context, q checkpoint.Querier, name string, on loop.Event) error {
-	cp, err := checkpoint.Load(ctx, q, name)
-	if err != nil || cp.Phase == checkpoint.Cancelled && on == loop.CancelAsked {
-		return err
+// revert cancels a job that nobody runs, one hold after the other for what it has put into
+// the schema. It needs nothing of the job's code. If it dies amid that, the next run of the
+// job goes on with it.
+func (e *Engine) revert(ctx context.Context, name, reason string) error {
+	for over := false; !over; {
+		err := e.write(ctx, func(ctx context.Context, c lite.Querier) error {
+			from, err := record.Load(ctx, c, name)
+			if err != nil {
+				return err
+			}
+			over, err = e.revertOnce(ctx, c, from, reason)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
-	phase, err := loop.Outside(cp.Phase, on)
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrEnded, name, err)
-	}
-	return checkpoint.SetPhase(ctx, q, name, phase)
+	return nil
 }
 
-func (e *Engine) ask(ctx context.Context, name string, control checkpoint.Control, reason string) (err error) {
+// revertOnce makes the next change of state of a job that is cancelled, and reports whether
+// it was the last.
+func (e *Engine) revertOnce(ctx context.Context, c lite.Querier, from chunkfill.Checkpoint, reason string) (over bool, err error) {
+	if from.Phase == chunkfill.Cancelled {
+		return true, nil // its owner has honored the request in the meantime
+	}
+	on, event := loop.CancelAsked, chunkfill.Event{Event: "reverting", By: e.cfg.Actor, Detail: reason}
+	if from.Phase == chunkfill.Reverting {
+		on, event.Event = loop.TakenBack, "taken back"
+	}
+	to, err := loop.Outside(from, on)
+	if err != nil {
+		return false, fmt.Errorf("%w: %s: %w", ErrEnded, from.Name, err)
+	}
+
+	over = to.Phase == chunkfill.Cancelled
+	switch {
+	case on == loop.TakenBack:
+		_, err = takeBackTx(ctx, c, from, to, event)
+	case over: // nothing of it is in the schema
+		err = record.SetPhase(ctx, c, from.Name, to.Phase)
+	default:
+		err = saveStep(ctx, c, from, &to, event)
+	}
+	return over, err
+}
+
+func (e *Engine) ask(ctx context.Context, name string, control chunkfill.Control, reason string) (err error) {
 	ctx, leave, err := e.enterCall(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave(&err)
-	asked := map[checkpoint.Control]string{checkpoint.Pause: "pause asked", checkpoint.Cancel: "cancel asked", checkpoint.NoControl: "resume asked"}
+	asked := map[chunkfill.Control]string{chunkfill.Pause: "pause asked", chunkfill.Cancel: "cancel asked", chunkfill.NoControl: "resume asked"}
 	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
-		if _, err := unended(ctx, c, name); err != nil {
+		cp, err := unended(ctx, c, name)
+		if err != nil {
 			return err
 		}
-		if err := checkpoint.Ask(ctx, c, name, control, e.cfg.Actor, reason); err != nil {
+		if control == chunkfill.Cancel && cannotReturn(cp) {
+			return fmt.Errorf("%w: %s", ErrNoReturn, name)
+		}
+		if err := record.Ask(ctx, c, name, control, e.cfg.Actor, reason); err != nil {
 			return err
 		}
 		return e.note(ctx, c, name, asked[control], reason)
 	})
 }
 
+// cannotReturn reports whether a job can only be brought to its end.
+func cannotReturn(cp chunkfill.Checkpoint) bool {
+	steps := loop.StepsOf(cp)
+	return steps.NoReturn(steps.StateOf(cp))
+}
+
 // unended refuses to ask anything of a job that will not run again by itself.
-func unended(ctx context.Context, q checkpoint.Querier, name string) (checkpoint.Checkpoint, error) {
-	cp, err := checkpoint.Load(ctx, q, name)
-	if err == nil && (cp.Phase == checkpoint.Done || cp.Phase == checkpoint.Cancelled) {
+func unended(ctx context.Context, q record.Querier, name string) (chunkfill.Checkpoint, error) {
+	cp, err := record.Load(ctx, q, name)
+	if err == nil && (cp.Phase == chunkfill.Done || cp.Phase == chunkfill.Cancelled) {
 		err = &endedError{name, cp.Phase}
 	}
 	return cp, err
 }
 
-func (e *Engine) note(ctx context.Context, q checkpoint.Querier, name, what, detail string) error {
-	return checkpoint.AddEvent(ctx, q, name, checkpoint.Event{At: time.Now(), Event: what, By: e.cfg.Actor, Detail: detail})
+func (e *Engine) note(ctx context.Context, q record.Querier, name, what, detail string) error {
+	return record.AddEvent(ctx, q, name, chunkfill.Event{At: time.Now(), Event: what, By: e.cfg.Actor, Detail: detail})
 }
 
 // write writes a request next to a job that may be running in another process:
@@ -176,22 +220,27 @@ func (e *Engine) Retry(ctx context.Context, job jobs.Job) (result Result, err er
 // events, quarantine. The same name then begins from zero, whatever its definition.
 // It is the explicit choice to do so; rows already rewritten stay as they are.
 //
-// It returns ErrUnknownJob, ErrOwned if somebody runs the job, ErrMoved and ErrClosed.
+// It returns ErrUnknownJob, ErrOwned if somebody runs the job, ErrInSchema for one that has
+// put something into the schema which still stands there, ErrMoved and ErrClosed.
 func (e *Engine) Forget(ctx context.Context, name string) (err error) {
 	ctx, leave, err := e.enterCall(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave(&err)
-	if _, err := checkpoint.Load(ctx, e.readQuerier(), name); err != nil {
+	if _, err := record.Load(ctx, e.readQuerier(), name); err != nil {
 		return err // before a lock file is made for a name that is none
 	}
 	return e.store.Exclusive(ctx, name, func(ctx context.Context) error {
 		return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
-			if _, err := checkpoint.Load(ctx, c, name); err != nil {
+			cp, err := record.Load(ctx, c, name)
+			if err != nil {
 				return err
 			}
-			return errors.Join(checkpoint.ForgetTx(ctx, c, name), asyncmig.ForgetTx(ctx, c, name))
+			if len(cp.Takebacks) > 0 || cp.Phase != chunkfill.Done && cannotReturn(cp) {
+				return fmt.Errorf("%w: %s: cancel it, or bring it to its end, before it is forgotten", ErrInSchema, name)
+			}
+			return errors.Join(record.ForgetTx(ctx, c, name), asyncmig.ForgetTx(ctx, c, name))
 		})
 	})
 }
@@ -199,14 +248,18 @@ func (e *Engine) Forget(ctx context.Context, name string) (err error) {
 // reopen makes a cancelled job one that can run.
 func (e *Engine) reopen(ctx context.Context, name string) error {
 	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
-		cp, err := checkpoint.Load(ctx, c, name)
-		if err != nil || cp.Phase != checkpoint.Cancelled {
+		cp, err := record.Load(ctx, c, name)
+		if err != nil || cp.Phase != chunkfill.Cancelled {
 			return err
 		}
-		if err := move(ctx, c, name, loop.Retried); err != nil {
+		to, err := loop.Outside(cp, loop.Retried)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrEnded, name, err)
+		}
+		if err := record.SetPhase(ctx, c, name, to.Phase); err != nil {
 			return err
 		}
-		return checkpoint.Ask(ctx, c, name, checkpoint.NoControl, e.cfg.Actor, "retry")
+		return record.Ask(ctx, c, name, chunkfill.NoControl, e.cfg.Actor, "retry")
 	})
 }
 
@@ -216,7 +269,10 @@ func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 	defer closeCalls(calls)
 	statement := p.statement(calls, []string{p.spec.Where}, true)
 	aside, err := e.setAsides(ctx, p)
-	if err != nil {
+	if err != nil || len(aside) == 0 {
+		return err
+	}
+	if err := e.write(ctx, func(ctx context.Context, c lite.Querier) error { return record.UpgradeTx(ctx, c) }); err != nil {
 		return err
 	}
 	for _, row := range aside {
@@ -238,12 +294,12 @@ func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement,
 		if err != nil {
 			return err
 		}
-		if err := checkpoint.ReleaseTx(ctx, c, name, key, changed); err != nil {
+		if err := record.ReleaseTx(ctx, c, name, row.step, key, changed); err != nil {
 			return err
 		}
 		return e.note(ctx, c, name, "released", fmt.Sprintf("row (%s) is mended", place))
 	}
 	return e.try(ctx, attempt, func(ctx context.Context, c lite.Querier, cause error) error {
-		return checkpoint.QuarantineTx(ctx, c, name, key, cause.Error(), time.Now())
+		return record.QuarantineTx(ctx, c, name, row.step, key, cause.Error(), time.Now())
 	})
 }

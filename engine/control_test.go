@@ -4,14 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"github.com/chunkfill/chunkfill/internal/record"
 	"path/filepath"
 	"testing"
 	"time"
 
 	_ "modernc.org/sqlite"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/checkpoint"
-	"github.com/chunkfill/chunkfill/internal/loop"
 )
 
 // TestCancelThatTheOwnerHonored between the request and its end is cancelled, and no error.
@@ -23,16 +24,21 @@ func TestCancelThatTheOwnerHonored(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
+	e := &Engine{}
 
 	for phase, want := range map[checkpoint.Phase]error{checkpoint.Paused: nil, checkpoint.Cancelled: nil, checkpoint.Done: ErrEnded} {
 		name := string(phase)
-		err := errors.Join(checkpoint.UpgradeTx(ctx, db),
-			checkpoint.Take(ctx, db, checkpoint.Checkpoint{Name: name, RunID: "r", Phase: phase, Pass: 1}, time.Now()))
+		err := errors.Join(record.UpgradeTx(ctx, db),
+			record.TakeTx(ctx, db, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Name: name, Phase: phase, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Of: "walk", Entered: true, RunID: "r"}}, time.Now()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := move(ctx, db, name, loop.CancelAsked); !errors.Is(err, want) {
-			t.Errorf("%s: %v, want %v", phase, err, want)
+		from, err := record.Load(ctx, db, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if over, err := e.revertOnce(ctx, db, from, "test"); !errors.Is(err, want) || over != (want == nil) {
+			t.Errorf("%s: %v, %v, want %v", phase, over, err, want)
 		}
 
 		left := checkpoint.Cancelled

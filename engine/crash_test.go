@@ -42,7 +42,7 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 		}
 		db = openAt(t, path)
 		wantEachOnce(t, db, rows)
-		wantValue(t, db, "400,400,done", "SELECT rows_scanned || ',' || rows_changed || ',' || phase FROM _async_migration_checkpoints")
+		wantValue(t, db, "400,400,done", "SELECT rows_scanned || ',' || rows_changed || ',' || phase FROM _async_migration_jobs JOIN _async_migration_ranges USING (name)")
 		wantValue(t, db, "done", "SELECT status FROM _async_migrations")
 		db.Close()
 		if t.Failed() {

@@ -83,7 +83,7 @@ func TestLeftCanBeLeft(t *testing.T) {
 		wantValue(t, db, "0", "SELECT count(*) FROM t WHERE v IS NULL")
 		wantValue(t, db, "0", "SELECT count(*) FROM t WHERE id < 299 AND n <> 1")
 		wantValue(t, db, "done", "SELECT status FROM _async_migrations")
-		wantValue(t, db, "", "SELECT error FROM _async_migration_checkpoints")
+		wantValue(t, db, "", "SELECT error FROM _async_migration_jobs")
 	}
 }
 
@@ -138,7 +138,7 @@ func TestManyRowsSetAside(t *testing.T) {
 	cfg, came := sole, false
 	cfg.QuarantineLimit = 2000
 	cfg.OnHold = func(h engine.Hold) {
-		if !came && value(t, db, "SELECT rows_scanned > 1600 FROM _async_migration_checkpoints") == "1" {
+		if !came && value(t, db, "SELECT rows_scanned > 1600 FROM _async_migration_ranges") == "1" {
 			came = true
 			mustExec(t, db, "INSERT INTO t (id) VALUES (-1)")
 		}
@@ -156,7 +156,7 @@ func TestManyRowsSetAside(t *testing.T) {
 func TestRecordsFail(t *testing.T) {
 	for _, trigger := range []string{
 		"CREATE TRIGGER forbid BEFORE INSERT ON _async_migration_samples BEGIN SELECT RAISE(ABORT, 'no samples'); END",
-		"CREATE TRIGGER forbid BEFORE UPDATE ON _async_migration_checkpoints WHEN new.rows_changed > old.rows_changed BEGIN SELECT RAISE(ABORT, 'no progress'); END",
+		"CREATE TRIGGER forbid BEFORE UPDATE ON _async_migration_ranges WHEN new.rows_changed > old.rows_changed BEGIN SELECT RAISE(ABORT, 'no progress'); END",
 		"CREATE TRIGGER forbid BEFORE INSERT ON _async_migration_quarantine BEGIN SELECT RAISE(ABORT, 'no quarantine'); END",
 	} {
 		db := open(t, append(numbers(300), "CREATE TABLE o (id INTEGER PRIMARY KEY, n INT)", refuse, "UPDATE t SET v = 'bad' WHERE id = 200", "DELETE FROM rewrites")...)
@@ -320,11 +320,11 @@ func TestFingerprintOfRule1(t *testing.T) {
 		db := open(t, numbers(100)...)
 		ctx, cancel := context.WithCancel(testContext(t))
 		_, _ = newEngine(t, db, onBatch(func(int) { cancel() })).Run(ctx, c.job)
-		mustExec(t, db, fmt.Sprintf("UPDATE _async_migration_checkpoints SET fingerprint = '%s'", c.mark))
+		mustExec(t, db, fmt.Sprintf("UPDATE _async_migration_jobs SET fingerprint = '%s'", c.mark))
 		if _, err := newEngine(t, db, sole).Run(testContext(t), c.job); err != nil {
 			t.Error(err)
 		}
 		wantEachOnce(t, db, 100)
-		wantValue(t, db, c.mark, "SELECT fingerprint FROM _async_migration_checkpoints")
+		wantValue(t, db, c.mark, "SELECT fingerprint FROM _async_migration_jobs")
 	}
 }

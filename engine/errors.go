@@ -38,6 +38,12 @@ var (
 	// ErrEnded is returned by Pause, Resume, Cancel and Tune for a job that is done or
 	// cancelled. There is nothing left to ask of it; Retry begins a cancelled one again.
 	ErrEnded = errors.New("the job has ended already")
+	// ErrNoReturn is returned by Cancel for a job that has gone so far that it can only be
+	// brought to its end. Start it again, or wait.
+	ErrNoReturn = loop.ErrNoReturn
+	// ErrInSchema is returned by Forget for a job that has put something into the schema which
+	// still stands there. Cancel the job, or bring it to its end.
+	ErrInSchema = errors.New("something of the job stands in the schema")
 	// ErrUnknownJob is returned for a name under which no job has run on this database.
 	// Check the name, or Start the job.
 	ErrUnknownJob = checkpoint.ErrUnknown

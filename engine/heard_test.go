@@ -329,5 +329,5 @@ func TestPauseWhileVerifying(t *testing.T) {
 		t.Fatal(err)
 	}
 	eng.Wait()
-	wantValue(t, db, "cancelled", "SELECT phase FROM _async_migration_checkpoints")
+	wantValue(t, db, "cancelled", "SELECT phase FROM _async_migration_jobs")
 }

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/internal/record"
 )
 
 // batch is one that is under way.
@@ -96,7 +97,7 @@ func (b *batch) attempt(ctx context.Context, c lite.Querier) error {
 func (b *batch) save(ctx context.Context, c lite.Querier, now time.Time) (err error) {
 	b.out.End = b.end.Encode()
 	b.out.Saved = b.Advance(b.out)
-	b.out.Request, err = checkpoint.SaveTx(ctx, c, b.out.Saved, now)
+	b.out.Request, err = record.SaveRangeTx(ctx, c, b.s.name, b.out.Saved, now)
 	return err
 }
 
@@ -159,7 +160,7 @@ func (p plan) refreshed(ctx context.Context, q lite.Querier) (plan, error) {
 		return p, err
 	}
 	var fits bool
-	if p.table, fits = table.WalkedBy(p.table.Key); !fits || !p.matches(p.fingerprint) {
+	if p.table, fits = table.WalkedBy(p.table.Key); !fits || !p.fits() {
 		return p, errors.New("its key, or a column that the job names, is gone or declared otherwise")
 	}
 	calls := p.open()
@@ -185,7 +186,7 @@ func (s *session) walkBy(ctx context.Context, table lite.Table) {
 	s.table = table
 	s.compile()
 	if computing {
-		s.Begin(ctx, checkpoint.Checkpoint{})
+		s.Begin(ctx, chunkfill.Checkpoint{})
 	}
 }
 

@@ -36,6 +36,9 @@ func (p plan) plain() jobs.Spec {
 }
 
 func (p plan) definition() string {
+	if p.program != nil {
+		return digest("program", p.program.definition, p.program.list())
+	}
 	s := p.plain()
 	args := make([]string, len(s.Args))
 	for i, a := range s.Args {
@@ -101,6 +104,14 @@ func (p plan) identity1() string {
 	encoded, _ := json.Marshal([]any{s.Kind, s.Table, p.table.Key.Columns, named, s.Set, s.Read, s.Write, s.Where, args, s.Todo, s.Version})
 	sum := sha256.Sum256(encoded)
 	return hex.EncodeToString(sum[:])
+}
+
+// fits reports whether the table is still the one that the job, or its step, began with.
+func (p plan) fits() bool {
+	if p.program != nil {
+		return p.shape() == p.pin
+	}
+	return p.matches(p.fingerprint)
 }
 
 // matches reports whether a fingerprint is that of the job, by the rule it was made by.

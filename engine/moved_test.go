@@ -173,11 +173,11 @@ func TestOlderStateRestored(t *testing.T) {
 	cfg := onBatch(func(n int) {
 		switch n {
 		case 2:
-			mustExec(t, db, "CREATE TABLE backup_c AS SELECT * FROM _async_migration_checkpoints")
+			mustExec(t, db, "CREATE TABLE backup_c AS SELECT * FROM _async_migration_ranges")
 			mustExec(t, db, "CREATE TABLE backup_t AS SELECT * FROM t")
 		case 5:
-			mustExec(t, db, "BEGIN; DELETE FROM t; INSERT INTO t SELECT * FROM backup_t; DELETE FROM _async_migration_checkpoints;"+
-				"INSERT INTO _async_migration_checkpoints SELECT * FROM backup_c; COMMIT")
+			mustExec(t, db, "BEGIN; DELETE FROM t; INSERT INTO t SELECT * FROM backup_t; DELETE FROM _async_migration_ranges;"+
+				"INSERT INTO _async_migration_ranges SELECT * FROM backup_c; COMMIT")
 		}
 	})
 	e := newEngine(t, db, cfg)

@@ -4,14 +4,14 @@ import (
 	"context"
 	"slices"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
 )
 
 // Prepare makes the statements of a pass: on the first they are those of the job, on a
 // second only what verification found left, without the rows set aside.
-func (s *session) Prepare(ctx context.Context, cp checkpoint.Checkpoint) error {
+func (s *session) Prepare(ctx context.Context, cp chunkfill.Checkpoint) error {
 	var aside []lite.Pos
 	if s.newest == nil {
 		var err error
@@ -20,7 +20,7 @@ func (s *session) Prepare(ctx context.Context, cp checkpoint.Checkpoint) error {
 		}
 	}
 	s.setPass(cp.Pass, aside)
-	s.cursor = place{}
+	s.cursor, s.copied = place{}, place{}
 	return nil
 }
 

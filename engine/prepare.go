@@ -13,6 +13,7 @@ import (
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/record"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
 	"github.com/chunkfill/chunkfill/jobs"
 )
@@ -27,12 +28,19 @@ type plan struct {
 	rowTimeout  time.Duration
 	unfit       error // why a job that is done could not be run again
 
+	program *program // of a job that changes the schema; or nil
+	step    *step    // of it, whose rows the plan is for
+	pin     string   // what the table of that step must look like
+
 	loose lite.Querier // a connection that does not enforce foreign keys; nil if there is none
 }
 
 // prepare validates a job without writing anything. Only a new job whose key
 // could hold NULLs makes it look through an index.
 func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) {
+	if program := programOf(job); program != nil {
+		return e.prepareProgram(ctx, job.Spec(), program)
+	}
 	if p, err = freeze(job.Spec()); err != nil {
 		return p, err
 	}
@@ -68,6 +76,26 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 		return p, p.compatible(begun)
 	}
 	return p, p.table.CheckNulls(ctx, e.readQuerier())
+}
+
+// prepareProgram is prepare for a job that changes the schema. Its steps are held against
+// the database when it is their turn.
+func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *program) (plan, error) {
+	p := plan{spec: jobs.Spec{Name: spec.Name, Table: spec.Table, Kind: spec.Kind, Version: spec.Version}, program: program}
+	p.rowTimeout = e.cfg.RowTimeout
+	if e.reader != nil {
+		p.loose = e.reader
+	}
+	p.fingerprint = rule2 + p.definition() + "."
+
+	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
+	switch {
+	case errors.Is(err, ErrUnknownJob):
+		return p, nil
+	case err != nil:
+		return p, err
+	}
+	return p, p.compatible(begun)
 }
 
 // prepareUnlessDone is prepare for a job that need not run: one that is done is no
@@ -232,6 +260,9 @@ func closeCalls(c *rowfunc.Calls) {
 // each row costs.
 func (p plan) statement(calls *rowfunc.Calls, where []string, skips bool) lite.Statement {
 	key := p.table.Key
+	if p.step != nil && p.step.insert != nil {
+		return key.InsertStatement(*p.step.insert, where, p.spec.Args)
+	}
 	switch p.spec.Kind {
 	case jobs.KindDelete:
 		return key.DeleteStatement(where, p.spec.Args)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"github.com/chunkfill/chunkfill/internal/record"
 	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
@@ -31,10 +32,10 @@ func (b *batch) setAside(ctx context.Context, c lite.Querier, cause error) error
 
 	b.out.Changed, b.out.Bad, b.out.Key = 0, causeOf(cause), b.end.String()
 	now := time.Now()
-	if err := checkpoint.QuarantineTx(ctx, c, b.s.spec.Name, b.end.Encode(), b.out.Bad.Error(), now); err != nil {
+	if err := record.QuarantineTx(ctx, c, b.s.name, b.From.Of, b.end.Encode(), b.out.Bad.Error(), now); err != nil {
 		return err
 	}
-	if err := checkpoint.AddEvent(ctx, c, b.s.spec.Name, checkpoint.Event{At: now, Event: "quarantined",
+	if err := record.AddEvent(ctx, c, b.s.spec.Name, checkpoint.Event{At: now, Event: "quarantined",
 		By: b.s.e.cfg.Actor, Detail: fmt.Sprintf("row (%s): %v", b.end, b.out.Bad)}); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func TestPauseAmongBadRows(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if value(t, db, "SELECT phase = 'paused' OR rows_quarantined > 40 FROM _async_migration_checkpoints") == "1" {
+		if value(t, db, "SELECT phase = 'paused' OR rows_quarantined > 40 FROM _async_migration_jobs JOIN _async_migration_ranges USING (name)") == "1" {
 			cancel()
 		}
 	}
@@ -139,7 +139,7 @@ func TestInterruptAnywhere(t *testing.T) {
 			ctx, cancel := context.WithCancel(testContext(t))
 			cfg, holds := sole, 0
 			cfg.OnHold = func(engine.Hold) {
-				if value(t, db, "SELECT phase FROM _async_migration_checkpoints") != string(phase) {
+				if value(t, db, "SELECT phase FROM _async_migration_jobs") != string(phase) {
 					return
 				}
 				if holds++; holds == stop {

@@ -8,10 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
-	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/lite/wal"
+	"github.com/chunkfill/chunkfill/internal/record"
 )
 
 var (
@@ -43,44 +44,48 @@ func (r *recorder) record(ctx context.Context, write func(context.Context, lite.
 }
 
 // Save writes a change of state and its event.
-func (r *recorder) Save(ctx context.Context, cp checkpoint.Checkpoint, e checkpoint.Event) (request checkpoint.Request, err error) {
-	err = r.record(ctx, func(ctx context.Context, c lite.Querier) (err error) {
-		e.At = time.Now()
-		if request, err = checkpoint.SaveTx(ctx, c, cp, e.At); err != nil {
-			return err
-		}
-		return checkpoint.AddEvent(ctx, c, r.name, e)
-	})
-	return request, err
+func (r *recorder) Save(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Request, error) {
+	err := r.record(ctx, func(ctx context.Context, c lite.Querier) error { return saveStep(ctx, c, from, &to, e) })
+	return to.Request, err
+}
+
+// saveStep is the part of a hold that records a change of state, by a run or by whoever
+// owns a job that nobody runs.
+func saveStep(ctx context.Context, q record.Querier, from chunkfill.Checkpoint, to *chunkfill.Checkpoint, e chunkfill.Event) (err error) {
+	e.At = time.Now()
+	if to.Request, err = record.SaveTx(ctx, q, from.RangeRecord, *to, e.At); err != nil {
+		return err
+	}
+	return record.AddEvent(ctx, q, to.Name, e)
 }
 
 // Asked reads what is asked of the job, where no batch tells.
-func (r *recorder) Asked(ctx context.Context) (checkpoint.Request, error) {
-	cp, err := checkpoint.Load(ctx, r.e.readQuerier(), r.name)
+func (r *recorder) Asked(ctx context.Context) (chunkfill.Request, error) {
+	cp, err := record.Load(ctx, r.e.readQuerier(), r.name)
 	switch {
-	case errors.Is(err, checkpoint.ErrUnknown), err == nil && cp.RunID != r.runID:
-		return checkpoint.Request{}, fmt.Errorf("%w: %s", ErrLostOwner, r.name)
+	case errors.Is(err, chunkfill.ErrUnknownJob), err == nil && cp.RunID != r.runID:
+		return chunkfill.Request{}, fmt.Errorf("%w: %s", ErrLostOwner, r.name)
 	case err != nil:
-		return checkpoint.Request{}, err
+		return chunkfill.Request{}, err
 	}
 	return cp.Request, nil
 }
 
 // Publish shows the run as it stands.
-func (r *recorder) Publish(cp checkpoint.Checkpoint, request checkpoint.Request) {
+func (r *recorder) Publish(cp chunkfill.Checkpoint, request chunkfill.Request) {
 	status := derive(cp, r.key)
 	status.Ledger, status.Request = asyncmig.StatusPendingAsync, request
 	r.shown.Store(&status)
 }
 
 // sample adds to the ring of samples, about once a second, with a batch.
-func (r *recorder) sample(ctx context.Context, q checkpoint.Querier, cp checkpoint.Checkpoint) error {
+func (r *recorder) sample(ctx context.Context, q record.Querier, saved chunkfill.RangeRecord) error {
 	now := time.Now()
 	if now.Sub(r.sampled) < time.Second {
 		return nil
 	}
 	r.sampled = now
-	return checkpoint.AddSample(ctx, q, cp.Name, checkpoint.Sample{At: now, Rows: cp.Rows, BatchRows: cp.BatchRows,
+	return record.AddSample(ctx, q, r.name, chunkfill.Sample{At: now, Rows: saved.Rows, BatchRows: saved.BatchRows,
 		Hold: r.last.Held, Wait: r.last.Wait, WALBytes: lite.WALBytes(r.e.file.Path)})
 }
 

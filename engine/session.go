@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/lite/wal"
 	"github.com/chunkfill/chunkfill/internal/loop"
@@ -34,10 +34,11 @@ type session struct {
 	upper    place
 	cursor   place // of the latest batch that was committed
 	reach    place // of the batch at hand: as far as rows have been computed
+	copied   place // as far as rows have been copied elsewhere, where they must be
 	schema   int64 // PRAGMA schema_version for which the plan is known to hold
 	surveyed bool
-	total    int64             // rows of a new job, where they had to be counted
-	earlier  checkpoint.Tuning // what an earlier run left
+	total    int64            // rows of a new job, where they had to be counted
+	earlier  chunkfill.Tuning // what an earlier run left
 
 	stmt     lite.Statement
 	brief    lite.Statement // the same for a transform's rows of which none is to be skipped
@@ -56,7 +57,7 @@ type place struct {
 
 // position finds what a position of the loop is, mostly among those that were last met.
 func (s *session) position(text string) (lite.Pos, error) {
-	for _, p := range []*place{&s.cursor, &s.upper, &s.reach} {
+	for _, p := range []*place{&s.cursor, &s.upper, &s.reach, &s.copied} {
 		if p.text == text {
 			return p.pos, nil
 		}
@@ -112,7 +113,9 @@ func (e *Engine) newSession(p plan) *session {
 	s.pressure = pressure{e: e, writer: &s.writer, callbacks: calls, identity: e.identity()}
 	s.recorder.e, s.recorder.name, s.recorder.key = e, p.spec.Name, &s.table.Key
 	s.recorder.writer, s.recorder.callbacks, s.recorder.wal = &s.writer, calls, log
-	s.compile()
+	if s.program == nil {
+		s.compile()
+	}
 	return s
 }
 
@@ -138,16 +141,22 @@ func (e *Engine) newLoop(s *session) (*loop.Loop, error) {
 	})
 }
 
+// steps are those of the job.
+func (p plan) steps() loop.Steps {
+	switch {
+	case p.program != nil:
+		return p.program.list()
+	case p.boundByNewest():
+		return loop.WalkTwice
+	case p.spec.Todo != "":
+		return loop.WalkVerify
+	}
+	return loop.WalkOnly
+}
+
 // job is what the loop has to know of it.
 func (p plan) job() loop.Job {
-	steps := loop.WalkOnly
-	switch {
-	case p.boundByNewest():
-		steps = loop.WalkTwice
-	case p.spec.Todo != "":
-		steps = loop.WalkVerify
-	}
-	return loop.Job{Name: p.spec.Name, Table: p.spec.Table, Todo: p.spec.Todo, Steps: steps, TakesLate: p.takesLate(), MaySkip: p.spec.Row != nil}
+	return loop.Job{Name: p.spec.Name, Table: p.spec.Table, Todo: p.spec.Todo, Steps: p.steps(), TakesLate: p.takesLate(), MaySkip: p.spec.Row != nil}
 }
 
 // Class tells what an error asks for.
@@ -205,8 +214,8 @@ func (e *Engine) readQuerier() *sql.DB {
 	return e.guest
 }
 
-func (e *Engine) owner(now time.Time) checkpoint.Owner {
-	return checkpoint.Owner{PID: pid, Host: hostname, Since: now}
+func (e *Engine) owner(now time.Time) chunkfill.Owner {
+	return chunkfill.Owner{PID: pid, Host: hostname, Since: now}
 }
 
 func (e *Engine) enter(s *session) {

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
-	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/record"
 )
 
 // Status is how a job stands: its checkpoint and what follows from it.
@@ -16,12 +17,12 @@ import (
 // What cannot be known (Fraction, ETA, Left) is -1 here and null in JSON, which has all
 // its keys in every state and reads back as the same Status.
 type Status struct {
-	checkpoint.Checkpoint
-	Ledger     string              `json:"ledger"`          // pending_async, done or failed
-	Fraction   float64             `json:"fraction"`        // of the walk, 0 to 1; -1 where it cannot be known
-	Rate       float64             `json:"rows_per_second"` // scanned, over the time not paused
-	ETA        time.Duration       `json:"eta_ns"`          // of the walk; -1 where it cannot be known
-	Quarantine []checkpoint.BadRow `json:"quarantine"`
+	chunkfill.Checkpoint
+	Ledger     string             `json:"ledger"`          // pending_async, done or failed
+	Fraction   float64            `json:"fraction"`        // of the walk, 0 to 1; -1 where it cannot be known
+	Rate       float64            `json:"rows_per_second"` // scanned, over the time not paused
+	ETA        time.Duration      `json:"eta_ns"`          // of the walk; -1 where it cannot be known
+	Quarantine []chunkfill.BadRow `json:"quarantine"`
 }
 
 // Result is what a run of a job has done, over all its runs so far.
@@ -63,7 +64,7 @@ func ReadStatus(ctx context.Context, db *sql.DB, name string) (Status, error) {
 	guest := lite.Guest(db) // ctx may end, and cost the host nothing
 	defer guest.Close()
 	db = guest
-	cp, err := checkpoint.Load(ctx, db, name)
+	cp, err := record.Load(ctx, db, name)
 	if !errors.Is(err, ErrUnknownJob) {
 		if err != nil {
 			return Status{}, err
@@ -74,9 +75,9 @@ func ReadStatus(ctx context.Context, db *sql.DB, name string) (Status, error) {
 	if ledgerErr != nil {
 		return Status{}, err
 	}
-	phase := map[string]checkpoint.Phase{asyncmig.StatusPendingAsync: checkpoint.Registered,
-		asyncmig.StatusDone: checkpoint.Done, asyncmig.StatusFailed: checkpoint.Failed}[status]
-	return Status{Checkpoint: checkpoint.Checkpoint{Name: name, Phase: phase, Left: -1}, Ledger: status, Fraction: -1, ETA: -1, Quarantine: []checkpoint.BadRow{}}, nil
+	phase := map[string]chunkfill.Phase{asyncmig.StatusPendingAsync: chunkfill.Registered,
+		asyncmig.StatusDone: chunkfill.Done, asyncmig.StatusFailed: chunkfill.Failed}[status]
+	return Status{Checkpoint: chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Name: name, Phase: phase, Left: -1}}, Ledger: status, Fraction: -1, ETA: -1, Quarantine: []chunkfill.BadRow{}}, nil
 }
 
 // ReadStatuses is [Engine.List] for any connection to the database, also a read-only one.
@@ -84,7 +85,7 @@ func ReadStatuses(ctx context.Context, db *sql.DB) ([]Status, error) {
 	guest := lite.Guest(db)
 	defer guest.Close()
 	db = guest
-	all, err := checkpoint.List(ctx, db)
+	all, err := record.List(ctx, db)
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +98,8 @@ func ReadStatuses(ctx context.Context, db *sql.DB) ([]Status, error) {
 	return statuses, nil
 }
 
-func read(ctx context.Context, db *sql.DB, cp checkpoint.Checkpoint) (Status, error) {
-	if cp.Phase == checkpoint.Running { // what the latest batch did not know of yet
+func read(ctx context.Context, db *sql.DB, cp chunkfill.Checkpoint) (Status, error) {
+	if cp.Phase == chunkfill.Running { // what the latest batch did not know of yet
 		cp.Throttled += min(max(0, time.Since(cp.UpdatedAt)), longestSilence)
 	}
 	s := derive(cp, nil)
@@ -107,16 +108,16 @@ func read(ctx context.Context, db *sql.DB, cp checkpoint.Checkpoint) (Status, er
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return s, err
 	}
-	bad, err := checkpoint.Quarantine(ctx, db, cp.Name)
+	bad, err := record.Quarantine(ctx, db, cp.Name)
 	s.Quarantine = append(s.Quarantine, bad...)
 	return s, err
 }
 
-// derive adds what follows from a checkpoint. A stored one does not say what kind
+// derive adds what follows from a chunkfill. A stored one does not say what kind
 // of key it has; its bounds tell.
-func derive(cp checkpoint.Checkpoint, key *lite.Key) Status {
-	s := Status{Checkpoint: cp, Fraction: -1, ETA: -1, Quarantine: []checkpoint.BadRow{}}
-	if key == nil {
+func derive(cp chunkfill.Checkpoint, key *lite.Key) Status {
+	s := Status{Checkpoint: cp, Fraction: -1, ETA: -1, Quarantine: []chunkfill.BadRow{}}
+	if key == nil || len(key.Columns) == 0 {
 		key = &lite.Key{Rowid: cp.Total == 0, Columns: make([]lite.KeyColumn, 1)}
 	}
 	s.Fraction = fraction(cp, *key)
@@ -141,11 +142,11 @@ const (
 )
 
 // eta is how much longer the walk takes at the pace so far, -1 where that cannot be told.
-func eta(cp checkpoint.Checkpoint, fraction float64, active time.Duration) time.Duration {
+func eta(cp chunkfill.Checkpoint, fraction float64, active time.Duration) time.Duration {
 	switch cp.Phase {
-	case checkpoint.Done:
+	case chunkfill.Done:
 		return 0
-	case checkpoint.Verifying, checkpoint.Failed, checkpoint.Cancelled:
+	case chunkfill.Verifying, chunkfill.Failed, chunkfill.Cancelled:
 		return -1
 	}
 	left := float64(active) * (1 - fraction) / fraction
@@ -156,14 +157,16 @@ func eta(cp checkpoint.Checkpoint, fraction float64, active time.Duration) time.
 }
 
 // grown reports whether more rows have come in ahead of the cursor than were counted.
-func grown(cp checkpoint.Checkpoint) bool {
+func grown(cp chunkfill.Checkpoint) bool {
 	return cp.Total > 0 && cp.Rows >= cp.Total && cp.Cursor != cp.Upper
 }
 
-func fraction(cp checkpoint.Checkpoint, key lite.Key) float64 {
+func fraction(cp chunkfill.Checkpoint, key lite.Key) float64 {
 	switch {
-	case cp.Phase == checkpoint.Done || cp.Upper == "":
+	case cp.Phase == chunkfill.Done || cp.Entered && cp.Upper == "":
 		return 1
+	case !cp.Entered:
+		return -1 // no walk stands
 	case grown(cp):
 		return mostWhenGrown
 	case cp.Total > 0:

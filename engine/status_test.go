@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
@@ -26,18 +27,13 @@ func TestNumbersAreTrue(t *testing.T) {
 		fraction float64
 		eta      time.Duration
 	}{
-		{"half", id, checkpoint.Checkpoint{Phase: checkpoint.Running, Pass: 1, Lower: `["0"]`, Cursor: `["50"]`, Upper: `["100"]`,
-			Working: time.Second, Throttled: time.Second}, 0.5, 2 * time.Second},
-		{"a few far from all others", id, checkpoint.Checkpoint{Phase: checkpoint.Running, Pass: 1, Lower: `["1"]`, Cursor: `["500"]`,
-			Upper: `["9223372036854775807"]`, Working: time.Second}, 499 / float64(math.MaxInt64), -1},
-		{"grown", text, checkpoint.Checkpoint{Phase: checkpoint.Running, Pass: 1, Total: 2000, Rows: 3000, Cursor: `["'b'"]`, Upper: `["'z'"]`,
-			Working: time.Second}, 0.99, -1},
-		{"nothing yet", id, checkpoint.Checkpoint{Phase: checkpoint.Running, Pass: 1, Upper: `["9"]`, Lower: `["1"]`, Working: time.Second}, 0, -1},
-		{"counting", id, checkpoint.Checkpoint{Phase: checkpoint.Verifying, Pass: 1, Lower: `["0"]`, Cursor: `["9"]`, Upper: `["9"]`,
-			Working: time.Second}, 1, -1},
-		{"done", id, checkpoint.Checkpoint{Phase: checkpoint.Done, Pass: 1, Working: time.Second}, 1, 0},
-		{"failed", id, checkpoint.Checkpoint{Phase: checkpoint.Failed, Pass: 1, Lower: `["0"]`, Cursor: `["5"]`, Upper: `["10"]`,
-			Working: time.Second}, 0.5, -1},
+		{"half", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Running, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Lower: `["0"]`, Cursor: `["50"]`, Upper: `["100"]`, Entered: true, Working: time.Second, Throttled: time.Second}}, 0.5, 2 * time.Second},
+		{"a few far from all others", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Running, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Lower: `["1"]`, Cursor: `["500"]`, Upper: `["9223372036854775807"]`, Entered: true, Working: time.Second}}, 499 / float64(math.MaxInt64), -1},
+		{"grown", text, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Running, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Total: 2000, Rows: 3000, Cursor: `["'b'"]`, Upper: `["'z'"]`, Entered: true, Working: time.Second}}, 0.99, -1},
+		{"nothing yet", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Running, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Upper: `["9"]`, Lower: `["1"]`, Entered: true, Working: time.Second}}, 0, -1},
+		{"counting", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Verifying, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Lower: `["0"]`, Cursor: `["9"]`, Upper: `["9"]`, Entered: true, Working: time.Second}}, 1, -1},
+		{"done", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Done, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Entered: true, Working: time.Second}}, 1, 0},
+		{"failed", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Failed, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Lower: `["0"]`, Cursor: `["5"]`, Upper: `["10"]`, Entered: true, Working: time.Second}}, 0.5, -1},
 	} {
 		s := derive(c.cp, c.key)
 		if s.Fraction != c.fraction || s.ETA != c.eta || s.Rate < 0 || math.IsInf(s.Rate, 0) {
@@ -60,7 +56,7 @@ func TestUnknownIsNull(t *testing.T) {
 		{0, 0, 0, [3]string{"0", "0", "0"}},
 		{7, 0.25, time.Second, [3]string{"7", "0.25", "1000000000"}},
 	} {
-		s := Status{Checkpoint: checkpoint.Checkpoint{Name: "j", Definition: "a <> b", Left: c.left, Rows: 3}, Fraction: c.fraction, ETA: c.eta,
+		s := Status{Checkpoint: chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Name: "j", Definition: "a <> b", Left: c.left}, RangeRecord: chunkfill.RangeRecord{Rows: 3}}, Fraction: c.fraction, ETA: c.eta,
 			Ledger: "done", Quarantine: []checkpoint.BadRow{{Key: "k"}}}
 		var text bytes.Buffer
 		enc := json.NewEncoder(&text)

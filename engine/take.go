@@ -8,12 +8,13 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/record"
 )
 
 // Take makes this run the owner of the job, new or left by another.
-func (s *session) Take(ctx context.Context) (cp checkpoint.Checkpoint, err error) {
+func (s *session) Take(ctx context.Context) (cp chunkfill.Checkpoint, err error) {
 	if !s.surveyed {
 		if s.total, err = s.survey(ctx); err != nil {
 			return cp, err
@@ -24,7 +25,7 @@ func (s *session) Take(ctx context.Context) (cp checkpoint.Checkpoint, err error
 		cp, err = s.takeTx(ctx, c)
 		return err
 	})
-	if err == nil && s.earlier != (checkpoint.Tuning{}) {
+	if err == nil && s.earlier != (chunkfill.Tuning{}) {
 		s.logTuning(cp.Request.Tuning)
 	}
 	return cp, err
@@ -32,8 +33,8 @@ func (s *session) Take(ctx context.Context) (cp checkpoint.Checkpoint, err error
 
 // logTuning says what of an earlier run's tuning still holds, and what was replaced. It is
 // not for a hold: a logger of the host's may want the connection.
-func (s *session) logTuning(now checkpoint.Tuning) {
-	if now != (checkpoint.Tuning{}) {
+func (s *session) logTuning(now chunkfill.Tuning) {
+	if now != (chunkfill.Tuning{}) {
 		s.log.Warn("chunkfill: what was tuned in an earlier run still holds", "tuned", now.Words())
 	}
 	if now != s.earlier {
@@ -44,8 +45,11 @@ func (s *session) logTuning(now checkpoint.Tuning) {
 // survey counts the rows for a new job whose progress cannot be told otherwise, for
 // want of arithmetic in its key, on the reader where there is one.
 func (s *session) survey(ctx context.Context) (total int64, err error) {
+	if s.program != nil {
+		return 0, nil // each walk counts its own
+	}
 	q := s.e.readQuerier()
-	if _, err := checkpoint.Load(ctx, q, s.spec.Name); !errors.Is(err, checkpoint.ErrUnknown) {
+	if _, err := record.Load(ctx, q, s.spec.Name); !errors.Is(err, ErrUnknownJob) {
 		return 0, err
 	}
 	if s.table.Key.Rowid {
@@ -54,34 +58,33 @@ func (s *session) survey(ctx context.Context) (total int64, err error) {
 	return s.table.CountRows(ctx, q)
 }
 
-func (s *session) takeTx(ctx context.Context, c lite.Querier) (cp checkpoint.Checkpoint, err error) {
-	if err := checkpoint.UpgradeTx(ctx, c); err != nil {
+func (s *session) takeTx(ctx context.Context, c lite.Querier) (cp chunkfill.Checkpoint, err error) {
+	if err := record.UpgradeTx(ctx, c); err != nil {
 		return cp, err
 	}
-	cp, err = checkpoint.Load(ctx, c, s.spec.Name)
+	cp, err = record.Load(ctx, c, s.spec.Name)
 	known := err == nil
 	switch {
-	case errors.Is(err, checkpoint.ErrUnknown):
+	case errors.Is(err, ErrUnknownJob):
 		cp, err = s.begin(ctx, c)
+	case err == nil && cp.Phase == chunkfill.Done:
+		if err = s.compatible(cp); err == nil {
+			err = s.adopt(ctx, c, cp)
+		}
+		return cp, err
 	case err == nil:
-		err = s.compatible(cp)
-	}
-	if err == nil && known && cp.Phase != checkpoint.Done {
-		cp.Upper, err = s.markNewest(ctx, c, cp.Upper)
+		cp, err = s.goOnWith(ctx, c, cp)
 	}
 	if err != nil {
 		return cp, err
 	}
 
-	if cp.Phase != checkpoint.Done {
-		cp.Phase, cp.Reason, cp.Error = checkpoint.Running, "", ""
-	}
 	now := time.Now()
-	cp.RunID, cp.Owner = uuid.NewString(), s.e.owner(now)
-	if err := s.adopt(ctx, c, cp); err != nil || cp.Phase == checkpoint.Done {
+	cp.RunID, cp.Owner, cp.Reason, cp.Error = uuid.NewString(), s.e.owner(now), "", ""
+	if err := s.adopt(ctx, c, cp); err != nil {
 		return cp, err
 	}
-	if err := checkpoint.Take(ctx, c, cp, now); err != nil {
+	if err := record.TakeTx(ctx, c, cp, now); err != nil {
 		return cp, err
 	}
 	if cp.Request.Tuning, err = s.resetTuning(ctx, c, cp.Request.Tuning); err != nil {
@@ -92,14 +95,29 @@ func (s *session) takeTx(ctx context.Context, c lite.Querier) (cp checkpoint.Che
 	if known {
 		name = "resumed"
 	}
-	return cp, checkpoint.AddEvent(ctx, c, s.spec.Name, checkpoint.Event{At: now, Event: name, By: s.e.cfg.Actor, Detail: s.spec.String()})
+	return cp, record.AddEvent(ctx, c, s.spec.Name, chunkfill.Event{At: now, Event: name, By: s.e.cfg.Actor, Detail: cp.Definition})
+}
+
+// goOnWith is the record of a job that was begun, as this run takes it over.
+func (s *session) goOnWith(ctx context.Context, c lite.Querier, cp chunkfill.Checkpoint) (chunkfill.Checkpoint, error) {
+	if err := s.compatible(cp); err != nil {
+		return cp, err
+	}
+	taken, err := s.steps().Taken(cp)
+	if err != nil {
+		return cp, fmt.Errorf("%w: %s: %w", ErrJobChanged, cp.Name, err)
+	}
+	if s.program == nil {
+		taken.Upper, err = s.markNewest(ctx, c, taken.Upper)
+	}
+	return taken, err
 }
 
 // resetTuning takes back what was tuned in an earlier run where this one asks for
 // something itself.
-func (s *session) resetTuning(ctx context.Context, q lite.Querier, earlier checkpoint.Tuning) (checkpoint.Tuning, error) {
+func (s *session) resetTuning(ctx context.Context, q lite.Querier, earlier chunkfill.Tuning) (chunkfill.Tuning, error) {
 	s.earlier = earlier
-	if earlier == (checkpoint.Tuning{}) {
+	if earlier == (chunkfill.Tuning{}) {
 		return earlier, nil
 	}
 
@@ -113,7 +131,7 @@ func (s *session) resetTuning(ctx context.Context, q lite.Querier, earlier check
 	if now == earlier {
 		return now, nil
 	}
-	if err := checkpoint.Tune(ctx, q, s.spec.Name, now); err != nil {
+	if err := record.Tune(ctx, q, s.spec.Name, now); err != nil {
 		return now, err
 	}
 	return now, s.e.note(ctx, q, s.spec.Name, "tuned", "a new run asks for another pace than was tuned before: "+earlier.Words())
@@ -121,38 +139,63 @@ func (s *session) resetTuning(ctx context.Context, q lite.Querier, earlier check
 
 // begin is the checkpoint of a job that has not run before: its bounds are those
 // of the table as it is now.
-func (s *session) begin(ctx context.Context, q lite.Querier) (checkpoint.Checkpoint, error) {
+func (s *session) begin(ctx context.Context, q lite.Querier) (chunkfill.Checkpoint, error) {
+	cp, err := s.steps().Taken(chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{
+		Name: s.spec.Name, Fingerprint: s.fingerprint, Definition: s.described(), Table: s.spec.Table, Left: -1,
+	}})
+	if err != nil || s.program != nil {
+		return cp, err
+	}
 	lower, upper, err := s.table.Key.Bounds(ctx, q)
 	if err != nil {
-		return checkpoint.Checkpoint{}, err
+		return cp, err
 	}
 	var newest []newRow
 	if s.boundByNewest() {
 		if newest, err = s.findNewest(ctx, q); err != nil {
-			return checkpoint.Checkpoint{}, err
+			return cp, err
 		}
 	}
-	return checkpoint.Checkpoint{
-		Name: s.spec.Name, Fingerprint: s.fingerprint, Definition: s.plain().String(), Table: s.spec.Table,
-		Lower: lower.Encode(), Upper: encodeUpper(upper, newest), Pass: 1, Total: s.total, Left: -1,
-	}, nil
+	cp.Entered, cp.Lower, cp.Upper, cp.Total = true, lower.Encode(), encodeUpper(upper, newest), s.total
+	return cp, nil
 }
 
-// adopt continues from a checkpoint.
-func (s *session) adopt(ctx context.Context, q checkpoint.Querier, cp checkpoint.Checkpoint) (err error) {
-	if s.lower, err = s.table.Key.DecodePos(cp.Lower); err != nil {
-		return fmt.Errorf("%w of %s: %w", checkpoint.ErrUnreadable, cp.Name, err)
+// described is the job for people.
+func (p plan) described() string {
+	if p.program != nil {
+		return p.program.definition
 	}
+	return p.plain().String()
+}
+
+// adopt continues from a chunkfill.
+func (s *session) adopt(ctx context.Context, q lite.Querier, cp chunkfill.Checkpoint) (err error) {
 	s.runID = cp.RunID
+	if s.program != nil {
+		if !cp.Entered || cp.Phase != chunkfill.Running {
+			return nil // no walk stands
+		}
+		if err := s.enterStep(ctx, q, cp); err != nil {
+			return err
+		}
+	}
+	return s.goOn(ctx, q, cp)
+}
+
+// goOn takes up the walk of a chunkfill.
+func (s *session) goOn(ctx context.Context, q record.Querier, cp chunkfill.Checkpoint) (err error) {
+	if s.lower, err = s.table.Key.DecodePos(cp.Lower); err != nil {
+		return fmt.Errorf("%w of %s: %w", ErrUnreadable, cp.Name, err)
+	}
 	s.cursor.text = cp.Cursor
 	if s.cursor.pos, err = s.table.Key.DecodePos(cp.Cursor); err != nil {
-		return fmt.Errorf("%w of %s: %w", checkpoint.ErrUnreadable, cp.Name, err)
+		return fmt.Errorf("%w of %s: %w", ErrUnreadable, cp.Name, err)
 	}
 
 	s.newest.close() // of an attempt before
 	s.upper.text = cp.Upper
 	if s.upper.pos, s.newest, err = s.decodeUpper(cp.Upper); err != nil {
-		return fmt.Errorf("%w of %s: %w", checkpoint.ErrUnreadable, cp.Name, err)
+		return fmt.Errorf("%w of %s: %w", ErrUnreadable, cp.Name, err)
 	}
 	var aside []lite.Pos
 	if cp.Pass == 2 {

@@ -95,7 +95,7 @@ func TestKilledAndStartedAgain(t *testing.T) {
 	}
 	db = openAt(t, path)
 	wantEachOnce(t, db, 8_000)
-	wantValue(t, db, "8000,8000", "SELECT rows_scanned || ',' || rows_changed FROM _async_migration_checkpoints")
+	wantValue(t, db, "8000,8000", "SELECT rows_scanned || ',' || rows_changed FROM _async_migration_ranges")
 	wantValue(t, db, "done", "SELECT status FROM _async_migrations")
 }
 
@@ -106,7 +106,7 @@ func TestLostOwner(t *testing.T) {
 	var rewritten string
 	cfg := onBatch(func(n int) {
 		if n == 3 {
-			mustExec(t, db, "UPDATE _async_migration_checkpoints SET run_id = 'another'")
+			mustExec(t, db, "UPDATE _async_migration_ranges SET run_id = 'another'")
 			rewritten = value(t, db, "SELECT count(*) FROM rewrites")
 		}
 	})
@@ -183,7 +183,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	mustExec(t, db, "PRAGMA max_page_count = 1000000")
 	eng.Wait()
-	wantValue(t, db, "done", "SELECT phase FROM _async_migration_checkpoints")
+	wantValue(t, db, "done", "SELECT phase FROM _async_migration_jobs")
 	wantEachOnce(t, db, 3000)
 }
 
@@ -264,7 +264,7 @@ func TestClosedWindow(t *testing.T) {
 		t.Fatal(err)
 	}
 	eng.Wait()
-	wantValue(t, db, "cancelled", "SELECT phase FROM _async_migration_checkpoints")
+	wantValue(t, db, "cancelled", "SELECT phase FROM _async_migration_jobs")
 	wantValue(t, db, "0", "SELECT sum(n) FROM t")
 }
 

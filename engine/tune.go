@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"github.com/chunkfill/chunkfill/internal/record"
 	"math"
 	"time"
 
@@ -48,7 +49,7 @@ func (e *Engine) Tune(ctx context.Context, name string, t Tuning) (err error) {
 		if tuned == cp.Request.Tuning {
 			return nil
 		}
-		if err := checkpoint.Tune(ctx, c, name, tuned); err != nil {
+		if err := record.Tune(ctx, c, name, tuned); err != nil {
 			return err
 		}
 		return e.note(ctx, c, name, "tuned", tuned.Words())

@@ -7,9 +7,10 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/kernel"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/record"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -58,7 +59,10 @@ func (s *session) followIndex(ctx context.Context) bool {
 }
 
 // Check looks for rows that no walk can reach.
-func (s *session) Check(ctx context.Context, _ checkpoint.Checkpoint) error {
+func (s *session) Check(ctx context.Context, _ chunkfill.Checkpoint) error {
+	if s.program != nil {
+		return nil // its tables are other ones by now
+	}
 	nulls, err := s.table.CountNulls(ctx, s.e.readQuerier())
 	if err != nil || nulls == 0 {
 		return err
@@ -192,31 +196,35 @@ func (e *Engine) Verify(ctx context.Context, job jobs.Job) (left int64, err erro
 // asideRow is a row in quarantine: its key as the record has it, which an earlier version
 // may have written otherwise, and the place in the walk that it means.
 type asideRow struct {
+	step  string // whose range it is in
 	key   string
 	place lite.Pos
 }
 
-// setAsides lists a job's quarantine.
+// setAsides lists a job's quarantine, as far as it is of the range that the plan is for.
 func (e *Engine) setAsides(ctx context.Context, p plan) ([]asideRow, error) {
-	version, err := checkpoint.Version(ctx, e.guest)
+	version, err := record.Version(ctx, e.guest)
 	if err != nil || version == 0 {
 		return nil, err
 	}
 	return p.setAsides(ctx, e.guest)
 }
 
-func (p plan) setAsides(ctx context.Context, q checkpoint.Querier) ([]asideRow, error) {
-	bad, err := checkpoint.Quarantine(ctx, q, p.spec.Name)
+func (p plan) setAsides(ctx context.Context, q record.Querier) ([]asideRow, error) {
+	bad, err := record.Quarantine(ctx, q, p.spec.Name)
 	if err != nil {
 		return nil, err
 	}
-	rows := make([]asideRow, len(bad))
-	for i, row := range bad {
+	var rows []asideRow
+	for _, row := range bad {
+		if p.program != nil && (p.step == nil || p.step.Range() != row.Step) {
+			continue
+		}
 		place, err := p.table.Key.DecodePos(row.Key)
 		if err != nil {
-			return nil, fmt.Errorf("%w: quarantine of %s: %w", checkpoint.ErrUnreadable, p.spec.Name, err)
+			return nil, fmt.Errorf("%w: quarantine of %s: %w", ErrUnreadable, p.spec.Name, err)
 		}
-		rows[i] = asideRow{row.Key, place}
+		rows = append(rows, asideRow{row.Step, row.Key, place})
 	}
 	return rows, nil
 }
@@ -228,7 +236,7 @@ func (e *Engine) aside(ctx context.Context, p plan) ([]lite.Pos, error) {
 }
 
 // quarantined lists the places of the rows set aside.
-func (p plan) quarantined(ctx context.Context, q checkpoint.Querier) ([]lite.Pos, error) {
+func (p plan) quarantined(ctx context.Context, q record.Querier) ([]lite.Pos, error) {
 	rows, err := p.setAsides(ctx, q)
 	return places(rows), err
 }

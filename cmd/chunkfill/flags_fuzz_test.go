@@ -52,7 +52,7 @@ func FuzzFlags(f *testing.F) {
 	if db, err = sql.Open("sqlite", path); err != nil {
 		f.Fatal(err)
 	}
-	if _, err := db.Exec("UPDATE _async_migration_checkpoints SET phase = 'interrupted'; UPDATE _async_migrations SET status = 'pending_async'"); err != nil {
+	if _, err := db.Exec("UPDATE _async_migration_jobs SET phase = 'interrupted'; UPDATE _async_migrations SET status = 'pending_async'"); err != nil {
 		f.Fatal(err) // one that is done cannot be tuned
 	}
 	if err := db.Close(); err != nil {

@@ -157,7 +157,7 @@ func (h *heard) until(name, condition string) time.Time {
 	h.t.Helper()
 	for began := time.Now(); time.Since(began) < heardLimit; <-time.After(time.Millisecond) {
 		var yes bool
-		err := h.look.QueryRow("SELECT "+condition+" FROM _async_migration_checkpoints WHERE name = ?", name).Scan(&yes)
+		err := h.look.QueryRow("SELECT "+condition+" FROM _async_migration_jobs JOIN _async_migration_ranges USING (name) WHERE name = ?", name).Scan(&yes)
 		if err == nil && yes {
 			return time.Now()
 		}

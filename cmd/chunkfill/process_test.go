@@ -127,15 +127,15 @@ func TestInterrupted(t *testing.T) {
 	path := counts(t, rows)
 	var scanned []string
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		before, _ := query(path, "ro", "SELECT rows_scanned FROM _async_migration_checkpoints")
+		before, _ := query(path, "ro", "SELECT rows_scanned FROM _async_migration_ranges")
 		p := start(t, runCounts(path, "--max-rate", "2000")...)
-		wantSoon(t, path, fmt.Sprintf("SELECT phase = 'running' AND rows_scanned > %d FROM _async_migration_checkpoints", 200+len(before)*200), "1")
+		wantSoon(t, path, fmt.Sprintf("SELECT phase = 'running' AND rows_scanned > %d FROM _async_migration_jobs JOIN _async_migration_ranges USING (name)", 200+len(before)*200), "1")
 		p.signal(s)
 		p.wants(exit.Interrupted)
 		p.says("count: interrupted; ", "chunkfill: "+string(exit.GoesOn)+"\n")
 		wantRows(t, path, `SELECT phase, c.status, rows_changed = (SELECT sum(n) FROM counts), rows_changed < 5000
-			FROM _async_migration_checkpoints JOIN _async_migrations c USING (name)`, "interrupted|pending_async|1|1")
-		after, err := query(path, "ro", "SELECT rows_scanned FROM _async_migration_checkpoints")
+			FROM _async_migration_jobs JOIN _async_migration_ranges USING (name) JOIN _async_migrations c USING (name)`, "interrupted|pending_async|1|1")
+		after, err := query(path, "ro", "SELECT rows_scanned FROM _async_migration_ranges")
 		if err != nil || after == before {
 			t.Fatalf("it has not gone on from %q: %q, %v", before, after, err)
 		}
@@ -155,7 +155,7 @@ func TestInterruptedWhileItWaits(t *testing.T) {
 	far := time.Now().UTC().Add(12 * time.Hour)
 	window := far.Format("Mon 15:00-15:") + "59 UTC"
 	p := start(t, runCounts(path, "--window", window)...)
-	wantSoon(t, path, "SELECT phase FROM _async_migration_checkpoints", "waiting")
+	wantSoon(t, path, "SELECT phase FROM _async_migration_jobs", "waiting")
 	status := start(t, "status", "--db", path)
 	status.wants(exit.OK)
 	status.says("phase     waiting (outside the schedule window) (ledger: pending_async)")
@@ -171,7 +171,7 @@ func TestKilledRun(t *testing.T) {
 	path := counts(t, 5000)
 	for kill := 1; kill <= 3; kill++ {
 		p := start(t, runCounts(path, "--max-rate", "5000")...)
-		wantSoon(t, path, fmt.Sprintf("SELECT rows_scanned > %d FROM _async_migration_checkpoints", 1000*kill), "1")
+		wantSoon(t, path, fmt.Sprintf("SELECT rows_scanned > %d FROM _async_migration_ranges", 1000*kill), "1")
 		p.signal(syscall.SIGKILL)
 		p.wants(killed)
 	}
@@ -193,7 +193,7 @@ func TestDemoKilledAndResumed(t *testing.T) {
 	p.wants(killed)
 	done, err := query(path, "rwc", `CREATE TABLE rewrites (id INTEGER);
 		CREATE TRIGGER rewritten AFTER UPDATE ON observations BEGIN INSERT INTO rewrites VALUES (new.id); END;
-		SELECT coalesce(max(rows_changed), 0) FROM _async_migration_checkpoints`)
+		SELECT coalesce(max(rows_changed), 0) FROM _async_migration_ranges`)
 	if err != nil { // it had not begun: no checkpoints
 		done = "0\n"
 	}
@@ -202,8 +202,8 @@ func TestDemoKilledAndResumed(t *testing.T) {
 	wantSoon(t, path, "SELECT count(*) > 5000 FROM rewrites", "1")
 	p.signal(syscall.SIGKILL)
 	p.wants(killed)
-	wantRows(t, path, "SELECT phase FROM _async_migration_checkpoints", "running")
-	wantRows(t, path, "SELECT count(*) = rows_changed - "+done+" FROM rewrites, _async_migration_checkpoints", "1")
+	wantRows(t, path, "SELECT phase FROM _async_migration_jobs", "running")
+	wantRows(t, path, "SELECT count(*) = rows_changed - "+done+" FROM rewrites, _async_migration_ranges", "1")
 
 	p = start(t, append(args, "--json")...)
 	p.wants(exit.OK)
@@ -215,7 +215,7 @@ func TestDemoKilledAndResumed(t *testing.T) {
 	if v := report.Verdict; !report.Resumed || v.Right != 50000 || v.Wrong != 0 || v.Pending != 0 || report.Result.Phase != "done" {
 		t.Errorf("%+v", report)
 	}
-	wantRows(t, path, "SELECT count(*) = count(DISTINCT id), count(*) = rows_changed - "+done+" FROM rewrites, _async_migration_checkpoints", "1|1")
+	wantRows(t, path, "SELECT count(*) = count(DISTINCT id), count(*) = rows_changed - "+done+" FROM rewrites, _async_migration_ranges", "1|1")
 }
 
 // TestDemoInterrupted: without --db there is nothing to go on with, and it says so.
@@ -321,12 +321,12 @@ func TestReaderOfTheLogGoesAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	wantSoon(t, path, "SELECT rows_scanned > 0 FROM _async_migration_checkpoints", "1")
+	wantSoon(t, path, "SELECT rows_scanned > 0 FROM _async_migration_ranges", "1")
 	r.Close()
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-	wantRows(t, path, "SELECT phase, min(n), max(n) FROM _async_migration_checkpoints, counts", "done|1|1")
+	wantRows(t, path, "SELECT phase, min(n), max(n) FROM _async_migration_jobs, counts", "done|1|1")
 }
 
 // TestCommandsAreInterrupted while they wait for a write lock: at once, with the status of
@@ -334,7 +334,7 @@ func TestReaderOfTheLogGoesAway(t *testing.T) {
 func TestCommandsAreInterrupted(t *testing.T) {
 	path := counts(t, 100)
 	start(t, runCounts(path)...).wants(exit.OK)
-	if _, err := query(path, "rw", "UPDATE _async_migration_checkpoints SET phase = 'interrupted'"); err != nil {
+	if _, err := query(path, "rw", "UPDATE _async_migration_jobs SET phase = 'interrupted'"); err != nil {
 		t.Fatal(err)
 	}
 	db, err := database.Open(t.Context(), path, "rw")
@@ -345,7 +345,7 @@ func TestCommandsAreInterrupted(t *testing.T) {
 	if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
-	before, err := query(path, "ro", "SELECT control, max_rate, phase, name FROM _async_migration_checkpoints")
+	before, err := query(path, "ro", "SELECT control, max_rate, phase, name FROM _async_migration_jobs")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -369,7 +369,7 @@ func TestCommandsAreInterrupted(t *testing.T) {
 		p.wants(exit.Interrupted)
 		p.says("chunkfill: interrupted; nothing was changed\n")
 	}
-	wantRows(t, path, "SELECT control, max_rate, phase, name FROM _async_migration_checkpoints", strings.TrimSuffix(before, "\n"))
+	wantRows(t, path, "SELECT control, max_rate, phase, name FROM _async_migration_jobs", strings.TrimSuffix(before, "\n"))
 }
 
 // TestZones: named time zones work on a machine without a database of them. Planted and
@@ -393,15 +393,15 @@ func TestHangup(t *testing.T) {
 	path := counts(t, 100)
 	closed := time.Now().UTC().Add(12*time.Hour).Format("Mon 15:00-15:") + "59 UTC"
 	p := start(t, runCounts(path, "--window", closed)...)
-	wantSoon(t, path, "SELECT phase FROM _async_migration_checkpoints", "waiting")
+	wantSoon(t, path, "SELECT phase FROM _async_migration_jobs", "waiting")
 	p.signal(syscall.SIGHUP)
 	p.wants(exit.Interrupted)
-	wantRows(t, path, "SELECT phase FROM _async_migration_checkpoints", "interrupted")
+	wantRows(t, path, "SELECT phase FROM _async_migration_jobs", "interrupted")
 
 	signal.Ignore(syscall.SIGHUP) // passed on to processes
 	p = start(t, runCounts(path, "--max-rate", "100")...)
 	signal.Reset(syscall.SIGHUP)
-	wantSoon(t, path, "SELECT rows_scanned > 0 FROM _async_migration_checkpoints", "1")
+	wantSoon(t, path, "SELECT rows_scanned > 0 FROM _async_migration_ranges", "1")
 	p.signal(syscall.SIGHUP)
 	p.wants(exit.OK)
 }

@@ -78,6 +78,26 @@ func (k Key) UpdateStatement(set []Assign, conds []string, args []any) Statement
 	return Statement{head: "UPDATE " + k.from() + " SET " + strings.Join(terms, ", "), cond: ordered(conds), Args: args}
 }
 
+// Insert is where a walk copies rows to.
+type Insert struct {
+	Into    string   // INSERT INTO …, up to the list of columns
+	Columns []string // not quoted
+	Exprs   []string // over the columns of the table that is walked, one for each
+}
+
+// InsertStatement builds INSERT … SELECT over the key's ranges.
+func (k Key) InsertStatement(in Insert, conds []string, args []any) Statement {
+	columns, exprs := make([]string, len(in.Columns)), make([]string, len(in.Exprs))
+	for i, column := range in.Columns {
+		columns[i] = Ident(column)
+	}
+	for i, expr := range in.Exprs {
+		exprs[i] = "(" + expr + "\n)"
+	}
+	return Statement{head: in.Into + " (" + strings.Join(columns, ", ") + ") SELECT " + strings.Join(exprs, ", ") + " FROM " + k.from(),
+		cond: ordered(conds), Args: args}
+}
+
 // DeleteStatement builds DELETE over the key's ranges.
 func (k Key) DeleteStatement(conds []string, args []any) Statement {
 	return Statement{head: "DELETE FROM " + k.from(), cond: ordered(conds), Args: args}

@@ -199,7 +199,7 @@ func SaveRangeTx(ctx context.Context, q Querier, name string, r chunkfill.RangeR
 	if err := saveRange(ctx, q, name, r, r, now); err != nil {
 		return chunkfill.Request{}, err
 	}
-	return request(ctx, q, name)
+	return Asked(ctx, q, name)
 }
 
 // saveRange writes r over the range that a run saved last, or took.
@@ -230,8 +230,8 @@ func lost(name string) error {
 	return fmt.Errorf("%w, or its record was restored from a backup: %s", chunkfill.ErrLostOwner, name)
 }
 
-// request reads what is asked of a job.
-func request(ctx context.Context, q Querier, name string) (r chunkfill.Request, err error) {
+// Asked reads what is asked of a job. It is ErrLostOwner where the job is gone.
+func Asked(ctx context.Context, q Querier, name string) (r chunkfill.Request, err error) {
 	var hold int64
 	err = q.QueryRowContext(ctx, `SELECT control, control_by, control_reason, target_hold_us, max_rate
 		FROM main._async_migration_jobs WHERE name = ?`, name).Scan(&r.Control, &r.By, &r.Reason, &hold, &r.MaxRate)
@@ -270,7 +270,7 @@ func SaveTx(ctx context.Context, q Querier, from chunkfill.RangeRecord, c chunkf
 	if err != nil {
 		return chunkfill.Request{}, fmt.Errorf("save the state of %s: %w", c.Name, err)
 	}
-	return request(ctx, q, c.Name)
+	return Asked(ctx, q, c.Name)
 }
 
 // DropRangesTx forgets ranges of a job: what was walked after a step that has been taken

@@ -127,15 +127,15 @@ func (tr *trial) stands(fault string, err error, says string) {
 // stood says where the jobs stand, and wants them to count what is there.
 func (tr *trial) stood() string {
 	tr.t.Helper()
-	if tr.value("SELECT count(*) FROM sqlite_schema WHERE name = '_async_migration_checkpoints'") == "0" {
+	if tr.value("SELECT count(*) FROM sqlite_schema WHERE name = '_async_migration_ranges'") == "0" {
 		return "nothing: it failed before its tables were there"
 	}
-	if wrong := tr.value(`SELECT count(*) FROM _async_migration_checkpoints c WHERE rows_changed <>
+	if wrong := tr.value(`SELECT count(*) FROM _async_migration_ranges c WHERE rows_changed <>
 		(SELECT count(*) FROM rewrites WHERE what = name)`); wrong != "0" {
 		tr.t.Error("a checkpoint does not count what is there")
 	}
 	return tr.value(`SELECT coalesce(group_concat(name || ' ' || phase || ', rows done: ' || rows_changed, '; '), 'no job had begun')
-		FROM _async_migration_checkpoints`)
+		FROM _async_migration_jobs JOIN _async_migration_ranges USING (name)`)
 }
 
 // firstLine is what the program said, without how it ended.

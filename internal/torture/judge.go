@@ -179,14 +179,14 @@ func readFile(db *sql.DB) (f file, err error) {
 		return f, err
 	}
 	var known bool
-	if err = db.QueryRow("SELECT count(*) > 0 FROM sqlite_schema WHERE name = '_async_migration_checkpoints'").Scan(&known); err != nil {
+	if err = db.QueryRow("SELECT count(*) > 0 FROM sqlite_schema WHERE name = '_async_migration_ranges'").Scan(&known); err != nil {
 		return f, err
 	}
 	if !known {
 		return f, db.QueryRow("PRAGMA integrity_check").Scan(&f.integrity)
 	}
 	if err = each(db, `SELECT name, phase, coalesce(status, ''), rows_scanned, rows_changed, rows_quarantined
-		FROM _async_migration_checkpoints LEFT JOIN _async_migrations USING (name)`, func(scan scanner) error {
+		FROM _async_migration_jobs JOIN _async_migration_ranges USING (name) LEFT JOIN _async_migrations USING (name)`, func(scan scanner) error {
 		var name string
 		var j job
 		err := scan(&name, &j.phase, &j.ledger, &j.scanned, &j.changed, &j.quarantined)

@@ -144,7 +144,7 @@ func (m *Model) rest() []*Row {
 // batch, or one row set aside, or a step of the job as a whole. It is called after
 // every hold, so that no live write lies between.
 func (m *Model) Saw(db *sql.DB, cp checkpoint.Checkpoint, bad []checkpoint.BadRow) error {
-	if cp == m.last {
+	if reflect.DeepEqual(cp, m.last) {
 		return nil
 	}
 	m.last = cp

@@ -108,7 +108,7 @@ var Extras = []Extra{
 	{Name: "more indexes", statements: []string{"CREATE UNIQUE INDEX t_u ON t (u)", "CREATE INDEX t_vn ON t (v, n)", "CREATE INDEX t_double ON t (double_v)"}},
 	{Name: "TEMP tables of the same names", Shadows: true, Connection: []string{
 		"CREATE TEMP TABLE t (k, a, b, c, u, n, v, s, bad, w)", "INSERT INTO temp.t (k, u, n) VALUES (1, -1, 0), (2, -2, 0)",
-		"CREATE TEMP TABLE _async_migrations (name, status)", "CREATE TEMP TABLE _async_migration_checkpoints (name, run_id)"}},
+		"CREATE TEMP TABLE _async_migrations (name, status)", "CREATE TEMP TABLE _async_migration_ranges (name, run_id)"}},
 	{Name: "settings", Connection: []string{"PRAGMA reverse_unordered_selects = ON", "PRAGMA recursive_triggers = ON", "PRAGMA foreign_keys = ON",
 		"PRAGMA cache_size = 10", "PRAGMA wal_autocheckpoint = 0", "PRAGMA automatic_index = OFF"}},
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill/internal/record"
 	"github.com/chunkfill/chunkfill/internal/torture"
 )
 
@@ -137,11 +138,11 @@ func (w *world) exec(statements ...string) {
 
 func (w *world) ask(control checkpoint.Control) {
 	w.asked, w.late = control, 0
-	w.wantNil("ask for "+string(control), checkpoint.Ask(context.Background(), w.db, "job", control, "test", "a step"))
+	w.wantNil("ask for "+string(control), record.Ask(context.Background(), w.db, "job", control, "test", "a step"))
 }
 
 func (w *world) tune(s step) {
-	w.wantNil("tune", checkpoint.Tune(context.Background(), w.db, "job", checkpoint.Tuning{
+	w.wantNil("tune", record.Tune(context.Background(), w.db, "job", checkpoint.Tuning{
 		TargetHold: []time.Duration{0, 100 * time.Microsecond, 5 * time.Millisecond, time.Second}[s.a%4],
 		MaxRate:    []float64{0, -1, 20, 1e6}[s.b%4],
 	}))
@@ -177,7 +178,7 @@ func (w *world) rival() {
 	w.wantNil("read the checkpoint", err)
 	paused := cp.Phase == checkpoint.Paused
 	cp.RunID, cp.Phase = "rival", checkpoint.Running
-	w.wantNil("take over", checkpoint.Take(context.Background(), w.db, cp, time.Now()))
+	w.wantNil("take over", record.TakeTx(context.Background(), w.db, cp, time.Now()))
 	w.run.lost, w.run.over = true, true
 	if paused {
 		w.run.cancel() // a paused run finds out when it goes on

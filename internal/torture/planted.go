@@ -40,16 +40,16 @@ var (
 	}}}
 	CursorNotSaved = Bug{"cursor not saved", []Edit{{
 		File: "internal/loop/record.go",
-		Old:  "\tcp.Cursor = out.End\n",
+		Old:  "\tr.Cursor = out.End\n",
 	}}}
 	RunIDNotChecked = Bug{"run id not checked", []Edit{{
-		File: "checkpoint/checkpoint.go",
-		Old:  "WHERE name = ? AND run_id = ? AND batches BETWEEN ? AND ?\n",
-		New:  "WHERE name = ? AND run_id <> ? || name AND batches <> ? || ? || name\n",
+		File: "internal/record/record.go",
+		Old:  "WHERE name = ? AND step = ? AND run_id = ? AND batches BETWEEN ? AND ?`,\n",
+		New:  "WHERE name = ? AND step = ? AND run_id <> ? || name AND batches <> ? || ? || name`,\n",
 	}, {
 		File: "engine/record.go",
-		Old:  "errors.Is(err, checkpoint.ErrUnknown), err == nil && cp.RunID != r.runID:",
-		New:  "errors.Is(err, checkpoint.ErrUnknown):",
+		Old:  "errors.Is(err, chunkfill.ErrUnknownJob), err == nil && cp.RunID != r.runID:",
+		New:  "errors.Is(err, chunkfill.ErrUnknownJob):",
 	}}}
 	LockNotTaken = Bug{"lock not taken", []Edit{{
 		File: "internal/filelock/filelock.go",
@@ -80,8 +80,8 @@ var (
 	}}}
 	CursorIgnored = Bug{"a second run begins at the first row", []Edit{{
 		File: "engine/take.go",
-		Old:  "\tcp.RunID, cp.Owner = uuid.NewString(), s.e.owner(now)\n",
-		New:  "\tcp.RunID, cp.Owner, cp.Cursor = uuid.NewString(), s.e.owner(now), \"\"\n",
+		Old:  "\tcp.RunID, cp.Owner, cp.Reason, cp.Error = uuid.NewString(), s.e.owner(now), \"\", \"\"\n",
+		New:  "\tcp.RunID, cp.Owner, cp.Reason, cp.Error, cp.Cursor = uuid.NewString(), s.e.owner(now), \"\", \"\", \"\"\n",
 	}}}
 )
 

@@ -35,7 +35,7 @@ func (im image) ends() (ends []int) {
 
 // record runs a program to its end and returns what it has written. A reader pins
 // the log, so that all of it is there.
-func record(t testing.TB, tr *trial) image {
+func recordWrites(t testing.TB, tr *trial) image {
 	t.Helper()
 	reader, err := openFile(t, tr.path).Begin()
 	if err != nil {
@@ -120,7 +120,7 @@ func TestPowerCut(t *testing.T) {
 		t.Run(shape.Name, func(t *testing.T) {
 			t.Parallel()
 			tr := newTrial(t, subject(t), shape, 60, "-hold", "100us", "-max-live", "0")
-			im := record(t, tr)
+			im := recordWrites(t, tr)
 			tr = tr.elsewhere()
 			cuts, states := cutEverywhere(t, tr, im, step)
 			if states < 20 {
@@ -145,7 +145,7 @@ func TestPowerCut(t *testing.T) {
 		t.Run("planted "+bug.Name, func(t *testing.T) {
 			t.Parallel()
 			tr := newTrial(t, build(t, bug), torture.Shapes[0], 60, "-hold", "100us", "-max-live", "0")
-			im := record(t, tr)
+			im := recordWrites(t, tr)
 			tr = tr.elsewhere()
 			for i, end := range im.ends() {
 				tr.lose(image{im.db, im.log[:end]})

@@ -120,7 +120,7 @@ func stoppedOwner(t *testing.T, program string, done bool) (*trial, error) {
 		}
 	}
 	const standing = `SELECT format('run %.8s, %d scanned, at %s, %d rewrites', run_id, rows_scanned, updated_at, (SELECT count(*) FROM rewrites))
-		FROM _async_migration_checkpoints`
+		FROM _async_migration_ranges`
 	before := tr.value(standing)
 	owner.signal(syscall.SIGCONT)
 	_, err := owner.end()

@@ -1,0 +1,206 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/internal/record"
+	"github.com/chunkfill/chunkfill/jobs"
+)
+
+// program is a job of more steps than a walk and its verification: one that changes the
+// schema. Its steps follow from the job's definition alone.
+type program struct {
+	definition string // all that makes the job what it is; part of its identity
+	steps      []step
+}
+
+// step is one of a program.
+type step struct {
+	chunkfill.Step
+
+	// once makes a step of kind Once, inside the hold that records it.
+	once func(ctx context.Context, c lite.Querier) (made, error)
+
+	// rows is what a walk does to its rows, and Todo and Where are those of the
+	// verification, too. Name is left out.
+	rows jobs.Spec
+
+	// insert has the walk copy rows instead.
+	insert *lite.Insert
+
+	// precopy makes rows durable elsewhere before a batch may touch them: up to n after a
+	// position and up to another. It returns how far it came, and may be called again for
+	// the same rows. The condition of rows then keeps the batch to what is as precopy saw it.
+	precopy func(ctx context.Context, table lite.Table, after, upto lite.Pos, n int) (lite.Pos, error)
+}
+
+// made is what a step of kind Once has done.
+type made struct {
+	back []string          // statements that undo it, idempotent
+	pins map[string]string // by later step: what its table looks like now; see plan.shape
+}
+
+// programmed is a job that is a program.
+type programmed interface{ program() *program }
+
+// programOf returns the program of a job, nil for one that only rewrites rows.
+func programOf(job jobs.Job) *program {
+	if p, ok := job.(programmed); ok {
+		return p.program()
+	}
+	return nil
+}
+
+// list is the steps as the loop has them.
+func (p *program) list() loop.Steps {
+	list := make(loop.Steps, len(p.steps))
+	for i, s := range p.steps {
+		list[i] = s.Step
+	}
+	return list
+}
+
+// find returns the step of a name.
+func (p *program) find(name string) *step {
+	for i := range p.steps {
+		if p.steps[i].Name == name {
+			return &p.steps[i]
+		}
+	}
+	return nil
+}
+
+// planStep holds a walk of a program against the database as it is now.
+func (e *Engine) planStep(ctx context.Context, q lite.Querier, p plan, walk string) (plan, error) {
+	s := p.program.find(walk)
+	if s == nil {
+		return p, fmt.Errorf("%w: it has no step %s", ErrJobChanged, walk)
+	}
+	name := p.spec.Name
+	p.step, p.spec = s, s.rows
+	p.spec.Name = name
+
+	var err error
+	if p.table, err = lite.LoadTable(ctx, q, p.spec.Table); err != nil {
+		return p, fmt.Errorf("step %s: %w", walk, err)
+	}
+	if err := p.check(ctx, q); err != nil {
+		return p, fmt.Errorf("step %s: %w", walk, err)
+	}
+	p.pin = p.shape()
+	return p, nil
+}
+
+// enterStep takes up a walk of a program, at a place that its record tells.
+func (s *session) enterStep(ctx context.Context, q lite.Querier, cp chunkfill.Checkpoint) error {
+	p, err := s.e.planStep(ctx, q, s.plan, cp.Of)
+	if err != nil {
+		return err
+	}
+	if pin := cp.Pins[cp.Of]; pin != "" && pin != p.pin {
+		return fmt.Errorf("%w: %s, since step %s began", ErrTableChanged, p.spec.Table, cp.Of)
+	}
+	s.plan, s.schema, s.copied = p, 0, place{}
+	return nil
+}
+
+// Enter holds the walk that stands against the database.
+func (s *session) Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill.Checkpoint, error) {
+	q := s.e.readQuerier()
+	if err := s.enterStep(ctx, q, cp); err != nil {
+		return cp, err
+	}
+	lower, upper, err := s.table.Key.Bounds(ctx, q)
+	if err != nil {
+		return cp, err
+	}
+	if !s.table.Key.Rowid {
+		if cp.Total, err = s.table.CountRows(ctx, q); err != nil {
+			return cp, err
+		}
+	}
+
+	cp.Lower, cp.Upper = lower.Encode(), upper.Encode()
+	pins := map[string]string{cp.Of: s.pin}
+	for step, pin := range cp.Pins {
+		if step != cp.Of {
+			pins[step] = pin
+		}
+	}
+	cp.Pins = pins
+	return cp, s.goOn(ctx, q, cp)
+}
+
+// Once makes a step that changes the schema and records it, in one hold.
+func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
+	step := s.program.find(from.Step)
+	next := to
+	err := s.record(ctx, func(ctx context.Context, c lite.Querier) error {
+		asked, err := record.Asked(ctx, c, s.name)
+		if err != nil {
+			return err
+		}
+		if asked != from.Request {
+			return errAgain
+		}
+
+		var done made
+		err = lite.Guarded(ctx, c, func() (err error) {
+			done, err = step.once(ctx, c)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("step %s: %w", step.Name, lite.Explain(err))
+		}
+		next = to
+		next.Takebacks = append(append([]chunkfill.Takeback{}, from.Takebacks...), chunkfill.Takeback{Step: step.Name, Statements: done.back})
+		if step.NoReturn || next.Step == "" && to.Phase == chunkfill.Done {
+			next.Takebacks = nil
+		}
+		next.Pins = merged(from.Pins, done.pins)
+		return saveStep(ctx, c, from, &next, e)
+	})
+	return next, err
+}
+
+func merged(one, other map[string]string) map[string]string {
+	all := map[string]string{}
+	for _, m := range []map[string]string{one, other} {
+		for k, v := range m {
+			all[k] = v
+		}
+	}
+	return all
+}
+
+// TakeBack undoes the last step that can be taken back.
+func (s *session) TakeBack(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
+	next := to
+	err := s.record(ctx, func(ctx context.Context, c lite.Querier) (err error) {
+		next, err = takeBackTx(ctx, c, from, to, e)
+		return err
+	})
+	return next, err
+}
+
+// takeBackTx is the hold in which a step is taken back, by whoever does it: it needs
+// nothing of the job's code.
+func takeBackTx(ctx context.Context, c lite.Querier, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
+	if n := len(from.Takebacks); n > 0 {
+		last := from.Takebacks[n-1]
+		to.Takebacks = from.Takebacks[:n-1]
+		for _, statement := range last.Statements {
+			if _, err := c.ExecContext(ctx, statement); err != nil {
+				return to, fmt.Errorf("take back step %s (%s): %w", last.Step, statement, lite.Explain(err))
+			}
+		}
+	}
+	if err := saveStep(ctx, c, from, &to, e); err != nil {
+		return to, err
+	}
+	return to, record.DropRangesTx(ctx, c, to.Name, loop.Undone(to))
+}
