@@ -203,6 +203,9 @@ func (p plan) checkEffects(ctx context.Context, q lite.Querier, s lite.Statement
 	if err := p.table.CheckMoves(ctx, q, p.loose, s); err != nil {
 		return err
 	}
+	if p.step != nil && p.step.insert != nil {
+		return nil // it asks where it copies to what is there already
+	}
 	return p.table.CheckReads(ctx, q, s, p.fragments())
 }
 
@@ -217,6 +220,11 @@ func (p plan) fragments() map[string]string {
 	}
 	for _, a := range p.spec.Set {
 		fragments["the new value of "+a.Column] = a.Expr
+	}
+	if p.step != nil && p.step.insert != nil {
+		for i, column := range p.step.insert.Columns {
+			fragments["the value to copy into "+column] = p.step.insert.Exprs[i]
+		}
 	}
 	return fragments
 }
