@@ -98,15 +98,15 @@ func (e *Engine) planStep(ctx context.Context, q lite.Querier, p plan, walk stri
 }
 
 // enterStep takes up a walk of a program, at a place that its record tells.
-func (s *session) enterStep(ctx context.Context, q lite.Querier, cp chunkfill.Checkpoint) error {
-	p, err := s.e.planStep(ctx, q, s.plan, cp.Of)
+func (w *walker) enterStep(ctx context.Context, q lite.Querier, cp chunkfill.Checkpoint) error {
+	p, err := w.e.planStep(ctx, q, w.plan, cp.Of)
 	if err != nil {
 		return err
 	}
 	if pin := cp.Pins[cp.Of]; pin != "" && pin != p.pin {
 		return fmt.Errorf("%w: %s, since step %s began", ErrTableChanged, p.spec.Table, cp.Of)
 	}
-	s.plan, s.schema, s.copied = p, 0, place{}
+	w.plan, w.schema, w.copied = p, 0, place{}
 	return nil
 }
 

@@ -19,26 +19,33 @@ import (
 // session is one run of one job on SQLite: what the loop asks of a database. It belongs
 // to one goroutine; others see only what Publish shows.
 type session struct {
-	plan
+	walker
 	recorder
 	pressure
 	upkeep
 
 	e         *Engine
-	log       *slog.Logger
 	writer    lite.Writer
 	callbacks *callbacks
 
-	pass     int
-	lower    lite.Pos
-	upper    place
-	cursor   place // of the latest batch that was committed
-	reach    place // of the batch at hand: as far as rows have been computed
-	copied   place // as far as rows have been copied elsewhere, where they must be
-	schema   int64 // PRAGMA schema_version for which the plan is known to hold
 	surveyed bool
 	total    int64            // rows of a new job, where they had to be counted
 	earlier  chunkfill.Tuning // what an earlier run left
+}
+
+// walker goes over the rows of the step that stands.
+type walker struct {
+	plan
+	e   *Engine
+	log *slog.Logger
+
+	pass   int
+	lower  lite.Pos
+	upper  place
+	cursor place // of the latest batch that was committed
+	reach  place // of the batch at hand: as far as rows have been computed
+	copied place // as far as rows have been copied elsewhere, where they must be
+	schema int64 // PRAGMA schema_version for which the plan is known to hold
 
 	stmt     lite.Statement
 	brief    lite.Statement // the same for a transform's rows of which none is to be skipped
@@ -56,13 +63,13 @@ type place struct {
 }
 
 // position finds what a position of the loop is, mostly among those that were last met.
-func (s *session) position(text string) (lite.Pos, error) {
-	for _, p := range []*place{&s.cursor, &s.upper, &s.reach, &s.copied} {
+func (w *walker) position(text string) (lite.Pos, error) {
+	for _, p := range []*place{&w.cursor, &w.upper, &w.reach, &w.copied} {
 		if p.text == text {
 			return p.pos, nil
 		}
 	}
-	return s.table.Key.DecodePos(text)
+	return w.table.Key.DecodePos(text)
 }
 
 // work runs a job that this process owns to its end.
@@ -101,8 +108,8 @@ func (e *Engine) run(ctx context.Context, s *session, l *loop.Loop) error {
 func (e *Engine) newSession(p plan) *session {
 	calls := &callbacks{}
 	s := &session{
-		plan: p, e: e, writer: e.newWriter(), callbacks: calls, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table),
-		calls: p.open(), pass: 1,
+		walker: walker{plan: p, e: e, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table), calls: p.open(), pass: 1},
+		e: e, writer: e.newWriter(), callbacks: calls,
 	}
 	log := wal.New(wal.Config{
 		Writer: &s.writer, DB: e.checkpointDB, PageSize: e.file.PageSize, Budget: e.cfg.WALBudget,

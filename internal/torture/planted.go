@@ -135,7 +135,7 @@ var (
 	}}}
 	SecondPassOverAll = Bug{"a second pass over rows that are done", []Edit{{
 		File: "engine/pass.go",
-		Old:  "\t\ts.where = append(s.where, s.spec.Todo)\n",
+		Old:  "\t\tw.where = append(w.where, w.spec.Todo)\n",
 	}}}
 	BoundForgotten = Bug{"the walk does not end where it was to end when the job began", []Edit{{
 		File: "engine/take.go",
