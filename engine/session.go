@@ -109,7 +109,7 @@ func (e *Engine) newSession(p plan) *session {
 	calls := &callbacks{}
 	s := &session{
 		walker: walker{plan: p, e: e, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table), calls: p.open(), pass: 1},
-		e: e, writer: e.newWriter(), callbacks: calls,
+		e:      e, writer: e.newWriter(), callbacks: calls,
 	}
 	log := wal.New(wal.Config{
 		Writer: &s.writer, DB: e.checkpointDB, PageSize: e.file.PageSize, Budget: e.cfg.WALBudget,

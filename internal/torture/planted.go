@@ -140,7 +140,7 @@ var (
 	BoundForgotten = Bug{"the walk does not end where it was to end when the job began", []Edit{{
 		File: "engine/take.go",
 		Old:  "\tvar aside []lite.Pos\n\tif cp.Pass == 2 {",
-		New:  "\tif _, s.upper.pos, err = s.table.Key.Bounds(context.Background(), q.(lite.Querier)); err != nil {\n\t\treturn err\n\t}\n\tvar aside []lite.Pos\n\tif cp.Pass == 2 {",
+		New:  "\tif _, w.upper.pos, err = w.table.Key.Bounds(context.Background(), q.(lite.Querier)); err != nil {\n\t\treturn err\n\t}\n\tvar aside []lite.Pos\n\tif cp.Pass == 2 {",
 	}}}
 	TableUnqualified = Bug{"a TEMP table rewritten in place of main's", []Edit{{
 		File: "internal/lite/doc.go",
