@@ -17,7 +17,7 @@ import (
 type Timing struct {
 	Wait, Held time.Duration
 	Fixed      time.Duration // of Held: what settings took, however much was done in it
-	Log        Log           // the write-ahead log, after the commit
+	WAL        WALState      // the write-ahead log, after the commit
 	Others     bool          // whether another connection has committed since the hold before
 }
 
@@ -26,9 +26,9 @@ type Timing struct {
 type Writer struct {
 	DB *sql.DB
 
-	// KeepsLog says that somebody else checkpoints the write-ahead log: then no
+	// NoAutocheckpoint says that somebody else checkpoints the write-ahead log: then no
 	// commit of a hold does.
-	KeepsLog bool
+	NoAutocheckpoint bool
 
 	// Once says that there are few holds: then nothing stays compiled between them.
 	Once bool
@@ -37,11 +37,11 @@ type Writer struct {
 	// every commit of the host would checkpoint all of it. Lift raises that limit
 	// between our holds to so many frames, 0 leaves it; Close takes that back. The
 	// writers of one pool share Lifts, and without one nothing is raised.
-	Lift  int
-	Lifts *Lifts
+	Autocheckpoint int
+	Override       *AutocheckpointOverride
 
-	// ReadLog tells the state of the log; nil for the function of that name.
-	ReadLog func(context.Context, Querier) (Log, error)
+	// ReadWALState tells the state of the log; nil for the function of that name.
+	ReadWALState func(context.Context, Querier) (WALState, error)
 
 	queue   int64    // how many had ever queued before the hold
 	guard   *guarded // the connection of the hold, and what is compiled on it
@@ -59,12 +59,12 @@ func (w *Writer) Queued() bool { return w.DB.Stats().WaitCount > w.queue }
 // Close gives the connection back the host's settings and forgets the compiled
 // statements.
 func (w *Writer) Close(ctx context.Context) error {
-	w.Lift = 0
+	w.Autocheckpoint = 0
 	if w.guard == nil {
 		return nil
 	}
 	var err error
-	if w.Lifts.has(w) || len(w.guard.statements.compiled) > 0 {
+	if w.Override.has(w) || len(w.guard.statements.compiled) > 0 {
 		w.Once = true // so that this closes the statements
 		_, err = w.Borrow(ctx, func(context.Context, Querier) error { return nil })
 	}
@@ -95,7 +95,7 @@ func (w *Writer) Hold(ctx context.Context, fn func(context.Context, Querier) err
 // Busy.
 func (w *Writer) Try(ctx context.Context, fn func(context.Context, Querier) error,
 	otherwise func(context.Context, Querier, error) error) (Timing, error) {
-	committed, others, log := false, false, Log{}
+	committed, others, state := false, false, WALState{}
 	t, err := w.withConn(ctx, func(ctx context.Context, c *sql.Conn) (err error) {
 		if others, err = w.overtaken(ctx, c); err != nil {
 			return err
@@ -104,10 +104,10 @@ func (w *Writer) Try(ctx context.Context, fn func(context.Context, Querier) erro
 			return err
 		}
 		committed = true
-		log, _ = w.readLog(ctx, c)
+		state, _ = w.readWALState(ctx, c)
 		return nil
 	})
-	t.Log, t.Others = log, others
+	t.WAL, t.Others = state, others
 	if committed {
 		// What failed after the commit cost the connection, which is discarded, but
 		// not the transaction: an error here would have the batch done twice.
@@ -190,14 +190,14 @@ func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Con
 	if err := w.borrow(ctx, host); err != nil {
 		return t, err
 	}
-	before, ours, err := borrowPragmas(ctx, w.conn, w.KeepsLog)
+	before, ours, err := borrowPragmas(ctx, w.conn, w.NoAutocheckpoint)
 	if err != nil {
 		return t, err
 	}
 	began := time.Now()
 	err = fn(ctx, w.conn)
 	worked = time.Since(began)
-	before.autoCheckpoint = w.Lifts.of(w, before.autoCheckpoint)
+	before.autoCheckpoint = w.Override.apply(w, before.autoCheckpoint)
 	restoreErr := before.set(ctx, w.conn, ours)
 	clean = restoreErr == nil && !errors.Is(err, errDirty) && !w.guard.bad
 	return t, errors.Join(err, restoreErr)
@@ -219,7 +219,7 @@ func (w *Writer) borrow(ctx context.Context, host *sql.Conn) (err error) {
 	}
 	if of != w.of {
 		if len(w.guard.statements.compiled) > 0 {
-			w.Lifts.lose()
+			w.Override.markLost()
 		}
 		w.guard.statements.forget()
 		w.version = 0
@@ -230,7 +230,7 @@ func (w *Writer) borrow(ctx context.Context, host *sql.Conn) (err error) {
 	// connection by itself may close this one between two holds, with our statements.
 	stats := w.DB.Stats()
 	closed := stats.MaxIdleClosed + stats.MaxIdleTimeClosed + stats.MaxLifetimeClosed
-	w.guard.statements.keep = stats.MaxOpenConnections == 1 && closed == 0 && !w.Once && !w.Lifts.loses()
+	w.guard.statements.keep = stats.MaxOpenConnections == 1 && closed == 0 && !w.Once && !w.Override.isLost()
 	return nil
 }
 
@@ -326,7 +326,7 @@ const (
 
 // borrowPragmas sets what a hold needs, and returns what the host had and what it
 // has now.
-func borrowPragmas(ctx context.Context, c *sql.Conn, keepsLog bool) (host, ours pragmas, err error) {
+func borrowPragmas(ctx context.Context, c *sql.Conn, noAutocheckpoint bool) (host, ours pragmas, err error) {
 	for _, setting := range []struct {
 		name string
 		to   *int
@@ -344,7 +344,7 @@ func borrowPragmas(ctx context.Context, c *sql.Conn, keepsLog bool) (host, ours 
 	}
 	ours = host
 	ours.busyTimeout = 0 // no waiting inside SQLite
-	if keepsLog {
+	if noAutocheckpoint {
 		ours.autoCheckpoint = 0
 	}
 	if host.cacheSpill != 0 {

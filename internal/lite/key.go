@@ -22,11 +22,11 @@ type KeyColumn struct {
 
 // Key is what a table is walked by: unique, indexed, without NULLs.
 type Key struct {
-	Table   string
-	Rowid   bool   // an INTEGER PRIMARY KEY
-	Index   string // the index to walk otherwise
-	Columns []KeyColumn
-	legs    bool // a row value cannot express the walk; see after
+	Table    string
+	Rowid    bool   // an INTEGER PRIMARY KEY
+	Index    string // the index to walk otherwise
+	Columns  []KeyColumn
+	byPrefix bool // a row value cannot express the walk; see after
 }
 
 // Pos is a place in the key's order: one SQL literal a column, written by
@@ -108,17 +108,17 @@ func (k Key) From() string { return k.from() }
 
 // expr is a key column as its index compares it. In a row value it stands bare.
 func (k Key) expr(c KeyColumn) string {
-	if c.Collation == "" || len(k.Columns) > 1 && !k.legs {
+	if c.Collation == "" || len(k.Columns) > 1 && !k.byPrefix {
 		return Ident(c.Name)
 	}
 	return Ident(c.Name) + " COLLATE " + Ident(c.Collation)
 }
 
-// needsLegs tells whether a comparison of row values cannot walk the index: it
+// needsPrefixRanges tells whether a comparison of row values cannot walk the index: it
 // runs up in one column and down in another, or orders a column by another
 // collation than the column's own, which only an explicit COLLATE expresses and
 // the planner then does not see through. The plan tells.
-func (k Key) needsLegs(ctx context.Context, q Querier) (bool, error) {
+func (k Key) needsPrefixRanges(ctx context.Context, q Querier) (bool, error) {
 	if len(k.Columns) == 1 {
 		return false, nil
 	}
@@ -145,7 +145,7 @@ func (k Key) order(reverse bool) string {
 	terms := make([]string, len(k.Columns))
 	for i, c := range k.Columns {
 		terms[i] = k.expr(c)
-		if (k.legs && c.Desc) != reverse {
+		if (k.byPrefix && c.Desc) != reverse {
 			terms[i] += " DESC"
 		}
 	}
@@ -177,9 +177,9 @@ func (c cond) and(d cond) cond {
 	return cond{c.sql + " AND " + d.sql, slices.Concat(c.args, d.args)}
 }
 
-// leg is a part of the walk: the rows for which cond holds. They share the first so
+// prefixRange is a part of the walk: the rows for which cond holds. They share the first so
 // many columns of the key.
-type leg struct {
+type prefixRange struct {
 	cond
 	shared int
 }
@@ -191,28 +191,28 @@ type leg struct {
 //
 // Rowids are integers by definition: they are bound, so that the text of the
 // statement stays the same and it need not be compiled for every batch.
-func (k Key) after(p Pos) []leg {
+func (k Key) after(p Pos) []prefixRange {
 	switch {
 	case k.Rowid:
 		return k.afterRowid(p)
 	case p == nil:
-		return []leg{{cond: cond{sql: "1"}}}
-	case !k.legs:
-		return []leg{{cond: cond{sql: k.tuple() + " > " + row(p)}}}
+		return []prefixRange{{cond: cond{sql: "1"}}}
+	case !k.byPrefix:
+		return []prefixRange{{cond: cond{sql: k.tuple() + " > " + row(p)}}}
 	}
-	legs := make([]leg, 0, len(k.Columns))
+	ranges := make([]prefixRange, 0, len(k.Columns))
 	for shared := len(k.Columns) - 1; shared >= 0; shared-- {
 		var terms []string
 		for i := range shared {
 			terms = append(terms, k.expr(k.Columns[i])+" = "+p[i])
 		}
 		terms = append(terms, k.expr(k.Columns[shared])+k.Columns[shared].beyond()+p[shared])
-		legs = append(legs, leg{cond{sql: strings.Join(terms, " AND ")}, shared})
+		ranges = append(ranges, prefixRange{cond{sql: strings.Join(terms, " AND ")}, shared})
 	}
-	return legs
+	return ranges
 }
 
-func (k Key) afterRowid(p Pos) []leg {
+func (k Key) afterRowid(p Pos) []prefixRange {
 	least := int64(math.MinInt64)
 	if p != nil {
 		if least = integer(p); least == math.MaxInt64 {
@@ -220,7 +220,7 @@ func (k Key) afterRowid(p Pos) []leg {
 		}
 		least++
 	}
-	return []leg{{cond: cond{k.tuple() + " >= ?", []any{least}}}}
+	return []prefixRange{{cond: cond{k.tuple() + " >= ?", []any{least}}}}
 }
 
 // integer is the rowid of a place.
@@ -248,7 +248,7 @@ func (k Key) upto(p Pos) cond {
 	switch {
 	case k.Rowid:
 		return cond{k.tuple() + " <= ?", []any{integer(p)}}
-	case !k.legs:
+	case !k.byPrefix:
 		return cond{sql: k.tuple() + " <= " + row(p)}
 	}
 	// The first term repeats what follows from the second, as a range that the
@@ -288,8 +288,8 @@ func (k Key) Literals() string {
 	return strings.Join(exprs, ", ")
 }
 
-// place runs a query that selects literals; nil if it has no row.
-func (k Key) place(ctx context.Context, q Querier, query string, args ...any) (Pos, error) {
+// position runs a query that selects literals; nil if it has no row.
+func (k Key) position(ctx context.Context, q Querier, query string, args ...any) (Pos, error) {
 	p := make(Pos, len(k.Columns))
 	dest := make([]any, len(p))
 	for i := range p {
@@ -314,11 +314,11 @@ func (k Key) place(ctx context.Context, q Querier, query string, args ...any) (P
 // Bounds returns the first and the last place of the table, nil when it is empty.
 func (k Key) Bounds(ctx context.Context, q Querier) (first, last Pos, err error) {
 	const query = "SELECT %s FROM %s ORDER BY %s LIMIT 1"
-	first, err = k.place(ctx, q, fmt.Sprintf(query, k.Literals(), k.from(), k.order(false)))
+	first, err = k.position(ctx, q, fmt.Sprintf(query, k.Literals(), k.from(), k.order(false)))
 	if err != nil {
 		return nil, nil, fmt.Errorf("find the first key of %s: %w", k.Table, err)
 	}
-	last, err = k.place(ctx, q, fmt.Sprintf(query, k.Literals(), k.from(), k.order(true)))
+	last, err = k.position(ctx, q, fmt.Sprintf(query, k.Literals(), k.from(), k.order(true)))
 	if err != nil {
 		return nil, nil, fmt.Errorf("find the last key of %s: %w", k.Table, err)
 	}
@@ -347,8 +347,8 @@ func (k Key) Sample() Range {
 // upper, and false when none is left. It counts rows, not numbers, so gaps and
 // negative or sparse ids cost nothing. Its cost is O(n) wherever it stands.
 func (k Key) Next(ctx context.Context, q Querier, cursor, upper Pos, n int) (Range, bool, error) {
-	for _, leg := range k.after(cursor) {
-		r, ok, err := k.nextIn(ctx, q, leg, upper, n)
+	for _, prefix := range k.after(cursor) {
+		r, ok, err := k.nextIn(ctx, q, prefix, upper, n)
 		if err != nil {
 			return Range{}, false, fmt.Errorf("find the end of the next batch in %s: %w", k.Table, err)
 		}
@@ -363,16 +363,16 @@ func (k Key) Next(ctx context.Context, q Querier, cursor, upper Pos, n int) (Ran
 const maxUnmarked = 64
 
 // nextIn finds the next range within one leg.
-func (k Key) nextIn(ctx context.Context, q Querier, l leg, upper Pos, n int) (Range, bool, error) {
-	within := l.and(k.upto(upper))
+func (k Key) nextIn(ctx context.Context, q Querier, pr prefixRange, upper Pos, n int) (Range, bool, error) {
+	within := pr.and(k.upto(upper))
 	for longest := n + maxUnmarked; ; n++ {
-		end, err := k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1 OFFSET ?",
+		end, err := k.position(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1 OFFSET ?",
 			k.Literals(), k.from(), within.sql, k.order(false)), append(within.args, n-1)...)
 		switch {
 		case err != nil:
 			return Range{}, false, err
 		case end == nil:
-			return k.restIn(ctx, q, l, within, upper)
+			return k.restIn(ctx, q, pr, within, upper)
 		}
 		err = k.verify(ctx, q, end)
 		switch {
@@ -380,21 +380,21 @@ func (k Key) nextIn(ctx context.Context, q Querier, l leg, upper Pos, n int) (Ra
 			continue // it lies within a longer range as any other does
 		case err != nil:
 			return Range{}, false, err
-		case k.legs:
-			return k.cut(ctx, q, l, end, n)
+		case k.byPrefix:
+			return k.cut(ctx, q, pr, end, n)
 		}
-		return Range{where: l.and(k.upto(end)), End: end, Rows: n}, true, nil
+		return Range{where: pr.and(k.upto(end)), End: end, Rows: n}, true, nil
 	}
 }
 
 // restIn is the range of what a leg has left, fewer than n rows.
-func (k Key) restIn(ctx context.Context, q Querier, l leg, within cond, upper Pos) (Range, bool, error) {
+func (k Key) restIn(ctx context.Context, q Querier, pr prefixRange, within cond, upper Pos) (Range, bool, error) {
 	var rest int
 	err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", k.from(), within.sql), within.args...).Scan(&rest)
 	if err != nil || rest == 0 {
 		return Range{}, false, err
 	}
-	if !k.legs {
+	if !k.byPrefix {
 		return Range{where: within, End: upper, Rows: rest}, true, nil
 	}
 
@@ -405,17 +405,17 @@ func (k Key) restIn(ctx context.Context, q Querier, l leg, within cond, upper Po
 	if err != nil {
 		return Range{}, false, err
 	}
-	return k.cut(ctx, q, l, end, rest)
+	return k.cut(ctx, q, pr, end, rest)
 }
 
 // cut is the longest range of a leg that is one range of the index and does not reach
 // beyond end, the n-th row of the leg. A range that ended amid the rows that share a
 // value of an earlier column could not be told to the index: SQLite would read on to
 // the last of them, once for each batch.
-func (k Key) cut(ctx context.Context, q Querier, l leg, end Pos, n int) (Range, bool, error) {
-	for ; l.shared < len(k.Columns)-1; l = k.into(l, end) {
-		c := k.Columns[l.shared]
-		before := l.and(cond{sql: k.expr(c) + c.before() + " " + end[l.shared]})
+func (k Key) cut(ctx context.Context, q Querier, pr prefixRange, end Pos, n int) (Range, bool, error) {
+	for ; pr.shared < len(k.Columns)-1; pr = k.into(pr, end) {
+		c := k.Columns[pr.shared]
+		before := pr.and(cond{sql: k.expr(c) + c.before() + " " + end[pr.shared]})
 
 		var rows int
 		err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", k.from(), before.sql)).Scan(&rows)
@@ -428,25 +428,25 @@ func (k Key) cut(ctx context.Context, q Querier, l leg, end Pos, n int) (Range, 
 		}
 	}
 
-	c := k.Columns[l.shared]
-	return Range{where: l.and(cond{sql: k.expr(c) + c.before() + "= " + end[l.shared]}), End: end, Rows: n}, true, nil
+	c := k.Columns[pr.shared]
+	return Range{where: pr.and(cond{sql: k.expr(c) + c.before() + "= " + end[pr.shared]}), End: end, Rows: n}, true, nil
 }
 
 // into is the leg of the rows that share one column more with p. None of the rows that
 // l has before those is left.
-func (k Key) into(l leg, p Pos) leg {
-	terms := make([]string, l.shared, l.shared+2)
-	for i := range l.shared {
+func (k Key) into(pr prefixRange, p Pos) prefixRange {
+	terms := make([]string, pr.shared, pr.shared+2)
+	for i := range pr.shared {
 		terms[i] = k.expr(k.Columns[i]) + " = " + p[i]
 	}
-	c := k.Columns[l.shared]
-	terms = append(terms, k.expr(c)+" = "+p[l.shared])
-	return leg{cond{sql: strings.Join(terms, " AND ")}, l.shared + 1}
+	c := k.Columns[pr.shared]
+	terms = append(terms, k.expr(c)+" = "+p[pr.shared])
+	return prefixRange{cond{sql: strings.Join(terms, " AND ")}, pr.shared + 1}
 }
 
 // lastIn is the last place for which a condition holds.
 func (k Key) lastIn(ctx context.Context, q Querier, within cond) (Pos, error) {
-	return k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1",
+	return k.position(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1",
 		k.Literals(), k.from(), within.sql, k.order(true)), within.args...)
 }
 
@@ -461,7 +461,7 @@ func (k Key) verify(ctx context.Context, q Querier, p Pos) error {
 	if k.Rowid || p == nil {
 		return nil
 	}
-	found, err := k.place(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s", k.Literals(), k.from(), k.At(p)))
+	found, err := k.position(ctx, q, fmt.Sprintf("SELECT %s FROM %s WHERE %s", k.Literals(), k.from(), k.At(p)))
 	if err == nil && !slices.Equal(found, p) {
 		err = fmt.Errorf("%w: %s of %s", errUnmarked, p, k.Table)
 	}

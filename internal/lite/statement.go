@@ -190,15 +190,15 @@ func (k Key) samples() []sample {
 		zero[i] = "0"
 	}
 	var all []sample
-	for _, l := range k.after(zero) {
-		within, search := l.and(k.upto(zero)), ""
+	for _, pr := range k.after(zero) {
+		within, search := pr.and(k.upto(zero)), ""
 		switch {
 		case k.Rowid:
 			search = "(rowid>? AND rowid<?)"
-		case k.legs:
-			c := k.Columns[l.shared]
-			within = l.and(cond{sql: k.expr(c) + c.before() + "= 0"})
-			for _, prefix := range k.Columns[:l.shared] {
+		case k.byPrefix:
+			c := k.Columns[pr.shared]
+			within = pr.and(cond{sql: k.expr(c) + c.before() + "= 0"})
+			for _, prefix := range k.Columns[:pr.shared] {
 				search += prefix.Name + "=? AND "
 			}
 			search = "(" + search + c.Name + ">? AND " + c.Name + "<?)"

@@ -80,7 +80,7 @@ func LoadTable(ctx context.Context, q Querier, name string) (Table, error) {
 // index is called now, and false if there is none.
 func (t Table) WalkedBy(k Key) (Table, bool) {
 	i := slices.IndexFunc(t.Keys, func(o Key) bool {
-		return o.Rowid == k.Rowid && o.legs == k.legs && slices.Equal(o.Columns, k.Columns)
+		return o.Rowid == k.Rowid && o.byPrefix == k.byPrefix && slices.Equal(o.Columns, k.Columns)
 	})
 	if i < 0 {
 		return t, false
@@ -174,14 +174,14 @@ func findKeys(ctx context.Context, q Querier, t Table) ([]Key, error) {
 			"without one its rows cannot be walked safely (VACUUM renumbers hidden rowids): "+
 			"add a UNIQUE index over columns declared NOT NULL", ErrNoKey, t.Name)
 	}
-	return withLegs(ctx, q, keys)
+	return withPrefixRanges(ctx, q, keys)
 }
 
-// withLegs finds out how each key is walked. One that SQLite cannot compare by, for
+// withPrefixRanges finds out how each key is walked. One that SQLite cannot compare by, for
 // want of a collation, is left out unless it is the best.
-func withLegs(ctx context.Context, q Querier, keys []Key) (usable []Key, err error) {
+func withPrefixRanges(ctx context.Context, q Querier, keys []Key) (usable []Key, err error) {
 	for i, k := range keys {
-		if k.legs, err = k.needsLegs(ctx, q); err == nil {
+		if k.byPrefix, err = k.needsPrefixRanges(ctx, q); err == nil {
 			usable = append(usable, k)
 		} else if i == 0 {
 			return nil, err

@@ -12,8 +12,8 @@ import (
 type Version int
 
 const (
-	knowsNoop   Version = 3_051_000 // wal_checkpoint(NOOP)
-	resetsRight Version = 3_051_003 // see ResetsLog
+	knowsNoop    Version = 3_051_000 // wal_checkpoint(NOOP)
+	resetsSafely Version = 3_051_003 // see ResetsSafely
 )
 
 // ParseVersion reads 3.51.3; what cannot be read is older than all.
@@ -30,9 +30,9 @@ func (v Version) String() string {
 // KnowsNoop is whether the state of the log can be asked for.
 func (v Version) KnowsNoop() bool { return v >= knowsNoop }
 
-// ResetsLog is whether two connections may checkpoint the log: before 3.51.3 a
+// ResetsSafely is whether two connections may checkpoint the log: before 3.51.3 a
 // checkpoint on one, just as another begins the log anew, may lose what was committed.
-func (v Version) ResetsLog() bool { return v >= resetsRight }
+func (v Version) ResetsSafely() bool { return v >= resetsSafely }
 
 // refusesWrites is for older drivers, which do not tell what is read-only. It begins a
 // write, if nobody else writes just now, and takes it back.

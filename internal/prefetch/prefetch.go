@@ -86,17 +86,17 @@ func (p *Prefetcher) run(ctx context.Context) {
 	gather := p.cfg.Key.SelectStatement("count("+p.cfg.Calls.Collect(p.cfg.Read)+")", p.cfg.Where, p.cfg.Args)
 	cursor := p.cfg.Cursor
 	for p.room(ctx) {
-		stretch, ok, err := p.cfg.Key.Next(ctx, p.cfg.Reader, cursor, p.cfg.Upper, int(p.rows.Load()))
+		r, ok, err := p.cfg.Key.Next(ctx, p.cfg.Reader, cursor, p.cfg.Upper, int(p.rows.Load()))
 		if err == nil && ok {
 			var chunk *rowfunc.Chunk
 			chunk, err = p.cfg.Calls.Gather(func() error {
-				_, err := gather.Int(ctx, p.cfg.Reader, stretch)
+				_, err := gather.Int(ctx, p.cfg.Reader, r)
 				return err
 			})
 			if err == nil {
 				chunk.Compute(ctx, max(1, runtime.GOMAXPROCS(0)-1))
-				p.push(computed{chunk, chunk.Skips(), stretch.End})
-				cursor = stretch.End
+				p.push(computed{chunk, chunk.Skips(), r.End})
+				cursor = r.End
 				continue
 			}
 		}

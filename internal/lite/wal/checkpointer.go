@@ -1,4 +1,4 @@
-// Package wal keeps the write-ahead log of a file short while a job writes it. The job
+// Package wal keeps the write-expected log of a file short while a job writes it. The job
 // copies it into the database file itself, on a connection of its own, so that no commit,
 // and above all no live one, pays for the thousand pages at which SQLite would do it.
 //
@@ -33,9 +33,9 @@ type Config struct {
 	Budget      int64 // bytes that the log may have where rows lie scattered
 	SoleProcess bool
 
-	// GuessedFrames is the length in frames up to which the size of its file is enough to
+	// MaxEstimate is the length in frames up to which the size of its file is enough to
 	// know of the log, where SQLite cannot be asked.
-	GuessedFrames int
+	MaxEstimate int
 
 	Full func(error) bool  // whether an error says that there is no room
 	Held func(lite.Timing) // is told of each time that the connection was held
@@ -56,10 +56,10 @@ type Checkpointer struct {
 	cfg Config
 	lengths
 
-	before, log lite.Log // before and after the latest batch
+	before, log lite.WALState // before and after the latest batch
 
-	next    int           // length at the next try to begin the log anew, if that is longer
-	bound   int           // length at which the job stands still next, if that is more than longest
+	resetAt int           // length at the next try to begin the log anew, if that is longer
+	stallAt int           // length at which the job stands still next, if that is more than longest
 	waited  time.Time     // when a live write last did
 	pinned  time.Time     // until when it is not tried again, since a reader needs the log
 	copying chan struct{} // closed at the end of a copy that is under way; nil if none is
@@ -76,7 +76,7 @@ func New(cfg Config) *Checkpointer {
 func (c *Checkpointer) Share(shared bool) { c.set(!shared, c.cfg.Budget, c.cfg.PageSize) }
 
 // Committed takes in the log as it is after a batch.
-func (c *Checkpointer) Committed(log lite.Log) { c.before, c.log = c.log, log }
+func (c *Checkpointer) Committed(log lite.WALState) { c.before, c.log = c.log, log }
 
 // After does what is due after a batch that changed so many rows; waited says whether a live
 // write waited for it.
@@ -86,32 +86,32 @@ func (c *Checkpointer) After(ctx context.Context, rest Rest, changed int, waited
 	}
 	log, grown := c.log, c.log.Frames-c.before.Frames
 	if grown < 0 { // it has begun anew
-		c.next = 0
+		c.resetAt = 0
 		c.observe(log.Frames, changed)
 	} else {
 		c.observe(grown, changed)
 	}
-	c.cfg.Writer.Lift = log.Frames + 4*c.wholeBy() // a log that a reader pins is copied here once it lets go, and by no live commit
+	c.cfg.Writer.Autocheckpoint = log.Frames + 4*c.target() // a log that a reader pins is copied here once it lets go, and by no live commit
 	if waited {
 		c.waited = time.Now()
 	}
 
 	grown = max(0, grown)
-	ahead := log.Frames + grown // after another batch like this one
-	due := ahead >= max(c.wholeBy(), c.next)
+	expected := log.Frames + grown // after another batch like this one
+	due := expected >= max(c.target(), c.resetAt)
 	switch {
-	case log.Frames >= max(c.longest(), c.bound):
+	case log.Frames >= max(c.pinnedLength(), c.stallAt):
 		return c.awaitReaders(ctx, rest)
-	case ahead >= c.overdue() && time.Now().After(c.pinned):
+	case expected >= c.overdue() && time.Now().After(c.pinned):
 		return c.resetWAL(ctx, rest)
 	case c.long() && runtime.GOMAXPROCS(0) <= fewProcessors && time.Since(c.waited) < time.Second:
 		if due {
 			return c.resetWAL(ctx, rest)
 		}
 	case c.Copying():
-	case due && log.Pending <= max(few, 2*grown):
+	case due && log.Pending <= max(smallCopy, 2*grown):
 		return c.resetWAL(ctx, rest)
-	case ahead >= c.wholeBy() || log.Pending >= c.wholeBy()*3/4:
+	case expected >= c.target() || log.Pending >= c.target()*3/4:
 		c.checkpointAsync(ctx)
 	}
 	return nil
@@ -154,7 +154,7 @@ func (c *Checkpointer) awaitCheckpoint(ctx context.Context, rest Rest) (ended bo
 		case <-c.copying:
 		case <-ctx.Done():
 			return false, ctx.Err()
-		case <-time.After(copyPoll):
+		case <-time.After(pollCopy):
 			if err := rest.Listen(ctx); err != nil || rest.Asked() {
 				return false, err
 			}
@@ -174,7 +174,7 @@ func (c *Checkpointer) resetWAL(ctx context.Context, rest Rest) error {
 		}
 	}
 	if c.log.Pending > c.limit {
-		c.pinned = time.Now().Add(pinnedFor)
+		c.pinned = time.Now().Add(retryPinned)
 		return nil
 	}
 	if err := rest.Yield(ctx, throttle.Pause{UntilQuiet: true, AtMost: 10 * time.Millisecond}); err != nil {
@@ -183,7 +183,7 @@ func (c *Checkpointer) resetWAL(ctx context.Context, rest Rest) error {
 	overdue := c.log.Frames >= c.overdue()
 	timing, err := c.cfg.Writer.Borrow(ctx, func(ctx context.Context, _ lite.Querier) error {
 		c.checkpointAsync(ctx)
-		for !c.copiedWithin(patience) && (overdue || !c.cfg.Writer.Queued()) {
+		for !c.copiedWithin(maxReset) && (overdue || !c.cfg.Writer.Queued()) {
 		}
 		return nil
 	})
@@ -195,7 +195,7 @@ func (c *Checkpointer) resetWAL(ctx context.Context, rest Rest) error {
 		return err
 	}
 	err = c.checkpointIfLong(ctx, rest, c.limit)
-	c.next = c.log.Frames + c.limit/8
+	c.resetAt = c.log.Frames + c.limit/8
 	return err
 }
 
@@ -209,7 +209,7 @@ func (c *Checkpointer) drainWAL(ctx context.Context, rest Rest) (ended bool, err
 		if ended, err := c.awaitCheckpoint(ctx, rest); err != nil || !ended {
 			return false, err
 		}
-		log, err := lite.ReadLog(ctx, c.cfg.DB)
+		log, err := lite.ReadWALState(ctx, c.cfg.DB)
 		if err != nil {
 			return true, nil //nolint:nilerr // it comes again
 		}
@@ -224,26 +224,26 @@ func (c *Checkpointer) drainWAL(ctx context.Context, rest Rest) (ended bool, err
 
 // awaitReaders stands still until the log can begin anew.
 func (c *Checkpointer) awaitReaders(ctx context.Context, rest Rest) error {
-	for began := time.Now(); time.Since(began) < readersLeave; {
-		if anew, err := c.Restart(ctx, rest); err != nil || anew || rest.Asked() {
+	for began := time.Now(); time.Since(began) < maxWaitForReaders; {
+		if restarted, err := c.Restart(ctx, rest); err != nil || restarted || rest.Asked() {
 			return err
 		}
 		if err := rest.Wait(ctx, pollReaders, throttle.ReasonWAL); err != nil {
 			return err
 		}
 	}
-	c.bound = c.log.Frames * 3 / 2
+	c.stallAt = c.log.Frames * 3 / 2
 	return nil
 }
 
 // Restart lets the log begin anew if all of it is copied and no reader is in it. It
 // does not wait for readers: a checkpoint that did would keep live writes out as long.
-func (c *Checkpointer) Restart(ctx context.Context, rest Rest) (anew bool, err error) {
+func (c *Checkpointer) Restart(ctx context.Context, rest Rest) (restarted bool, err error) {
 	if err := c.checkpointIfLong(ctx, rest, 0); err != nil || c.log.Pending > 0 || c.cfg.DB == nil {
 		return false, err
 	}
 	timing, err := c.cfg.Writer.Borrow(ctx, func(ctx context.Context, q lite.Querier) (err error) {
-		anew, err = lite.RestartWAL(ctx, q)
+		restarted, err = lite.RestartWAL(ctx, q)
 		return err
 	})
 	c.cfg.Held(timing)
@@ -251,13 +251,13 @@ func (c *Checkpointer) Restart(ctx context.Context, rest Rest) (anew bool, err e
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err()
-	case err != nil && lite.Classify(err) == lite.Busy, err == nil && !anew:
+	case err != nil && lite.Classify(err) == lite.Busy, err == nil && !restarted:
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	c.log = lite.Log{}
-	c.next, c.bound = 0, 0
+	c.log = lite.WALState{}
+	c.resetAt, c.stallAt = 0, 0
 	return true, nil
 }
 
@@ -265,7 +265,7 @@ func (c *Checkpointer) Restart(ctx context.Context, rest Rest) (anew bool, err e
 // where readers keep it from beginning anew, all of it.
 func (c *Checkpointer) Bytes() int64 {
 	frames := c.log.Pending
-	if c.log.Frames >= c.longest() && c.cfg.DB != nil {
+	if c.log.Frames >= c.pinnedLength() && c.cfg.DB != nil {
 		frames = c.log.Frames
 	}
 	return int64(frames) * int64(c.cfg.PageSize)
@@ -310,7 +310,7 @@ func (c *Checkpointer) checkpointIfLong(ctx context.Context, rest Rest, length i
 	if c.cfg.DB == nil {
 		return c.guess(ctx)
 	}
-	log, err := lite.ReadLog(ctx, c.cfg.DB)
+	log, err := lite.ReadWALState(ctx, c.cfg.DB)
 	if err == nil && log.Frames >= length && log.Pending > 0 {
 		log, err = lite.CheckpointWAL(ctx, c.cfg.DB)
 	}
@@ -332,11 +332,11 @@ func (c *Checkpointer) checkpointIfLong(ctx context.Context, rest Rest, length i
 // guess looks whether the readers have left a log that is too long. Otherwise a job
 // that waits for them would not learn of it.
 func (c *Checkpointer) guess(ctx context.Context) error {
-	if c.cfg.Writer.ReadLog == nil || c.log.Pending <= c.cfg.GuessedFrames {
+	if c.cfg.Writer.ReadWALState == nil || c.log.Pending <= c.cfg.MaxEstimate {
 		return nil
 	}
 	timing, err := c.cfg.Writer.Borrow(ctx, func(ctx context.Context, q lite.Querier) (err error) {
-		c.log, err = c.cfg.Writer.ReadLog(ctx, q)
+		c.log, err = c.cfg.Writer.ReadWALState(ctx, q)
 		return err
 	})
 	c.cfg.Held(timing)
