@@ -5,23 +5,23 @@ import (
 	"sync"
 )
 
-// AutocheckpointOverride keeps the wal_autocheckpoint of a pool's one connection raised for as long
-// as any of the writers that share it wants that: to the highest that is wanted,
-// and back to the host's with the last. It is safe for concurrent use. The zero
-// value is ready, and nil raises nothing.
+// AutocheckpointOverride raises wal_autocheckpoint on a pool's only connection for as long
+// as any of the writers that share it wants that. It sets the highest value that any of
+// them wants, and restores the host's value when the last one is done. It is safe for
+// concurrent use. The zero value is ready to use; a nil override raises nothing.
 type AutocheckpointOverride struct {
 	mu    sync.Mutex
-	users int // engines that share it
-	host  int // what the host has set
-	given int // what the connection was last given back with
+	users int // how many engines share it
+	host  int // the host's own value
+	given int // the value that the connection was last returned with
 	wants map[*Writer]int
-	lost  bool // the pool has thrown its connection away between two holds
+	lost  bool // the pool has discarded its connection between two holds
 }
 
-// markLost notes that the pool's connection is gone with statements compiled on it, as when
-// the host gives up a query of its own by its context: nothing can close those any more,
-// and SQLite keeps the file open for them. It happens once: then none is kept from one
-// hold to the next.
+// markLost records that the pool's connection is gone together with statements compiled on
+// it, as happens when the host cancels a query of its own. Nothing can close those
+// statements any more, and SQLite keeps the file open for them. From then on no statement
+// is kept from one hold to the next, so this happens at most once.
 func (o *AutocheckpointOverride) markLost() {
 	if o == nil {
 		return
@@ -40,15 +40,16 @@ func (o *AutocheckpointOverride) isLost() bool {
 	return o.lost
 }
 
-// apply is what to give the connection back with, on which w has found so much. A host
-// that has turned it off (0) does its own upkeep and is left alone.
+// apply returns the value to set before the connection is returned; found is the value that
+// w found on it. A host that has turned automatic checkpoints off (0) manages the log
+// itself and is left alone.
 func (o *AutocheckpointOverride) apply(w *Writer, found int) int {
 	if o == nil {
 		return found
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.wants) == 0 || found != o.given { // the host may change it meanwhile
+	if len(o.wants) == 0 || found != o.given { // the host may have changed it in the meantime
 		o.host = found
 	}
 	if o.host == 0 {
@@ -72,14 +73,14 @@ func (o *AutocheckpointOverride) apply(w *Writer, found int) int {
 	return highest
 }
 
-// overrides are those of the pools that an engine works on: two engines on one pool would
-// each take the other's value for the host's.
+// overrides holds one override per pool: with one each, two engines on the same pool would
+// take each other's value for the host's.
 var overrides = struct {
 	sync.Mutex
 	of map[*sql.DB]*AutocheckpointOverride
 }{of: map[*sql.DB]*AutocheckpointOverride{}}
 
-// ShareAutocheckpointOverride returns the AutocheckpointOverride of a pool, to be given back with done.
+// ShareAutocheckpointOverride returns the override of a pool. Call done to release it.
 func ShareAutocheckpointOverride(db *sql.DB) (o *AutocheckpointOverride, done func()) {
 	overrides.Lock()
 	defer overrides.Unlock()
