@@ -325,7 +325,7 @@ func (c *checker) leftAlone() {
 			}
 			met[name] = true
 			if hints[name] == nil {
-				hints[name] = &Hint{Path: u.Path, Line: i.Line, Text: name + " makes SQL of its own, which is not read: what is changed through it needs a decision, too"}
+				hints[name] = &Hint{Path: u.Path, Line: i.Line, Text: name + " generates SQL, which is not checked: changes made through it need a decision, too"}
 			}
 			hints[name].Files++
 		}

@@ -91,21 +91,21 @@ func ReadConfig(name string) (Config, error) {
 
 func (c Config) validate() error {
 	if c.Dialect != "" && !slices.Contains(Dialects, c.Dialect) {
-		return fmt.Errorf("dialect: %q is not one of %s: this gate judges SQLite alone", c.Dialect, strings.Join(Dialects, ", "))
+		return fmt.Errorf("dialect: %q is not one of %s: this gate checks only SQLite", c.Dialect, strings.Join(Dialects, ", "))
 	}
 	for _, name := range c.Async {
 		if strings.Trim(name, " ().") != name || name == "" {
-			return fmt.Errorf("async: %q is no name of a function; write it without parentheses", name)
+			return fmt.Errorf("async: %q is not a function name; write it without parentheses", name)
 		}
 	}
 	for _, pattern := range c.Exclude {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			return fmt.Errorf("exclude: %q is no pattern", pattern)
+			return fmt.Errorf("exclude: %q is not a valid pattern", pattern)
 		}
 	}
 	for _, code := range c.Disable {
 		if rule, ok := FindRule(code); !ok || !rule.Statement() {
-			return fmt.Errorf("disable: %q is no code of a statement; `chunkfill preflight rules` lists them", code)
+			return fmt.Errorf("disable: %q is not a rule about statements; `chunkfill preflight rules` lists them", code)
 		}
 	}
 	return nil

@@ -21,7 +21,7 @@ func (u *unit) statementFinding(h hit, code string, lost bool) Finding {
 	f.Column, f.EndLine, f.Cost = h.column, h.end, h.Cost
 	f.Why = why(f.Why, h)
 	if lost {
-		f.Why = "this change takes away the call or annotation that accepted it; " + f.Why
+		f.Why = "this change removes the call or annotation that accepted it; " + f.Why
 	}
 	f.Fix = u.fixes(h)
 	return f
@@ -33,10 +33,10 @@ func why(general string, h hit) string {
 	case h.Kind == sqlscan.Unread:
 		return h.Problem
 	case h.Kind == sqlscan.CreateIndex && h.IfNotExists:
-		return general + "; IF NOT EXISTS does not make it cheaper where it does not exist"
+		return general + "; IF NOT EXISTS makes it no cheaper where the index does not exist"
 	case (h.Kind == sqlscan.Update || h.Kind == sqlscan.Delete) && len(h.Pinned) > 0 && h.Table != "":
 		columns := strings.Join(h.Pinned, ", ")
-		return fmt.Sprintf("%s; it asks for one %s, but that is no known key of %s (if it is one, say so under keys in %s)",
+		return fmt.Sprintf("%s; it selects by %s, which is not a known key of %s (if it is one, add it under keys in %s)",
 			general, columns, h.Table, ConfigName)
 	}
 	return general
@@ -70,7 +70,7 @@ func (u *unit) noteFinding(code string, n note) Finding {
 	case n.err != nil:
 		f.Why = said(n.err)
 	case n.stray:
-		f.Why = "it stands behind code or in a /* */ comment, where it covers nothing"
+		f.Why = "it follows code or is in a /* */ comment, where it has no effect"
 	}
 	return f
 }

@@ -65,8 +65,8 @@ Each needs a decision by its author: a call of RunAsyncMigration around it, an
 annotation above it, or the scale declared in the pull request. MIGRATIONS.md is
 the policy, docs/preflight.md describes what is detected and what is not.
 
-What could not be understood is a finding, too. Statements for another database
-are skipped and counted; an ORM, whose SQL is not in the text, is reported once.
+SQL that cannot be parsed is a finding, too. Statements for another database
+are skipped and counted; an ORM, whose SQL is not in the source, is reported once.
 
 Exit status: 0 clean, 1 findings, 2 could not run, 130 or 143 stopped by SIGINT or
 SIGTERM.`,
@@ -75,12 +75,12 @@ SIGTERM.`,
 	}
 
 	f := cmd.Flags()
-	f.StringVar(&o.base, "base", "", "judge the lines added since the merge base with this revision")
-	f.StringVar(&o.diff, "diff", "", "judge the lines that this diff adds; - is standard input")
-	f.BoolVar(&o.all, "all", false, "judge every file below the folders given, by default this one")
+	f.StringVar(&o.base, "base", "", "check the lines added since the merge base with this revision")
+	f.StringVar(&o.diff, "diff", "", "check the lines that this diff adds; - is standard input")
+	f.BoolVar(&o.all, "all", false, "check every file below the given folders (default: this one)")
 	f.StringVar(&o.body, "pr-body", "", "file with the body of the pull request; - is standard input")
 	f.StringVar(&o.format, "format", "text", strings.Join(report.Formats, ", "))
-	f.StringVar(&o.dialect, "dialect", "auto", "auto skips what its folder, driver or syntax shows to be for another\ndatabase; sqlite judges everything")
+	f.StringVar(&o.dialect, "dialect", "auto", "auto skips SQL that its folder, driver or syntax shows to be for another\ndatabase; sqlite checks everything")
 	f.StringVar(&o.config, "config", "", "configuration file (default: "+preflight.ConfigName+" here or above)")
 	cmd.AddCommand(rulesCommand(), explainCommand(), suggestCommand(dir))
 	return cmd
@@ -115,7 +115,7 @@ func (o *preflightOptions) orStopped(cmd *cobra.Command, args []string) error {
 	if strings.HasPrefix(context.Cause(ctx).Error(), syscall.SIGTERM.String()) {
 		status = exit.SIGTERM
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "chunkfill: preflight was stopped before its end: nothing is judged")
+	fmt.Fprintln(cmd.ErrOrStderr(), "chunkfill: preflight was interrupted: nothing was checked")
 	return exit.Status(status)
 }
 
@@ -129,13 +129,13 @@ func (o *preflightOptions) validate(cmd *cobra.Command, args []string) error {
 
 	switch {
 	case scopes != 1:
-		return exit.Usagef("say what to judge, one of: --base REV, --diff FILE, --all [DIR…], FILE…")
+		return exit.Usagef("say what to check, one of: --base REV, --diff FILE, --all [DIR…], FILE…")
 	case cmd.Flags().Changed("base") && (o.base == "" || strings.HasPrefix(o.base, "-")):
 		return exit.Usagef("--base %q is not a revision", o.base)
 	case cmd.Flags().Changed("pr-body") && o.body == "":
 		return exit.Usagef("--pr-body is empty: give a file, or - for standard input")
 	case !slices.Contains(preflight.Dialects, o.dialect):
-		return exit.Usagef("--dialect %q is not one of %s: this gate judges SQLite alone", o.dialect, strings.Join(preflight.Dialects, ", "))
+		return exit.Usagef("--dialect %q is not one of %s: this gate checks only SQLite", o.dialect, strings.Join(preflight.Dialects, ", "))
 	case o.body == "-" && o.diff == "-":
 		return exit.Usagef("--diff and --pr-body cannot both be standard input")
 	}

@@ -17,7 +17,7 @@ import (
 // Analyzer reports what `chunkfill preflight --all` does for Go files.
 var Analyzer = &analysis.Analyzer{
 	Name: "preflight",
-	Doc:  "find SQL whose cost grows with a table and that nobody decided on",
+	Doc:  "find SQL whose cost grows with a table and that lacks a decision",
 	URL:  "https://github.com/chunkfill/chunkfill/blob/main/docs/preflight.md",
 	Run:  run,
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // ErrFormat is returned for what is no diff, or one that cannot be followed.
-var ErrFormat = errors.New("not a diff that can be followed")
+var ErrFormat = errors.New("not a usable diff")
 
 // Change is a file that the diff leaves behind, new or changed. Links and
 // submodules are no files.
@@ -36,7 +36,7 @@ func Parse(text []byte) ([]Change, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	if len(files) == 0 && len(bytes.TrimSpace(text)) > 0 {
-		return nil, fmt.Errorf("%w: there is no file in it; give what `git diff` prints", ErrFormat)
+		return nil, fmt.Errorf("%w: it names no file; pass the output of `git diff`", ErrFormat)
 	}
 	var changes []Change
 	for _, f := range files {
@@ -65,7 +65,7 @@ func unifyLines(text []byte) []byte {
 func checkKind(text []byte) error {
 	for line := range bytes.Lines(text) {
 		if bytes.HasPrefix(line, []byte("diff --cc ")) || bytes.HasPrefix(line, []byte("diff --combined ")) {
-			return fmt.Errorf("%w: it is a merge's combined diff; give `git diff BASE...HEAD`", ErrFormat)
+			return fmt.Errorf("%w: it is the combined diff of a merge; pass the output of `git diff BASE...HEAD`", ErrFormat)
 		}
 	}
 	return nil
@@ -148,7 +148,7 @@ func (c Change) Before(text []byte) ([]byte, error) {
 }
 
 func (c Change) mismatch(line int) error {
-	return fmt.Errorf("%w: line %d of %s is not what the diff says; run this where its new side is checked out", ErrFormat, line, c.Path)
+	return fmt.Errorf("%w: line %d of %s differs from the diff; run this in a tree that has the changes of the diff", ErrFormat, line, c.Path)
 }
 
 // sameLine does not mind line ends, which a checkout may convert.

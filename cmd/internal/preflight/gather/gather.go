@@ -55,11 +55,11 @@ func (t *Tree) All(ctx context.Context, folders []string) (preflight.Input, erro
 			return ctx.Err()
 		})
 		if err != nil {
-			return preflight.Input{}, fmt.Errorf("look through %s: %w", folder, err)
+			return preflight.Input{}, fmt.Errorf("list the files of %s: %w", folder, err)
 		}
 	}
 	if len(names) == 0 {
-		return preflight.Input{}, fmt.Errorf("--all: below %s there is no .go or .sql file that exclude leaves", strings.Join(folders, ", "))
+		return preflight.Input{}, fmt.Errorf("--all: below %s there is no .go or .sql file, apart from excluded ones", strings.Join(folders, ", "))
 	}
 	slices.Sort(names)
 	in, err := t.Files(ctx, slices.Compact(names))
@@ -75,11 +75,11 @@ func (t *Tree) Files(ctx context.Context, names []string) (preflight.Input, erro
 			return in, ctx.Err()
 		}
 		if !preflight.Judges(name) {
-			return in, fmt.Errorf("%s: only .go and .sql files (and .ddl, .dml and templates of .sql) can be looked into; for a folder use --all %s", name, name)
+			return in, fmt.Errorf("%s: only .go and .sql files (and .ddl, .dml and templates of .sql) can be checked; for a folder use --all %s", name, name)
 		}
 		text, err := os.ReadFile(t.join(name))
 		if err != nil {
-			return in, fmt.Errorf("look into a file: %w", err)
+			return in, fmt.Errorf("open the file: %w", err)
 		}
 		in.Sources = append(in.Sources, preflight.Source{Path: filepath.ToSlash(name), Root: t.rooted(t.join(name)), Text: text})
 	}
@@ -94,7 +94,7 @@ func (t *Tree) Base(ctx context.Context, rev string) (preflight.Input, error) {
 	}
 	text, err := git(ctx, t.root, slices.Concat(diffCommand, []string{"--end-of-options", rev, "--"}, judged)...)
 	if err != nil {
-		return preflight.Input{}, fmt.Errorf("--base %s: %w; is it fetched? (a shallow clone lacks it: fetch-depth: 0)", rev, err)
+		return preflight.Input{}, fmt.Errorf("--base %s: %w; has it been fetched? (a shallow clone lacks it: use fetch-depth: 0)", rev, err)
 	}
 	return t.Diff(ctx, text)
 }
@@ -138,7 +138,7 @@ func source(root *os.Root, c diff.Change) (preflight.Source, error) {
 	}
 	text, err := root.ReadFile(filepath.FromSlash(c.Path))
 	if err != nil {
-		return src, fmt.Errorf("read what the diff changes: %w; run this where its new side is checked out", err)
+		return src, fmt.Errorf("read a file that the diff changes: %w; run this in a tree that has the changes of the diff", err)
 	}
 	src.Text = text
 	old, err := c.Before(text)

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	unknownText = "the text in its place is known only when the program runs"
-	unknownVerb = "its first words are known only when the program runs"
-	notSQLite   = "SQLite's grammar has no such statement: it, or what it swallows, was not understood"
+	unknownText = "the text here is known only at run time"
+	unknownVerb = "its first words are known only at run time"
+	notSQLite   = "SQLite's grammar has no such statement: this text, or text that it swallows, could not be parsed"
 )
 
 // judge tells one statement's kind and cost, by the parser where that is possible.
@@ -35,7 +35,7 @@ func (src *reader) judge(part []token.Token, file bool) Statement {
 	}
 	s.Start, s.End = start, end
 	if hole(text) {
-		s.Job = Job{Obstacle: "parts of it are known only when the program runs: write them out"}
+		s.Job = Job{Obstacle: "parts of it are known only at run time: write them out"}
 	}
 	s.Table, s.Target, s.NewName = src.named(s.Table), src.named(s.Target), src.named(s.NewName)
 	if src.decided(start, end) {

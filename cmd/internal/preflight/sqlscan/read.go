@@ -173,7 +173,7 @@ func (s *reader) lex(file bool) (tokens, trivia []token.Token) {
 		shift(c, from)
 		tokens, trivia = append(tokens, t...), append(trivia, c...)
 		if n := len(trivia); n > 0 && openComment(trivia[n-1].Text(s.sql)) && trivia[n-1].End == len(s.sql) {
-			s.unread = append(s.unread, unread(trivia[n-1].Pos, len(s.sql), "this comment is never closed: everything behind it is part of it"))
+			s.unread = append(s.unread, unread(trivia[n-1].Pos, len(s.sql), "this comment is never closed: everything after it is part of it"))
 		}
 		n := len(tokens)
 		if !file || n == 0 || !openQuote(tokens[n-1], s.sql) {

@@ -38,10 +38,10 @@ func one(s sqlscan.Statement, text string) string {
 		if s.Job.Obstacle == "" {
 			first = job(s)
 		} else {
-			first = "// No chunked job as it stands: " + s.Job.Obstacle + ".\n" + first
+			first = "// As it stands it cannot be a chunked job: " + s.Job.Obstacle + ".\n" + first
 		}
 	}
-	return gofmt(first + "\n\n// Or, where it is:\n\n" + annotated(text))
+	return gofmt(first + "\n\n// Or, left in place:\n\n" + annotated(text))
 }
 
 // gofmt formats statements; what it cannot read stays as it is.

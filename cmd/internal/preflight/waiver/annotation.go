@@ -15,7 +15,7 @@ import (
 var ErrMalformed = errors.New("malformed")
 
 // ErrReason is returned for an annotation whose reason says nothing.
-var ErrReason = errors.New("no reason of substance")
+var ErrReason = errors.New("no meaningful reason")
 
 const (
 	annotationMark = "PREFLIGHT"
@@ -76,7 +76,7 @@ func parseAnnotation(rest string, following []string) (reason string, err error)
 	}
 	for _, l := range following {
 		if _, again := annotation(l); again {
-			return "", malformed("one comment holds two annotations: one decision for one statement")
+			return "", malformed("one comment has two annotations: write one above each statement")
 		}
 	}
 	return reason, checkReason(reason)
@@ -118,7 +118,7 @@ func checkFields(fields []string) error {
 			return malformed("%q is not part of %s", f, annotationForm)
 		}
 	}
-	return malformed("async=true must stand in it once: %s", annotationForm)
+	return malformed("async=true must appear in it exactly once: %s", annotationForm)
 }
 
 // prompts are what the gate itself, and the documents, write in the place of a
@@ -151,7 +151,7 @@ func checkReason(reason string) error {
 	for word := range said {
 		switch word {
 		case "todo", "tbd", "fixme", "xxx":
-			return fmt.Errorf("%w: %q is none: say what runs this, when, and why that is fine", ErrReason, reason)
+			return fmt.Errorf("%w: %q is not a reason: say what runs this, when, and why that is fine", ErrReason, reason)
 		}
 		letters += len([]rune(word))
 		if !filler[word] {
@@ -163,7 +163,7 @@ func checkReason(reason string) error {
 	}
 	prompted := slices.ContainsFunc(prompts, func(p string) bool { return maps.Equal(words(p), said) })
 	if own < minReasonOwn || prompted {
-		return fmt.Errorf("%w: %q says nothing of its own: say what runs this, when, and why that is fine", ErrReason, reason)
+		return fmt.Errorf("%w: %q says nothing specific: say what runs this, when, and why that is fine", ErrReason, reason)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func FindScales(body string) (scales []Scale) {
 			scales = append(scales, parseScale(i+1, line, m[1]))
 		case scaleNear.MatchString(line) && !strings.Contains(line, "`"): // in `backquotes` it is an example
 			scales = append(scales, Scale{Line: i + 1, Text: line,
-				Err: malformed("begin the line with it, in capitals and without other marks: %s", scaleForm)})
+				Err: malformed("it must begin the line, in capitals and without other markup: %s", scaleForm)})
 		}
 	}
 	return scales
@@ -63,7 +63,7 @@ func parseScale(number int, line, rest string) Scale {
 func parseBudget(text string) (time.Duration, error) {
 	m := budgetPart.FindStringSubmatch(text)
 	if m == nil {
-		return 0, malformed("after the colon it must say how long, <30s or less: %s", scaleForm)
+		return 0, malformed("after the colon it must give a duration, <30s or less: %s", scaleForm)
 	}
 	d, err := time.ParseDuration(m[1] + m[2])
 	if err != nil || d > MaxBudget {
@@ -75,12 +75,12 @@ func parseBudget(text string) (time.Duration, error) {
 func parseRows(text string) (int64, error) {
 	m := rowsPart.FindStringSubmatch(text)
 	if m == nil || m[3] != "" { // "80 000" is not eighty
-		return 0, malformed("it must say for how many rows, as N=80K, N=1.9M or N=2_600_000: %s", scaleForm)
+		return 0, malformed("it must give a number of rows, such as N=80K, N=1.9M or N=2_600_000: %s", scaleForm)
 	}
 	n, err := strconv.ParseFloat(strings.ReplaceAll(m[1], "_", ""), 64)
 	rows := n * rowUnits[strings.ToUpper(m[2])]
 	if err != nil || rows < 1 || rows > 1e15 {
-		return 0, malformed("N=%s%s is no number of rows: write that of the largest table touched, in production", m[1], m[2])
+		return 0, malformed("N=%s%s is not a number of rows: write how many the largest table touched has in production", m[1], m[2])
 	}
 	return int64(rows), nil
 }
