@@ -9,7 +9,7 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/waiver"
 )
 
-// finding begins one that its rule says all about.
+// finding returns a finding described entirely by its rule.
 func (u *unit) finding(code string, line int, text string) Finding {
 	rule := ruleOf(code)
 	return Finding{Code: code, Name: rule.Name, Path: u.Path, Line: line, Column: 1, EndLine: line,
@@ -27,7 +27,7 @@ func (u *unit) statementFinding(h hit, code string, lost bool) Finding {
 	return f
 }
 
-// why adds what is known of this statement to what is known of its kind.
+// why adds what is known about this statement to what is known about its kind.
 func why(general string, h hit) string {
 	switch {
 	case h.Kind == sqlscan.Unread:
@@ -42,7 +42,8 @@ func why(general string, h hit) string {
 	return general
 }
 
-// fixes are the ways out, to be pasted: a command, then the forms of Ways.
+// fixes returns the ways to resolve a finding, ready to paste: a command, then the forms of
+// [Ways].
 func (u *unit) fixes(h hit) []string {
 	mark, list := "--", []string(nil)
 	if u.isGo {
@@ -51,7 +52,7 @@ func (u *unit) fixes(h hit) []string {
 	return append(list, mark+` PREFLIGHT: async=true reason="…"`, "PREFLIGHT-MIGRATION-SCALE: <30s N=…")
 }
 
-// complaint is the rule that an annotation breaks, or "".
+// complaint returns the code of the rule that an annotation breaks, or "".
 func (n note) complaint() string {
 	switch {
 	case errors.Is(n.err, waiver.ErrReason):
@@ -83,7 +84,7 @@ func scaleFinding(code string, s waiver.Scale) Finding {
 	return f
 }
 
-// said leaves out what the rule's name says already.
+// said strips what the rule's name already says.
 func said(err error) string {
 	return strings.TrimPrefix(err.Error(), waiver.ErrMalformed.Error()+": ")
 }

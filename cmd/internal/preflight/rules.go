@@ -1,7 +1,8 @@
-// Package preflight is the gate before a deploy: it finds the statements of a
-// change whose cost grows with a table, and wants a decision for each. It does
-// not guess how large the tables are. Findings and what accepts them are those
-// of MIGRATIONS.md.
+// Package preflight is the gate before a deploy: it finds the statements of a change whose
+// cost grows with a table, and requires a decision for each. It does not guess how large
+// the tables are. MIGRATIONS.md describes the findings and what accepts them.
+//
+// Most callers want [Check].
 package preflight
 
 import (
@@ -15,12 +16,12 @@ import (
 type Rule struct {
 	Code string // PF1xx a statement, PF2xx a waiver, PF3xx a file
 	Name string
-	What string // is found
-	Why  string // it matters
-	Fix  string // in one line
+	What string // what is found
+	Why  string // why it matters
+	Fix  string // how to resolve it, in one line
 }
 
-// Ways are the forms in which a statement is accepted.
+// Ways lists the ways in which a statement is accepted.
 const Ways = `A statement needs one of:
   store.RunAsyncMigration(ctx, "name_v1", func(ctx context.Context, db *sql.DB) error { … })
       around it; for an UPDATE or DELETE, a chunked job is better
@@ -30,7 +31,7 @@ const Ways = `A statement needs one of:
       in the body of the pull request: the time and number of rows measured at production scale
 `
 
-// Statement reports whether the rule is about statements, not about waivers or files.
+// Statement reports whether the rule is about statements rather than waivers or files.
 func (r Rule) Statement() bool { return strings.HasPrefix(r.Code, "PF1") }
 
 const (
@@ -97,10 +98,10 @@ var rules = []Rule{
 		"its effect on a table cannot be determined", "write it out or correct it; otherwise treat it as a statement that processes a whole table"},
 }
 
-// Rules lists all rules in the order of their codes.
+// Rules returns all rules in the order of their codes.
 func Rules() []Rule { return slices.Clone(rules) }
 
-// FindRule finds a rule by its code or name, whatever the case.
+// FindRule finds a rule by its code or name, ignoring case.
 func FindRule(codeOrName string) (Rule, bool) {
 	i := slices.IndexFunc(rules, func(r Rule) bool {
 		return strings.EqualFold(r.Code, codeOrName) || strings.EqualFold(r.Name, codeOrName)
@@ -116,7 +117,7 @@ func ruleOf(code string) Rule {
 	return r
 }
 
-// statementCode is the rule that a statement falls under.
+// statementCode returns the code of the rule that a statement falls under, or "".
 func statementCode(h *hit) string {
 	switch h.Kind {
 	case sqlscan.CreateIndex:
@@ -142,5 +143,5 @@ func statementCode(h *hit) string {
 			return codeCommand
 		}
 	}
-	return "" // what only tells of tables is no finding
+	return "" // a statement that only defines tables is not a finding
 }

@@ -6,15 +6,15 @@ import (
 	"github.com/sqlc-dev/meyer/ast"
 )
 
-// Job is an UPDATE or DELETE in the parts of a chunked job.
+// Job holds the parts of an UPDATE or DELETE for a chunked job.
 type Job struct {
 	Set      []Assign
 	Where    string
-	Params   int    // how many ? there are in Set, then in Where
+	Params   int    // number of ? in Set, then in Where
 	Obstacle string // why it cannot be a chunked job as it stands; "" if it can
 }
 
-// Assign sets a column to an SQL expression.
+// Assign sets a column to a SQL expression.
 type Assign struct{ Column, Expr string }
 
 func updateJob(text string, n *ast.UpdateStmt) Job {
@@ -58,7 +58,7 @@ func commonObstacle(n ast.Node, with *ast.With, alias *ast.Ident, limit *ast.Lim
 	return ""
 }
 
-// source is an expression as it was written.
+// source returns an expression as it was written.
 func source(text string, e ast.Expr) string {
 	if e == nil {
 		return ""
