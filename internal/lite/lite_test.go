@@ -114,7 +114,7 @@ var keyShapes = []struct {
 
 // TestWalkCoversEachRowOnce increments a counter in every row, with every batch
 // size, on every shape of key. Planted and caught: >= for > in after, < for <= in
-// upto, quote() without the NUL case, the legs of a mixed key in the wrong order.
+// upto, quote() without the NUL case, the prefix ranges of a mixed key in the wrong order.
 func TestWalkCoversEachRowOnce(t *testing.T) {
 	for _, shape := range keyShapes {
 		for size := 1; size <= len(shape.values)+1; size++ {
