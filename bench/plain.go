@@ -28,7 +28,7 @@ func runUpdate(ctx context.Context, r *rig) error {
 
 func runCreateIndex(ctx context.Context, r *rig) error {
 	err := r.exec(ctx, `CREATE INDEX bench_observer_timestamp ON observations(observer_idx, timestamp)`)
-	r.changed = 0 // the driver tells of the statement before
+	r.changed = 0 // the driver still reports the previous statement
 	return err
 }
 

@@ -32,7 +32,7 @@ type Trial struct {
 	Started time.Time `json:"started"`
 
 	Total    time.Duration `json:"total_ns"`
-	CPU      time.Duration `json:"cpu_ns"`   // of all threads; 0 where it cannot be told
+	CPU      time.Duration `json:"cpu_ns"`   // of all threads; 0 if unknown
 	Complete bool          `json:"complete"` // false if the bound ended it
 	Changed  int64         `json:"rows_changed"`
 

@@ -80,7 +80,7 @@ func openSource(path string) (*sql.DB, error) {
 	return dsn.Open(path, options...)
 }
 
-// walVersion is what the file format version in the header says of WAL mode.
+// walVersion is the file format version that means WAL mode in the header.
 const walVersion = 2
 
 // readHead reads the start of the file before SQLite has it open: closing it later would

@@ -28,7 +28,7 @@ type watch struct {
 	// by rows that were only walked over, and may be longer than any of the real job: such
 	// holds do not count.
 	sample bool
-	seen   func(rows int64) // told after each batch
+	seen   func(rows int64) // called after each batch
 }
 
 // hold is the engine's OnHold.

@@ -10,7 +10,7 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// The names of the job on the copy. A sample is another job than the whole.
+// The names of the job on the copy. A sample is a different job from the whole.
 const (
 	wholeName  = "chunkfill rehearsal"
 	sampleName = "chunkfill rehearsal, sample"
@@ -32,7 +32,7 @@ func whole(job jobs.Job) rehearsed {
 func (r rehearsed) on(key string, parts []stretch) rehearsed {
 	terms := make([]string, len(parts))
 	for i, p := range parts {
-		// The + keeps SQLite from seeking by these instead of by the batch.
+		// The + keeps SQLite from searching by these instead of by the batch.
 		terms[i] = fmt.Sprintf("+%s BETWEEN %d AND %d", quote(key), p.from, p.to)
 	}
 	where := "(" + strings.Join(terms, " OR ") + ")"

@@ -1,4 +1,4 @@
-// Package preflight is `chunkfill preflight`.
+// Package preflight implements `chunkfill preflight`. [Command] returns the command.
 package preflight
 
 import (
@@ -25,7 +25,7 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/suggest"
 )
 
-// preflightOptions are the flags of `chunkfill preflight`.
+// preflightOptions holds the flags of `chunkfill preflight`.
 type preflightOptions struct {
 	dir                              folder
 	base, diff, body, format, config string
@@ -33,10 +33,11 @@ type preflightOptions struct {
 	all                              bool
 }
 
-// Command is the command, ready to be added to a root.
+// Command returns the command, ready to be added to a root command.
 func Command() *cobra.Command { return preflightIn(".") }
 
-// folder is where file names are given from; tests work elsewhere than here.
+// folder is the folder that file names are relative to; tests use one other than the
+// current.
 type folder string
 
 func (f folder) join(name string) string {
@@ -96,8 +97,9 @@ func usageIfFailed(err error) error {
 	return exit.AsUsage(err)
 }
 
-// orStopped does not wait, on a signal, for what is being read: nothing is written
-// but the report at the end, and one of a part would look like one of all.
+// orStopped does not wait, after a signal, for files that are being read: nothing is
+// written except the report at the end, and a partial report would look like a complete
+// one.
 func (o *preflightOptions) orStopped(cmd *cobra.Command, args []string) error {
 	ctx := cmd.Context()
 	done := make(chan error, 1)
@@ -211,10 +213,10 @@ func (o *preflightOptions) configName() (string, error) {
 	return preflight.FindConfig(string(o.dir))
 }
 
-// stepSummary is where a GitHub workflow names the file that its page shows.
+// stepSummary is the variable in which a GitHub workflow names the file shown on its page.
 const stepSummary = "GITHUB_STEP_SUMMARY"
 
-// write adds to the step summary where a GitHub workflow has one.
+// write prints the report, and adds to the step summary if a GitHub workflow has one.
 func (o *preflightOptions) write(out io.Writer, r *preflight.Report) error {
 	name := os.Getenv(stepSummary)
 	if o.format != "github" || name == "" {
@@ -284,7 +286,7 @@ func suggestCommand(dir folder) *cobra.Command {
 
 var fileLine = regexp.MustCompile(`^(.+\.(?:go|sql)):([0-9]+)(?::[0-9]+)?$`)
 
-// statementText is the SQL that an argument means.
+// statementText returns the SQL that an argument refers to.
 func statementText(dir folder, stdin io.Reader, arg string) (string, error) {
 	if arg == "-" {
 		text, err := io.ReadAll(stdin)
