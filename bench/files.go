@@ -14,8 +14,8 @@ import (
 	"github.com/chunkfill/chunkfill/bench/sysmon"
 )
 
-// master generates the table of a configuration, or finds it from an earlier run.
-// Its name says all that it depends on.
+// master generates the table of a configuration, or finds it from an earlier run. Its name
+// contains everything it depends on.
 func master(ctx context.Context, dir string, cfg dataset.Config) (path string, err error) {
 	path = filepath.Join(dir, fmt.Sprintf("chunkfill-bench-v1-%s-%d-%d.db", cfg.Shape, cfg.Rows, cfg.Seed))
 	switch finished, err := isFinished(ctx, path); {
@@ -29,8 +29,7 @@ func master(ctx context.Context, dir string, cfg dataset.Config) (path string, e
 	return path, err
 }
 
-// isFinished reports whether the file was generated to its end: WAL mode is the
-// last thing that is set.
+// isFinished reports whether the file was generated completely: WAL mode is set last.
 func isFinished(ctx context.Context, path string) (bool, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -75,14 +74,15 @@ func copyFile(from, to string) (err error) {
 	return errors.Join(err, out.Sync(), out.Close())
 }
 
-// ErrNoRoom: the disk has no room for the copies. Nothing was written.
+// ErrNoRoom is returned if the disk has no room for the copies. Nothing was written. Free
+// some space or choose another Dir.
 var ErrNoRoom = errors.New("not enough free space")
 
-// room is what a trial may need: the copy, and a write-ahead log in which one
-// UPDATE writes about every page once.
+// room returns what a trial may need: the copy, and a write-ahead log to which one UPDATE
+// writes nearly every page once.
 func room(size int64) int64 { return 2*size + 256<<20 }
 
-// remove removes a database and all that lies beside it.
+// remove removes a database and all files next to it.
 func remove(path string) {
 	os.Remove(path)
 	beside, _ := filepath.Glob(path + "-*") // the pattern is ours

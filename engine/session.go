@@ -113,7 +113,7 @@ func (e *Engine) newSession(p plan) *session {
 	}
 	log := wal.New(wal.Config{
 		Writer: &s.writer, DB: e.checkpointDB, PageSize: e.file.PageSize, Budget: e.cfg.WALBudget,
-		SoleProcess: e.cfg.SoleProcess, GuessedFrames: e.guessed(), Full: e.isFull,
+		SoleProcess: e.cfg.SoleProcess, MaxEstimate: e.guessed(), Full: e.isFull,
 		Held: func(t lite.Timing) { s.report(HoldCheckpoint, 0, 0, t) },
 	})
 	s.upkeep.wal = log
@@ -193,14 +193,14 @@ func (s *session) Class(err error) loop.Class {
 // ours checkpoints the log while the job runs, nor does one of a host whose pool is
 // of one connection.
 func (e *Engine) newWriter() lite.Writer {
-	w := lite.Writer{DB: e.db, KeepsLog: e.checkpointDB != nil}
+	w := lite.Writer{DB: e.db, NoAutocheckpoint: e.checkpointDB != nil}
 	if !e.file.SQLite.KnowsNoop() {
-		w.ReadLog = func(ctx context.Context, q lite.Querier) (lite.Log, error) {
-			return e.file.GuessLog(ctx, q, e.guessed())
+		w.ReadWALState = func(ctx context.Context, q lite.Querier) (lite.WALState, error) {
+			return e.file.EstimateWAL(ctx, q, e.guessed())
 		}
 	}
-	if w.KeepsLog && e.db.Stats().MaxOpenConnections == 1 {
-		w.Lifts, w.Lift = e.lifts, 4*wal.OwnLimit
+	if w.NoAutocheckpoint && e.db.Stats().MaxOpenConnections == 1 {
+		w.Override, w.Autocheckpoint = e.override, 4*wal.SoleProcessLimit
 	}
 	return w
 }

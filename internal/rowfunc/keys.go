@@ -12,15 +12,15 @@ import (
 	"modernc.org/sqlite"
 )
 
-// Keys is a set of keys that a statement can ask for each row, at the same cost however
-// many there are: a condition that lists them is limited, and compiled anew for each
+// Keys is a set of keys that a statement can query for each row, at the same cost however
+// many there are: a condition that lists keys is limited in length, and compiled for each
 // batch. It is safe for concurrent use.
 type Keys struct {
 	handle int64
 	all    map[string]struct{}
 }
 
-const sqlHasKey = "chunkfill_has_key" // (handle, literal…): whether the set has that key
+const sqlHasKey = "chunkfill_has_key" // (handle, literal…): reports whether the set has that key
 
 var (
 	keySets       sync.Map // handle int64 -> *Keys
@@ -39,7 +39,8 @@ func init() {
 		}})
 }
 
-// OpenKeys makes a set of keys, each a list of SQL literals, that statements can ask.
+// OpenKeys returns a set of keys, each a list of SQL literals, that statements can query.
+// Close it.
 func OpenKeys(keys [][]string) *Keys {
 	k := &Keys{handle: lastKeyHandle.Add(1), all: make(map[string]struct{}, len(keys))}
 	for _, key := range keys {
@@ -49,11 +50,11 @@ func OpenKeys(keys [][]string) *Keys {
 	return k
 }
 
-// Close forgets the set.
+// Close releases the set.
 func (k *Keys) Close() { keySets.Delete(k.handle) }
 
-// Lacks is the SQL condition that a row's key, given as the expressions of its literals,
-// is not in the set.
+// Lacks returns the SQL condition that a row's key, given as the expressions of its
+// literals, is not in the set.
 func (k *Keys) Lacks(literals string) string {
 	return fmt.Sprintf("NOT %s(%d, %s)", sqlHasKey, k.handle, literals)
 }
@@ -82,5 +83,5 @@ func (k *Keys) has(args []driver.Value) (driver.Value, error) {
 	return int64(0), nil
 }
 
-// join is one text of a key. No literal has a NUL.
+// join returns a key as a single text. No literal contains a NUL.
 func join(key []string) string { return strings.Join(key, "\x00") }

@@ -75,8 +75,8 @@ var (
 		Old:  "\t\tleast++\n",
 	}, {
 		File: "internal/lite/key.go",
-		Old:  "return []leg{{cond: cond{sql: k.tuple() + \" > \" + row(p)}}}",
-		New:  "return []leg{{cond: cond{sql: k.tuple() + \" >= \" + row(p)}}}",
+		Old:  "return []prefixRange{{cond: cond{sql: k.tuple() + \" > \" + row(p)}}}",
+		New:  "return []prefixRange{{cond: cond{sql: k.tuple() + \" >= \" + row(p)}}}",
 	}}}
 	CursorIgnored = Bug{"a second run begins at the first row", []Edit{{
 		File: "engine/take.go",

@@ -146,7 +146,7 @@ func TestDiffStaysInTheTree(t *testing.T) {
 func TestDiffOfAnotherTree(t *testing.T) {
 	dir := repository(t)
 	text := "diff --git a/db/schema.sql b/db/schema.sql\nindex 1..2 100644\n--- a/db/schema.sql\n+++ b/db/schema.sql\n@@ -1 +1,2 @@\n CREATE TABLE m (mail TEXT PRIMARY KEY);\n+DELETE FROM m;\n"
-	if _, err := open(t, dir).Diff(t.Context(), []byte(text)); !errors.Is(err, diff.ErrFormat) || !strings.Contains(err.Error(), "checked out") {
+	if _, err := open(t, dir).Diff(t.Context(), []byte(text)); !errors.Is(err, diff.ErrFormat) || !strings.Contains(err.Error(), "has the changes of the diff") {
 		t.Error(err)
 	}
 }
