@@ -134,10 +134,10 @@ func (s *Sizer) Next(now time.Time) Size {
 	target := s.target(now)
 	rows, reason := s.plan(target)
 	switch {
-	case s.short != "" && (reason == ReasonGrow || reason == ReasonTarget):
+	case s.short != "" && reason != ReasonOneRow:
 		reason = s.short // whatever size is meant, this is what batches come to
-	case reason == ReasonTarget && s.waited && s.Contended(now):
-		reason = ReasonLive
+	case reason == ReasonTarget && s.waited && target < s.cfg.QuietHold:
+		reason = ReasonLive // without them it would be larger
 	}
 	return Size{Rows: rows, Target: target, Reason: reason}
 }
@@ -162,6 +162,7 @@ func (s *Sizer) Observe(now time.Time, b Batch) {
 	switch {
 	case heavy:
 		s.cut(b.Rows, target)
+		s.short = "" // the next one is small for this
 	case inForce:
 		s.rows, s.hold = b.Rows, b.Hold
 	}
