@@ -160,6 +160,8 @@ func (l *Loop) failed(ctx context.Context, n int, out Outcome, err error) error 
 		return nil
 	case class == Row && n > 1 && out.Rows > 0: // else it failed before it knew its rows
 		l.bisect.failed(out.Rows)
+		l.cp.Reason = string(throttle.ReasonSearch)
+		l.publish()
 		return nil
 	}
 	return err
