@@ -49,8 +49,8 @@ func (l *Loop) walk(ctx context.Context) error {
 // something was asked of the job. A wait may be long, so the gate comes after it, too.
 func (l *Loop) bound(ctx context.Context) (bound string, ok bool, err error) {
 	l.starved = false
-	for {
-		piece, cancel := context.WithTimeout(ctx, poll)
+	for patience := min(l.target, poll); ; patience = poll {
+		piece, cancel := context.WithTimeout(ctx, patience)
 		bound, err = l.db.Bound(piece)
 		late := piece.Err() != nil
 		cancel()
@@ -64,7 +64,8 @@ func (l *Loop) bound(ctx context.Context) (bound string, ok bool, err error) {
 			return "", false, err
 		}
 
-		// A chunk takes long where the function does.
+		// A chunk takes long where the function does: longer than a hold may, and the job is
+		// held back by that and by nothing else.
 		l.starved, l.cp.Reason = true, string(throttle.ReasonCompute)
 		l.charge(&l.cp.Throttled)
 		if err := l.Listen(ctx); err != nil || l.Asked() {
