@@ -77,6 +77,7 @@ type Loop struct {
 	due     time.Time // of the next batch, by the rate
 	gapEnds time.Time // of the latest gap for a command that asked
 	starved bool      // the latest batch had to wait for computed rows
+	atBound bool      // and ended where those that were computed end
 	busy    int       // attempts in a row that found the database busy
 }
 

@@ -88,9 +88,20 @@ func (l *Loop) batch(ctx context.Context, bound string, n int) (Outcome, throttl
 
 	batch := throttle.Batch{Asked: n, Rows: out.Rows, Changed: out.Changed, Hold: out.Work, Waited: out.Waited, Cut: cut}
 	if err == nil && !out.None {
+		if cut == "" && l.wholeChunk(out, bound, n) {
+			batch.Cut = throttle.ReasonCompute
+		}
 		l.committed(out)
 	}
 	return out, batch, err
+}
+
+// wholeChunk reports whether a batch had all the rows of a chunk that was computed ahead,
+// and would have had more. One that had what the batch before left of it is none such.
+func (l *Loop) wholeChunk(out Outcome, bound string, n int) bool {
+	began := l.atBound
+	l.atBound = out.End == bound && bound != l.cp.Upper
+	return began && l.atBound && out.Rows < n
 }
 
 // more takes the rows of a batch a step at a time. When a live write comes to wait, the
