@@ -143,13 +143,13 @@ func (s *Sizer) Next(now time.Time) Size {
 }
 
 // Observe learns from a batch that committed at now. A batch of no rows tells
-// only whether somebody waited; one that was cut short what its rows cost, but nothing
-// to grow from.
+// only whether somebody waited; one that was cut short, or found fewer rows than planned,
+// what its rows cost, but nothing to grow from.
 func (s *Sizer) Observe(now time.Time, b Batch) {
 	// The batch was planned for the target of then: a first live write that waits
 	// during a quiet hold of 20 ms does not make it a heavy one.
 	target := s.target(now.Add(-b.Hold))
-	inForce := b.Cut == "" && s.inForce(b.Asked)
+	inForce := b.Cut == "" && b.Rows >= b.Asked && s.inForce(b.Asked)
 	s.noteWaiting(now, b.Waited)
 	if b.Rows <= 0 {
 		return
