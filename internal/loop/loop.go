@@ -70,6 +70,7 @@ type Loop struct {
 	bisect  bisection
 	others  others
 	full    fullness
+	chunks  chunks
 
 	target, quiet             time.Duration // how long holds are now
 	wantedTarget, wantedQuiet time.Duration // TargetHold and QuietHold, as configured or tuned
@@ -77,7 +78,6 @@ type Loop struct {
 	due     time.Time // of the next batch, by the rate
 	gapEnds time.Time // of the latest gap for a command that asked
 	starved bool      // the latest batch had to wait for computed rows
-	atBound bool      // and ended where those that were computed end
 	busy    int       // attempts in a row that found the database busy
 }
 

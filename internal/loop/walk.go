@@ -88,7 +88,7 @@ func (l *Loop) batch(ctx context.Context, bound string, n int) (Outcome, throttl
 
 	batch := throttle.Batch{Asked: n, Rows: out.Rows, Changed: out.Changed, Hold: out.Work, Waited: out.Waited, Cut: cut}
 	if err == nil && !out.None {
-		if cut == "" && l.wholeChunk(out, bound, n) {
+		if whole := l.chunks.whole(out, bound); whole && out.Rows < n && cut == "" {
 			batch.Cut = throttle.ReasonCompute
 		}
 		l.committed(out)
@@ -96,12 +96,15 @@ func (l *Loop) batch(ctx context.Context, bound string, n int) (Outcome, throttl
 	return out, batch, err
 }
 
-// wholeChunk reports whether a batch had all the rows of a chunk that was computed ahead,
-// and would have had more. One that had what the batch before left of it is none such.
-func (l *Loop) wholeChunk(out Outcome, bound string, n int) bool {
-	began := l.atBound
-	l.atBound = out.End == bound && bound != l.cp.Upper
-	return began && l.atBound && out.Rows < n
+// chunks are the rows that were computed ahead, as far as batches tell.
+type chunks struct{ atEnd bool } // whether the latest batch ended where one ends
+
+// whole takes in a batch and reports whether it had all the rows of a chunk, and not only
+// those that the batch before had left of it.
+func (c *chunks) whole(out Outcome, bound string) bool {
+	atBegin := c.atEnd
+	c.atEnd = out.End == bound
+	return atBegin && c.atEnd
 }
 
 // more takes the rows of a batch a step at a time. When a live write comes to wait, the
