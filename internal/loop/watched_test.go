@@ -28,10 +28,12 @@ type watched struct {
 	beforeHold func()
 	step       func(*loop.Step) // changes what a step tells, and is called with the lock held
 	bound      time.Duration    // what Bound takes
+	chunk      int64            // how many rows are computed at a time, from the first; 0 for all
 	upkeep     throttle.Reason  // what After waits for, while on is more than 0
 	on         atomic.Int64     // for these, to be changed while it runs
 
 	computed time.Time // when Bound need not wait any more
+	reached  int64     // by the latest batch
 
 	mu   sync.Mutex
 	seen []string // reasons in order, each once in a row
@@ -157,6 +159,7 @@ func (w *watched) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 	out, err := w.Run.Hold(ctx, in)
 	if err == nil && !out.None {
 		w.note(out.Saved.Reason)
+		w.reached = place(out.End)
 	}
 	return out, err
 }
@@ -172,6 +175,9 @@ func (w *watched) Bound(ctx context.Context) (string, error) {
 	case <-time.After(time.Until(w.computed)):
 	}
 	w.computed = time.Time{}
+	if w.chunk > 0 {
+		return fmt.Sprintf("after %d", min(sceneRows, (w.reached/w.chunk+1)*w.chunk)), nil
+	}
 	return w.Run.Bound(ctx)
 }
 
