@@ -135,22 +135,22 @@ func (s *Sizer) Next(now time.Time) Size {
 	target := s.target(now)
 	rows, reason := s.plan(target)
 	switch {
-	case s.short != "" && (reason == ReasonGrow || reason == ReasonTarget):
+	case s.short != "" && reason != ReasonOneRow:
 		reason = s.short // whatever size is intended, this is why batches end
-	case reason == ReasonTarget && s.waited && s.Contended(now):
-		reason = ReasonLive
+	case reason == ReasonTarget && s.waited && target < s.cfg.QuietHold:
+		reason = ReasonLive // without them it would be larger
 	}
 	return Size{Rows: rows, Target: target, Reason: reason}
 }
 
 // Observe records a batch that committed at now. A batch of no rows shows only whether
-// somebody waited; one that was cut short shows what its rows cost, but is no basis for
-// growth.
+// somebody waited; one that was cut short, or found fewer rows than planned, shows what its
+// rows cost, but is no basis for growth.
 func (s *Sizer) Observe(now time.Time, b Batch) {
 	// The batch was planned for the target at that time: a first live write that waits
 	// during a quiet hold of 20 ms does not make the hold a heavy one.
 	target := s.target(now.Add(-b.Hold))
-	inForce := b.Cut == "" && s.inForce(b.Asked)
+	inForce := b.Cut == "" && b.Rows >= b.Asked && s.inForce(b.Asked)
 	s.noteWaiting(now, b.Waited)
 	if b.Rows <= 0 {
 		return
@@ -163,6 +163,7 @@ func (s *Sizer) Observe(now time.Time, b Batch) {
 	switch {
 	case heavy:
 		s.cut(b.Rows, target)
+		s.short = "" // the next one is small for this
 	case inForce:
 		s.rows, s.hold = b.Rows, b.Hold
 	}
