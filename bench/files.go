@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -44,34 +43,19 @@ func isFinished(ctx context.Context, path string) (bool, error) {
 	return err == nil && mode == "wal", ctx.Err()
 }
 
-// copyFile makes a fresh copy, by reference where the file system can. It is
-// synced, so that writing it back is not charged to the trial that follows. No
-// connection to either may be open in this process.
-func copyFile(from, to string) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("copy %s: %w", from, err)
-		}
-	}()
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	info, err := in.Stat()
+// freshCopy copies a database where there is room for a trial with it. No connection to
+// either may be open in this process.
+func freshCopy(from, to string) error {
+	info, err := os.Stat(from)
 	if err != nil {
 		return err
 	}
 	if free := sysmon.FreeBytes(to); free >= 0 && free < room(info.Size()) {
-		return fmt.Errorf("%d MB are free, %d needed: %w", free>>20, room(info.Size())>>20, ErrNoRoom)
+		return fmt.Errorf("copy %s: %d MB are free, %d needed: %w", from, free>>20, room(info.Size())>>20, ErrNoRoom)
 	}
+
 	remove(to)
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Sync(), out.Close())
+	return dataset.Copy(from, to)
 }
 
 // ErrNoRoom is returned if the disk has no room for the copies. Nothing was written. Free

@@ -116,7 +116,7 @@ func runTrial(ctx context.Context, spec trialSpec, child func(ChildKind) *exec.C
 	}
 	path := spec.path()
 	defer remove(path)
-	if err := copyFile(spec.Master, path); err != nil {
+	if err := freshCopy(spec.Master, path); err != nil {
 		return Trial{}, err
 	}
 	db, err := load.Open(path)

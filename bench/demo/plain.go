@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
+	"github.com/chunkfill/chunkfill/bench/dataset"
 	"github.com/chunkfill/chunkfill/bench/load"
 	"github.com/chunkfill/chunkfill/jobs"
 )
@@ -35,7 +35,7 @@ func (d *demo) timePlain(ctx context.Context) error {
 
 func (d *demo) copied() string { return d.path + ".baseline" }
 
-func (d *demo) copy() error { return copyFile(d.path, d.copied()) }
+func (d *demo) copy() error { return dataset.Copy(d.path, d.copied()) }
 
 // sync waits until everything generated and copied is on the disk: writing it back must not
 // compete with the next measurement, above all not with that of the live inserts alone,
@@ -61,25 +61,4 @@ func (d *demo) removeCopy() {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		os.Remove(d.copied() + suffix)
 	}
-}
-
-// copyFile copies a database that nobody has open, and waits until the copy is on
-// the disk: its writes must not compete with what is measured next.
-func copyFile(from, to string) (err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return fmt.Errorf("copy the database: %w", err)
-	}
-	defer in.Close()
-
-	out, err := os.Create(to)
-	if err != nil {
-		return fmt.Errorf("copy the database: %w", err)
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-
-	if _, err := io.Copy(out, in); err != nil {
-		return fmt.Errorf("copy the database: %w", err)
-	}
-	return out.Sync()
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/loop/looptest"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -131,19 +131,19 @@ func (w *watched) dearer(times int, after time.Duration) {
 
 // unlimited lifts the rate.
 func unlimited(w *watched) {
-	w.db.Ask(checkpoint.Request{Tuning: checkpoint.Tuning{MaxRate: -1}})
+	w.db.Ask(chunkfill.Request{Tuning: chunkfill.Tuning{MaxRate: -1}})
 }
 
 // Publish, Save and Hold note the reason: what is shown, and what is stored.
-func (w *watched) Publish(cp checkpoint.Checkpoint, request checkpoint.Request) {
+func (w *watched) Publish(cp chunkfill.Checkpoint, request chunkfill.Request) {
 	w.note(cp.Reason)
 	w.Run.Publish(cp, request)
 }
 
-func (w *watched) Save(ctx context.Context, cp checkpoint.Checkpoint, e checkpoint.Event) (checkpoint.Request, error) {
-	request, err := w.Run.Save(ctx, cp, e)
+func (w *watched) Save(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Request, error) {
+	request, err := w.Run.Save(ctx, from, to, e)
 	if err == nil {
-		w.note(cp.Reason)
+		w.note(to.Reason)
 	}
 	return request, err
 }
