@@ -133,7 +133,7 @@ var reasons = map[throttle.Reason]halves{
 				w.db.Spoil(true, 510)
 				w.beforeHold = func() { w.db.Spoil(!w.has(throttle.ReasonSearch), 510) }
 			}, brief: true},
-			{name: "one after the other", set: func(w *watched) { w.cfg.QuarantineLimit = sceneRows; w.spoil(2, 1500) }},
+			{name: "one after the other", set: func(w *watched) { w.rows(800); w.cfg.QuarantineLimit = 800; w.spoil(2, 800) }},
 		},
 		hides: []scene{
 			{name: "no row that fails", set: usual},
