@@ -8,8 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
 // querier is a connection of the host.
@@ -103,7 +102,4 @@ func patientlyFor(ctx context.Context, limit time.Duration, try func() error) er
 	}
 }
 
-func busy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
-}
+func busy(err error) bool { return sqlite.Primary(err) == sqlite.Busy }

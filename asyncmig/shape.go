@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
 // ledger is the table _async_migrations as it exists. It may belong to the application:
@@ -296,13 +295,9 @@ func (l ledger) refusal(column string, err error) error {
 // isRule reports whether an error comes from the table's own rules, rather than from a
 // temporary condition.
 func isRule(err error) bool {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return errors.Is(err, ErrLedger)
-	}
-	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR:
+	switch sqlite.Primary(err) {
+	case sqlite.Constraint, sqlite.Mismatch, sqlite.Error:
 		return true
 	}
-	return false
+	return errors.Is(err, ErrLedger)
 }

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/chunkfill/chunkfill/internal/failpoint"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
 // Class says how to react to an error.
@@ -48,28 +46,20 @@ func Classify(err error) Class {
 	case errors.Is(err, ErrRolledBack):
 		return Row
 	}
-	switch primaryCode(err) {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+	switch sqlite.Primary(err) {
+	case sqlite.Busy, sqlite.Locked:
 		return Busy
-	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_ERROR:
+	case sqlite.Constraint, sqlite.Mismatch, sqlite.TooBig, sqlite.Error:
 		return Row
-	case sqlite3.SQLITE_FULL:
+	case sqlite.Full:
 		return Full
-	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB,
-		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM:
+	case sqlite.IOErr, sqlite.Corrupt, sqlite.NotADB,
+		sqlite.CantOpen, sqlite.ReadOnly, sqlite.NoMem:
 		return Storage
-	case sqlite3.SQLITE_SCHEMA:
+	case sqlite.Schema:
 		return Schema
 	}
 	return Other
-}
-
-func primaryCode(err error) int {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return -1
-	}
-	return e.Code() & 0xff // the low byte of an extended code is the primary one
 }
 
 // Guarded runs apply and returns ErrRolledBack if the transaction did not survive it,
@@ -85,7 +75,7 @@ func Guarded(ctx context.Context, q Querier, apply func() error) error {
 	switch {
 	case err == nil:
 		return ErrRolledBack
-	case primaryCode(err) == sqlite3.SQLITE_ERROR:
+	case sqlite.Primary(err) == sqlite.Error:
 		return nil
 	}
 	return fmt.Errorf("ask for the transaction: %w", err)
@@ -131,8 +121,7 @@ func collations(ctx context.Context, q Querier, table string) (names []string) {
 
 // Explain adds what a person needs to know to the error of a statement.
 func Explain(err error) error {
-	var e *sqlite.Error
-	if errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CORRUPT_VTAB {
+	if code, _ := sqlite.Code(err); code == sqlite.CorruptVTab {
 		return fmt.Errorf("a virtual table that a trigger writes, such as a full-text index (fts5), is out of step with the table; "+
 			"rebuild it, with INSERT INTO f (f) VALUES ('rebuild'), then start again: %w", err)
 	}

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"modernc.org/sqlite"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
 // Errors returned for a database that cannot be worked on. Each is wrapped with what to do.
@@ -77,8 +77,7 @@ func Inspect(ctx context.Context, db *sql.DB) (File, error) {
 // even if the driver is wrapped, for example for tracing.
 func checkDriver(ctx context.Context, conn *sql.Conn) error {
 	_, err := conn.ExecContext(ctx, "SELECT "+registered+"()")
-	var ours *sqlite.Error
-	if errors.As(err, &ours) && strings.Contains(err.Error(), registered+" is for") {
+	if _, ours := sqlite.Code(err); ours && strings.Contains(err.Error(), registered+" is for") {
 		return nil
 	}
 	what := "has not answered as that does"
@@ -95,10 +94,9 @@ func checkDriver(ctx context.Context, conn *sql.Conn) error {
 const registered = "chunkfill_driver"
 
 func init() {
-	sqlite.MustRegisterFunction(registered, &sqlite.FunctionImpl{
-		Scalar: func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
-			return nil, errors.New(registered + " is for chunkfill alone")
-		}})
+	sqlite.Register(sqlite.Function{Name: registered, Call: func([]sqlite.Value) (sqlite.Value, error) {
+		return nil, errors.New(registered + " is for chunkfill alone")
+	}})
 }
 
 func driverOf(conn *sql.Conn) (c any) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
 // Errors returned for a statement that cannot be used.
@@ -41,7 +43,7 @@ func compileSelect(ctx context.Context, q Querier, columns string) error {
 	if err == nil {
 		return nil
 	}
-	if primaryCode(err) < 0 && strings.Contains(err.Error(), "missing") && strings.Contains(err.Error(), "argument") {
+	if sqlite.Primary(err) < 0 && strings.Contains(err.Error(), "missing") && strings.Contains(err.Error(), "argument") {
 		return nil
 	}
 	return err

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
 // Version is a version of SQLite, in SQLite's own numeric form: 3051003.
@@ -50,9 +50,9 @@ func refusesWrites(ctx context.Context, conn *sql.Conn) bool {
 	}
 	ctx = context.WithoutCancel(ctx) // what has begun must be ended
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return primaryCode(err) == sqlite3.SQLITE_READONLY
+		return sqlite.Primary(err) == sqlite.ReadOnly
 	}
 	_, err := conn.ExecContext(ctx, "PRAGMA main.user_version = 1")
 	_, _ = conn.ExecContext(ctx, "ROLLBACK")
-	return primaryCode(err) == sqlite3.SQLITE_READONLY
+	return sqlite.Primary(err) == sqlite.ReadOnly
 }

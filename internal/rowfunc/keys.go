@@ -1,7 +1,6 @@
 package rowfunc
 
 import (
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strconv"
@@ -9,7 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"modernc.org/sqlite"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
 // Keys is a set of keys that a statement can query for each row, at the same cost however
@@ -28,15 +27,14 @@ var (
 )
 
 func init() {
-	sqlite.MustRegisterFunction(sqlHasKey, &sqlite.FunctionImpl{NArgs: -1,
-		Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
-			if len(args) > 1 {
-				if keys, ok := keySets.Load(args[0]); ok {
-					return keys.(*Keys).has(args[1:])
-				}
+	sqlite.Register(sqlite.Function{Name: sqlHasKey, Args: -1, Call: func(args []sqlite.Value) (sqlite.Value, error) {
+		if len(args) > 1 {
+			if keys, ok := keySets.Load(args[0]); ok {
+				return keys.(*Keys).has(args[1:])
 			}
-			return nil, errors.New(sqlHasKey + " is for chunkfill's own statements")
-		}})
+		}
+		return nil, errors.New(sqlHasKey + " is for chunkfill's own statements")
+	}})
 }
 
 // OpenKeys returns a set of keys, each a list of SQL literals, that statements can query.
@@ -65,7 +63,7 @@ func (k *Keys) Has(key []string) bool {
 	return ok
 }
 
-func (k *Keys) has(args []driver.Value) (driver.Value, error) {
+func (k *Keys) has(args []sqlite.Value) (sqlite.Value, error) {
 	key := make([]string, len(args))
 	for i, a := range args {
 		switch a := a.(type) {

@@ -22,7 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"modernc.org/sqlite"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
 // Func maps the values that a row was read with to the values to write. It must depend on
@@ -40,12 +40,12 @@ const (
 )
 
 func init() {
-	for name, scalar := range map[string]func(*Calls, []driver.Value) (driver.Value, error){
+	for name, scalar := range map[string]func(*Calls, []sqlite.Value) (sqlite.Value, error){
 		sqlChanges: (*Calls).changes,
 		sqlValue:   (*Calls).value,
 		sqlCollect: (*Calls).collect,
 	} {
-		impl := &sqlite.FunctionImpl{NArgs: -1, Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		sqlite.Register(sqlite.Function{Name: name, Args: -1, WholeTexts: true, Call: func(args []sqlite.Value) (sqlite.Value, error) {
 			calls, err := find(name, args)
 			if err != nil {
 				return nil, err
@@ -54,9 +54,7 @@ func init() {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 			return scalar(calls, args[1:])
-		}}
-		Volatile(impl)
-		sqlite.MustRegisterFunction(name, impl)
+		}})
 	}
 }
 
@@ -65,7 +63,7 @@ var (
 	lastHandle atomic.Int64
 )
 
-func find(name string, args []driver.Value) (*Calls, error) {
+func find(name string, args []sqlite.Value) (*Calls, error) {
 	if len(args) > 0 {
 		if handle, ok := args[0].(int64); ok {
 			if calls, ok := registry.Load(handle); ok {
@@ -98,7 +96,7 @@ type Calls struct {
 }
 
 type result struct {
-	write []driver.Value
+	write []sqlite.Value
 	err   error
 }
 
@@ -130,7 +128,7 @@ func (c *Calls) Collect(read string) string {
 	return fmt.Sprintf("%s(%d, %s)", sqlCollect, c.handle, read)
 }
 
-func (c *Calls) changes(args []driver.Value) (driver.Value, error) {
+func (c *Calls) changes(args []sqlite.Value) (sqlite.Value, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.lookup(args)
@@ -140,7 +138,7 @@ func (c *Calls) changes(args []driver.Value) (driver.Value, error) {
 	return int64(1), r.err
 }
 
-func (c *Calls) value(args []driver.Value) (driver.Value, error) {
+func (c *Calls) value(args []sqlite.Value) (sqlite.Value, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i, ok := args[0].(int64)
@@ -167,7 +165,7 @@ func (c *Calls) MetSkip() bool {
 
 // lookup returns the result for these values: that of the current row, one computed
 // beforehand, or one computed now.
-func (c *Calls) lookup(args []driver.Value) result {
+func (c *Calls) lookup(args []sqlite.Value) result {
 	if c.last != nil && same(c.last, args) {
 		return c.result
 	}
@@ -175,7 +173,7 @@ func (c *Calls) lookup(args []driver.Value) result {
 	return c.result
 }
 
-func (c *Calls) find(args []driver.Value) ([]any, result) {
+func (c *Calls) find(args []sqlite.Value) ([]any, result) {
 	chunks := *c.chunks.Load()
 	for _, chunk := range chunks {
 		if read, r := chunk.following(args); r != nil {
@@ -239,7 +237,7 @@ func (c *Calls) check(write []any) result {
 	if len(write) != c.outputs {
 		return result{err: fmt.Errorf("the row function returned %d values for %d columns", len(write), c.outputs)}
 	}
-	values := make([]driver.Value, len(write))
+	values := make([]sqlite.Value, len(write))
 	for i, w := range write {
 		v, err := driver.DefaultParameterConverter.ConvertValue(w)
 		if err != nil {
@@ -260,7 +258,7 @@ func (c *Calls) check(write []any) result {
 }
 
 // clone copies arguments out of SQLite's memory, which the next row reuses.
-func clone(args []driver.Value) []any {
+func clone(args []sqlite.Value) []any {
 	copied := make([]any, len(args))
 	for i, a := range args {
 		switch a := a.(type) {

@@ -1,31 +1,17 @@
 package rowfunc
 
 import (
-	"database/sql/driver"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"reflect"
 	"regexp"
 	"strings"
 	"unicode/utf16"
 
-	"modernc.org/sqlite"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
-// Volatile makes a function see its arguments in SQLite's own memory if the driver supports
-// that (from v1.51 on), and reports whether it does. Otherwise the function sees a text
-// only up to its first NUL.
-func Volatile(impl *sqlite.FunctionImpl) bool {
-	field := reflect.ValueOf(impl).Elem().FieldByName("VolatileArgs")
-	if !field.IsValid() {
-		return false
-	}
-	field.SetBool(true)
-	return true
-}
-
-var wholeTexts = Volatile(new(sqlite.FunctionImpl))
+var wholeTexts = sqlite.WholeTexts()
 
 // escaped begins a text that is passed to older drivers in hexadecimal, because it contains
 // a NUL or begins the same way: so no text can be mistaken for another. An empty blob, on
@@ -69,7 +55,7 @@ func Plain(expr string) string {
 }
 
 // restore undoes escape in place.
-func restore(args []driver.Value) (err error) {
+func restore(args []sqlite.Value) (err error) {
 	if wholeTexts {
 		return nil
 	}
