@@ -1,19 +1,18 @@
-// Package asyncmig is the ledger of migrations that run while the service is
-// up: a row in _async_migrations that says pending_async, done or failed, and a
-// function that runs in the background, once, however many callers and processes
-// ask for it.
+// Package asyncmig is the ledger of migrations that run while the service is up: a row in
+// _async_migrations that says pending_async, done or failed, and a function that runs in
+// the background, once, however many callers and processes request it.
 //
-// The package owns the ledger, the guard within a process and the lock between
-// processes. The migration function owns what it does: it must be idempotent, heed
-// its context, and give the database back between statements, since with
-// SetMaxOpenConns(1) whatever it holds is withheld from every live write. Rows of
-// millions belong in a chunked job of package engine instead.
+// The package owns the ledger, the guard within a process and the lock between processes.
+// The migration function owns what it does: it must be idempotent, honor its context, and
+// release the database between statements, since with SetMaxOpenConns(1) whatever it holds
+// is withheld from all live writes. Rewriting millions of rows belongs in a chunked job of
+// package engine instead.
 //
 // Most callers want [Store.RunAsyncMigration], once for each migration at boot; a command
 // that waits wants [Store.Run].
 //
-// A Store is safe for concurrent use. The ledger's table is the application's: an
-// existing one is adopted as it is, with further columns left alone.
+// A Store is safe for concurrent use. The ledger's table belongs to the application: an
+// existing one is used as it is, and additional columns are left alone.
 package asyncmig
 
 import (
@@ -32,53 +31,54 @@ import (
 
 // The statuses of the ledger.
 const (
-	StatusPendingAsync = "pending_async" // registered: it runs, or the next start runs it
-	StatusDone         = "done"          // for good
+	StatusPendingAsync = "pending_async" // registered: it is running, or the next start runs it
+	StatusDone         = "done"          // final
 	StatusFailed       = "failed"        // the next start runs it again
 )
 
 var (
-	// ErrNilStoreDB is returned, as this very value, by every method of a nil *Store or one
-	// without a database. Make one with NewStore.
+	// ErrNilStoreDB is returned, unwrapped, by every method of a nil *Store or one without
+	// a database. Create one with NewStore.
 	ErrNilStoreDB = errors.New("asyncmig: the store has no database")
-	// ErrKeepPending is returned by a migration function that has stopped in good order
-	// before its end. The row stays pending_async; the next start goes on.
+	// ErrKeepPending is returned by a migration function that stopped cleanly before its
+	// end. The row stays pending_async; the next start continues.
 	ErrKeepPending = errors.New("the migration has stopped before its end and stays pending")
-	// ErrDone is returned by Run and Fail for a migration that is done already. There is
+	// ErrDone is returned by Run and Fail for a migration that is already done. There is
 	// nothing left to do.
 	ErrDone = errors.New("the migration is done already")
-	// ErrOwned is returned, as an *[OwnedError], when another run has the migration. Wait for
-	// it, or leave it to that run.
+	// ErrOwned is returned, as an *[OwnedError], when another run owns the migration. Wait
+	// for it, or leave it to that run.
 	ErrOwned = errors.New("another run has this migration")
 	// ErrInside is returned by RunAsyncMigration inside a migration of the same name: it
-	// would wait for itself, and the outer run would say done for it. Use Run there.
+	// would wait for itself, and the outer run would report done for it. Use Run there.
 	ErrInside = errors.New("this migration is being started inside itself")
-	// ErrClosed is returned by what would begin something after Close. Nothing is
-	// written. Make another store.
+	// ErrClosed is returned by methods that would begin something after Close. Nothing is
+	// written. Create another store.
 	ErrClosed = errors.New("closed already, nothing begins any more")
-	// ErrMoved is returned when the name of the database file no longer leads to the
-	// file that is open: it was moved, deleted, or replaced, such as by a backup. What
-	// is written then is lost or harms the file of that name, so nothing is. Open the
-	// database anew and start again.
+	// ErrMoved is returned when the name of the database file no longer leads to the open
+	// file: it was moved, deleted, or replaced, for example by a backup. Anything written
+	// now would be lost or damage the file of that name, so nothing is. Open the database
+	// again and restart.
 	ErrMoved = filelock.ErrMoved
 	// ErrOtherName is returned when another process has the database file open under
-	// another name, such as a hard link. Nothing is written then either: SQLite keeps a
-	// log beside each name, and two of them destroy the database. Open it by one name.
+	// another name, such as a hard link. Nothing is written in this case either: SQLite
+	// keeps a log next to each name, and two of them destroy the database. Open it by one
+	// name.
 	ErrOtherName = filelock.ErrOtherName
-	// ErrLedger is returned for a table _async_migrations that cannot be used; the
-	// message names the column and why. Nothing has been changed. Change the table.
+	// ErrLedger is returned for a table _async_migrations that cannot be used; the message
+	// names the column and the reason. Nothing has been changed. Change the table.
 	ErrLedger = errors.New("the table _async_migrations cannot be used")
-	// ErrNotRecorded is returned when a migration came to its end and the ledger could
-	// not be told so; it still says pending_async. The log has the statement that records it
-	// by hand.
+	// ErrNotRecorded is returned when a migration ended but its status could not be written
+	// to the ledger, which still says pending_async. The log has the statement that records
+	// it by hand.
 	ErrNotRecorded = errors.New("the end of the migration could not be recorded")
 )
 
-// OwnedError is returned when another run, in this process or another, has the
-// migration.
+// OwnedError is returned when another run, in this process or another, owns the migration.
+// It matches [ErrOwned].
 type OwnedError struct {
 	Name  string
-	Owner string // such as "pid 7 on this machine", where a container counts its own
+	Owner string // such as "pid 7 on this machine"; a container counts its own processes
 }
 
 func (e *OwnedError) Error() string { return fmt.Sprintf("%v: %s, by %s", ErrOwned, e.Name, e.Owner) }
@@ -86,17 +86,17 @@ func (e *OwnedError) Error() string { return fmt.Sprintf("%v: %s, by %s", ErrOwn
 // Is makes an OwnedError match ErrOwned.
 func (e *OwnedError) Is(target error) bool { return target == ErrOwned }
 
-// Config configures a Store. The zero value is fine.
+// Config configures a Store. The zero value is ready to use.
 type Config struct {
-	// Logger receives what lasts or goes wrong. Defaults to nil, which is silent.
+	// Logger receives lasting conditions and errors. Defaults to nil, which is silent.
 	Logger *slog.Logger
 }
 
-// migration is the function of one. It must be idempotent, follow its context, and give the database
-// back between statements.
+// migration is the function of a migration. It must be idempotent, honor its context, and
+// release the database between statements.
 type migration = func(context.Context, *sql.DB) error
 
-// Store runs migrations of one database. It does not own the database.
+// Store runs the migrations of one database. It does not own the database.
 type Store struct {
 	db  *sql.DB
 	log *slog.Logger
@@ -107,12 +107,12 @@ type Store struct {
 	mu       sync.Mutex
 	located  bool // whether path is known
 	path     string
-	running  map[chan struct{}]string // names of the runs under way; a channel is closed at the end of its run
+	running  map[chan struct{}]string // names of the active runs; a channel is closed when its run ends
 	standbys []*standby
-	watching chan struct{} // closed at the end of the goroutine that serves them; nil where there is none
+	watching chan struct{} // closed when the goroutine that serves standbys ends; nil if there is none
 }
 
-// NewStore returns a store for db. It touches nothing.
+// NewStore returns a store for db. It does not access the database.
 func NewStore(db *sql.DB, cfg Config) *Store {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.Level(math.MaxInt)}))
@@ -121,9 +121,9 @@ func NewStore(db *sql.DB, cfg Config) *Store {
 	return &Store{db: db, log: cfg.Logger, life: life, stop: stop, running: map[chan struct{}]string{}}
 }
 
-// Close ends the standbys; what would begin something returns ErrClosed from then
-// on. Runs that are under way go on, see WaitForAsyncMigrations. A store without
-// standbys holds nothing and need not be closed.
+// Close ends the standbys; methods that would begin something return ErrClosed from then
+// on. Active runs continue, see WaitForAsyncMigrations. A store without standbys holds no
+// resources and need not be closed.
 func (s *Store) Close() {
 	if s == nil || s.db == nil {
 		return
@@ -137,7 +137,7 @@ func (s *Store) Close() {
 	}
 }
 
-// usable tells why nothing can begin.
+// usable returns the reason why nothing can begin, or nil.
 func (s *Store) usable() error {
 	if s == nil || s.db == nil {
 		return ErrNilStoreDB
@@ -148,22 +148,22 @@ func (s *Store) usable() error {
 	return nil
 }
 
-// RunAsyncMigration registers a migration as pending_async and runs fn in the
-// background. It returns without waiting for fn, and, where another process keeps the
-// write lock, without waiting for the registration. A migration that is done is not
-// run again; one that failed, or that a dead process left pending, is.
+// RunAsyncMigration registers a migration as pending_async and runs fn in the background.
+// It returns without waiting for fn and, if another process holds the write lock, without
+// waiting for the registration. A migration that is done is not run again; one that failed,
+// or that a dead process left pending, is.
 //
-// However many callers ask at once, in one process or several, fn runs once and
-// all get nil. Where another process has it, this one stands by: should that
-// process die before the end, fn runs here. A standby ends with ctx, with the
+// However many callers request it at the same time, in one process or several, fn runs once
+// and all of them get nil. If another process owns the migration, this one stands by:
+// should that process die before the end, fn runs here. A standby ends with ctx, with the
 // database, or when the migration is done or has failed.
 //
-// fn returns nil: done. An error, a panic or a cancelled context: failed, with
-// the message kept. The status is written before the migration may be run again,
-// also after ctx has ended.
+// If fn returns nil, the status becomes done. After an error, a panic or a cancelled
+// context it becomes failed, and the message is stored. The status is written before the
+// migration can run again, even after ctx has ended.
 //
 // It returns ErrInside, ErrLedger, ErrMoved, ErrOtherName, ErrClosed or ErrNilStoreDB, and
-// the error of ctx if that ends while it registers.
+// the error of ctx if that ends during the registration.
 func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(context.Context, *sql.DB) error) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -199,15 +199,15 @@ func (s *Store) RunAsyncMigration(ctx context.Context, name string, fn func(cont
 	return s.begin(ctx, t, fn)
 }
 
-// Run is RunAsyncMigration for a caller that waits: fn runs in the calling
-// goroutine, and its error is returned. It returns ErrDone if there is nothing to
-// do, and an *OwnedError, without waiting, if another run has the migration.
+// Run is RunAsyncMigration for a caller that waits: fn runs in the calling goroutine, and
+// its error is returned. Run returns ErrDone if there is nothing to do and, without
+// waiting, an *OwnedError if another run owns the migration.
 //
-// Inside a migration of the same name on the same database (its ctx tells) it
-// only calls fn: the outer run has the lock and writes the status.
+// Inside a migration of the same name on the same database (known by its ctx) it only calls
+// fn: the outer run has the lock and writes the status.
 //
-// It also returns ErrNotRecorded, joined with what fn returned, and what RunAsyncMigration
-// does but ErrInside.
+// It also returns ErrNotRecorded, joined with the error of fn, and the errors of
+// RunAsyncMigration except ErrInside.
 func (s *Store) Run(ctx context.Context, name string, fn func(context.Context, *sql.DB) error) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -242,8 +242,8 @@ func (s *Store) Run(ctx context.Context, name string, fn func(context.Context, *
 }
 
 // Exclusive calls fn while nobody else can run the migration, leaves the ledger alone and
-// returns what fn does. It returns an *OwnedError, without waiting, if somebody runs it;
-// ErrMoved, ErrOtherName, ErrClosed or ErrNilStoreDB.
+// returns the error of fn. It returns an *OwnedError, without waiting, if somebody is
+// running it; otherwise ErrMoved, ErrOtherName, ErrClosed or ErrNilStoreDB.
 func (s *Store) Exclusive(ctx context.Context, name string, fn func(context.Context) error) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -256,9 +256,9 @@ func (s *Store) Exclusive(ctx context.Context, name string, fn func(context.Cont
 	return fn(t.within(ctx))
 }
 
-// Fail marks a migration that nobody runs as failed, with a message, and registers one that
-// the ledger does not have. It returns ErrDone if it is done, ErrLedger, and what Exclusive
-// does.
+// Fail marks a migration that nobody is running as failed, with a message; a migration that
+// is not in the ledger is registered first. It returns ErrDone if it is done, ErrLedger,
+// and the errors of Exclusive.
 func (s *Store) Fail(ctx context.Context, name, message string) error {
 	return s.Exclusive(ctx, name, func(ctx context.Context) error {
 		status, err := s.register(ctx, name)
@@ -272,9 +272,9 @@ func (s *Store) Fail(ctx context.Context, name, message string) error {
 	})
 }
 
-// EnsureTable makes the table _async_migrations if there is none, and runs nothing:
-// for a host that reads or writes it on its own. One that is there is left alone; if
-// it cannot be used the error is ErrLedger. It also returns ErrClosed and ErrNilStoreDB.
+// EnsureTable creates the table _async_migrations if it does not exist, and runs nothing:
+// for a host that reads or writes it directly. An existing table is left alone; if it
+// cannot be used the error is ErrLedger. It also returns ErrClosed and ErrNilStoreDB.
 func (s *Store) EnsureTable(ctx context.Context) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -282,10 +282,9 @@ func (s *Store) EnsureTable(ctx context.Context) error {
 	return patiently(ctx, func() error { return s.ensure(ctx) })
 }
 
-// Owner reports whether anybody runs a migration now, in this process or another, and
-// returns who. It asks the kernel, so it is also right about a process that is in another
-// container or dead. It writes nothing, and one need not be allowed to write the
-// database.
+// Owner reports whether anybody is running a migration now, in this process or another, and
+// returns who. It asks the kernel, so the answer is also right for a process that is dead
+// or in another container. It writes nothing and needs no write permission on the database.
 func (s *Store) Owner(ctx context.Context, name string) (owner string, owned bool, err error) {
 	if s == nil || s.db == nil {
 		return "", false, ErrNilStoreDB
@@ -310,8 +309,8 @@ func (s *Store) Owner(ctx context.Context, name string) (owner string, owned boo
 	return ownerText(pid), true, nil
 }
 
-// AsyncMigrationStatus returns the status of a migration, [sql.ErrNoRows] if the
-// ledger does not have it, ErrNilStoreDB. It takes no lock and creates nothing.
+// AsyncMigrationStatus returns the status of a migration, or [sql.ErrNoRows] if the ledger
+// does not have it, or ErrNilStoreDB. It takes no lock and creates nothing.
 func (s *Store) AsyncMigrationStatus(name string) (string, error) {
 	if s == nil || s.db == nil {
 		return "", ErrNilStoreDB
@@ -319,8 +318,8 @@ func (s *Store) AsyncMigrationStatus(name string) (string, error) {
 	return s.status(context.Background(), name)
 }
 
-// WaitForAsyncMigrations waits for all runs that are scheduled so far, not for
-// standbys. Tests and shutdown use it; boot never does.
+// WaitForAsyncMigrations waits for all runs scheduled so far, but not for standbys. It is
+// for tests and shutdown; boot never waits.
 func (s *Store) WaitForAsyncMigrations() {
 	if s == nil {
 		return
@@ -336,9 +335,9 @@ func (s *Store) WaitForAsyncMigrations() {
 	}
 }
 
-// WaitForAsyncMigration waits until this store neither runs the migration nor stands by
-// for it, and returns the error of ctx if that ends before. What another store or process
-// runs it does not wait for: see Owner.
+// WaitForAsyncMigration waits until this store neither runs the migration nor stands by for
+// it, and returns the error of ctx if that ends first. It does not wait for runs of other
+// stores or processes: see Owner.
 func (s *Store) WaitForAsyncMigration(ctx context.Context, name string) error {
 	if s == nil || s.db == nil {
 		return ErrNilStoreDB
@@ -353,8 +352,8 @@ func (s *Store) WaitForAsyncMigration(ctx context.Context, name string) error {
 	return nil
 }
 
-// busyWith returns what is closed at the end of a run of the migration, or of a standby
-// for it, and nil where there is neither.
+// busyWith returns a channel that is closed when the run of the migration, or its standby,
+// ends; nil if there is neither.
 func (s *Store) busyWith(name string) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -371,7 +370,7 @@ func (s *Store) busyWith(name string) <-chan struct{} {
 	return nil
 }
 
-// begin runs the migration in the background, as something to wait for.
+// begin runs the migration in the background, so that it can be waited for.
 func (s *Store) begin(ctx context.Context, t *title, fn migration) error {
 	done, err := s.enter(t)
 	if err != nil {
@@ -384,8 +383,8 @@ func (s *Store) begin(ctx context.Context, t *title, fn migration) error {
 	return nil
 }
 
-// beginLate is begin for a migration that could not be registered yet: a boot must not
-// wait for a lock that another process keeps.
+// beginLate is begin for a migration that could not be registered yet: boot must not wait
+// for a lock that another process holds.
 func (s *Store) beginLate(ctx context.Context, t *title, fn migration) error {
 	done, err := s.enter(t)
 	if err != nil {
@@ -413,7 +412,7 @@ func (s *Store) beginLate(ctx context.Context, t *title, fn migration) error {
 	return nil
 }
 
-// enter makes a run one that is waited for, unless the store is closed.
+// enter registers a run to be waited for, unless the store is closed.
 func (s *Store) enter(t *title) (done func(), err error) {
 	end := make(chan struct{})
 	s.mu.Lock()
@@ -431,8 +430,8 @@ func (s *Store) enter(t *title) (done func(), err error) {
 	}, nil
 }
 
-// runOwned runs fn, writes the terminal status and gives the title back, in that
-// order: whoever gets it next sees the status.
+// runOwned runs fn, writes the terminal status and releases the title, in that order:
+// whoever gets it next sees the status.
 func (s *Store) runOwned(ctx context.Context, t *title, fn migration) (err error) {
 	returned := false
 	defer func() {
@@ -450,15 +449,14 @@ func (s *Store) runOwned(ctx context.Context, t *title, fn migration) (err error
 	return err
 }
 
-// release gives the title back after the work: that it could not be is no reason
-// to call the work failed.
+// release gives up the title after the work. If that fails, the work has still not failed.
 func (s *Store) release(t *title) {
 	if err := t.release(); err != nil {
 		s.log.Error("chunkfill: could not unlock the migration", "migration", t.key.name, "error", err)
 	}
 }
 
-// call turns a panic into an error. The ledger keeps what it said, the log where.
+// call turns a panic into an error. The ledger keeps its message, the log its stack.
 func (s *Store) call(ctx context.Context, name string, fn migration) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

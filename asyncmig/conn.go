@@ -8,15 +8,14 @@ import (
 	"fmt"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
-// querier is a connection of the host's.
+// querier is a connection of the host.
 type querier = *sql.Conn
 
-// on lends fn a connection. ctx ends the wait for it alone: database/sql throws a
-// connection away whose statement was cancelled, and with it the host's TEMP tables.
+// on lends fn a connection. ctx ends only the wait for it: database/sql discards a
+// connection on which a statement was cancelled, and with it the host's TEMP tables.
 func (s *Store) on(ctx context.Context, fn func(context.Context, querier) error) error {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
@@ -26,9 +25,9 @@ func (s *Store) on(ctx context.Context, fn func(context.Context, querier) error)
 	return fn(context.WithoutCancel(ctx), conn)
 }
 
-// transact runs fn in a transaction that has the write lock from its beginning. It
-// does not wait for that inside SQLite, where it would keep the host's reads from
-// their only connection: busy is an error at once.
+// transact runs fn in a transaction that has the write lock from the start. It does not
+// wait for the lock inside SQLite, where it would block the host's reads on their only
+// connection: a busy database is an error at once.
 func (s *Store) transact(ctx context.Context, fn func(context.Context, querier) error) error {
 	return s.on(ctx, func(ctx context.Context, q querier) (err error) {
 		var timeout int
@@ -51,7 +50,7 @@ func (s *Store) transact(ctx context.Context, fn func(context.Context, querier) 
 	})
 }
 
-// errDirty marks a connection on which a transaction may remain.
+// errDirty marks a connection that may still be in a transaction.
 var errDirty = errors.New("the transaction could not be rolled back")
 
 func inTransaction(ctx context.Context, q querier, fn func(context.Context, querier) error) error {
@@ -65,8 +64,8 @@ func inTransaction(ctx context.Context, q querier, fn func(context.Context, quer
 	if err == nil {
 		return nil
 	}
-	// Where a trigger has ended the transaction already ROLLBACK fails; a BEGIN that
-	// works tells that from one that remains.
+	// If a trigger has already ended the transaction, ROLLBACK fails; a BEGIN that works
+	// tells that case from a transaction that is still open.
 	if exec(ctx, q, `ROLLBACK`) == nil || exec(ctx, q, `BEGIN`) == nil && exec(ctx, q, `ROLLBACK`) == nil {
 		return err
 	}
@@ -78,14 +77,13 @@ func exec(ctx context.Context, q querier, statement string, args ...any) error {
 	return err
 }
 
-// How long the write lock of another process is waited for.
+// How long to wait for the write lock of another process.
 const (
 	patience      = 5 * time.Second
-	startPatience = 300 * time.Millisecond // by a start, which boots wait for
+	startPatience = 300 * time.Millisecond // for a start, which boot waits for
 )
 
-// patiently tries again for some seconds while another process holds the write
-// lock.
+// patiently retries for some seconds while another process holds the write lock.
 func patiently(ctx context.Context, try func() error) error { return patientlyFor(ctx, patience, try) }
 
 func patientlyFor(ctx context.Context, limit time.Duration, try func() error) error {
@@ -104,7 +102,4 @@ func patientlyFor(ctx context.Context, limit time.Duration, try func() error) er
 	}
 }
 
-func busy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
-}
+func busy(err error) bool { return sqlite.Primary(err) == sqlite.Busy }

@@ -19,14 +19,13 @@ const createLedger = `CREATE TABLE _async_migrations (
 	error TEXT
 )`
 
-// matches finds the row of a name in a ledger whose names may compare otherwise than
-// byte by byte, or be stored as something else than text. The first half can use the
-// index.
+// matches finds the row of a name in a ledger whose names may not compare byte by byte, or
+// may not be stored as text. The first half can use the index.
 const matches = `name = ?1 AND CAST(name AS TEXT) = ?1 COLLATE BINARY`
 
-// register makes the row pending_async unless it is done, and returns the status that
-// it has now. A ledger that would not take all that a run has to write there is
-// refused before anything is written.
+// register sets the row to pending_async unless it is done, and returns its current status.
+// A ledger that would not accept everything that a run has to write is refused before
+// anything is written.
 func (s *Store) register(ctx context.Context, name string) (status string, err error) {
 	return s.registerFor(ctx, patience, name)
 }
@@ -47,7 +46,7 @@ func (s *Store) registerFor(ctx context.Context, limit time.Duration, name strin
 	return status, nil
 }
 
-// ensure makes the table if it is not there. One that is there is not locked.
+// ensure creates the table if it does not exist. An existing one is not locked.
 func (s *Store) ensure(ctx context.Context) error {
 	exists := false
 	err := s.on(ctx, func(ctx context.Context, q querier) error {
@@ -64,9 +63,8 @@ func (s *Store) ensure(ctx context.Context) error {
 	})
 }
 
-// done tells whether there is nothing to do. Most migrations of most boots are
-// done, and must need neither the lock nor the writer, which another process may
-// hold.
+// done reports whether there is nothing to do. Most migrations are done on most boots, and
+// must need neither the lock nor the writer, which another process may hold.
 func (s *Store) done(ctx context.Context, name string) (bool, error) {
 	var status string
 	err := patiently(ctx, func() (err error) {
@@ -97,11 +95,11 @@ func (s *Store) status(ctx context.Context, name string) (status string, err err
 	return status, err
 }
 
-// The terminal status is what a deploy waits for; it is worth some patience.
+// A deploy waits for the terminal status, so it is worth some patience.
 var retryAfter = [...]time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second, 2 * time.Second, 2 * time.Second}
 
-// finish writes the terminal status that cause stands for, also after ctx has ended.
-// It returns why it could not.
+// finish writes the terminal status that follows from cause, even after ctx has ended. It
+// returns the reason if it could not.
 func (s *Store) finish(ctx context.Context, t *title, cause error) error {
 	if errors.Is(cause, ErrKeepPending) {
 		return nil
@@ -113,7 +111,7 @@ func (s *Store) finish(ctx context.Context, t *title, cause error) error {
 	}
 	ctx = context.WithoutCancel(ctx)
 	for attempt := 0; ; attempt++ {
-		// Not into a file that has no name any more, nor beside one that has another log.
+		// Never into a file that has lost its name, nor into one with a second log.
 		if err := t.unmoved(); err != nil {
 			s.log.Error("chunkfill: the migration has worked on a file that is no longer there", "migration", name, "error", err)
 			return err
@@ -149,13 +147,13 @@ func (s *Store) write(ctx context.Context, name, status, message string) error {
 	return nil
 }
 
-// Execer is what ForgetTx needs of a transaction.
+// Execer is the part of a transaction that ForgetTx needs.
 type Execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// ForgetTx removes a migration from the ledger, inside the caller's transaction.
-// The caller must keep others from running it (see Store.Exclusive).
+// ForgetTx removes a migration from the ledger, inside the caller's transaction: a rollback
+// restores it. The caller must keep others from running it (see [Store.Exclusive]).
 func ForgetTx(ctx context.Context, q Execer, name string) error {
 	if _, err := q.ExecContext(ctx, `DELETE FROM main._async_migrations WHERE `+matches, name); err != nil {
 		return fmt.Errorf("forget migration %s: %w", name, err)

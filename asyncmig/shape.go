@@ -7,26 +7,25 @@ import (
 	"fmt"
 	"strings"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
-// ledger is the table _async_migrations as it is. It may be the application's own:
-// without some of our columns, with further ones, with other types, constraints and
+// ledger is the table _async_migrations as it exists. It may belong to the application:
+// without some of our columns, with additional ones, and with other types, constraints and
 // triggers.
 type ledger struct {
 	exists  bool
-	ours    bool // made by createLedger, so that all is known of it
+	ours    bool // made by createLedger, so everything about it is known
 	columns map[string]column
 }
 
 type column struct {
-	declared  string // type, upper case
+	declared  string // type, in upper case
 	notNull   bool
-	otherwise string // its default, an SQL expression; "" for none
+	otherwise string // its default, a SQL expression; "" for none
 }
 
-// readLedger looks at the table, if there is one.
+// readLedger reads the shape of the table, if it exists.
 func readLedger(ctx context.Context, q querier) (ledger, error) {
 	var kind, text string
 	err := q.QueryRowContext(ctx, `SELECT type, sql FROM main.sqlite_schema WHERE name = '_async_migrations' COLLATE NOCASE`).Scan(&kind, &text)
@@ -54,7 +53,7 @@ func readLedger(ctx context.Context, q querier) (ledger, error) {
 	return l, nil
 }
 
-// untouched tells whether the table is as createLedger makes it, without triggers.
+// untouched reports whether the table is as createLedger makes it, without triggers.
 func untouched(ctx context.Context, q querier, text string) (bool, error) {
 	if text != createLedger {
 		return false, nil
@@ -82,7 +81,7 @@ func (l ledger) readColumns(ctx context.Context, q querier) error {
 	return rows.Err()
 }
 
-// makeLedger is readLedger that makes the table where there is none.
+// makeLedger is readLedger, but creates the table if it does not exist.
 func makeLedger(ctx context.Context, q querier) (ledger, error) {
 	l, err := readLedger(ctx, q)
 	if err != nil || l.exists {
@@ -94,8 +93,8 @@ func makeLedger(ctx context.Context, q querier) (ledger, error) {
 	return readLedger(ctx, q)
 }
 
-// now is the SQL for the time in a column: in the words of the table's own default
-// for started_at where the column is like that one, else as its type wants it.
+// now returns the SQL for the current time in a column: in the form of the table's own
+// default for started_at if the columns are alike, otherwise as its type requires.
 func (l ledger) now(name string) string {
 	c, start := l.columns[name], l.columns["started_at"]
 	own := strings.Contains(start.otherwise, "(") || strings.HasPrefix(strings.ToUpper(start.otherwise), "CURRENT_")
@@ -108,8 +107,8 @@ func (l ledger) now(name string) string {
 	return "datetime('now')"
 }
 
-// none is the SQL for "not yet" in a column: NULL where that may stand, else what the
-// table says itself.
+// none returns the SQL for "not yet" in a column: NULL if that is allowed, otherwise the
+// table's own default.
 func (l ledger) none(name string) string {
 	c := l.columns[name]
 	switch {
@@ -123,7 +122,7 @@ func (l ledger) none(name string) string {
 	return "''"
 }
 
-// set lists assignments for those of the columns that there are.
+// set returns assignments for those of the columns that exist.
 func (l ledger) set(status, started, ended, message string) string {
 	set := []string{"status = " + status}
 	for _, c := range [][2]string{{"started_at", started}, {"ended_at", ended}, {"error", message}} {
@@ -134,7 +133,8 @@ func (l ledger) set(status, started, ended, message string) string {
 	return strings.Join(set, ", ")
 }
 
-// status is that of a migration; sql.ErrNoRows if the ledger does not know it.
+// status returns the status of a migration, or sql.ErrNoRows if the ledger does not have
+// it.
 func (l ledger) status(ctx context.Context, q querier, name string) (status string, err error) {
 	var n int
 	err = q.QueryRowContext(ctx, `SELECT count(*), ifnull(max(CAST(status AS TEXT)), '') FROM main._async_migrations WHERE `+matches, name).Scan(&n, &status)
@@ -149,7 +149,7 @@ func (l ledger) status(ctx context.Context, q querier, name string) (status stri
 	return status, nil
 }
 
-// register makes the row pending_async unless it is done, in the caller's transaction.
+// register sets the row to pending_async unless it is done, in the caller's transaction.
 func (l ledger) register(ctx context.Context, q querier, name string) (status string, err error) {
 	status, err = l.status(ctx, q, name)
 	switch {
@@ -179,8 +179,8 @@ func (l ledger) register(ctx context.Context, q querier, name string) (status st
 	return status, l.rehearse(ctx, q, name)
 }
 
-// sameName says of a row that could not be made which one is in its way, where names
-// compare without case or trailing spaces.
+// sameName names the row that kept another from being inserted, where names compare without
+// case or trailing spaces.
 func (l ledger) sameName(ctx context.Context, q querier, name string, err error) error {
 	var other string
 	if q.QueryRowContext(ctx, `SELECT name FROM main._async_migrations WHERE name = ?1`, name).Scan(&other) != nil || other == name {
@@ -189,13 +189,13 @@ func (l ledger) sameName(ctx context.Context, q querier, name string, err error)
 	return fmt.Errorf("%w: column name takes %q and %q for the same; name the migration otherwise (%w)", ErrLedger, name, other, err)
 }
 
-// pending is what a row is told when its migration begins.
+// pending returns the values that a row gets when its migration begins.
 func (l ledger) pending() string {
 	started := "CASE status WHEN 'failed' THEN " + l.now("started_at") + " ELSE started_at END"
 	return l.set("'"+StatusPendingAsync+"'", started, l.none("ended_at"), l.none("error"))
 }
 
-// insert makes the row. What has a default of the table's own gets that.
+// insert inserts the row. Columns with a default of the table's own get that default.
 func (l ledger) insert(ctx context.Context, q querier, name string) error {
 	columns, values := "name, status", "?1, '"+StatusPendingAsync+"'"
 	for _, c := range [][2]string{{"started_at", l.now("started_at")}, {"ended_at", l.none("ended_at")}, {"error", l.none("error")}} {
@@ -206,8 +206,8 @@ func (l ledger) insert(ctx context.Context, q querier, name string) error {
 	return exec(ctx, q, `INSERT INTO main._async_migrations (`+columns+`) VALUES (`+values+`)`, name)
 }
 
-// end writes a terminal status, in the caller's transaction, and looks whether it is
-// there: a trigger may have put something else in its place.
+// end writes a terminal status, in the caller's transaction, and checks that it was stored:
+// a trigger may have replaced it.
 func (l ledger) end(ctx context.Context, q querier, name, status, message string) error {
 	if _, err := l.status(ctx, q, name); errors.Is(err, sql.ErrNoRows) { // somebody deleted it
 		err = l.insert(ctx, q, name)
@@ -226,7 +226,7 @@ func (l ledger) end(ctx context.Context, q querier, name, status, message string
 	return err
 }
 
-// ending is the statement that writes a terminal status. The message is its last
+// ending returns the statement that writes a terminal status. The message is its last
 // parameter.
 func (l ledger) ending(status, message string) (statement string, args []any) {
 	said := l.none("error")
@@ -236,8 +236,8 @@ func (l ledger) ending(status, message string) (statement string, args []any) {
 	return `UPDATE main._async_migrations SET ` + l.set("'"+status+"'", "", l.now("ended_at"), said) + ` WHERE ` + matches, args
 }
 
-// rehearse writes both ends into the row and takes that back, so that a ledger that
-// would not take one of them is refused now and not after hours of work.
+// rehearse writes both terminal statuses into the row and rolls them back, so that a ledger
+// that would not accept one of them is refused now and not after hours of work.
 func (l ledger) rehearse(ctx context.Context, q querier, name string) error {
 	for _, end := range []struct{ status, message string }{{StatusDone, ""}, {StatusFailed, "an error"}} {
 		err := l.tryOut(ctx, q, func() error { return l.end(ctx, q, name, end.status, end.message) })
@@ -251,7 +251,7 @@ func (l ledger) rehearse(ctx context.Context, q querier, name string) error {
 	return nil
 }
 
-// tryOut does something and takes it back, with what triggers did because of it.
+// tryOut does something and rolls it back, including the effects of triggers.
 func (l ledger) tryOut(ctx context.Context, q querier, do func() error) error {
 	if err := exec(ctx, q, `SAVEPOINT chunkfill_rehearsal`); err != nil {
 		return err
@@ -260,7 +260,7 @@ func (l ledger) tryOut(ctx context.Context, q querier, do func() error) error {
 	return errors.Join(err, exec(ctx, q, `ROLLBACK TO chunkfill_rehearsal`), exec(ctx, q, `RELEASE chunkfill_rehearsal`))
 }
 
-// culprit is the column that does not take what an end writes there.
+// culprit returns the column that does not accept what a terminal status writes there.
 func (l ledger) culprit(ctx context.Context, q querier, name, status, message string) string {
 	values := map[string]string{"status": "'" + status + "'", "ended_at": l.now("ended_at"), "error": l.none("error")}
 	if message != "" {
@@ -280,8 +280,8 @@ func (l ledger) culprit(ctx context.Context, q querier, name, status, message st
 	return "status"
 }
 
-// refusal says of an error of the table's own rules which column it is about, unless
-// SQLite has said so. Other errors, such as those of a disk, stay what they are.
+// refusal adds to an error of the table's own rules which column it is about, unless SQLite
+// has named it. Other errors, such as those of a disk, stay as they are.
 func (l ledger) refusal(column string, err error) error {
 	switch {
 	case errors.Is(err, ErrLedger) || !isRule(err):
@@ -292,15 +292,12 @@ func (l ledger) refusal(column string, err error) error {
 	return fmt.Errorf("%w: column %s: %w", ErrLedger, column, err)
 }
 
-// isRule tells an error of the table's own rules from one that may pass.
+// isRule reports whether an error comes from the table's own rules, rather than from a
+// temporary condition.
 func isRule(err error) bool {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return errors.Is(err, ErrLedger)
-	}
-	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR:
+	switch sqlite.Primary(err) {
+	case sqlite.Constraint, sqlite.Mismatch, sqlite.Error:
 		return true
 	}
-	return false
+	return errors.Is(err, ErrLedger)
 }

@@ -11,20 +11,20 @@ import (
 // How often a standby tries to become the owner.
 const standbyEvery = 250 * time.Millisecond
 
-// standby is a migration that another run has, and that is to run here should that
-// one die before its end.
+// standby is a migration that another run owns, and that is to run here if that one dies
+// before its end.
 type standby struct {
 	ctx  context.Context
 	name string
 	fn   migration
-	late bool // it is not registered yet, since another process kept the write lock
+	late bool // not registered yet, because another process held the write lock
 	over chan struct{}
 }
 
-// standBy tries to become the owner in the background. A run of this process that
-// has yet to write its end needs none: it ends with this process, and what it
-// writes comes after this registration. Close to its end, or beside Exclusive,
-// the registration may be the last word, and somebody has to heed it.
+// standBy tries to become the owner in the background. It is not needed for a run of this
+// process that has yet to write its end: that run ends with this process, and its status is
+// written after this registration. Near its end, or beside Exclusive, the registration may
+// be the last word, and somebody has to act on it.
 func (s *Store) standBy(b *standby, owned *OwnedError) error {
 	if s.Runs(b.ctx, b.name) {
 		return nil
@@ -45,7 +45,7 @@ func (s *Store) standBy(b *standby, owned *OwnedError) error {
 	return nil
 }
 
-// StandsBy reports whether this store would take a migration over, should its owner die.
+// StandsBy reports whether this store would take over a migration if its owner died.
 func (s *Store) StandsBy(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,7 +61,7 @@ func (s *Store) endStandby(b *standby) {
 	}
 }
 
-// watch serves all standbys of the store, one after the other: hundreds of them are
+// watch serves all standbys of the store, one after another, so that hundreds of them need
 // one goroutine. It ends with the last of them.
 func (s *Store) watch(end chan struct{}) {
 	defer close(end)
@@ -90,7 +90,7 @@ func (s *Store) watch(end chan struct{}) {
 	}
 }
 
-// turn looks at each standby once.
+// turn checks each standby once.
 func (s *Store) turn() {
 	s.mu.Lock()
 	all := slices.Clone(s.standbys)
@@ -109,8 +109,8 @@ func (s *Store) turn() {
 	}
 }
 
-// takeOver runs the migration if its owner is gone, and tells whether the standby
-// is over.
+// takeOver runs the migration if its owner is gone, and reports whether the standby is
+// over.
 func (s *Store) takeOver(b *standby) (over bool) {
 	ctx, cancel := context.WithCancel(b.ctx)
 	defer cancel()
@@ -122,7 +122,7 @@ func (s *Store) takeOver(b *standby) (over bool) {
 		s.log.Error("chunkfill: no longer standing by", "migration", b.name, "error", err)
 		return true
 	}
-	if err != nil { // a run of this process covers this standby too
+	if err != nil { // a run of this process also covers this standby
 		return s.Runs(ctx, b.name)
 	}
 
@@ -130,8 +130,8 @@ func (s *Store) takeOver(b *standby) (over bool) {
 		return s.beginLate(b.ctx, t, b.fn) == nil
 	}
 
-	// An owner that came to an end has written so before it let go; one that died
-	// has not. A ledger that cannot be read just now says neither.
+	// An owner that reached an end has written it before releasing the lock; one that died
+	// has not. A ledger that cannot be read right now says neither.
 	status, err := s.status(ctx, b.name)
 	if err != nil || status != StatusPendingAsync {
 		_ = t.release()

@@ -10,32 +10,32 @@ import (
 	"github.com/chunkfill/chunkfill/internal/filelock"
 )
 
-// key identifies a migration: its name, on one database. Two databases in one
-// process may use the same name.
+// key identifies a migration: its name, in one database. Two databases in one process may
+// use the same name.
 type key struct {
-	database any // the filelock.ID of its file, or the *sql.DB of one in memory
+	database any // the filelock.ID of its file, or the *sql.DB of a database in memory
 	name     string
 }
 
-// title is the right to run a migration. There is one a key.
+// title is the ownership of a migration: the right to run it. There is one per key.
 type title struct {
 	key  key
 	path string
 	lock *filelock.Lock // nil in memory
-	runs bool           // a run that has yet to write its end; under held
+	runs bool           // owned by a run that has yet to write its end; guarded by held
 }
 
-// thisProcess is the owner of what runs here already.
+// thisProcess is the owner of migrations that already run in this process.
 const thisProcess = "this process"
 
-// held are the titles of this process: the kernel's locks alone would do for
-// processes, but in-memory databases have no file.
+// held holds the titles owned by this process: the kernel's locks alone would do between
+// processes, but databases in memory have no file.
 var held = struct {
 	sync.Mutex
 	titles map[key]*title
 }{titles: map[key]*title{}}
 
-// acquire takes the title without waiting; an *OwnedError if somebody has it.
+// acquire takes the title without waiting. It returns an *OwnedError if somebody has it.
 func (s *Store) acquire(ctx context.Context, name string) (*title, error) {
 	k, path, err := s.key(ctx, name)
 	if err != nil {
@@ -46,8 +46,8 @@ func (s *Store) acquire(ctx context.Context, name string) (*title, error) {
 		return t, err
 	}
 
-	// The lock is on the file of that name; it must be the one that is open, and nobody
-	// may have it open under another.
+	// The lock is on the file of that name. That must be the open file, and nobody may have
+	// it open under another name.
 	err = patiently(ctx, func() error { return s.opened(ctx, path, t.lock.ID()) })
 	if err != nil {
 		return nil, errors.Join(err, t.release())
@@ -89,7 +89,7 @@ func ownerText(pid int) string {
 	return fmt.Sprintf("pid %d on this machine", pid)
 }
 
-// release gives the title back; nil has none.
+// release gives up the title; it may be nil.
 func (t *title) release() error {
 	if t == nil {
 		return nil
@@ -103,7 +103,7 @@ func (t *title) release() error {
 	return t.lock.Unlock()
 }
 
-// unmoved tells whether the name still leads to the file that the title is for.
+// unmoved reports whether the name still leads to the file that the title is for.
 func (t *title) unmoved() error {
 	if t.lock == nil {
 		return nil
@@ -117,8 +117,8 @@ func (t *title) setRuns(runs bool) {
 	t.runs = runs
 }
 
-// Runs reports whether a run of this process has the migration now, and will yet write its
-// end.
+// Runs reports whether a run of this process owns the migration now and has yet to write
+// its end.
 func (s *Store) Runs(ctx context.Context, name string) bool {
 	k, _, err := s.key(ctx, name)
 	held.Lock()
@@ -127,16 +127,16 @@ func (s *Store) Runs(ctx context.Context, name string) bool {
 	return err == nil && t != nil && t.runs
 }
 
-// withinKey is the context key under which a running migration finds its own
-// title, so that a job inside it does not lock itself out.
+// withinKey is the context key under which a running migration finds its own title, so that
+// a job inside it does not lock itself out.
 type withinKey struct{ key key }
 
 func (t *title) within(ctx context.Context) context.Context {
 	return context.WithValue(ctx, withinKey{t.key}, t)
 }
 
-// holds tells whether ctx is that of a run of this migration. A context may
-// outlive its run, and is then worth nothing.
+// holds reports whether ctx belongs to a run of this migration. A context may outlive its
+// run, and then proves nothing.
 func (s *Store) holds(ctx context.Context, name string) (bool, error) {
 	k, _, err := s.key(ctx, name)
 	t, ok := ctx.Value(withinKey{k}).(*title)
@@ -145,7 +145,7 @@ func (s *Store) holds(ctx context.Context, name string) (bool, error) {
 	return err == nil && ok && held.titles[k] == t, err
 }
 
-// key identifies the migration; path is the database file, "" in memory.
+// key returns the key of a migration; path is the database file, "" in memory.
 func (s *Store) key(ctx context.Context, name string) (k key, path string, err error) {
 	if name == "" {
 		return key{}, "", errors.New("asyncmig: a migration needs a name")
@@ -160,9 +160,9 @@ func (s *Store) key(ctx context.Context, name string) (k key, path string, err e
 	return key{id, name}, path, err
 }
 
-// locate asks SQLite which file it has open, which resolves relative, "file:"
-// and symlinked names. The name stays what it is as long as the pool does; what it
-// leads to may change.
+// locate asks SQLite which file it has open, which resolves relative, "file:" and symbolic
+// names. The name stays the same as long as the pool exists; the file it leads to may
+// change.
 func (s *Store) locate(ctx context.Context) (path string, err error) {
 	s.mu.Lock()
 	located, path := s.located, s.path
@@ -188,9 +188,9 @@ func (s *Store) locate(ctx context.Context) (path string, err error) {
 
 const fileName = `SELECT file FROM pragma_database_list WHERE name = 'main'`
 
-// opened tells whether a connection of the pool has this very file open, as far as
-// the system lets us see. (A pool may have closed the connection it had, so it is
-// asked while one is in hand.)
+// opened reports whether a connection of the pool has this very file open, as far as the
+// system shows. (A pool may have closed the connection it had, so this is called while one
+// is in use.)
 func (s *Store) opened(ctx context.Context, path string, id filelock.ID) error {
 	return s.on(ctx, func(ctx context.Context, q querier) error {
 		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM main.sqlite_schema`).Scan(new(int)); err != nil {
@@ -203,9 +203,9 @@ func (s *Store) opened(ctx context.Context, path string, id filelock.ID) error {
 	})
 }
 
-// CheckFile returns ErrMoved if the file that is open is no longer the one of its name, and
-// ErrOtherName if another process has it open under another name, as far as the system lets
-// us see. What is read then is old, and what is written lost.
+// CheckFile returns ErrMoved if the open file is no longer the one of its name, and
+// ErrOtherName if another process has it open under another name, as far as the system
+// shows. In both cases reads may be stale and writes would be lost.
 func (s *Store) CheckFile(ctx context.Context) error {
 	path, err := s.locate(ctx)
 	if err != nil || path == "" {

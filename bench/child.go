@@ -12,8 +12,9 @@ import (
 	"github.com/chunkfill/chunkfill/bench/load"
 )
 
-// ServeChild is a child process of a benchmark: a command calls it with its kind,
-// its standard input and output, and returns. child is the parent's Config.Child.
+// ServeChild is the main function of a child process of a benchmark: a command calls it
+// with its kind, its standard input and output, and returns. child is the parent's
+// Config.Child.
 func ServeChild(ctx context.Context, kind ChildKind, child func(ChildKind) *exec.Cmd, in io.Reader, out io.Writer) error {
 	switch kind {
 	case ChildLoad:
@@ -36,7 +37,7 @@ func serveTrial(ctx context.Context, child func(ChildKind) *exec.Cmd, in io.Read
 	return json.NewEncoder(out).Encode(t)
 }
 
-// trialIn runs a trial in a process of its own, which is interrupted when ctx ends.
+// trialIn runs a trial in a separate process, which is interrupted when ctx ends.
 func trialIn(ctx context.Context, cmd *exec.Cmd, spec trialSpec) (t Trial, err error) {
 	order, err := json.Marshal(spec)
 	if err != nil {
@@ -61,7 +62,7 @@ func trialIn(ctx context.Context, cmd *exec.Cmd, spec trialSpec) (t Trial, err e
 	return t, nil
 }
 
-// interrupt ends a process, if need be at once: where there are no signals.
+// interrupt stops a process, or kills it where there are no signals.
 func interrupt(p *os.Process) {
 	if err := p.Signal(os.Interrupt); err != nil {
 		_ = p.Kill() // it has ended already

@@ -13,14 +13,14 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// tuning is what a contender tells the engine beyond what every host should.
+// tuning is what a contender sets on the engine beyond what every host should.
 type tuning struct {
 	walBudget int64
 	gauge     bool // the host counts its live writes
 }
 
-// chunkfill runs a job as a service would embed it: alone on the file unless the
-// load comes from another process.
+// chunkfill runs a job as a service would embed it: as the only process on the file, unless
+// the load comes from another process.
 func chunkfill(job func() jobs.Job, t tuning) func(context.Context, *rig) error {
 	return func(ctx context.Context, r *rig) error {
 		cfg := engine.Config{
@@ -49,14 +49,14 @@ func (r *rig) onHold(h engine.Hold) {
 	}
 }
 
-// pathUpdate is equal work to one UPDATE, which does not count what is left.
+// pathUpdate is the same work as one UPDATE, which does not count what is left.
 func pathUpdate() jobs.Job {
 	job := pathJob
 	job.Todo = ""
 	return job
 }
 
-// pathVerified counts what is left at the end, as a service would have it.
+// pathVerified counts what is left at the end, as a service would want.
 func pathVerified() jobs.Job { return pathJob }
 
 func pathTransform() jobs.Job { return transform(jobs.DecodePath) }
@@ -112,8 +112,8 @@ func slowDecode(raw string) (path string, trace bool) {
 	return jobs.DecodePath(raw)
 }
 
-// slowTurns is how many hashes take 5 µs here, found once: work that takes a
-// processor, not a wait.
+// slowTurns is how many hashes take 5 µs on this machine, measured once: work that occupies
+// a processor, rather than a wait.
 var slowTurns = sync.OnceValue(func() int {
 	const turns, tries, want = 1000, 20, 5 * time.Microsecond
 	best := time.Hour

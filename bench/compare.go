@@ -9,16 +9,16 @@ import (
 	"github.com/chunkfill/chunkfill/bench/stats"
 )
 
-// When Compare speaks of a difference: enough rounds for chance to be told apart
-// (with six of each, two that do not overlap are 2 of 924 ways, p = 0.002), and
-// one that matters.
+// When Compare reports a difference: with enough rounds to exclude chance (with six of
+// each, two samples that do not overlap are 2 of 924 arrangements, p = 0.002), and if it is
+// large enough to matter.
 const (
 	CompareRounds   = 6
 	compareLevel    = 0.01
 	compareRelative = 0.05
 )
 
-// Finding is what Compare has to say of a metric.
+// Finding is the verdict of Compare on a metric.
 type Finding string
 
 const (
@@ -39,17 +39,17 @@ type Difference struct {
 	Finding  Finding
 }
 
-// Change is how much the median has moved, relatively.
+// Change returns the relative change of the median.
 func (d Difference) Change() float64 { return d.New.Median/d.Old.Median - 1 }
 
-// Comparison of two runs.
+// Comparison is the comparison of two runs.
 type Comparison struct {
 	Differences []Difference
 }
 
-// Compare compares two runs, case by case. Times are taken relative to one UPDATE
-// of the same round, so that a machine that is slower today is not mistaken for
-// slower code; the UPDATE itself tells how much it is.
+// Compare compares two runs, case by case. Times are taken relative to one UPDATE of the
+// same round, so that a slower machine is not mistaken for slower code; the UPDATE itself
+// shows how much slower it is.
 func Compare(old, new Results) Comparison {
 	var c Comparison
 	for _, one := range union(old.Cases(), new.Cases()) {
@@ -72,7 +72,7 @@ func difference(old, new Results, c Case, m Metric) (d Difference, ok bool) {
 	return compare(c, m.Name, unit, before, after), len(before)+len(after) > 0
 }
 
-// yardstick is the case that others of the same shape and size are measured by.
+// yardstick is the case against which others of the same shape and size are measured.
 func (c Case) yardstick() Case {
 	c.Load, c.Contender = NoLoad, Update
 	return c
@@ -115,7 +115,7 @@ func (c Comparison) Slower() []Difference {
 	return slower
 }
 
-// WriteText writes a table for people, a line for each metric.
+// WriteText writes a table for people, one line per metric.
 func (c Comparison) WriteText(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "case\tmetric\told\tnew\tchange\tp\t")

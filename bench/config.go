@@ -11,14 +11,14 @@ import (
 	"github.com/chunkfill/chunkfill/bench/dataset"
 )
 
-// Load is what the application does while the table is rewritten. The zero value
-// is nothing.
+// Load is what the application does while the table is rewritten. The zero value means
+// nothing.
 type Load struct {
-	Rate    float64 // inserts a second; 0 for none
+	Rate    float64 // inserts per second; 0 for none
 	Process bool    // from a second process, which polls for the lock
 }
 
-// The loads of the project's numbers.
+// The loads used for the project's published numbers.
 var (
 	NoLoad      = Load{}
 	SteadyLoad  = Load{Rate: 200}
@@ -26,8 +26,8 @@ var (
 	ProcessLoad = Load{Rate: 200, Process: true}
 )
 
-// ParseLoad reads "none", inserts a second such as "200", or the same from a
-// second process, "process:200". String writes it.
+// ParseLoad parses "none", a rate in inserts per second such as "200", or a rate of a
+// second process such as "process:200". It is the inverse of String.
 func ParseLoad(text string) (Load, error) {
 	if text == NoLoad.String() {
 		return NoLoad, nil
@@ -59,52 +59,54 @@ func (l *Load) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// ChildKind is what a child process of a benchmark does.
+// ChildKind is the task of a child process of a benchmark.
 type ChildKind string
 
 const (
-	ChildTrial ChildKind = "trial" // one trial, so that memory is told apart
+	ChildTrial ChildKind = "trial" // one trial, so that its memory can be measured separately
 	ChildLoad  ChildKind = "load"  // the live load of a second process
 )
 
-// Config says what to measure. The zero value is the full comparison at up to
-// 1.9 million rows, which takes an hour and more.
+// Config says what to measure. The zero value is the full comparison at up to 1.9 million
+// rows, which takes over an hour.
 type Config struct {
-	// Dir for the generated files and their copies; it must exist. "" means a
-	// temporary one, removed at the end. A generated file found there is used again.
+	// Dir is the folder for the generated files and their copies; it must exist. A
+	// generated file found there is reused. Defaults to a temporary folder, removed at the
+	// end.
 	Dir string `json:"-"`
-	// Sizes of the table, in rows; none means 50,000, 250,000 and
+	// Sizes lists the sizes of the table, in rows. Defaults to 50,000, 250,000 and
 	// dataset.DefaultRows: growth shows at sizes that every contender can finish.
 	Sizes []int `json:"sizes"`
-	// Shapes of the data; none means both.
+	// Shapes lists the shapes of the data. Defaults to both.
 	Shapes []dataset.Shape `json:"shapes"`
-	// Loads beside the rewrite; none means NoLoad and SteadyLoad.
+	// Loads lists the loads during the rewrite. Defaults to NoLoad and SteadyLoad.
 	Loads []Load `json:"loads"`
-	// Contenders by name, of those that Contenders lists; none means its defaults.
+	// Contenders lists contenders by name. Defaults to those that Contenders marks as
+	// defaults.
 	Contenders []string `json:"contenders"`
-	// Rounds of each, but one where a contender's second would say nothing new; 0 means
-	// 6, the least that Compare can work with.
+	// Rounds is the number of rounds for each contender, except where a second one would
+	// show nothing new. Defaults to 6, the minimum for Compare.
 	Rounds int `json:"rounds"`
-	// Seed of data and load.
+	// Seed is the seed of the data and the load.
 	Seed uint64 `json:"seed"`
-	// Idle is how long the load is measured without a rewrite; 0 means 2 s.
+	// Idle is how long the load is measured without a rewrite. Defaults to 2 s.
 	Idle time.Duration `json:"idle_ns"`
-	// Bound ends RowLoop and Keyset, which may take too long; 0 means 60 s. What they
-	// have not done by then is said, not extrapolated.
+	// Bound ends RowLoop and Keyset, which may take too long. What they have not done by
+	// then is reported, not extrapolated. Defaults to 60 s.
 	Bound time.Duration `json:"bound_ns"`
-	// Handicap is slept after each batch of chunkfill: a slowness made on purpose,
-	// which Compare must see.
+	// Handicap is a pause after each of chunkfill's batches: a deliberate slowdown, which
+	// Compare must detect. Defaults to 0.
 	Handicap time.Duration `json:"handicap_ns,omitempty"`
 
-	// Child, when set, makes the command that calls ServeChild with this kind.
-	// Trials then run in processes of their own, and a second process can load the
-	// database; without it trials share this process and their memory.
+	// Child returns the command that calls ServeChild with the given kind. Trials then run
+	// in processes of their own, and a second process can load the database. Defaults to
+	// nil: trials share this process and its memory.
 	Child func(kind ChildKind) *exec.Cmd `json:"-"`
-	// Progress, when set, is told after each trial.
+	// Progress is called after each trial. Defaults to nil.
 	Progress func(done, total int, t Trial) `json:"-"`
 }
 
-// Validate names the first field that makes no sense.
+// Validate returns an error that names the first invalid field.
 func (c Config) Validate() error {
 	for _, rows := range c.Sizes {
 		if rows < 1 {

@@ -14,12 +14,12 @@ import (
 type Contender struct {
 	Name    string
 	About   string
-	Default bool // part of a run that names none
-	// Fills says that it does the whole work, which is then checked row by row.
+	Default bool // part of a run that names no contenders
+	// Fills says that the contender does the whole work, which is then checked row by row.
 	Fills bool
 
 	fits func(shape dataset.Shape, l Load) bool // nil: always
-	once func(shape dataset.Shape, l Load) bool // where one round says enough; nil: nowhere
+	once func(shape dataset.Shape, l Load) bool // where one round is enough; nil: nowhere
 	run  func(ctx context.Context, r *rig) error
 }
 
@@ -39,7 +39,7 @@ const (
 	CreateIndex        = "create-index"
 )
 
-// Contenders lists all there are, in the order in which they are run and shown.
+// Contenders returns all contenders, in the order in which they are run and shown.
 func Contenders() []Contender {
 	return []Contender{
 		{Name: Update, About: "one UPDATE with a Go function, autocommit",
@@ -84,7 +84,7 @@ func (c Contender) suits(shape dataset.Shape, l Load) bool {
 	return c.fits == nil || c.fits(shape, l)
 }
 
-// rounds are how many of n the contender takes part in.
+// rounds returns how many of n rounds the contender takes part in.
 func (c Contender) rounds(n int, shape dataset.Shape, l Load) int {
 	if c.once != nil && c.once(shape, l) {
 		return min(1, n)
@@ -108,10 +108,11 @@ func unloadedAnd(want dataset.Shape) func(dataset.Shape, Load) bool {
 
 func loadedHere(_ dataset.Shape, l Load) bool { return l != NoLoad && !l.Process }
 
-// ErrNoShell is why the sqlite3 shell is left out where it is not installed.
+// ErrNoShell is returned if the sqlite3 shell, a contender, is not installed. Install it or
+// leave it out.
 var ErrNoShell = errors.New("the sqlite3 shell is not installed")
 
-// available says why a contender cannot run on this machine.
+// available returns the reason why a contender cannot run on this machine, or nil.
 func (c Contender) available() error {
 	if c.Name != UpdateShell {
 		return nil

@@ -4,7 +4,7 @@ package bench
 
 import "time"
 
-// The processor time used cannot be told here without another dependency.
+// The processor time cannot be determined here without another dependency.
 
 func cpuTime() time.Duration { return 0 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,8 +13,8 @@ import (
 	"github.com/chunkfill/chunkfill/bench/sysmon"
 )
 
-// master generates the table of a configuration, or finds it from an earlier run.
-// Its name says all that it depends on.
+// master generates the table of a configuration, or finds it from an earlier run. Its name
+// contains everything it depends on.
 func master(ctx context.Context, dir string, cfg dataset.Config) (path string, err error) {
 	path = filepath.Join(dir, fmt.Sprintf("chunkfill-bench-v1-%s-%d-%d.db", cfg.Shape, cfg.Rows, cfg.Seed))
 	switch finished, err := isFinished(ctx, path); {
@@ -29,8 +28,7 @@ func master(ctx context.Context, dir string, cfg dataset.Config) (path string, e
 	return path, err
 }
 
-// isFinished reports whether the file was generated to its end: WAL mode is the
-// last thing that is set.
+// isFinished reports whether the file was generated completely: WAL mode is set last.
 func isFinished(ctx context.Context, path string) (bool, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -45,44 +43,30 @@ func isFinished(ctx context.Context, path string) (bool, error) {
 	return err == nil && mode == "wal", ctx.Err()
 }
 
-// copyFile makes a fresh copy, by reference where the file system can. It is
-// synced, so that writing it back is not charged to the trial that follows. No
-// connection to either may be open in this process.
-func copyFile(from, to string) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("copy %s: %w", from, err)
-		}
-	}()
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	info, err := in.Stat()
+// freshCopy copies a database where there is room for a trial with it. No connection to
+// either may be open in this process.
+func freshCopy(from, to string) error {
+	info, err := os.Stat(from)
 	if err != nil {
 		return err
 	}
 	if free := sysmon.FreeBytes(to); free >= 0 && free < room(info.Size()) {
-		return fmt.Errorf("%d MB are free, %d needed: %w", free>>20, room(info.Size())>>20, ErrNoRoom)
+		return fmt.Errorf("copy %s: %d MB are free, %d needed: %w", from, free>>20, room(info.Size())>>20, ErrNoRoom)
 	}
+
 	remove(to)
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Sync(), out.Close())
+	return dataset.Copy(from, to)
 }
 
-// ErrNoRoom: the disk has no room for the copies. Nothing was written.
+// ErrNoRoom is returned if the disk has no room for the copies. Nothing was written. Free
+// some space or choose another Dir.
 var ErrNoRoom = errors.New("not enough free space")
 
-// room is what a trial may need: the copy, and a write-ahead log in which one
-// UPDATE writes about every page once.
+// room returns what a trial may need: the copy, and a write-ahead log to which one UPDATE
+// writes nearly every page once.
 func room(size int64) int64 { return 2*size + 256<<20 }
 
-// remove removes a database and all that lies beside it.
+// remove removes a database and all files next to it.
 func remove(path string) {
 	os.Remove(path)
 	beside, _ := filepath.Glob(path + "-*") // the pattern is ours

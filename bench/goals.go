@@ -8,7 +8,7 @@ import (
 	"github.com/chunkfill/chunkfill/bench/stats"
 )
 
-// Goal is a number the project promises, and what it came out as.
+// Goal is a number that the project promises, and the result.
 type Goal struct {
 	Name    string
 	Shape   dataset.Shape
@@ -36,12 +36,12 @@ const (
 	large = 10_000_000
 )
 
-// limits are those of one shape; 0 where there is none.
+// limits are the limits for one shape; 0 if there is none.
 type limits struct {
 	shape                          dataset.Shape
-	update, update512, updateLarge float64 // x one UPDATE
+	update, update512, updateLarge float64 // multiples of one UPDATE
 	transform, slow, loaded        float64
-	liveP99, liveMax               float64 // ms, at 200 inserts a second
+	liveP99, liveMax               float64 // ms, at 200 inserts per second
 	peakWAL, peakRSS               float64 // MB
 	growth                         float64 // rows/s at 10 M against 250 k
 }
@@ -53,8 +53,8 @@ var goals = []limits{
 		liveP99: 6, liveMax: 20, peakWAL: 67.2, peakRSS: 40},
 }
 
-// Goals reads the project's goals off the results, at MainSize but for those that
-// are about growth.
+// Goals returns the project's goals as the results show them, at MainSize except for those
+// about growth.
 func (r Results) Goals() []Goal {
 	var all []Goal
 	for _, l := range goals {
@@ -93,8 +93,8 @@ func (r Results) goalsOf(l limits) []Goal {
 	}
 }
 
-// idleP99 is what live inserts feel without a rewrite, over all trials that
-// measured it: one trial's is short.
+// idleP99 returns the p99 of live inserts without a rewrite, over all trials that measured
+// it, because a single trial's measurement is short.
 func (r Results) idleP99(shape dataset.Shape, rows int) float64 {
 	var values []float64
 	for _, t := range r.Trials {
@@ -105,7 +105,7 @@ func (r Results) idleP99(shape dataset.Shape, rows int) float64 {
 	return stats.Median(values)
 }
 
-// widen raises a limit to what a machine allows that is not quiet itself.
+// widen raises a limit to what a noisy machine allows.
 func (g Goal) widen(noise float64) Goal {
 	if noise > g.Limit { // not when there is none
 		g.Limit, g.Widened = noise, true
@@ -113,7 +113,7 @@ func (g Goal) widen(noise float64) Goal {
 	return g
 }
 
-// growth compares rows a second of the largest and the least size.
+// growth compares the rows per second of the largest and the smallest size.
 func (r Results) growth(l limits, at func(int, Load, string) Case) Goal {
 	g := Goal{Name: "rows/s at 10 M / at 250 k", Shape: l.shape, Unit: "x", Limit: l.growth, AtLeast: true}
 	base := r.Summary(at(small, NoLoad, ChunkUpdate), Rate).Median

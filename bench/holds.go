@@ -15,7 +15,7 @@ type Holds struct {
 	P50   time.Duration     `json:"p50_ns"`
 	P99   time.Duration     `json:"p99_ns"`
 	Max   time.Duration     `json:"max_ns"`
-	Over  timeline.Timeline `json:"over_time"` // longest at each time, ns
+	Over  timeline.Timeline `json:"over_time"` // longest hold at each time, in ns
 }
 
 type holdRecorder struct {

@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// ErrApart is returned by Join for results that do not belong together.
+// ErrApart is returned by Join for results that do not belong together. Join only results
+// of one machine, build and seed.
 var ErrApart = errors.New("results cannot be read as one")
 
-// Join reads several results as one run, whose parts were taken one after the other:
-// sizes, shapes, loads or contenders apart. They must come from one machine, one
-// build and one seed, and no case may be in two of them.
+// Join combines several results into one run whose parts were measured one after another:
+// sizes, shapes, loads or contenders separately. They must come from one machine, one build
+// and one seed, and no case may be in two of them.
 func Join(first Results, others ...Results) (Results, error) {
 	for _, o := range others {
 		if err := first.fits(o); err != nil {

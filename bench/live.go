@@ -15,7 +15,7 @@ const (
 	phaseDuring = "during"
 )
 
-// live is the load of a trial, wherever it runs; none when it has no functions.
+// live is the load of a trial, wherever it runs; there is none if its functions are nil.
 type live struct {
 	phase func(name string) error
 	end   func() ([]load.Phase, error)
@@ -52,8 +52,7 @@ func (r *rig) startHere(ctx context.Context, cfg load.Config) (live, error) {
 	}, nil
 }
 
-// idle lets the load run alone for d, and then begins what is measured beside the
-// rewrite.
+// idle runs the load alone for d, and then begins the phase measured during the rewrite.
 func (l live) idle(ctx context.Context, d time.Duration) error {
 	if l.phase == nil {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Machine is where and with what the trials ran. What cannot be told is empty.
+// Machine is where and with what the trials ran. Unknown values are empty.
 type Machine struct {
 	OS       string        `json:"os"`
 	Arch     string        `json:"arch"`
@@ -94,7 +94,7 @@ func kilobytes(text string) int64 {
 	return n << 10
 }
 
-// fsyncTime is the median of a few small synced writes: much of a commit.
+// fsyncTime returns the median of a few small synced writes: a large part of a commit.
 func fsyncTime(dir string) time.Duration {
 	f, err := os.CreateTemp(dir, "chunkfill-fsync-")
 	if err != nil {

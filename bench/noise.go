@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Noise is who else used the processors while the trials ran, as shares of all
-// their time. Zero where it cannot be told.
+// Noise is who else used the processors while the trials ran, as fractions of the total
+// time. Zero if unknown.
 type Noise struct {
 	Stolen float64 `json:"stolen"` // by other guests of the host
 	Others float64 `json:"others"` // by other processes of this machine
@@ -19,7 +19,7 @@ type ticks struct {
 	all, busy, steal float64
 }
 
-// noiseMeter tells the noise since it was made.
+// noiseMeter measures the noise since it was created.
 type noiseMeter struct {
 	began time.Time
 	ticks ticks
@@ -36,8 +36,7 @@ func (m noiseMeter) noise() Noise {
 	return noiseBetween(m.ticks, now, own)
 }
 
-// noiseBetween takes what this program used itself, as a share, from what was
-// busy.
+// noiseBetween subtracts the share that this program used itself from the busy time.
 func noiseBetween(before, after ticks, own float64) Noise {
 	all := after.all - before.all
 	if all <= 0 {

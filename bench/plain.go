@@ -12,8 +12,8 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// What people do without chunkfill. Each contender does the work of jobs.PathJSON:
-// the same rows, the same function.
+// What people do without chunkfill. Each contender does the work of jobs.PathJSON: on the
+// same rows, with the same function.
 
 // pathJob is the work itself.
 var pathJob = jobs.PathJSON("bench", "observations")
@@ -28,7 +28,7 @@ func runUpdate(ctx context.Context, r *rig) error {
 
 func runCreateIndex(ctx context.Context, r *rig) error {
 	err := r.exec(ctx, `CREATE INDEX bench_observer_timestamp ON observations(observer_idx, timestamp)`)
-	r.changed = 0 // the driver tells of the statement before
+	r.changed = 0 // the driver still reports the previous statement
 	return err
 }
 
@@ -36,8 +36,8 @@ func runCreateIndex(ctx context.Context, r *rig) error {
 // have: packets that begin like a TRACE and are no hex text are left out, too.
 const shellTodo = `(path_json IS NULL OR path_json = '') AND raw_hex <> '' AND raw_hex NOT GLOB '[26AEae][4-7]*'`
 
-// runShell leaves decoding out: the shell has no Go function. The expression
-// writes about as many bytes.
+// runShell does not decode: the shell has no Go function. The expression writes about as
+// many bytes.
 func runShell(ctx context.Context, r *rig) error {
 	statement := `UPDATE observations SET path_json = '["' || substr(raw_hex, 5, 4) || '","' || substr(raw_hex, 9, 4) || '"]'
 		WHERE ` + shellTodo + `; SELECT changes();`
@@ -62,8 +62,7 @@ const (
 	loopPause = 50 * time.Millisecond
 )
 
-// runRowLoop looks for the next thousand rows from the start of the table each
-// time.
+// runRowLoop searches for the next thousand rows from the start of the table each time.
 func runRowLoop(ctx context.Context, r *rig) error {
 	for {
 		todo, err := r.pick(ctx)

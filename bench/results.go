@@ -12,7 +12,7 @@ import (
 	"github.com/chunkfill/chunkfill/bench/timeline"
 )
 
-// Results of a run.
+// Results are the results of a run.
 type Results struct {
 	Format  int           `json:"format"` // of this file
 	Started time.Time     `json:"started"`
@@ -25,7 +25,7 @@ type Results struct {
 	Trials  []Trial       `json:"trials"`
 }
 
-// Skip is a contender that was left out, and why.
+// Skip is a contender that was left out, and the reason.
 type Skip struct {
 	Contender string `json:"contender"`
 	Reason    string `json:"reason"`
@@ -33,8 +33,8 @@ type Skip struct {
 
 const format = 1
 
-// finish completes results whose trials have ended. Charts are drawn of the median
-// trial of a case alone, so the others give up their timelines.
+// finish completes results whose trials have ended. Charts are drawn only of the median
+// trial of a case, so the timelines of the others are dropped.
 func (r *Results) finish(noise Noise) {
 	r.Format, r.Took, r.Noise = format, time.Since(r.Started), noise
 	for _, c := range r.Cases() {
@@ -57,7 +57,7 @@ func (t *Trial) forgetTimelines() {
 	}
 }
 
-// Cases lists the cases there are trials of, in the order of the first ones.
+// Cases returns the cases that have trials, in the order of their first ones.
 func (r Results) Cases() []Case {
 	var cases []Case
 	for _, t := range r.Trials {
@@ -79,8 +79,8 @@ func (r Results) Of(c Case) []Trial {
 	return trials
 }
 
-// Median returns the trial of a case whose total is the median, the longer of two;
-// the zero Trial when there is none.
+// Median returns the trial of a case with the median total, the longer of two in the
+// middle, or the zero Trial if there is none.
 func (r Results) Median(c Case) Trial {
 	trials := r.Of(c)
 	if len(trials) == 0 {
@@ -90,7 +90,7 @@ func (r Results) Median(c Case) Trial {
 	return trials[len(trials)/2]
 }
 
-// Metric is a number of a trial; ok is false where it has none.
+// Metric is a number of a trial; ok is false if the trial has none.
 type Metric struct {
 	Name string
 	Unit string
@@ -138,11 +138,11 @@ func (r Results) Values(c Case, m Metric) []float64 {
 	return values
 }
 
-// Summary describes a metric of a case.
+// Summary summarizes a metric of a case.
 func (r Results) Summary(c Case, m Metric) stats.Summary { return stats.Summarize(r.Values(c, m)) }
 
-// Ratios returns how a metric of one case relates to that of another in each
-// round: what slows the whole machine for a while slows both.
+// Ratios returns the ratio of a metric of one case to that of another in each round:
+// whatever slows the whole machine for a while slows both.
 func (r Results) Ratios(c, base Case, m Metric) []float64 {
 	other := make(map[int]float64)
 	for _, t := range r.Of(base) {
@@ -160,8 +160,8 @@ func (r Results) Ratios(c, base Case, m Metric) []float64 {
 	return ratios
 }
 
-// MainSize is the size the goals are read at: dataset.DefaultRows where there are
-// trials of it, else the largest.
+// MainSize returns the size at which the goals are read: dataset.DefaultRows if there are
+// trials of it, otherwise the largest.
 func (r Results) MainSize() int {
 	if slices.Contains(r.Config.Sizes, dataset.DefaultRows) || len(r.Config.Sizes) == 0 {
 		return dataset.DefaultRows
@@ -169,7 +169,7 @@ func (r Results) MainSize() int {
 	return slices.Max(r.Config.Sizes)
 }
 
-// ReadResults reads what WriteFile wrote.
+// ReadResults reads a file that WriteFile wrote.
 func ReadResults(path string) (r Results, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/chunkfill/chunkfill/bench/dataset"
 )
 
-// Run measures what cfg says and returns all trials. When ctx ends or a trial
-// cannot be run it returns what there is so far, with the error.
+// Run measures what cfg says and returns all trials. If ctx ends or a trial cannot be run,
+// it returns the trials so far, with the error.
 func Run(ctx context.Context, cfg Config) (Results, error) {
 	if err := cfg.Validate(); err != nil {
 		return Results{}, err
@@ -34,7 +34,7 @@ func Run(ctx context.Context, cfg Config) (Results, error) {
 	return s.results, err
 }
 
-// session is a run at work.
+// session is a run in progress.
 type session struct {
 	cfg        Config
 	contenders []Contender
@@ -71,9 +71,9 @@ func (s *session) run(ctx context.Context) error {
 	})
 }
 
-// eachTrial goes through all trials in the order in which they are run: sizes and
-// shapes one after another, then round after round, in each of which the
-// contenders take turns, the first of them another each time.
+// eachTrial visits all trials in the order in which they are run: sizes and shapes one
+// after another, then round after round; within a round the contenders take turns, starting
+// with a different one each time.
 func (s *session) eachTrial(visit func(Case, int) error) error {
 	for _, rows := range s.cfg.Sizes {
 		for _, shape := range s.cfg.Shapes {

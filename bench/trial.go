@@ -13,7 +13,7 @@ import (
 	"github.com/chunkfill/chunkfill/bench/sysmon"
 )
 
-// Case is what a trial is a trial of.
+// Case identifies what a trial measures.
 type Case struct {
 	Shape     dataset.Shape `json:"shape"`
 	Rows      int           `json:"rows"`
@@ -32,8 +32,8 @@ type Trial struct {
 	Started time.Time `json:"started"`
 
 	Total    time.Duration `json:"total_ns"`
-	CPU      time.Duration `json:"cpu_ns"`   // of all threads; 0 where it cannot be told
-	Complete bool          `json:"complete"` // false when the bound ended it
+	CPU      time.Duration `json:"cpu_ns"`   // of all threads; 0 if unknown
+	Complete bool          `json:"complete"` // false if the bound ended it
 	Changed  int64         `json:"rows_changed"`
 
 	Idle   *load.Phase   `json:"idle,omitempty"`   // the load before the rewrite
@@ -41,13 +41,13 @@ type Trial struct {
 	Holds  Holds         `json:"holds"`
 	System sysmon.Report `json:"system"`
 
-	// Verdict on every row, where one was given: in the first round of a contender
-	// that does the whole work.
+	// Verdict is the check of every row, if there was one: in the first round of a
+	// contender that does the whole work.
 	Verdict *dataset.Verdict `json:"verdict,omitempty"`
 	Error   string           `json:"error,omitempty"`
 }
 
-// RowsPerSecond is the rate of what was done.
+// RowsPerSecond returns the rate of the work done.
 func (t Trial) RowsPerSecond() float64 {
 	if t.Total <= 0 {
 		return 0
@@ -55,12 +55,12 @@ func (t Trial) RowsPerSecond() float64 {
 	return float64(t.Changed) / t.Total.Seconds()
 }
 
-// Correct reports whether no row came out wrong, as far as it was looked at.
+// Correct reports whether no row came out wrong, as far as the rows were checked.
 func (t Trial) Correct() bool {
 	return t.Error == "" && (t.Verdict == nil || t.Verdict.Wrong == 0 && (!t.Complete || t.Verdict.Pending == 0))
 }
 
-// trialSpec is a trial to be run, also in a child process.
+// trialSpec describes a trial to run, possibly in a child process.
 type trialSpec struct {
 	Case
 	Round    int            `json:"round"`
@@ -88,7 +88,7 @@ type rig struct {
 	cpu     time.Duration // of another process than this one
 }
 
-// exec runs a statement that holds the writer for as long.
+// exec runs a statement and records it as one hold of the writer.
 func (r *rig) exec(ctx context.Context, query string, args ...any) error {
 	began := time.Now()
 	result, err := r.db.ExecContext(ctx, query, args...)
@@ -107,8 +107,8 @@ func (r *rig) late() bool {
 	return r.cut
 }
 
-// runTrial runs a trial in this process. An error of the contender is part of the
-// result; one that is returned makes the whole run pointless.
+// runTrial runs a trial in this process. An error of the contender is part of the result; a
+// returned error makes the whole run pointless.
 func runTrial(ctx context.Context, spec trialSpec, child func(ChildKind) *exec.Cmd) (Trial, error) {
 	contender, err := contenderNamed(spec.Contender)
 	if err != nil {
@@ -116,7 +116,7 @@ func runTrial(ctx context.Context, spec trialSpec, child func(ChildKind) *exec.C
 	}
 	path := spec.path()
 	defer remove(path)
-	if err := copyFile(spec.Master, path); err != nil {
+	if err := freshCopy(spec.Master, path); err != nil {
 		return Trial{}, err
 	}
 	db, err := load.Open(path)

@@ -52,9 +52,10 @@ func (e *Engine) Cancel(ctx context.Context, name, reason string) (err error) {
 	if err := e.ask(ctx, name, chunkfill.Cancel, reason); err != nil {
 		return err
 	}
-	err = e.store.Exclusive(ctx, name, func(ctx context.Context) error { return e.revert(ctx, name, reason) })
+	// The ledger first: a job whose record says that it is cancelled cannot be cancelled again.
+	err = e.store.Fail(ctx, name, fmt.Sprintf("%v: by %s: %s", ErrCancelled, e.cfg.Actor, reason))
 	if err == nil {
-		err = e.store.Fail(ctx, name, fmt.Sprintf("%v: by %s: %s", ErrCancelled, e.cfg.Actor, reason))
+		err = e.store.Exclusive(ctx, name, func(ctx context.Context) error { return e.revert(ctx, name, reason) })
 	}
 	if errors.Is(err, asyncmig.ErrOwned) {
 		return nil // its owner honors the request

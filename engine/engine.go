@@ -56,8 +56,8 @@ type Engine struct {
 	id           filelock.ID // of the file
 	reader       *sql.DB     // read-only, for what should not hold the writer; nil if there can be none
 	checkpointDB *sql.DB     // for WAL checkpoints, so that no live write waits for one; nil likewise
-	lifts        *lite.Lifts
-	unlift       func()
+	override     *lite.AutocheckpointOverride
+	endOverride  func()
 
 	stop context.CancelFunc // of the context that Close ends
 	life context.Context
@@ -113,12 +113,12 @@ func NewContext(ctx context.Context, db *sql.DB, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	lifts, unlift := lite.ShareLifts(db)
+	override, endOverride := lite.ShareAutocheckpointOverride(db)
 	life, stop := context.WithCancel(context.Background())
 	var calls callbacks // of no job
 	return &Engine{
 		db: db, guest: lite.Guest(db), cfg: cfg, log: calls.logger(cfg.Logger), file: file, id: id, reader: reader, checkpointDB: checkpointDB,
-		lifts: lifts, unlift: unlift, store: asyncmig.NewStore(db, asyncmig.Config{Logger: calls.logger(cfg.Logger)}),
+		override: override, endOverride: endOverride, store: asyncmig.NewStore(db, asyncmig.Config{Logger: calls.logger(cfg.Logger)}),
 		life: life, stop: stop, running: map[string]*session{}, started: map[string]*started{}, ended: map[string]error{},
 	}, nil
 }
@@ -157,7 +157,7 @@ func (e *Engine) close() error {
 	e.store.Close() // no standby takes over any more
 	e.Wait()
 	e.calls.Wait()
-	e.unlift()
+	e.endOverride()
 	err := e.guest.Close()
 	for _, second := range []*sql.DB{e.reader, e.checkpointDB} {
 		if second != nil {

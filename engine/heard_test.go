@@ -37,18 +37,24 @@ func TestResumeLeadsToTheGate(t *testing.T) {
 			}
 			waitPhase(t, eng, checkpoint.Waiting)
 			for range 3 {
-				if err := eng.Pause(testContext(t), "inc", "test"); err != nil {
-					t.Fatal(err)
-				}
-				waitPhase(t, eng, checkpoint.Paused)
-				if err := eng.Resume(testContext(t), "inc", "test"); err != nil {
-					t.Fatal(err)
-				}
-				waitPhase(t, eng, checkpoint.Waiting)
+				pauseAndResume(t, eng, checkpoint.Waiting)
 			}
 			wantValue(t, db, "0", "SELECT sum(n) FROM t")
 		})
 	}
+}
+
+// pauseAndResume waits for each; the job is then where it was, in a phase.
+func pauseAndResume(t *testing.T, eng *engine.Engine, phase checkpoint.Phase) {
+	t.Helper()
+	if err := eng.Pause(testContext(t), "inc", "test"); err != nil {
+		t.Fatal(err)
+	}
+	waitPhase(t, eng, checkpoint.Paused)
+	if err := eng.Resume(testContext(t), "inc", "test"); err != nil {
+		t.Fatal(err)
+	}
+	waitPhase(t, eng, phase)
 }
 
 // TestResumePaysTheRate: a pause is no way around --max-rate. Planted and caught: what is
@@ -65,14 +71,7 @@ func TestResumePaysTheRate(t *testing.T) {
 	})
 	rows := value(t, db, "SELECT sum(n) FROM t")
 	for range 3 {
-		if err := eng.Pause(testContext(t), "inc", "test"); err != nil {
-			t.Fatal(err)
-		}
-		waitPhase(t, eng, checkpoint.Paused)
-		if err := eng.Resume(testContext(t), "inc", "test"); err != nil {
-			t.Fatal(err)
-		}
-		waitPhase(t, eng, checkpoint.Running)
+		pauseAndResume(t, eng, checkpoint.Running)
 	}
 	wantValue(t, db, rows, "SELECT sum(n) FROM t")
 }
@@ -314,14 +313,7 @@ func TestPauseWhileVerifying(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitPhase(t, eng, checkpoint.Verifying)
-	if err := eng.Pause(testContext(t), "inc", "test"); err != nil {
-		t.Fatal(err)
-	}
-	waitPhase(t, eng, checkpoint.Paused)
-	if err := eng.Resume(testContext(t), "inc", "test"); err != nil {
-		t.Fatal(err)
-	}
-	waitPhase(t, eng, checkpoint.Verifying)
+	pauseAndResume(t, eng, checkpoint.Verifying)
 	if s, err := eng.Status(testContext(t), "inc"); err != nil || !strings.Contains(s.Reason, "counting") || s.ETA != -1 {
 		t.Errorf("%q, %v left, %v", s.Reason, s.ETA, err)
 	}

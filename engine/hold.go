@@ -137,19 +137,19 @@ var errAgain = errors.New("try again")
 // since the batch before. A table made anew with another key would still be walked
 // without an error, in an order in which the cursor means nothing, and what it
 // passed over would never be done.
-func (s *session) sameTable(ctx context.Context, q lite.Querier) error {
+func (w *walker) sameTable(ctx context.Context, q lite.Querier) error {
 	var version int64
-	if err := q.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version); err != nil || version == s.schema {
+	if err := q.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version); err != nil || version == w.schema {
 		return err
 	}
-	now, err := s.refreshed(ctx, q)
+	now, err := w.refreshed(ctx, q)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrTableChanged, err)
 	}
-	if now.table.Key.Index != s.table.Key.Index {
+	if now.table.Key.Index != w.table.Key.Index {
 		return &newIndexError{now.table}
 	}
-	s.schema = version
+	w.schema = version
 	return nil
 }
 
@@ -180,13 +180,13 @@ func (e *newIndexError) Error() string {
 }
 
 // walkBy goes on with a key that has another index now.
-func (s *session) walkBy(ctx context.Context, table lite.Table) {
-	computing := s.prefetch != nil
-	s.End()
-	s.table = table
-	s.compile()
+func (w *walker) walkBy(ctx context.Context, table lite.Table) {
+	computing := w.prefetch != nil
+	w.End()
+	w.table = table
+	w.compile()
 	if computing {
-		s.Begin(ctx, chunkfill.Checkpoint{})
+		w.Begin(ctx, chunkfill.Checkpoint{})
 	}
 }
 

@@ -26,8 +26,8 @@ const rule2 = "2:"
 func (p plan) identity() string { return rule2 + p.definition() + "." + p.shape() }
 
 // plain is the job as it is defined, whatever the driver makes it take to run it.
-func (p plan) plain() jobs.Spec {
-	s := p.spec
+func (r rewrite) plain() jobs.Spec {
+	s := r.spec
 	s.Set = slices.Clone(s.Set)
 	for i := range s.Set {
 		s.Set[i].Expr = rowfunc.Plain(s.Set[i].Expr)
@@ -59,25 +59,25 @@ func argument(a any) string {
 	}
 }
 
-func (p plan) shape() string {
+func (r rewrite) shape() string {
 	names := map[string]bool{}
-	for _, fragment := range p.fragments() {
+	for _, fragment := range r.fragments() {
 		for name := range lite.Names(rowfunc.Plain(fragment)) {
 			names[name] = true
 		}
 	}
-	for _, list := range [][]string{p.spec.Writes(), p.spec.Read, p.table.Key.Names()} {
+	for _, list := range [][]string{r.spec.Writes(), r.spec.Read, r.table.Key.Names()} {
 		for _, name := range list {
 			names[lite.FoldName(name)] = true
 		}
 	}
 	declared := map[string]string{}
-	for _, c := range p.table.Columns {
+	for _, c := range r.table.Columns {
 		if name := lite.FoldName(c.Name); names[name] {
 			declared[name] = c.Decl
 		}
 	}
-	return digest(p.table.Key.Columns, declared)
+	return digest(r.table.Key.Columns, declared)
 }
 
 func digest(parts ...any) string {

@@ -16,8 +16,8 @@ import (
 // these jobs did pass and could not change is still a failure; see refuses.
 
 // takesLate reports whether rows that are left may have come due since.
-func (p plan) takesLate() bool {
-	return p.spec.Kind == jobs.KindDelete || lite.ReadsClock(p.spec.Todo)
+func (r rewrite) takesLate() bool {
+	return r.spec.Kind == jobs.KindDelete || lite.ReadsClock(r.spec.Todo)
 }
 
 // watched runs a step of a second pass, and fails if rows that were to be changed

@@ -177,7 +177,7 @@ var errNoHook = errors.New("this version of the driver has no commit hooks")
 
 // onCommit has f called at each commit on the connection with the log as it was
 // before.
-func onCommit(t *testing.T, db *sql.DB, f func(lite.Log)) {
+func onCommit(t *testing.T, db *sql.DB, f func(lite.WALState)) {
 	t.Helper()
 	watcher := openAt(t, value(t, db, "SELECT file FROM pragma_database_list"))
 	conn, err := db.Conn(testContext(t))
@@ -190,7 +190,7 @@ func onCommit(t *testing.T, db *sql.DB, f func(lite.Log)) {
 			return errNoHook
 		}
 		hook := func() int32 {
-			log, err := lite.ReadLog(context.Background(), watcher)
+			log, err := lite.ReadWALState(context.Background(), watcher)
 			if err != nil {
 				t.Error(err)
 			}
@@ -217,7 +217,7 @@ func TestScatteredRowsSoonHaveALongLog(t *testing.T) {
 		"INSERT INTO t SELECT value, hex(randomblob(200)) FROM (WITH RECURSIVE c(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM c WHERE value < 8000) SELECT value FROM c)",
 		"CREATE INDEX t_n ON t (n)", "PRAGMA wal_checkpoint(TRUNCATE)")
 	longest, renewed := 0, false
-	onCommit(t, db, func(log lite.Log) {
+	onCommit(t, db, func(log lite.WALState) {
 		renewed = renewed || log.Frames < longest
 		if !renewed {
 			longest = log.Frames
@@ -261,7 +261,7 @@ func TestLogOfTheHost(t *testing.T) {
 func TestEndLeavesAShortLog(t *testing.T) {
 	db := open(t, numbers(someRows)[:2:2]...)
 	var most, last int
-	onCommit(t, db, func(log lite.Log) {
+	onCommit(t, db, func(log lite.WALState) {
 		last = log.Pending
 		most = max(most, last)
 	})

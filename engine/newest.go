@@ -40,42 +40,42 @@ const keptNewest = 16
 const newestMark = " newest "
 
 // boundByNewest reports whether a job needs newest to keep its promise.
-func (p plan) boundByNewest() bool {
-	return p.spec.Kind == jobs.KindDelete && p.spec.Where == "" && !p.table.Key.Rowid
+func (r rewrite) boundByNewest() bool {
+	return r.spec.Kind == jobs.KindDelete && r.spec.Where == "" && !r.table.Key.Rowid
 }
 
 // checkAll refuses to delete all rows of a table that cannot tell old ones from new.
-func (p plan) checkAll() error {
-	if !p.boundByNewest() || p.table.RowidAlias() != "" {
+func (r rewrite) checkAll() error {
+	if !r.boundByNewest() || r.table.RowidAlias() != "" {
 		return nil
 	}
 	return fmt.Errorf("%w: %s has no rowids, so rows that come while the job runs cannot be told from those to delete; "+
-		`give a Where that new rows do not meet, or the Where "1" to delete those that come, too`, jobs.ErrSpec, p.table.Name)
+		`give a Where that new rows do not meet, or the Where "1" to delete those that come, too`, jobs.ErrSpec, r.table.Name)
 }
 
 // findNewest lists the newest rows of the table as it is now.
-func (p plan) findNewest(ctx context.Context, q lite.Querier) ([]newRow, error) {
+func (r rewrite) findNewest(ctx context.Context, q lite.Querier) ([]newRow, error) {
 	rows, err := q.QueryContext(ctx, fmt.Sprintf("SELECT %s, %s FROM %s ORDER BY 1 DESC LIMIT %d",
-		p.table.RowidAlias(), p.table.Key.Literals(), lite.Main(p.table.Name), keptNewest))
+		r.table.RowidAlias(), r.table.Key.Literals(), lite.Main(r.table.Name), keptNewest))
 	if err != nil {
-		return nil, fmt.Errorf("find the newest rows of %s: %w", p.table.Name, err)
+		return nil, fmt.Errorf("find the newest rows of %s: %w", r.table.Name, err)
 	}
 	defer rows.Close()
 	var found []newRow
 	for rows.Next() {
-		n := newRow{Key: make(lite.Pos, len(p.table.Key.Columns))}
+		n := newRow{Key: make(lite.Pos, len(r.table.Key.Columns))}
 		dest := []any{&n.Rowid}
 		for i := range n.Key {
 			dest = append(dest, &n.Key[i])
 		}
 		if err := rows.Scan(dest...); err != nil {
-			return nil, fmt.Errorf("find the newest rows of %s: %w", p.table.Name, err)
+			return nil, fmt.Errorf("find the newest rows of %s: %w", r.table.Name, err)
 		}
 		found = append([]newRow{n}, found...)
 	}
 	if n := len(found); n > 0 && found[n-1].Rowid == math.MaxInt64 {
 		return nil, fmt.Errorf("%w: %s has the greatest rowid there is, after which SQLite gives new rows any that is free; give a Where that new rows do not meet",
-			jobs.ErrSpec, p.table.Name)
+			jobs.ErrSpec, r.table.Name)
 	}
 	return found, rows.Err()
 }
@@ -91,18 +91,18 @@ func encodeUpper(upper lite.Pos, rows []newRow) string {
 }
 
 // decodeUpper reads what encodeUpper wrote.
-func (p plan) decodeUpper(text string) (upper lite.Pos, n *newest, err error) {
+func (r rewrite) decodeUpper(text string) (upper lite.Pos, n *newest, err error) {
 	bound, list, marked := cutBound(text)
-	if upper, err = p.table.Key.DecodePos(bound); err != nil || !marked {
+	if upper, err = r.table.Key.DecodePos(bound); err != nil || !marked {
 		return upper, nil, err
 	}
-	n = &newest{alias: p.table.RowidAlias()}
+	n = &newest{alias: r.table.RowidAlias()}
 	if err := json.Unmarshal([]byte(list), &n.rows); err != nil || len(n.rows) == 0 {
 		return nil, nil, fmt.Errorf("%w: %q", lite.ErrBadPos, text)
 	}
 	keys := make([][]string, len(n.rows))
 	for i, row := range n.rows {
-		if n.rows[i].Key, err = p.table.Key.DecodePos(row.Key.Encode()); err != nil {
+		if n.rows[i].Key, err = r.table.Key.DecodePos(row.Key.Encode()); err != nil {
 			return nil, nil, err
 		}
 		keys[i] = n.rows[i].Key
@@ -130,16 +130,16 @@ func cutBound(text string) (bound, list string, marked bool) {
 
 // markNewest has a Delete that an earlier version began, which could not tell old rows
 // from new, keep at least those that come from here on.
-func (p plan) markNewest(ctx context.Context, q lite.Querier, upper string) (string, error) {
-	if _, _, marked := cutBound(upper); marked || upper == "" || !p.boundByNewest() {
+func (r rewrite) markNewest(ctx context.Context, q lite.Querier, upper string) (string, error) {
+	if _, _, marked := cutBound(upper); marked || upper == "" || !r.boundByNewest() {
 		return upper, nil
 	}
 
-	bound, err := p.table.Key.DecodePos(upper)
+	bound, err := r.table.Key.DecodePos(upper)
 	if err != nil {
 		return upper, nil //nolint:nilerr // whoever adopts it says so
 	}
-	rows, err := p.findNewest(ctx, q)
+	rows, err := r.findNewest(ctx, q)
 	return encodeUpper(bound, rows), err
 }
 
@@ -179,13 +179,13 @@ func (n *newest) follow(ctx context.Context, q lite.Querier, t lite.Table) (chan
 }
 
 // followNewest keeps the statement of the first pass to the rows of newest.
-func (s *session) followNewest(ctx context.Context, q lite.Querier) error {
-	if s.newest == nil || s.pass != 1 {
+func (w *walker) followNewest(ctx context.Context, q lite.Querier) error {
+	if w.newest == nil || w.pass != 1 {
 		return nil
 	}
-	changed, err := s.newest.follow(ctx, q, s.table)
+	changed, err := w.newest.follow(ctx, q, w.table)
 	if changed {
-		s.compile()
+		w.compile()
 	}
 	return err
 }

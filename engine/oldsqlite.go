@@ -12,7 +12,7 @@ import (
 // openCheckpointDB opens no second connection for WAL checkpoints where SQLite may lose a
 // commit by it. The host's own connection then checkpoints, as it does without a job.
 func openCheckpointDB(ctx context.Context, db *sql.DB, file lite.File, log *slog.Logger) (*sql.DB, error) {
-	if file.Path != "" && !file.SQLite.ResetsLog() {
+	if file.Path != "" && !file.SQLite.ResetsSafely() {
 		log.Warn("chunkfill: this SQLite may lose a commit where two connections checkpoint the write-ahead log, "+
 			"so the host's connection does it, and its writes wait for it; with SQLite 3.51.3 or later none does",
 			"sqlite", file.SQLite.String())
@@ -25,5 +25,5 @@ func openCheckpointDB(ctx context.Context, db *sql.DB, file lite.File, log *slog
 // the log, where SQLite cannot be asked: what it would have with a connection for checkpoints, twice, and no
 // more than the guard can take.
 func (e *Engine) guessed() int {
-	return min(2*wal.OwnLimit, int(e.cfg.WALCap/2)/max(512, e.file.PageSize))
+	return min(2*wal.SoleProcessLimit, int(e.cfg.WALCap/2)/max(512, e.file.PageSize))
 }

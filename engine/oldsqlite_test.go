@@ -27,7 +27,7 @@ func TestLogOfEachSQLite(t *testing.T) {
 	}
 	defer e.Close()
 	version := lite.ParseVersion(value(t, db, "SELECT sqlite_version()"))
-	if warned := strings.Contains(said.String(), "may lose a commit"); warned == version.ResetsLog() {
+	if warned := strings.Contains(said.String(), "may lose a commit"); warned == version.ResetsSafely() {
 		t.Errorf("SQLite %s: New said %q", version, said.String())
 	}
 

@@ -11,33 +11,33 @@ import (
 
 // Prepare makes the statements of a pass: on the first they are those of the job, on a
 // second only what verification found left, without the rows set aside.
-func (s *session) Prepare(ctx context.Context, cp chunkfill.Checkpoint) error {
+func (w *walker) Prepare(ctx context.Context, cp chunkfill.Checkpoint) error {
 	var aside []lite.Pos
-	if s.newest == nil {
+	if w.newest == nil {
 		var err error
-		if aside, err = s.quarantined(ctx, s.e.guest); err != nil {
+		if aside, err = w.quarantined(ctx, w.e.guest); err != nil {
 			return err
 		}
 	}
-	s.setPass(cp.Pass, aside)
-	s.cursor, s.copied = place{}, place{}
+	w.setPass(cp.Pass, aside)
+	w.cursor, w.copied = place{}, place{}
 	return nil
 }
 
-func (s *session) setPass(pass int, aside []lite.Pos) {
-	s.pass = pass
-	s.leaveOut(aside)
-	s.compile()
+func (w *walker) setPass(pass int, aside []lite.Pos) {
+	w.pass = pass
+	w.leaveOut(aside)
+	w.compile()
 }
 
 // leaveOut sets which rows the statement passes over.
-func (s *session) leaveOut(aside []lite.Pos) {
-	if s.aside != nil {
-		s.aside.Close()
-		s.aside = nil
+func (w *walker) leaveOut(aside []lite.Pos) {
+	if w.aside != nil {
+		w.aside.Close()
+		w.aside = nil
 	}
 	if len(aside) > 0 {
-		s.aside = openKeys(aside)
+		w.aside = openKeys(aside)
 	}
 }
 
@@ -51,16 +51,16 @@ func openKeys(places []lite.Pos) *rowfunc.Keys {
 
 // compile makes the statements of the pass. The rows set aside are told first: the
 // condition may be what fails on them.
-func (s *session) compile() {
-	s.where = []string{s.spec.Where}
+func (w *walker) compile() {
+	w.where = []string{w.spec.Where}
 	switch {
-	case s.newest != nil:
-		s.where = s.newest.conds(s.table.Key, s.pass)
-	case s.pass == 2:
-		s.where = append(s.where, s.spec.Todo)
-		if s.aside != nil {
-			s.where = slices.Insert(s.where, 0, s.aside.Lacks(s.table.Key.Literals()))
+	case w.newest != nil:
+		w.where = w.newest.conds(w.table.Key, w.pass)
+	case w.pass == 2:
+		w.where = append(w.where, w.spec.Todo)
+		if w.aside != nil {
+			w.where = slices.Insert(w.where, 0, w.aside.Lacks(w.table.Key.Literals()))
 		}
 	}
-	s.stmt, s.brief = s.statement(s.calls, s.where, true), s.statement(s.calls, s.where, false)
+	w.stmt, w.brief = w.statement(w.calls, w.where, true), w.statement(w.calls, w.where, false)
 }

@@ -18,21 +18,24 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
+// rewrite is what a job, or one step of it, does to the rows of a table.
+type rewrite struct {
+	spec       jobs.Spec
+	given      []any // Args as the host gave them
+	table      lite.Table
+	step       *step // of a program, whose rows they are; or nil
+	rowTimeout time.Duration
+	loose      lite.Querier // a connection that does not enforce foreign keys; nil if there is none
+}
+
 // plan is a job that has been held against the database: everything about it that
-// does not change while it runs.
+// does not change while it runs, or, of a program, while a step of it stands.
 type plan struct {
-	spec        jobs.Spec
-	given       []any // Args as the host gave them
-	table       lite.Table
+	rewrite
+	program     *program // of a job that changes the schema; or nil
 	fingerprint string
-	rowTimeout  time.Duration
-	unfit       error // why a job that is done could not be run again
-
-	program *program // of a job that changes the schema; or nil
-	step    *step    // of it, whose rows the plan is for
-	pin     string   // what the table of that step must look like
-
-	loose lite.Querier // a connection that does not enforce foreign keys; nil if there is none
+	pin         string // what the table of the step that stands must look like
+	unfit       error  // why a job that is done could not be run again
 }
 
 // prepare validates a job without writing anything. Only a new job whose key
@@ -81,7 +84,7 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 // prepareProgram is prepare for a job that changes the schema. Its steps are held against
 // the database when it is their turn.
 func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *program) (plan, error) {
-	p := plan{spec: jobs.Spec{Name: spec.Name, Table: spec.Table, Kind: spec.Kind, Version: spec.Version}, program: program}
+	p := plan{rewrite: rewrite{spec: jobs.Spec{Name: spec.Name, Table: spec.Table, Kind: spec.Kind, Version: spec.Version}}, program: program}
 	p.rowTimeout = e.cfg.RowTimeout
 	if e.reader != nil {
 		p.loose = e.reader
@@ -147,7 +150,7 @@ func freeze(spec jobs.Spec) (plan, error) {
 	spec.Set, spec.Read, spec.Write = slices.Clone(spec.Set), slices.Clone(spec.Read), slices.Clone(spec.Write)
 	spec.Args = slices.Clone(spec.Args)
 	if err := spec.Validate(); err != nil {
-		return plan{spec: spec}, err
+		return plan{rewrite: rewrite{spec: spec}}, err
 	}
 	for i, a := range spec.Args {
 		named, isNamed := a.(sql.NamedArg)
@@ -156,7 +159,7 @@ func freeze(spec jobs.Spec) (plan, error) {
 		}
 		value, err := driver.DefaultParameterConverter.ConvertValue(a)
 		if err != nil {
-			return plan{spec: spec}, fmt.Errorf("%w %s: Args[%d]: %w", jobs.ErrSpec, spec.Name, i, err)
+			return plan{rewrite: rewrite{spec: spec}}, fmt.Errorf("%w %s: Args[%d]: %w", jobs.ErrSpec, spec.Name, i, err)
 		}
 		if b, ok := value.([]byte); ok {
 			value = bytes.Clone(b)
@@ -166,75 +169,83 @@ func freeze(spec jobs.Spec) (plan, error) {
 			spec.Args[i] = sql.Named(named.Name, value)
 		}
 	}
-	return plan{spec: spec, given: given}, nil
+	return plan{rewrite: rewrite{spec: spec, given: given}}, nil
 }
 
 // check compiles every part of the job, alone and together.
-func (p plan) check(ctx context.Context, q lite.Querier) error {
-	if err := errors.Join(p.checkColumns(), p.checkAll()); err != nil {
+func (r rewrite) check(ctx context.Context, q lite.Querier) error {
+	if err := errors.Join(r.checkColumns(), r.checkAll()); err != nil {
 		return err
 	}
-	fragments := p.fragments()
+	fragments := r.fragments()
 	for _, what := range lite.SortedKeys(fragments) {
-		if err := lite.CheckFragment(ctx, q, p.spec.Table, what, fragments[what]); err != nil {
+		if err := lite.CheckFragment(ctx, q, r.spec.Table, what, fragments[what]); err != nil {
 			return err
 		}
 	}
-	if p.spec.Todo != "" {
-		if err := p.count().Compile(ctx, q, p.table.Key); err != nil {
+	if r.spec.Todo != "" {
+		if err := r.count().Compile(ctx, q, r.table.Key); err != nil {
 			return fmt.Errorf("todo: %w", err)
 		}
 	}
-	calls := p.open()
+	calls := r.open()
 	defer closeCalls(calls)
-	statement := p.statement(calls, []string{p.spec.Where}, true)
-	if err := statement.Compile(ctx, q, p.table.Key); err != nil {
+	statement := r.statement(calls, []string{r.spec.Where}, true)
+	if err := statement.Compile(ctx, q, r.table.Key); err != nil {
 		return err
 	}
 	if err := statement.CheckArgs(ctx, q); err != nil {
 		return err
 	}
-	return p.checkEffects(ctx, q, statement)
+	return r.checkEffects(ctx, q, statement)
 }
 
 // checkEffects refuses a job whose rows would move under the walk, or whose expressions
 // read what it writes.
-func (p plan) checkEffects(ctx context.Context, q lite.Querier, s lite.Statement) error {
-	if err := p.table.CheckMoves(ctx, q, p.loose, s); err != nil {
+func (r rewrite) checkEffects(ctx context.Context, q lite.Querier, s lite.Statement) error {
+	if err := r.table.CheckMoves(ctx, q, r.loose, s); err != nil {
 		return err
 	}
-	return p.table.CheckReads(ctx, q, s, p.fragments())
+	if r.step != nil && r.step.insert != nil {
+		return nil // it asks where it copies to what is there already
+	}
+	return r.table.CheckReads(ctx, q, s, r.fragments())
 }
 
 // fragments are the pieces of SQL that the job is made of, and what each is.
-func (p plan) fragments() map[string]string {
+func (r rewrite) fragments() map[string]string {
 	fragments := map[string]string{}
-	if p.spec.Where != "" {
-		fragments["where"] = p.spec.Where
+	if r.spec.Where != "" {
+		fragments["where"] = r.spec.Where
 	}
-	if p.spec.Todo != "" {
-		fragments["todo"] = p.spec.Todo
+	if r.spec.Todo != "" {
+		fragments["todo"] = r.spec.Todo
 	}
-	for _, a := range p.spec.Set {
+	for _, a := range r.spec.Set {
 		fragments["the new value of "+a.Column] = a.Expr
+	}
+	if r.step != nil && r.step.insert != nil {
+		for i, column := range r.step.insert.Columns {
+			fragments["the value to copy into "+column] = r.step.insert.Exprs[i]
+		}
 	}
 	return fragments
 }
 
-func (p plan) checkColumns() error {
-	for _, name := range p.spec.Writes() {
-		column, err := p.table.Column(name)
+func (r rewrite) checkColumns() error {
+	for _, name := range r.spec.Writes() {
+		column, err := r.table.Column(name)
 		switch {
 		case err != nil:
 			return err
-		case p.table.Key.Has(name):
+		case r.table.Key.Has(name):
 			return fmt.Errorf("%w: %s is part of the key that the table is walked by; a job cannot change it", jobs.ErrSpec, name)
 		case column.Generated:
 			return fmt.Errorf("%w: %s is a generated column", jobs.ErrSpec, name)
 		}
 	}
-	for _, name := range p.spec.Read {
-		if _, err := p.table.Column(name); err != nil {
+	for _, name := range r.spec.Read {
+		if _, err := r.table.Column(name); err != nil {
 			return err
 		}
 	}
@@ -242,11 +253,11 @@ func (p plan) checkColumns() error {
 }
 
 // open makes a transform's function callable; nil for other jobs.
-func (p plan) open() *rowfunc.Calls {
-	if p.spec.Row == nil {
+func (r rewrite) open() *rowfunc.Calls {
+	if r.spec.Row == nil {
 		return nil
 	}
-	return rowfunc.Open(p.spec.Row, len(p.spec.Write), p.rowTimeout)
+	return rowfunc.Open(r.spec.Row, len(r.spec.Write), r.rowTimeout)
 }
 
 func closeCalls(c *rowfunc.Calls) {
@@ -258,30 +269,30 @@ func closeCalls(c *rowfunc.Calls) {
 // statement is what a batch runs, over the rows that meet all conditions. skips says
 // whether a transform's function may leave some of them as they are; to ask it of
 // each row costs.
-func (p plan) statement(calls *rowfunc.Calls, where []string, skips bool) lite.Statement {
-	key := p.table.Key
-	if p.step != nil && p.step.insert != nil {
-		return key.InsertStatement(*p.step.insert, where, p.spec.Args)
+func (r rewrite) statement(calls *rowfunc.Calls, where []string, skips bool) lite.Statement {
+	key := r.table.Key
+	if r.step != nil && r.step.insert != nil {
+		return key.InsertStatement(*r.step.insert, where, r.spec.Args)
 	}
-	switch p.spec.Kind {
+	switch r.spec.Kind {
 	case jobs.KindDelete:
-		return key.DeleteStatement(where, p.spec.Args)
+		return key.DeleteStatement(where, r.spec.Args)
 	case jobs.KindTransform:
-		read := readsOf(p.spec)
-		set := make([]lite.Assign, len(p.spec.Write))
-		for i, column := range p.spec.Write {
+		read := readsOf(r.spec)
+		set := make([]lite.Assign, len(r.spec.Write))
+		for i, column := range r.spec.Write {
 			set[i] = lite.Assign{Column: column, Expr: calls.Value(i, read)}
 		}
 		if skips {
 			where = append(slices.Clone(where), calls.Changes(read))
 		}
-		return key.UpdateStatement(set, where, p.spec.Args)
+		return key.UpdateStatement(set, where, r.spec.Args)
 	default:
-		set := make([]lite.Assign, len(p.spec.Set))
-		for i, a := range p.spec.Set {
+		set := make([]lite.Assign, len(r.spec.Set))
+		for i, a := range r.spec.Set {
 			set[i] = lite.Assign(a)
 		}
-		return key.UpdateStatement(set, where, p.spec.Args)
+		return key.UpdateStatement(set, where, r.spec.Args)
 	}
 }
 
@@ -295,8 +306,8 @@ func readsOf(spec jobs.Spec) string {
 }
 
 // count counts what is left to do.
-func (p plan) count() lite.Statement {
-	return p.table.Key.SelectStatement("count(*)", []string{p.spec.Todo}, nil)
+func (r rewrite) count() lite.Statement {
+	return r.table.Key.SelectStatement("count(*)", []string{r.spec.Todo}, nil)
 }
 
 // compatible refuses a job that this database knows under another definition, or

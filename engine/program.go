@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -96,15 +98,15 @@ func (e *Engine) planStep(ctx context.Context, q lite.Querier, p plan, walk stri
 }
 
 // enterStep takes up a walk of a program, at a place that its record tells.
-func (s *session) enterStep(ctx context.Context, q lite.Querier, cp chunkfill.Checkpoint) error {
-	p, err := s.e.planStep(ctx, q, s.plan, cp.Of)
+func (w *walker) enterStep(ctx context.Context, q lite.Querier, cp chunkfill.Checkpoint) error {
+	p, err := w.e.planStep(ctx, q, w.plan, cp.Of)
 	if err != nil {
 		return err
 	}
 	if pin := cp.Pins[cp.Of]; pin != "" && pin != p.pin {
 		return fmt.Errorf("%w: %s, since step %s began", ErrTableChanged, p.spec.Table, cp.Of)
 	}
-	s.plan, s.schema, s.copied = p, 0, place{}
+	w.plan, w.schema, w.copied = p, 0, place{}
 	return nil
 }
 
@@ -125,13 +127,7 @@ func (s *session) Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill
 	}
 
 	cp.Lower, cp.Upper = lower.Encode(), upper.Encode()
-	pins := map[string]string{cp.Of: s.pin}
-	for step, pin := range cp.Pins {
-		if step != cp.Of {
-			pins[step] = pin
-		}
-	}
-	cp.Pins = pins
+	cp.Pins = merged(cp.Pins, map[string]string{cp.Of: s.pin})
 	return cp, s.goOn(ctx, q, cp)
 }
 
@@ -157,9 +153,9 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 			return fmt.Errorf("step %s: %w", step.Name, lite.Explain(err))
 		}
 		next = to
-		next.Takebacks = append(append([]chunkfill.Takeback{}, from.Takebacks...), chunkfill.Takeback{Step: step.Name, Statements: done.back})
-		if step.NoReturn || next.Step == "" && to.Phase == chunkfill.Done {
-			next.Takebacks = nil
+		next.Takebacks = nil
+		if !cannotReturn(to) {
+			next.Takebacks = append(slices.Clone(from.Takebacks), chunkfill.Takeback{Step: step.Name, Statements: done.back})
 		}
 		next.Pins = merged(from.Pins, done.pins)
 		return saveStep(ctx, c, from, &next, e)
@@ -167,13 +163,11 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 	return next, err
 }
 
+// merged is one map with another over it.
 func merged(one, other map[string]string) map[string]string {
 	all := map[string]string{}
-	for _, m := range []map[string]string{one, other} {
-		for k, v := range m {
-			all[k] = v
-		}
-	}
+	maps.Copy(all, one)
+	maps.Copy(all, other)
 	return all
 }
 

@@ -92,7 +92,7 @@ func (r *recorder) sample(ctx context.Context, q record.Querier, saved chunkfill
 func (r *recorder) report(kind HoldKind, rows, changed int, t lite.Timing) {
 	if kind == HoldBatch {
 		r.last = t
-		r.wal.Committed(t.Log)
+		r.wal.Committed(t.WAL)
 	}
 	if r.e.cfg.OnHold != nil {
 		hold := Hold{At: time.Now(), Kind: kind, Rows: rows, Changed: changed, Waited: t.Wait, Held: t.Held}

@@ -19,26 +19,33 @@ import (
 // session is one run of one job on SQLite: what the loop asks of a database. It belongs
 // to one goroutine; others see only what Publish shows.
 type session struct {
-	plan
+	walker
 	recorder
 	pressure
 	upkeep
 
 	e         *Engine
-	log       *slog.Logger
 	writer    lite.Writer
 	callbacks *callbacks
 
-	pass     int
-	lower    lite.Pos
-	upper    place
-	cursor   place // of the latest batch that was committed
-	reach    place // of the batch at hand: as far as rows have been computed
-	copied   place // as far as rows have been copied elsewhere, where they must be
-	schema   int64 // PRAGMA schema_version for which the plan is known to hold
 	surveyed bool
 	total    int64            // rows of a new job, where they had to be counted
 	earlier  chunkfill.Tuning // what an earlier run left
+}
+
+// walker goes over the rows of the step that stands.
+type walker struct {
+	plan
+	e   *Engine
+	log *slog.Logger
+
+	pass   int
+	lower  lite.Pos
+	upper  place
+	cursor place // of the latest batch that was committed
+	reach  place // of the batch at hand: as far as rows have been computed
+	copied place // as far as rows have been copied elsewhere, where they must be
+	schema int64 // PRAGMA schema_version for which the plan is known to hold
 
 	stmt     lite.Statement
 	brief    lite.Statement // the same for a transform's rows of which none is to be skipped
@@ -56,13 +63,13 @@ type place struct {
 }
 
 // position finds what a position of the loop is, mostly among those that were last met.
-func (s *session) position(text string) (lite.Pos, error) {
-	for _, p := range []*place{&s.cursor, &s.upper, &s.reach, &s.copied} {
+func (w *walker) position(text string) (lite.Pos, error) {
+	for _, p := range []*place{&w.cursor, &w.upper, &w.reach, &w.copied} {
 		if p.text == text {
 			return p.pos, nil
 		}
 	}
-	return s.table.Key.DecodePos(text)
+	return w.table.Key.DecodePos(text)
 }
 
 // work runs a job that this process owns to its end.
@@ -101,12 +108,12 @@ func (e *Engine) run(ctx context.Context, s *session, l *loop.Loop) error {
 func (e *Engine) newSession(p plan) *session {
 	calls := &callbacks{}
 	s := &session{
-		plan: p, e: e, writer: e.newWriter(), callbacks: calls, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table),
-		calls: p.open(), pass: 1,
+		walker: walker{plan: p, e: e, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table), calls: p.open(), pass: 1},
+		e:      e, writer: e.newWriter(), callbacks: calls,
 	}
 	log := wal.New(wal.Config{
 		Writer: &s.writer, DB: e.checkpointDB, PageSize: e.file.PageSize, Budget: e.cfg.WALBudget,
-		SoleProcess: e.cfg.SoleProcess, GuessedFrames: e.guessed(), Full: e.isFull,
+		SoleProcess: e.cfg.SoleProcess, MaxEstimate: e.guessed(), Full: e.isFull,
 		Held: func(t lite.Timing) { s.report(HoldCheckpoint, 0, 0, t) },
 	})
 	s.upkeep.wal = log
@@ -186,14 +193,14 @@ func (s *session) Class(err error) loop.Class {
 // ours checkpoints the log while the job runs, nor does one of a host whose pool is
 // of one connection.
 func (e *Engine) newWriter() lite.Writer {
-	w := lite.Writer{DB: e.db, KeepsLog: e.checkpointDB != nil}
+	w := lite.Writer{DB: e.db, NoAutocheckpoint: e.checkpointDB != nil}
 	if !e.file.SQLite.KnowsNoop() {
-		w.ReadLog = func(ctx context.Context, q lite.Querier) (lite.Log, error) {
-			return e.file.GuessLog(ctx, q, e.guessed())
+		w.ReadWALState = func(ctx context.Context, q lite.Querier) (lite.WALState, error) {
+			return e.file.EstimateWAL(ctx, q, e.guessed())
 		}
 	}
-	if w.KeepsLog && e.db.Stats().MaxOpenConnections == 1 {
-		w.Lifts, w.Lift = e.lifts, 4*wal.OwnLimit
+	if w.NoAutocheckpoint && e.db.Stats().MaxOpenConnections == 1 {
+		w.Override, w.Autocheckpoint = e.override, 4*wal.SoleProcessLimit
 	}
 	return w
 }

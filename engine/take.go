@@ -186,26 +186,26 @@ func (s *session) adopt(ctx context.Context, q lite.Querier, cp chunkfill.Checkp
 }
 
 // goOn takes up the walk of a chunkfill.
-func (s *session) goOn(ctx context.Context, q record.Querier, cp chunkfill.Checkpoint) (err error) {
-	if s.lower, err = s.table.Key.DecodePos(cp.Lower); err != nil {
+func (w *walker) goOn(ctx context.Context, q record.Querier, cp chunkfill.Checkpoint) (err error) {
+	if w.lower, err = w.table.Key.DecodePos(cp.Lower); err != nil {
 		return fmt.Errorf("%w of %s: %w", ErrUnreadable, cp.Name, err)
 	}
-	s.cursor.text = cp.Cursor
-	if s.cursor.pos, err = s.table.Key.DecodePos(cp.Cursor); err != nil {
+	w.cursor.text = cp.Cursor
+	if w.cursor.pos, err = w.table.Key.DecodePos(cp.Cursor); err != nil {
 		return fmt.Errorf("%w of %s: %w", ErrUnreadable, cp.Name, err)
 	}
 
-	s.newest.close() // of an attempt before
-	s.upper.text = cp.Upper
-	if s.upper.pos, s.newest, err = s.decodeUpper(cp.Upper); err != nil {
+	w.newest.close() // of an attempt before
+	w.upper.text = cp.Upper
+	if w.upper.pos, w.newest, err = w.decodeUpper(cp.Upper); err != nil {
 		return fmt.Errorf("%w of %s: %w", ErrUnreadable, cp.Name, err)
 	}
 	var aside []lite.Pos
 	if cp.Pass == 2 {
-		if aside, err = s.quarantined(ctx, q); err != nil {
+		if aside, err = w.quarantined(ctx, q); err != nil {
 			return err
 		}
 	}
-	s.setPass(cp.Pass, aside)
+	w.setPass(cp.Pass, aside)
 	return nil
 }

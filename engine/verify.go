@@ -30,14 +30,14 @@ const (
 
 // Left counts the rows that are left to do, without those set aside. Where the index that
 // it counts by has got another name meanwhile, it counts again.
-func (s *session) Left(ctx context.Context, between func() error) (int64, error) {
+func (w *walker) Left(ctx context.Context, between func() error) (int64, error) {
 	for {
-		aside, err := s.e.aside(ctx, s.plan)
+		aside, err := w.e.aside(ctx, w.plan)
 		if err != nil {
 			return 0, err
 		}
-		left, err := s.e.left(ctx, s.plan, s.upper.pos, aside, between)
-		if err == nil || !s.followIndex(ctx) {
+		left, err := w.e.left(ctx, w.plan, w.upper.pos, aside, between)
+		if err == nil || !w.followIndex(ctx) {
 			return left, err
 		}
 	}
@@ -45,30 +45,30 @@ func (s *session) Left(ctx context.Context, between func() error) (int64, error)
 
 // followIndex goes on with the key's index as the table has it now, and reports whether
 // that is another one.
-func (s *session) followIndex(ctx context.Context) bool {
-	table, err := lite.LoadTable(ctx, s.e.readQuerier(), s.spec.Table)
+func (w *walker) followIndex(ctx context.Context) bool {
+	table, err := lite.LoadTable(ctx, w.e.readQuerier(), w.spec.Table)
 	if err != nil {
 		return false
 	}
-	now, fits := table.WalkedBy(s.table.Key)
-	if !fits || now.Key.Index == s.table.Key.Index {
+	now, fits := table.WalkedBy(w.table.Key)
+	if !fits || now.Key.Index == w.table.Key.Index {
 		return false
 	}
-	s.walkBy(ctx, now)
+	w.walkBy(ctx, now)
 	return true
 }
 
 // Check looks for rows that no walk can reach.
-func (s *session) Check(ctx context.Context, _ chunkfill.Checkpoint) error {
-	if s.program != nil {
+func (w *walker) Check(ctx context.Context, _ chunkfill.Checkpoint) error {
+	if w.program != nil {
 		return nil // its tables are other ones by now
 	}
-	nulls, err := s.table.CountNulls(ctx, s.e.readQuerier())
+	nulls, err := w.table.CountNulls(ctx, w.e.readQuerier())
 	if err != nil || nulls == 0 {
 		return err
 	}
 	return fmt.Errorf("%w: %d rows of %s have come with NULL in the key while the job ran, which no walk can reach; "+
-		"give them a value or delete them, then start it again", ErrNullKey, nulls, s.spec.Table)
+		"give them a value or delete them, then start it again", ErrNullKey, nulls, w.spec.Table)
 }
 
 // left counts the rows up to upper for which the job's Todo holds, in short

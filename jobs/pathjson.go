@@ -1,13 +1,11 @@
 package jobs
 
 import (
-	"database/sql/driver"
 	"encoding/hex"
 	"strings"
 
-	"modernc.org/sqlite"
-
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
 // PathJSON is the worked example: it fills path_json of a table of MeshCore
@@ -31,9 +29,9 @@ const pathTodo = `(path_json IS NULL OR path_json = '') AND raw_hex <> ''
 	AND NOT (raw_hex GLOB '[26AEae][4-7]*' AND unhex(raw_hex) IS NOT NULL)`
 
 func init() {
-	impl := &sqlite.FunctionImpl{
-		NArgs: 1, Deterministic: true,
-		Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+	sqlite.Register(sqlite.Function{
+		Name: "chunkfill_path_json", Args: 1, Deterministic: true, WholeTexts: true,
+		Call: func(args []sqlite.Value) (sqlite.Value, error) {
 			switch raw := args[0].(type) {
 			case string:
 				path, _ := DecodePath(raw)
@@ -43,9 +41,7 @@ func init() {
 			}
 			return "[]", nil // a number or a blob is no hex text
 		},
-	}
-	rowfunc.Volatile(impl)
-	sqlite.MustRegisterFunction("chunkfill_path_json", impl)
+	})
 }
 
 // A MeshCore packet: a header byte (bits 0-1 route type, 2-5 payload type, 6-7

@@ -6,20 +6,21 @@ import (
 )
 
 const (
-	// unchangedGrowth is how much larger than a batch of changed rows a batch may
-	// get in a stretch of unchanged ones: the first batch after the stretch then
-	// holds about so many times the target, and no more.
+	// unchangedGrowth is how much larger than a batch of changed rows a batch may get in a
+	// range of unchanged ones: the first batch after that range then holds about this
+	// multiple of the target, and no more.
 	unchangedGrowth = 4
 
-	// unseenRow is what a changed row is taken to cost, in ns, while only
-	// unchanged ones have been seen: ten times what a row costs that has an index
-	// on the changed column, and about what one costs that comes from a cold SSD.
+	// unseenRow is the assumed cost of a changed row, in ns, while only unchanged ones have
+	// been seen: ten times the cost of a row with an index on the changed column, and about
+	// that of a row read from a cold SSD.
 	unseenRow = float64(100 * time.Microsecond)
 
-	// doubt is how much of its believed row cost a batch of one row leaves. One
-	// row cannot tell a dear row from a dear commit (fsync on a slow disk), and
-	// taking the latter for the former would leave a job at one row a commit for
-	// ever. So the belief fades, and after a few dozen batches two rows are tried.
+	// doubt is the fraction of its estimated row cost that remains after a batch of one
+	// row. One row cannot tell an expensive row from an expensive commit (fsync on a slow
+	// disk), and mistaking the latter for the former would leave a job at one row per
+	// commit for ever. So the estimate fades, and after a few dozen batches two rows are
+	// tried.
 	doubt = 0.95
 )
 
@@ -31,16 +32,16 @@ const (
 // transaction: tens of µs as a rule, milliseconds where a commit waits for the disk.
 type cost struct {
 	first   float64
-	scanned mean    // a row, changed or not
-	changed mean    // a changed row, with its part of the unchanged ones around it
-	density float64 // changed rows of the last batch, as a fraction
+	scanned mean    // per row, changed or not
+	changed mean    // per changed row, including its share of the unchanged ones around it
+	density float64 // changed rows in the last batch, as a fraction
 }
 
 func newCost() cost {
 	return cost{changed: mean{cost: unseenRow}}
 }
 
-// fit is the number of rows, to the nearest, whose hold is the target.
+// fit returns the number of rows, to the nearest, whose hold is the target.
 func (c *cost) fit(target time.Duration) float64 {
 	if !c.scanned.known {
 		return math.Inf(1)
@@ -50,20 +51,20 @@ func (c *cost) fit(target time.Duration) float64 {
 	return math.Floor(fits + 0.5)
 }
 
-// rows solves hold(n) = target for a row of the given cost. A fixed cost beyond
-// the target cannot be helped by a smaller batch, only paid more often; then the
-// rows get half of the target on top of it.
+// rows solves hold(n) = target for a row of the given cost. A fixed cost above the target
+// cannot be reduced by a smaller batch, only paid more often; in that case the rows get
+// half of the target on top of it.
 func (c *cost) rows(target time.Duration, row float64) float64 {
 	fixed := max(0, c.first-row)
 	return max(float64(target)-fixed, float64(target)/2) / row
 }
 
-// beyondFirst is the part of a hold that a smaller batch could have avoided.
+// beyondFirst returns the part of a hold that a smaller batch could have avoided.
 func (c *cost) beyondFirst(hold time.Duration) float64 {
 	return float64(hold) - c.first
 }
 
-// learn takes in a batch of at least one row and a hold of at least 1 ns.
+// learn adds a batch of at least one row and a hold of at least 1 ns.
 func (c *cost) learn(b Batch) {
 	c.density = float64(b.Changed) / float64(b.Rows)
 	if b.Rows == 1 {
@@ -88,7 +89,7 @@ func (c *cost) learnOne(b Batch) {
 
 func (c *cost) learnMany(b Batch) {
 	hold, changed := float64(b.Hold), float64(b.Changed)
-	if hold < c.first/2 { // more rows in half the time: the disk or the cache was cold
+	if hold < c.first/2 { // more rows in half the time: the disk or the cache was cold before
 		c.first = hold
 	}
 	// The first row's cost is in c.first; each kind of row has its share in that.
@@ -97,13 +98,13 @@ func (c *cost) learnMany(b Batch) {
 	if dense(b) {
 		c.changed.learn(hold, work, changed*beyond)
 	} else {
-		// What is believed of them stays, but for this bound, or the batch after a
-		// stretch of unchanged rows would be a stall.
+		// The estimate for changed rows stays, except for this bound; otherwise the batch
+		// after a range of unchanged rows would be a stall.
 		c.changed.cost = min(c.changed.cost, hold/changed) // x/0 is +Inf
 	}
 }
 
-// dense reports whether changed rows show in the hold of a batch.
+// dense reports whether changed rows are noticeable in the hold of a batch.
 func dense(b Batch) bool {
 	return b.Changed*unchangedGrowth >= b.Rows
 }
@@ -115,12 +116,12 @@ type mean struct {
 	known  bool    // measured, not assumed
 }
 
-// memory is how many batches like the present one the past may weigh, so that a
-// new batch counts for a third at least.
+// memory is how many batches like the current one the past may weigh, so that a new batch
+// counts for at least a third.
 const memory = 2
 
-// learn mixes in a batch of which n rows took the given work. A sample may be
-// negative: noise must be able to cancel out.
+// learn adds a batch in which n rows took the given work. A sample may be negative: noise
+// must be able to cancel out.
 func (m *mean) learn(hold, work, n float64) {
 	m.atMost(2 * hold / n) // twice, to leave noise to the smoothing
 	m.weight = min(m.weight, memory*n)
@@ -128,14 +129,14 @@ func (m *mean) learn(hold, work, n float64) {
 	m.weight += n
 }
 
-// fade takes in a batch of one row, see doubt.
+// fade adds a batch of one row, see doubt.
 func (m *mean) fade(hold float64) {
 	m.cost *= doubt
 	m.atMost(hold)
 }
 
-// atMost bounds the cost by what a row can have cost at most. Where nothing was
-// measured before, that bound is what is believed.
+// atMost limits the cost to the most that a row can have cost. If nothing was measured
+// before, that limit is the estimate.
 func (m *mean) atMost(bound float64) {
 	if !m.known || m.cost > bound {
 		m.cost, m.known = bound, true

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limiter caps rows per second with a token bucket, that of golang.org/x/time/rate.
-// The bucket holds a tenth of a second's worth, or the largest batch so far: a job
-// that was idle may not catch up.
+// Limiter caps rows per second with the token bucket of golang.org/x/time/rate. The bucket
+// holds a tenth of a second's worth, or the largest batch so far: a job that was idle may
+// not catch up.
 //
 // A Limiter is not safe for concurrent use.
 type Limiter struct {
@@ -19,8 +19,8 @@ type Limiter struct {
 	burst  int
 }
 
-// NewLimiter returns a Limiter of so many rows per second, which may be a fraction.
-// Zero means no limit. A rate that is negative or not finite is an error.
+// NewLimiter returns a Limiter with the given rate in rows per second, which may be a
+// fraction. Zero means no limit. A rate that is negative or not finite is an error.
 func NewLimiter(rowsPerSecond float64) (*Limiter, error) {
 	l := &Limiter{burst: math.MaxInt}
 	if err := l.SetRate(rowsPerSecond); err != nil {
@@ -29,10 +29,10 @@ func NewLimiter(rowsPerSecond float64) (*Limiter, error) {
 	return l, nil
 }
 
-// SetRate replaces the rate from the next batch on; on an error the old one stays.
-// What is still owed at the old rate is forgiven: raising a rate of one row per
-// second helps at once. The rate that is in force already changes nothing, so that
-// a loop may set it before every batch.
+// SetRate replaces the rate from the next batch on; after an error the old one stays. Debt
+// from the old rate is forgiven: raising a rate of one row per second takes effect at once.
+// Setting the rate that is already in force changes nothing, so a loop may set it before
+// every batch.
 func (l *Limiter) SetRate(rowsPerSecond float64) error {
 	if rowsPerSecond < 0 || math.IsNaN(rowsPerSecond) || math.IsInf(rowsPerSecond, 0) {
 		return fmt.Errorf("throttle: rate limit is %v rows per second, must be 0 (none) or more", rowsPerSecond)
@@ -50,24 +50,24 @@ func (l *Limiter) SetRate(rowsPerSecond float64) error {
 	return nil
 }
 
-// Rate returns the rate in force in rows per second, 0 for none.
+// Rate returns the rate in force in rows per second, 0 for no limit.
 func (l *Limiter) Rate() float64 { return l.rate }
 
-// MaxRows returns the largest batch that keeps the flow even: a tenth of a second's
-// worth and at least one row. Without a limit it returns [math.MaxInt].
+// MaxRows returns the largest batch that keeps the flow even: a tenth of a second's worth
+// and at least one row. Without a limit it returns [math.MaxInt].
 func (l *Limiter) MaxRows() int {
 	return l.burst
 }
 
-// Delay takes the rows of a batch that ended at now and returns how long to wait
-// before the next one; 0 means not at all. A batch may be of any size: one that is
-// larger than the bucket is paid for afterwards, by a longer wait.
+// Delay records the rows of a batch that ended at now and returns how long to wait before
+// the next one; 0 means not at all. A batch may have any size: one larger than the bucket
+// is paid for afterwards, by a longer wait.
 func (l *Limiter) Delay(now time.Time, rows int) time.Duration {
 	if l.bucket == nil || rows <= 0 {
 		return 0
 	}
-	// ReserveN refuses what the bucket cannot hold. An enlarged one stays so, for a
-	// smaller one would lose what flows in while a batch as large as this works.
+	// ReserveN refuses what the bucket cannot hold. An enlarged bucket stays enlarged,
+	// because a smaller one would lose what flows in during a batch as large as this.
 	if rows > l.bucket.Burst() {
 		l.bucket.SetBurstAt(now, rows)
 	}

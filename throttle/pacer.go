@@ -13,12 +13,12 @@ type PacerConfig struct {
 	// false.
 	SoleProcess bool
 
-	// MinShare is the part of the time that a job gets however many live writes
-	// wait. More than 0 and at most 0.5. Defaults to 0.1.
+	// MinShare is the fraction of the time that a job gets however many live writes wait.
+	// More than 0 and at most 0.5. Defaults to 0.1.
 	MinShare float64
 
-	// Seed makes the jitter repeatable, for tests. Defaults to 0: seeded at random, so
-	// that two processes do not keep step.
+	// Seed makes the jitter repeatable, for tests. Defaults to 0: a random seed, so that
+	// two processes do not fall into step.
 	Seed uint64
 }
 
@@ -41,41 +41,41 @@ func (c PacerConfig) withDefaults() PacerConfig {
 	return c
 }
 
-// Pause is what to do between two holds. The zero value is no pause.
+// Pause is what to do between two holds. The zero value means no pause.
 type Pause struct {
-	Fixed      time.Duration // sleep this long whatever happens (other processes poll, they do not queue)
+	Fixed      time.Duration // sleep this long in any case (other processes poll, they do not queue)
 	UntilQuiet bool          // then give way until no live write is waiting …
-	AtMost     time.Duration // … but the whole pause never exceeds this (minimum share)
+	AtMost     time.Duration // … but never pause for longer than this in total (minimum share)
 	Reason     Reason
 }
 
 const (
-	// A pause that gives way lasts at least long enough for some live writes,
-	// however short the hold was, and never so long that a job seems dead.
+	// A pause that gives way lasts long enough for at least some live writes, however short
+	// the hold was, and never so long that a job seems dead.
 	leastYield = time.Millisecond
 	mostYield  = time.Second
 
 	jitter = 0.2
 
-	// Another process that found the database locked asks again after 1, 2, 5, 10,
-	// 15, 20, 25, 25, 25, 50, 50 and then every 100 ms. Polling much more often
-	// than that would take each gap that it waits for.
+	// Another process that found the database locked tries again after 1, 2, 5, 10, 15, 20,
+	// 25, 25, 25, 50, 50 and then every 100 ms. Polling much more often than that would
+	// take every gap that it waits for.
 	firstBackoff = time.Millisecond
 	lastBackoff  = 100 * time.Millisecond
 )
 
-// Pacer chooses the pause between two holds. Live writes of this process queue for
-// the connection, so it gives way until they are through. Writers of other
-// processes poll and get in only if they poll during a gap, so gaps are as long
-// as holds. Neither can starve the job, whose minimum share bounds every pause.
+// Pacer chooses the pause between two holds. Live writes of this process queue for the
+// connection, so the job gives way until they are done. Writers of other processes poll,
+// and get in only if they poll during a gap, so gaps are as long as holds. Neither can
+// starve the job, whose minimum share bounds every pause.
 //
 // A Pacer is not safe for concurrent use.
 type Pacer struct {
 	cfg PacerConfig
 	rng *rand.Rand
 
-	// While giving way: when the last hold ended, and how much writer time the
-	// job is short of its share, because it waited for the connection as well.
+	// While giving way: when the last hold ended, and how much writer time the job is short
+	// of its share, because it also waited for the connection.
 	yieldedAt time.Time
 	short     time.Duration
 }
@@ -86,8 +86,8 @@ func NewPacer(cfg PacerConfig) *Pacer {
 	return &Pacer{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0))}
 }
 
-// After returns how to pause after a hold that ended at now. A batch that changed
-// nothing held the write lock like any other and is paced like one.
+// After returns how to pause after a hold that ended at now. A batch that changed nothing
+// held the write lock like any other and is paced like one.
 func (p *Pacer) After(now time.Time, b Batch) Pause {
 	p.account(now, b)
 	var pause Pause
@@ -108,10 +108,10 @@ func (p *Pacer) After(now time.Time, b Batch) Pause {
 	return pause
 }
 
-// Busy returns how long to wait before asking again for a write lock that another
-// process holds; attempt counts from 0. It doubles from about 1 ms to 100 ms, of
-// which a random half is taken off so that two pollers part ways. See Brooker,
-// "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015), "equal jitter".
+// Busy returns how long to wait before trying again for a write lock that another process
+// holds; attempt counts from 0. It doubles from about 1 ms to 100 ms, minus a random part
+// of up to one half, so that two pollers drift apart. See Brooker, "Exponential Backoff And
+// Jitter" (AWS Architecture Blog, 2015), "equal jitter".
 func (p *Pacer) Busy(_ time.Time, attempt int) Pause {
 	d := lastBackoff
 	if attempt = max(0, attempt); attempt < 7 {
@@ -121,9 +121,9 @@ func (p *Pacer) Busy(_ time.Time, attempt int) Pause {
 	return Pause{Fixed: d, AtMost: d, Reason: ReasonBusy}
 }
 
-// account compares what the job got since it began to give way with its share.
-// At most a second is made up for: what came between may have been a schedule
-// window or a rate limit and not live writes at all.
+// account compares what the job got since it began to give way with its share. At most a
+// second is made up for: the gap may have been due to a schedule window or a rate limit and
+// not to live writes at all.
 func (p *Pacer) account(now time.Time, b Batch) {
 	if !b.Waited {
 		p.yieldedAt, p.short = time.Time{}, 0
@@ -136,7 +136,7 @@ func (p *Pacer) account(now time.Time, b Batch) {
 	p.yieldedAt = now
 }
 
-// yield is the longest pause after a hold that leaves the job its share.
+// yield returns the longest pause after a hold that leaves the job its share.
 func (p *Pacer) yield(hold time.Duration) time.Duration {
 	cycle := float64(hold-p.short) / p.cfg.MinShare
 	return min(max(time.Duration(cycle)-hold, leastYield), mostYield)

@@ -1,7 +1,7 @@
 package throttle
 
-// Reason says in stable words why a size or a pause was chosen. The same text
-// goes to status, log, metric and page, so the set is small and fixed.
+// Reason says in stable words why a size or a pause was chosen. The same text appears in
+// status, log, metrics and page, so the set is small and fixed.
 type Reason string
 
 // Why a batch has the size it has.
@@ -15,7 +15,7 @@ const (
 	ReasonMaxRows Reason = "at the row limit of a batch"
 )
 
-// ReasonLive is why a batch is small as well as why a pause gives way.
+// ReasonLive explains both a small batch and a pause that gives way.
 const ReasonLive Reason = "live writes are waiting"
 
 // Why a batch was cut short, or had to be smaller than its hold allows.
@@ -25,7 +25,7 @@ const (
 	ReasonCompute   Reason = "rows are still being computed"
 )
 
-// Why a job waits. What does not wait has no reason to give: it is "".
+// Why a job waits. If it does not wait, the reason is "".
 const (
 	ReasonOtherProcess Reason = "another process may be waiting"
 	ReasonBusy         Reason = "another process holds the write lock"
@@ -37,13 +37,13 @@ const (
 	ReasonWindow       Reason = "outside the schedule window"
 )
 
-// Explain chooses, of why a batch has its size and why the pause after it is made, the
-// one that says what holds the job back.
+// Explain returns the one of two reasons that says what holds the job back: that of the
+// size of a batch or that of the pause after it.
 func Explain(size, pause Reason) Reason {
 	switch {
 	case pause == "":
 		return size
-	case pause == ReasonOtherProcess && size != ReasonTarget: // so it is after every batch
+	case pause == ReasonOtherProcess && size != ReasonTarget: // that is the case after every batch
 		return size
 	}
 	return pause

@@ -6,40 +6,40 @@ import (
 	"time"
 )
 
-// Batch is what one batch turned out to be.
+// Batch is the outcome of one batch.
 type Batch struct {
 	Asked   int           // rows the batch was planned with
 	Rows    int           // rows scanned, at most Asked
 	Changed int           // rows rewritten, at most Rows
-	Hold    time.Duration // how long the writer was held; the wait for it excluded
+	Hold    time.Duration // how long the writer was held, without the wait for it
 	Waited  bool          // a live write queued or was waiting during the hold
-	Cut     Reason        // why it ended before the rows it was planned with; "" if it did not
+	Cut     Reason        // why it ended before all rows it was planned with; "" if it did not
 }
 
-// Size is how many rows the next batch should have.
+// Size is the size of the next batch.
 type Size struct {
 	Rows   int           // at least 1
-	Target time.Duration // the hold that was aimed at
+	Target time.Duration // the intended hold
 	Reason Reason
 }
 
 // SizerConfig holds the targets of a [Sizer]. Zero fields take their defaults.
 type SizerConfig struct {
-	// ContendedHold is the target while live writes wait, and until a second of
-	// quiet has been seen. Defaults to 2ms: less than a live write usually costs.
+	// ContendedHold is the target while live writes wait, and until nobody has waited for a
+	// second. Defaults to 2ms: less than a live write usually costs.
 	ContendedHold time.Duration
 
 	// QuietHold is the target after a second in which nobody waited: a live write that
-	// arrives in the middle of it is still served in time. At least ContendedHold.
+	// arrives in the middle of such a hold is still served in time. At least ContendedHold.
 	// Defaults to 20ms, or ContendedHold if that is longer.
 	QuietHold time.Duration
 
-	// MaxRows bounds a batch however cheap its rows are, and with it what a crash
-	// can make the job repeat. Defaults to 100,000.
+	// MaxRows bounds a batch however cheap its rows are, and with it the work that a job
+	// may have to repeat after a crash. Defaults to 100,000.
 	MaxRows int
 }
 
-// Validate names the first field that has no sensible meaning.
+// Validate returns an error that names the first field out of range.
 func (c SizerConfig) Validate() error {
 	d := c.withDefaults()
 	switch {
@@ -67,63 +67,64 @@ func (c SizerConfig) withDefaults() SizerConfig {
 }
 
 const (
-	// quietAfter is how long nobody may have waited before a hold gets longer.
-	// Shorter, and an ingest with a pause in its rhythm would meet a long hold
-	// each time it comes back.
+	// quietAfter is how long nobody may have waited before holds get longer. If it were
+	// shorter, an ingest with pauses in its rhythm would meet a long hold each time it
+	// comes back.
 	quietAfter = time.Second
 
-	// As long as it stays below half of the target, by all that the last batch
-	// held, a step may be tenfold: rows ahead that are ten times as dear then hold 5x
-	// the target at most. Nearer to it growth is gentle, and meets them on the way up.
+	// As long as the whole hold of the last batch stays below half of the target, the next
+	// batch may be ten times larger: if the rows ahead are ten times as expensive, it holds
+	// at most 5x the target. Closer to the target growth is gentle, and meets such rows on
+	// the way up.
 	fastGrowth = 10
 	slowGrowth = 1.5
 
-	// heavyFactor times the target is no noise any more: rows got dearer or the
-	// disk stalled. Which of the two, a batch a tenth as large finds out cheaply.
+	// A hold of heavyFactor times the target is not noise: rows became more expensive or
+	// the disk stalled. A batch a tenth as large finds out which, cheaply.
 	heavyFactor = 5
 	heavyCut    = 10
 )
 
-// Sizer chooses rows per batch from the measured hold, never from queue wait,
-// which says how busy others are and not how dear rows are.
+// Sizer chooses the rows per batch from the measured hold, never from queue wait, which
+// says how busy others are and not how expensive rows are.
 //
-// What a batch costs is close to linear in its rows, so the size is the target
-// divided by the smoothed cost of a row (an exponentially weighted moving
-// average), bounded by how far the last batch may be outgrown. Two better known
-// controllers were considered. Additive increase, multiplicative decrease (Chiu
-// and Jain, 1989) needs thousands of steps from one row to the usual size and
-// keeps probing past the target, which here is a stall that users feel. A PID
-// controller needs gains that suit rows of 0.1 µs as well as of 10 ms; dividing
-// by the measured cost is the gain, measured.
+// The cost of a batch is close to linear in its rows, so the size is the target divided by
+// the smoothed cost of a row (an exponentially weighted moving average), bounded by how
+// much larger than the last batch it may be. Two better known controllers were considered.
+// Additive increase, multiplicative decrease (Chiu and Jain, 1989) needs thousands of steps
+// from one row to the usual size and keeps probing beyond the target, which here is a stall
+// that users notice. A PID controller needs gains that suit rows of 0.1 µs as well as of 10
+// ms; dividing by the measured cost is that gain, measured.
 //
 // A Sizer is not safe for concurrent use.
 type Sizer struct {
 	cfg    SizerConfig
 	cost   cost
-	busyAt time.Time // when a live write last waited; the first batch counts as one
-	waited bool      // whether one ever did
+	busyAt time.Time // when a live write last waited; the first batch counts as such
+	waited bool      // whether one ever has
 	short  Reason    // why the latest batch ended early
 
-	// The last batch at the size in force, from which growth is measured. With
-	// hold 0 there is no such evidence and rows is a bound, for the reason why.
+	// The last batch at the size in force, from which growth is measured. With hold 0 there
+	// is no such evidence and rows is a bound, for the reason in why.
 	rows int
 	hold time.Duration
 	why  Reason
 }
 
-// NewSizer returns a Sizer that starts at one row. cfg must be valid.
+// NewSizer returns a Sizer that starts at one row. cfg must be valid, see
+// [SizerConfig.Validate].
 func NewSizer(cfg SizerConfig) *Sizer {
 	return &Sizer{cfg: cfg.withDefaults(), cost: newCost(), rows: 1, why: ReasonStart}
 }
 
-// Resume seeds a fresh Sizer with the size that an earlier run had reached. It
-// begins at a tenth of that: the rows ahead, the disk or the load may be others.
+// Resume seeds a fresh Sizer with the size that an earlier run had reached. It starts at a
+// tenth of that, because the rows ahead, the disk or the load may differ.
 func (s *Sizer) Resume(rows int) {
 	s.rows, s.hold, s.why = max(1, rows/10), 0, ReasonResume
 }
 
-// SetTargets replaces both target holds from the next batch on. Zero means the
-// default, as in [SizerConfig], whose Validate says which values are sensible.
+// SetTargets replaces both target holds from the next batch on. Zero means the default, as
+// in [SizerConfig], whose Validate says which values are allowed.
 func (s *Sizer) SetTargets(contended, quiet time.Duration) {
 	s.cfg.ContendedHold, s.cfg.QuietHold = contended, quiet
 	s.cfg = s.cfg.withDefaults()
@@ -134,22 +135,22 @@ func (s *Sizer) Next(now time.Time) Size {
 	target := s.target(now)
 	rows, reason := s.plan(target)
 	switch {
-	case s.short != "" && (reason == ReasonGrow || reason == ReasonTarget):
-		reason = s.short // whatever size is meant, this is what batches come to
-	case reason == ReasonTarget && s.waited && s.Contended(now):
-		reason = ReasonLive
+	case s.short != "" && reason != ReasonOneRow:
+		reason = s.short // whatever size is intended, this is why batches end
+	case reason == ReasonTarget && s.waited && target < s.cfg.QuietHold:
+		reason = ReasonLive // without them it would be larger
 	}
 	return Size{Rows: rows, Target: target, Reason: reason}
 }
 
-// Observe learns from a batch that committed at now. A batch of no rows tells
-// only whether somebody waited; one that was cut short what its rows cost, but nothing
-// to grow from.
+// Observe records a batch that committed at now. A batch of no rows shows only whether
+// somebody waited; one that was cut short, or found fewer rows than planned, shows what its
+// rows cost, but is no basis for growth.
 func (s *Sizer) Observe(now time.Time, b Batch) {
-	// The batch was planned for the target of then: a first live write that waits
-	// during a quiet hold of 20 ms does not make it a heavy one.
+	// The batch was planned for the target at that time: a first live write that waits
+	// during a quiet hold of 20 ms does not make the hold a heavy one.
 	target := s.target(now.Add(-b.Hold))
-	inForce := b.Cut == "" && s.inForce(b.Asked)
+	inForce := b.Cut == "" && b.Rows >= b.Asked && s.inForce(b.Asked)
 	s.noteWaiting(now, b.Waited)
 	if b.Rows <= 0 {
 		return
@@ -162,6 +163,7 @@ func (s *Sizer) Observe(now time.Time, b Batch) {
 	switch {
 	case heavy:
 		s.cut(b.Rows, target)
+		s.short = "" // the next one is small for this
 	case inForce:
 		s.rows, s.hold = b.Rows, b.Hold
 	}
@@ -174,7 +176,7 @@ func (s *Sizer) noteWaiting(now time.Time, waited bool) {
 	s.waited = s.waited || waited
 }
 
-// cut does not let a late report of an older, larger size raise the bound.
+// cut ignores a late report of an older, larger size that would raise the bound.
 func (s *Sizer) cut(rows int, target time.Duration) {
 	bound := min(float64(rows/heavyCut), s.reach(target))
 	s.rows, s.hold, s.why = max(1, int(bound)), 0, ReasonHeavy
@@ -192,16 +194,16 @@ func (s *Sizer) target(now time.Time) time.Duration {
 	return s.cfg.QuietHold
 }
 
-// inForce reports whether a batch was planned with a size that this Sizer would
-// still give. One that was not (an older size, or one the caller made smaller)
-// is evidence of cost, but of nothing to grow from.
+// inForce reports whether a batch was planned with a size that this Sizer would still
+// return. Any other batch (of an older size, or made smaller by the caller) is evidence of
+// cost, but no basis for growth.
 func (s *Sizer) inForce(asked int) bool {
 	contended, _ := s.plan(s.cfg.ContendedHold)
 	quiet, _ := s.plan(s.cfg.QuietHold)
 	return asked == contended || asked == quiet
 }
 
-// plan is the least of what the cost allows, what growth allows and MaxRows.
+// plan returns the least of what the cost allows, what growth allows and MaxRows.
 func (s *Sizer) plan(target time.Duration) (int, Reason) {
 	fits, reach, most := s.cost.fit(target), s.reach(target), float64(s.cfg.MaxRows)
 	switch {
@@ -217,7 +219,7 @@ func (s *Sizer) plan(target time.Duration) (int, Reason) {
 	return max(1, int(fits)), ReasonTarget
 }
 
-// reach is the size that the last batch allows to grow to.
+// reach returns the size that the last batch allows to grow to.
 func (s *Sizer) reach(target time.Duration) float64 {
 	if s.hold == 0 {
 		return float64(s.rows)

@@ -8,14 +8,14 @@ import (
 
 const windowExample = "Mon-Fri 01:00-05:00 Europe/Berlin"
 
-// Window is the part of the week in which a job may run. The zero value is always
-// open. It is a plain value and safe for concurrent use.
+// Window is the part of the week in which a job may run. The zero value is always open. It
+// is a plain value and safe for concurrent use.
 type Window struct {
 	spans []span
 }
 
-// span is the same hours on some days of the week, in seconds since midnight. A
-// span that ends before it starts ends on the following day.
+// span is the same hours on some days of the week, in seconds since midnight. A span that
+// ends before it starts ends on the following day.
 type span struct {
 	first, last time.Weekday // last may be before first: Sat-Mon
 	from, to    int
@@ -29,19 +29,20 @@ const day = 24 * 60 * 60
 //	Mon-Fri 01:00-05:00 Europe/Berlin
 //	22:00-06:00, Sat-Sun 00:00-24:00 UTC
 //
-// that is spans, joined by comma or semicolon, each made of an optional day or
+// that is, spans joined by a comma or semicolon, each made of an optional day or
 // range of days (without it, every day), a range of times, and a time zone. A span
 // such as 22:00-06:00 crosses midnight and belongs to the day on which it starts.
 //
-// The zone is named in every span, or once for all. It is a name of the IANA
-// database, UTC, or Local; there is no default, since a server's zone is seldom the
-// one its operator has in mind. A program that runs where no such database is
-// installed (a container without tzdata) imports time/tzdata; this package does not,
-// since that adds 450 kB to every program. The chunkfill command has it.
+// The zone is named in every span, or once for all of them. It is a name from the
+// IANA database, UTC, or Local; there is no default, because a server's zone is
+// seldom the one its operator has in mind. A program that runs where no such
+// database is installed (a container without tzdata) should import time/tzdata; this
+// package does not, because that adds 450 kB to every program. The chunkfill command
+// includes it.
 //
-// A window is told by the clock on the wall: it stays closed for what a change to
-// daylight saving time skips of it, and opens twice where an hour is repeated. The
-// empty string is the zero Window. An error names the part at fault.
+// A window follows the wall clock: the part of it that a change to daylight saving
+// time skips stays closed, and a repeated hour opens twice. The empty string is the
+// zero Window. An error names the part at fault.
 func ParseWindow(s string) (Window, error) {
 	if strings.TrimSpace(s) == "" {
 		return Window{}, nil
@@ -64,7 +65,7 @@ func windowError(part string, err error) error {
 	return fmt.Errorf("throttle: window %q: %w, want for example %q", part, err, windowExample)
 }
 
-// shareZone gives a zone that is named once to the spans that name none.
+// shareZone gives a zone that is named only once to the spans that name none.
 func (w Window) shareZone() error {
 	named := 0
 	var zone *time.Location
@@ -88,7 +89,7 @@ func (w Window) shareZone() error {
 	return fmt.Errorf("a time zone in some spans but not in others")
 }
 
-// parseSpan leaves the zone nil where none is named.
+// parseSpan leaves the zone nil if none is named.
 func parseSpan(s string) (span, error) {
 	fields := strings.Fields(s)
 	times := 0

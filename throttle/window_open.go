@@ -2,14 +2,15 @@ package throttle
 
 import "time"
 
-// horizon is how far Open looks for a change. A window that changes at all does so
-// within a week, or within two where daylight saving time skips it once.
+// horizon is how far ahead Open looks for a change. A window that changes at all does so
+// within a week, or within two if daylight saving time skips it once.
 const horizon = 3 * 7 * 24 * time.Hour
 
-// Open reports whether the window is open at t and when that changes: the instant
-// it closes if it is open, opens if it is closed. next is zero if it never changes.
+// Open reports whether the window is open at t and returns when that changes: the instant
+// at which it closes if it is open, or opens if it is closed. next is zero if it never
+// changes.
 func (w Window) Open(t time.Time) (open bool, next time.Time) {
-	t = t.Round(0) // a monotonic clock stands still while the machine sleeps
+	t = t.Round(0) // a monotonic clock stops while the machine sleeps
 	open = w.contains(t)
 	if len(w.spans) == 0 {
 		return open, time.Time{}
@@ -47,7 +48,7 @@ func (sp span) on(d time.Weekday) bool {
 	return (d-sp.first+7)%7 <= (sp.last-sp.first+7)%7
 }
 
-// boundary is the first instant after t at which any span may open or close.
+// boundary returns the first instant after t at which any span may open or close.
 func (w Window) boundary(t time.Time) time.Time {
 	first := w.spans[0].boundary(t)
 	for _, sp := range w.spans[1:] {
@@ -58,8 +59,8 @@ func (w Window) boundary(t time.Time) time.Time {
 	return first
 }
 
-// boundary counts along the clock on the wall, which runs evenly only until its
-// zone changes offset; that instant is a boundary, too.
+// boundary counts along the wall clock, which runs evenly only until its zone changes its
+// offset; that instant is a boundary, too.
 func (sp span) boundary(t time.Time) time.Time {
 	local := t.In(sp.zone)
 	next := local.Add(min(untilClock(local, sp.from), untilClock(local, sp.to)))
@@ -69,7 +70,7 @@ func (sp span) boundary(t time.Time) time.Time {
 	return next
 }
 
-// untilClock is the time, more than 0, until the clock shows so many seconds since
+// untilClock returns the time, more than 0, until the clock shows so many seconds since
 // midnight.
 func untilClock(local time.Time, seconds int) time.Duration {
 	const whole = day * time.Second

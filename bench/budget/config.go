@@ -11,26 +11,27 @@ import (
 
 // Config says what to rehearse.
 type Config struct {
-	// Path of the database; a snapshot, or one that is in use.
+	// Path is the path of the database, a snapshot or one in use.
 	Path string
-	// Job to rehearse. It runs under another name, so that it does not matter
-	// whether it has run before.
+	// Job is the job to rehearse. It runs under another name, so it does not matter whether
+	// it has run before.
 	Job jobs.Job
-	// Rows to rehearse it on, spread over the table; 0 or all of them means the
-	// whole job.
+	// Rows is the number of rows to rehearse on, spread over the table. Defaults to 0;
+	// that, or all rows, means the whole job.
 	Rows int64
-	// Dir for the copy, which is removed at the end; "" means os.TempDir. It should
-	// be on a disk like the database's.
+	// Dir is the folder for the copy, which is removed at the end. It should be on a disk
+	// like the database's. Defaults to os.TempDir.
 	Dir string
-	// Budget for the whole job; 0 means 30 s, about when a deploy's health check
-	// gives up.
+	// Budget is the time allowed for the whole job. Defaults to 30 s, about when a deploy's
+	// health check gives up.
 	Budget time.Duration
-	// MaxHold is how long the writer may be held at a time; 0 means 100 ms.
+	// MaxHold is how long the writer may be held at a time. Defaults to 100 ms.
 	MaxHold time.Duration
-	// Engine is how the service will run the job. OnHold is not called.
+	// Engine is the configuration with which the service will run the job. OnHold is not
+	// called.
 	Engine engine.Config
-	// Progress, when set, is told what is being done: "copy" with bytes, "rehearse"
-	// with rows.
+	// Progress is called with the current step: "copy" with bytes, "rehearse" with rows.
+	// Defaults to nil.
 	Progress func(step string, done, total int64)
 }
 
@@ -39,10 +40,11 @@ const (
 	defaultMaxHold = 100 * time.Millisecond
 )
 
-// ErrNoRoom: the disk has no room for the copy. Nothing was written.
+// ErrNoRoom is returned if the disk has no room for the copy. Nothing was written. Free
+// some space or choose another Dir.
 var ErrNoRoom = errors.New("not enough free space for a copy")
 
-// Validate names the first field that makes no sense.
+// Validate returns an error that names the first invalid field.
 func (c Config) Validate() error {
 	switch {
 	case c.Path == "":

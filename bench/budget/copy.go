@@ -15,16 +15,16 @@ import (
 	"github.com/chunkfill/chunkfill/bench/sysmon"
 )
 
-// copyPages are copied between two looks at the context.
+// copyPages is the number of pages copied between two checks of the context.
 const copyPages = 256
 
-// backuper is what the driver's connections can do.
+// backuper is implemented by the driver's connections.
 type backuper interface {
 	NewBackup(dstURI string) (*sqlite.Backup, error)
 }
 
-// copyDatabase makes a copy of one instant of the database, also while others
-// write to it, without changing a byte of it or leaving a file beside it.
+// copyDatabase makes a consistent copy of the database, even while others write to it,
+// without changing a byte of it or leaving a file next to it.
 func copyDatabase(ctx context.Context, from, to string, progress func(string, int64, int64)) error {
 	if err := checkRoom(from, to); err != nil {
 		return err
@@ -51,7 +51,8 @@ func copyDatabase(ctx context.Context, from, to string, progress func(string, in
 	return nil
 }
 
-// checkRoom wants what a rewrite may add too: new values, and a write-ahead log.
+// checkRoom also requires room for what a rewrite may add: new values, and a write-ahead
+// log.
 func checkRoom(from, to string) error {
 	info, err := os.Stat(from)
 	if err != nil {
@@ -64,9 +65,9 @@ func checkRoom(from, to string) error {
 	return nil
 }
 
-// openSource opens the original so that nothing is made beside it. A database in
-// WAL mode without a log is used by nobody: it can be taken as immutable, where a
-// mere read-only connection would make the log's files.
+// openSource opens the original without creating a file next to it. A database in WAL mode
+// without a log is not in use: it can be opened as immutable, whereas a mere read-only
+// connection would create the log's files.
 func openSource(path string) (*sql.DB, error) {
 	head := make([]byte, 20)
 	if err := readHead(path, head); err != nil {
@@ -79,11 +80,11 @@ func openSource(path string) (*sql.DB, error) {
 	return dsn.Open(path, options...)
 }
 
-// walVersion is what the file format version in the header says of WAL mode.
+// walVersion is the file format version that means WAL mode in the header.
 const walVersion = 2
 
-// readHead reads the start of the file before SQLite has it open: closing it later
-// would drop SQLite's locks.
+// readHead reads the start of the file before SQLite has it open: closing it later would
+// drop SQLite's locks.
 func readHead(path string, head []byte) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -97,8 +98,8 @@ func readHead(path string, head []byte) error {
 	return err
 }
 
-// pin keeps the copy to one instant: without an open read, a backup that sees a
-// write begins anew.
+// pin keeps the copy at one point in time: without an open read, a backup that sees a write
+// starts over.
 func pin(ctx context.Context, conn *sql.Conn) error {
 	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
 		return err
@@ -129,7 +130,7 @@ func backup(ctx context.Context, source backuper, to string, progress func(strin
 	return nil
 }
 
-// openCopy opens the copy as a service would, in WAL mode. It is synced first, or
+// openCopy opens the copy as a service would, in WAL mode. The copy is synced first, or
 // writing it back would be charged to the rehearsal. No connection to it may be open.
 func openCopy(path string) (*sql.DB, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

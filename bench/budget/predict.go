@@ -24,11 +24,11 @@ type watch struct {
 	holds []time.Duration
 	rows  int64
 
-	// sample says that stretches are rewritten alone. The first batch of each is
-	// sized by rows that were only walked over, and may be longer than any of the
-	// real job: such holds do not count.
+	// sample says that only certain ranges are rewritten. The first batch of each is sized
+	// by rows that were only walked over, and may be longer than any of the real job: such
+	// holds do not count.
 	sample bool
-	seen   func(rows int64) // told after each batch
+	seen   func(rows int64) // called after each batch
 }
 
 // hold is the engine's OnHold.
@@ -54,7 +54,7 @@ func (w *watch) entersStretch(h engine.Hold) bool {
 		len(w.steps) > 0 && w.steps[len(w.steps)-1].changed == 0
 }
 
-// cost is the time of a row, and of one that is only walked over.
+// cost is the time per row, and per row that is only walked over.
 type cost struct {
 	changed float64   // seconds a changed row, with all that comes with it
 	walked  float64   // seconds a row of a batch that changed nothing
@@ -88,8 +88,8 @@ func ratio(a float64, n int) float64 {
 	return a / float64(n)
 }
 
-// parts cuts the sample into as many parts as it has stretches and returns the
-// cost of a changed row in each.
+// parts divides the sample into as many parts as it has ranges and returns the cost of a
+// changed row in each.
 func (w *watch) parts(changed int) []float64 {
 	var costs []float64
 	var part step
@@ -107,14 +107,13 @@ func (w *watch) parts(changed int) []float64 {
 	return costs
 }
 
-// seconds predicts a run that changes so many of so many rows.
+// seconds predicts the time of a run over `rows` rows that changes `changed` of them.
 func (c cost) seconds(changed, rows float64) float64 {
 	return changed*c.changed + max(0, rows-changed*c.density)*c.walked
 }
 
-// The least that a prediction is off by: machines are not steadier than that from
-// one minute to the next, and the first rows of a table tell less of the rest than
-// stretches of all of it.
+// The minimum error of a prediction: machines are not steadier than that from one minute to
+// the next, and the first rows of a table say less about the rest than ranges of all of it.
 const (
 	leastError  = 0.05
 	prefixError = 0.25

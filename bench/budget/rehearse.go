@@ -12,9 +12,9 @@ import (
 	"github.com/chunkfill/chunkfill/engine"
 )
 
-// Rehearse runs the job on a copy of the database and reports how it went. An error
-// means that nothing can be said; a job that fails on the copy is reported. The
-// original is only read.
+// Rehearse runs the job on a copy of the database and reports how it went. An error means
+// that nothing can be said; a job that fails on the copy is reported. The original is only
+// read.
 func Rehearse(ctx context.Context, cfg Config) (Report, error) {
 	if err := cfg.Validate(); err != nil {
 		return Report{}, err
@@ -42,7 +42,7 @@ func Rehearse(ctx context.Context, cfg Config) (Report, error) {
 	return r.report, nil
 }
 
-// rehearsal is one at work.
+// rehearsal is a rehearsal in progress.
 type rehearsal struct {
 	cfg    Config
 	db     *sql.DB
@@ -89,8 +89,8 @@ func (r *rehearsal) wholly(ctx context.Context, job rehearsed) error {
 	return nil
 }
 
-// onStretches walks the whole table but rewrites a sample of it. What the walk
-// and the final check cost is measured on the whole table too.
+// onStretches walks the whole table but rewrites only a sample of it. The cost of the walk
+// and of the final check is measured on the whole table, too.
 func (r *rehearsal) onStretches(ctx context.Context, job rehearsed, all engine.DryRunResult) error {
 	r.report.Method = Stretches
 	parts, err := stretchesOf(ctx, r.db, all, r.cfg.Rows)
@@ -114,8 +114,8 @@ func (r *rehearsal) onStretches(ctx context.Context, job rehearsed, all engine.D
 	return r.predict(ctx, job, changed, 0)
 }
 
-// onFirstRows stops after so many rows of a table of which no other part can be
-// named.
+// onFirstRows stops after the given number of rows, for a table in which no other part can
+// be selected.
 func (r *rehearsal) onFirstRows(ctx context.Context, job rehearsed) error {
 	r.report.Method = FirstRows
 	ctx, r.stop = context.WithCancel(ctx)
@@ -131,8 +131,8 @@ func (r *rehearsal) onFirstRows(ctx context.Context, job rehearsed) error {
 	return r.predict(context.WithoutCancel(ctx), job, changed, prefixError)
 }
 
-// time runs the job and puts what is known at its end into the report. A job that
-// fails by itself is no error.
+// time runs the job and records the outcome in the report. A job that fails on its own is
+// not an error.
 func (r *rehearsal) time(ctx context.Context, job rehearsed, of int64) (time.Duration, error) {
 	r.watch.began = time.Now()
 	r.watch.seen = func(rows int64) {

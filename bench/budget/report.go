@@ -18,7 +18,7 @@ const (
 	FirstRows Method = "the first rows alone"
 )
 
-// Report of a rehearsal.
+// Report is the report of a rehearsal.
 type Report struct {
 	Config      Config `json:"-"`
 	Method      Method `json:"method"`
@@ -39,10 +39,10 @@ type Report struct {
 	Reasons []string `json:"reasons,omitempty"` // why it does not pass
 }
 
-// Pass reports whether the job stays inside its budget.
+// Pass reports whether the job stays within its budget.
 func (r Report) Pass() bool { return len(r.Reasons) == 0 }
 
-// judge finds the reasons against it. A prediction passes when its upper end does.
+// judge finds the reasons against the job. A prediction passes if its upper end does.
 func (r *Report) judge() {
 	against := func(format string, args ...any) {
 		r.Reasons = append(r.Reasons, fmt.Sprintf(format, args...))
@@ -68,8 +68,8 @@ func (r *Report) judge() {
 // longestDeclared is the longest budget that a pull request may declare.
 const longestDeclared = 30 * time.Second
 
-// Line is what to write into the pull request; "" where the job does not pass, or
-// the budget is more than may be declared.
+// Line returns the line for the pull request, or "" if the job does not pass or the budget
+// is more than may be declared.
 func (r Report) Line() string {
 	if !r.Pass() || r.Config.Budget > longestDeclared {
 		return ""

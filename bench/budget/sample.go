@@ -10,13 +10,13 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// The names of the job on the copy. A sample is another job than the whole.
+// The names of the job on the copy. A sample is a different job from the whole.
 const (
 	wholeName  = "chunkfill rehearsal"
 	sampleName = "chunkfill rehearsal, sample"
 )
 
-// rehearsed is the job under another name, and perhaps on a part of the table.
+// rehearsed returns the job under another name, possibly on a part of the table.
 type rehearsed struct{ spec jobs.Spec }
 
 func (r rehearsed) Spec() jobs.Spec { return r.spec }
@@ -27,12 +27,12 @@ func whole(job jobs.Job) rehearsed {
 	return rehearsed{spec}
 }
 
-// on is the job on stretches of an integer key alone. What lies outside them is
-// left to do, so it has no Todo.
+// on returns the job on ranges of an integer key only. Rows outside them stay undone, so it
+// has no Todo.
 func (r rehearsed) on(key string, parts []stretch) rehearsed {
 	terms := make([]string, len(parts))
 	for i, p := range parts {
-		// The + keeps SQLite from seeking by these instead of by the batch.
+		// The + keeps SQLite from searching by these instead of by the batch.
 		terms[i] = fmt.Sprintf("+%s BETWEEN %d AND %d", quote(key), p.from, p.to)
 	}
 	where := "(" + strings.Join(terms, " OR ") + ")"
@@ -46,12 +46,11 @@ func (r rehearsed) on(key string, parts []stretch) rehearsed {
 // stretch is a range of keys, ends included.
 type stretch struct{ from, to int64 }
 
-// sampleStretches is how many places of the table a sample is taken from: enough
-// to see that they differ, few enough for each to be many batches long.
+// sampleStretches is the number of ranges in a sample: enough to see that they differ, few
+// enough for each to be many batches long.
 const sampleStretches = 10
 
-// stretchesOf spreads about want rows evenly over the table, whatever gaps its
-// keys have.
+// stretchesOf spreads about want rows evenly over the table, whatever gaps its keys have.
 func stretchesOf(ctx context.Context, db *sql.DB, d engine.DryRunResult, want int64) ([]stretch, error) {
 	rows := min(d.Rows, want)
 	length := max(1, rows/sampleStretches)
@@ -79,8 +78,8 @@ func keyAt(ctx context.Context, db *sql.DB, d engine.DryRunResult, offset int64)
 	return key, nil
 }
 
-// integerKey reports whether the table is walked by one integer column, of which
-// stretches can be named.
+// integerKey reports whether the table is walked by one integer column, so that ranges of
+// it can be selected.
 func integerKey(ctx context.Context, db *sql.DB, d engine.DryRunResult) (bool, error) {
 	var columns, integers int
 	err := db.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE upper(type) = 'INTEGER' AND name = ?)

@@ -7,21 +7,21 @@ import (
 	"iter"
 )
 
-// Verdict compares a table with the model of its Config.
+// Verdict is the comparison of a table with the model of its Config.
 type Verdict struct {
 	Right   int `json:"right"`   // rows as they must be at the end
 	Pending int `json:"pending"` // rows still as they were before the rewrite
 	Wrong   int `json:"wrong"`   // rows that are neither, or missing
-	// First says what is wrong with the first wrong row; "" when none is.
+	// First describes the first wrong row; "" if there is none.
 	First string `json:"first,omitempty"`
 }
 
 // Complete reports whether every row is as it must be at the end.
 func (v Verdict) Complete() bool { return v.Pending == 0 && v.Wrong == 0 }
 
-// Check reads the observations that Generate made for cfg and judges each of
-// them. Rows added since, by a live load, are not looked at. It only reads, in
-// one query, and holds the connection for as long.
+// Check reads the observations that Generate wrote for cfg and checks each of them. Rows
+// added since, by a live load, are ignored. It only reads, in one query, and holds the
+// connection for that long.
 func Check(ctx context.Context, db *sql.DB, cfg Config) (Verdict, error) {
 	if err := cfg.Validate(); err != nil {
 		return Verdict{}, err

@@ -27,25 +27,25 @@ const (
 
 // Config describes a table. Two equal ones describe the same rows.
 type Config struct {
-	// Rows of observations; 0 means DefaultRows (about 480 MB).
+	// Rows is the number of observations. Defaults to DefaultRows (about 480 MB).
 	Rows int `json:"rows"`
-	// Transmissions heard; 0 means as many a row as DefaultTransmissions are to
-	// DefaultRows. At most Rows.
+	// Transmissions is the number of transmissions heard, at most Rows. Defaults to the
+	// ratio of DefaultTransmissions to DefaultRows.
 	Transmissions int `json:"transmissions"`
-	// Collisions is the number of rows whose new path_json breaks the UNIQUE
-	// index; 0 means 36 at DefaultRows, in proportion and at least 5 otherwise;
-	// negative means none. Each takes a transmission with two observations.
+	// Collisions is the number of rows whose new path_json violates the UNIQUE index. Each
+	// requires a transmission with two observations. Negative means none. Defaults to 36 at
+	// DefaultRows, and otherwise in proportion, at least 5.
 	Collisions int `json:"collisions"`
-	// Seed of everything random. 0 is a seed like any other.
+	// Seed is the seed of everything random. 0 is a seed like any other.
 	Seed uint64 `json:"seed"`
-	// Shape of the data; "" means Clustered.
+	// Shape is the shape of the data. Defaults to Clustered.
 	Shape Shape `json:"shape"`
-	// Progress, when set, is called from Generate's goroutine with the work done
-	// so far and all of it, in rows; building an index counts as some rows.
+	// Progress is called from Generate's goroutine with the work done so far and in total,
+	// in rows; building an index counts as some rows. Defaults to nil.
 	Progress func(done, total int) `json:"-"`
 }
 
-// Validate names the first field that makes no sense.
+// Validate returns an error that names the first invalid field.
 func (c Config) Validate() error {
 	switch {
 	case c.Rows < 0:
@@ -64,8 +64,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// withDefaults may be applied again: a Summary holds the completed Config, and
-// must describe the same rows.
+// withDefaults may be applied repeatedly: a Summary holds the completed Config, and must
+// describe the same rows.
 func (c Config) withDefaults() Config {
 	if c.Rows == 0 {
 		c.Rows = DefaultRows
@@ -83,7 +83,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// mostCollisions is the number of transmissions that surely have two rows.
+// mostCollisions returns the number of transmissions that certainly have two rows.
 func (c Config) mostCollisions() int {
 	if c.Rows < 2*c.Transmissions {
 		return 0
@@ -91,7 +91,7 @@ func (c Config) mostCollisions() int {
 	return c.Transmissions
 }
 
-// Summary says what a generated table holds.
+// Summary describes the contents of a generated table.
 type Summary struct {
 	Config
 	Work      int   `json:"work"`      // rows that need path_json, Colliding included
@@ -128,6 +128,6 @@ func (s *Summary) count(row Row) {
 	}
 }
 
-// ErrExists is returned by Generate when there is a file at the path already:
-// it never writes over one.
+// ErrExists is returned by Generate if there is already a file at the path: it never
+// overwrites one. Remove it or choose another path.
 var ErrExists = errors.New("file exists")

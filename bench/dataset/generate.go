@@ -48,10 +48,10 @@ var indexes = []string{
 // indexCost of the rows (measured).
 const indexCost = 8
 
-// Generate writes the database that cfg describes to path, in WAL mode, and says
-// what is in it. It fails with ErrExists where there is a file. On any other
-// error, also when ctx ends, nothing is left behind. While it works the file is
-// not safe against a crash; memory does not grow with the table.
+// Generate writes the database that cfg describes to path, in WAL mode, and describes its
+// contents. It fails with ErrExists if there is a file. After any other error, including
+// the end of ctx, nothing is left behind. While Generate runs, the file is not safe against
+// a crash; memory does not grow with the table.
 func Generate(ctx context.Context, path string, cfg Config) (Summary, error) {
 	if err := cfg.Validate(); err != nil {
 		return Summary{}, err
@@ -95,9 +95,9 @@ type generator struct {
 	summary Summary
 }
 
-// write fills the file without a journal: a failed run is thrown away whole. The
-// page cache stays as it is: a larger one is not faster, and index builds, which
-// sort as much in memory, made the process four times as large.
+// write fills the file without a journal: a failed run is discarded as a whole. The page
+// cache keeps its size: a larger one is not faster, and index builds, which sort as much in
+// memory, made the process four times as large.
 func (g *generator) write(ctx context.Context) error {
 	const fast = `PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
 		PRAGMA locking_mode = EXCLUSIVE;`
@@ -186,8 +186,8 @@ func bind(s sql.NullString) any {
 	return s.String
 }
 
-// batchRows rows go into one INSERT, which halves the time of a row. More rows
-// gain nothing.
+// batchRows is the number of rows per INSERT, which halves the time per row. More rows gain
+// nothing.
 const batchRows = 64
 
 // inserter gathers rows into multi-row INSERT statements.

@@ -13,38 +13,42 @@ import (
 
 // Config describes a demo.
 type Config struct {
-	// Path of the database, which is kept; one of an earlier demo is gone on with, with
-	// its Rows and Seed. "" means a temporary file that is removed at the end.
+	// Path is the path of the database, which is kept; one from an earlier demo is
+	// continued, with its Rows and Seed. Defaults to a temporary file that is removed at
+	// the end.
 	Path string
-	// Rows of the table, at least 100. Defaults to dataset.DefaultRows (about 480 MB).
+	// Rows is the number of rows in the table, at least 100. Defaults to
+	// dataset.DefaultRows (about 480 MB).
 	Rows int
-	// Seed of the data; the same seed gives the same rows.
+	// Seed is the seed of the data; the same seed gives the same rows.
 	Seed uint64
-	// Live is the rate of live inserts per second; 0 means none.
+	// Live is the rate of live inserts per second. Defaults to 0: none.
 	Live float64
-	// Idle is how long the live inserts are measured alone before the job begins; 0
-	// means not at all.
+	// Idle is how long the live inserts are measured alone before the job begins. Defaults
+	// to 0: not at all.
 	Idle time.Duration
-	// NoBaseline leaves out the plain UPDATE, which takes three times the room.
+	// NoBaseline omits the plain UPDATE, which takes three times the disk space.
 	NoBaseline bool
-	// Logger of the engine; nil is silent.
+	// Logger is the engine's logger. Defaults to nil, which is silent.
 	Logger *slog.Logger
-	// Step, when set, is told of each step as it begins.
+	// Step is called at the start of each step. Defaults to nil.
 	Step func(text string)
-	// Progress, when set, is told how far the generating of the table is, in rows.
+	// Progress is called with the progress of generating the table, in rows. Defaults to
+	// nil.
 	Progress func(done, total int)
-	// Watch, when set, is called as the job begins: status is where the job stands, while
-	// it runs, and measured what holds and live inserts took so far. What it returns is
-	// called as the job ends.
+	// Watch is called when the job begins: status returns the state of the running job,
+	// measured what holds and live inserts have taken so far. The function it returns is
+	// called when the job ends. Defaults to nil.
 	Watch func(status func() (engine.Status, bool), measured func() string) (stop func())
 }
 
 const minRows = 100
 
-// ErrOtherDatabase is returned when Path is a database of something else: name another.
+// ErrOtherDatabase is returned when Path is a database of something else. Choose another
+// path.
 var ErrOtherDatabase = errors.New("not a database of this demo")
 
-// Validate names the first field that makes no sense.
+// Validate returns an error that names the first invalid field.
 func (c Config) Validate() error {
 	switch {
 	case c.Rows != 0 && c.Rows < minRows:

@@ -1,6 +1,7 @@
-// Package demo is what the command shows first: a large table that is rewritten while live
-// inserts go on through the same connection, each row compared with what it must be, and
-// what both sides felt of it. Run is the whole of it; the command adds flags.
+// Package demo is the demonstration that the command shows: a large table is rewritten
+// while live inserts continue on the same connection; each row is compared with its
+// expected value, and the effect on both sides is measured. [Run] does all of it; the
+// command adds flags.
 package demo
 
 import (
@@ -28,8 +29,9 @@ type demo struct {
 	holds   holdLog
 }
 
-// Run runs a demo to its end. An interrupted one with a Path goes on where it stopped, when
-// it is run again. Of a table that is not as it must be the report says so, not the error.
+// Run runs a demo to its end. An interrupted one with a Path continues where it stopped
+// when it is run again. If the table does not come out as expected, that is in the report,
+// not in the error.
 func Run(ctx context.Context, cfg Config) (Report, error) {
 	if err := cfg.Validate(); err != nil {
 		return Report{}, err

@@ -8,7 +8,7 @@ import (
 	"github.com/chunkfill/chunkfill/engine"
 )
 
-// holdLog keeps every hold of the job, some ten thousand of a few words each.
+// holdLog records every hold of the job, some ten thousand of a few words each.
 type holdLog struct {
 	mu    sync.Mutex
 	holds []engine.Hold
@@ -20,7 +20,7 @@ func (h *holdLog) add(hold engine.Hold) {
 	h.holds = append(h.holds, hold)
 }
 
-// lengths returns how long the live writes were kept out, each time.
+// lengths returns how long the live writes were blocked, each time.
 func (h *holdLog) lengths() []time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -31,14 +31,14 @@ func (h *holdLog) lengths() []time.Duration {
 	return all
 }
 
-// brief is the p99 of the latest holds.
+// brief returns the p99 of the latest holds.
 func (h *holdLog) brief() string {
 	all := h.lengths()
 	q := quantiles(all[max(0, len(all)-1000):])
 	return fmt.Sprintf("  hold p99 %v", round(q.P99))
 }
 
-// during returns the holds that overlap a stretch of time.
+// during returns the holds that overlap a period of time.
 func (h *holdLog) during(from, to time.Time) []engine.Hold {
 	h.mu.Lock()
 	defer h.mu.Unlock()

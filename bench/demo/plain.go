@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
+	"github.com/chunkfill/chunkfill/bench/dataset"
 	"github.com/chunkfill/chunkfill/bench/load"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// timePlain times what chunkfill replaces, on the copy: one UPDATE over the table.
-// OR IGNORE lets it pass the rows that break the UNIQUE index. It is done before the
-// job and after it, since a shared machine may be a third faster a minute later.
+// timePlain times what chunkfill replaces, on the copy: one UPDATE of the whole table. OR
+// IGNORE lets it skip the rows that violate the UNIQUE index. It runs before and after the
+// job, because a shared machine may be a third faster a minute later.
 func (d *demo) timePlain(ctx context.Context) error {
 	d.step("timing one plain UPDATE on a copy")
 	db, err := load.Open(d.copied())
@@ -35,11 +35,11 @@ func (d *demo) timePlain(ctx context.Context) error {
 
 func (d *demo) copied() string { return d.path + ".baseline" }
 
-func (d *demo) copy() error { return copyFile(d.path, d.copied()) }
+func (d *demo) copy() error { return dataset.Copy(d.path, d.copied()) }
 
-// sync waits until all that was generated and copied is on the disk: writing it back
-// must not compete with what is measured next, above all not with the live inserts alone,
-// which what comes after is compared with. Nobody has the files open: closing them later
+// sync waits until everything generated and copied is on the disk: writing it back must not
+// compete with the next measurement, above all not with that of the live inserts alone,
+// with which everything later is compared. Nobody has the files open: closing them later
 // would drop SQLite's locks.
 func (d *demo) sync() error {
 	for _, name := range []string{d.path, d.path + "-wal", d.copied()} {
@@ -61,25 +61,4 @@ func (d *demo) removeCopy() {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		os.Remove(d.copied() + suffix)
 	}
-}
-
-// copyFile copies a database that nobody has open, and waits until the copy is on
-// the disk: its writes must not compete with what is measured next.
-func copyFile(from, to string) (err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return fmt.Errorf("copy the database: %w", err)
-	}
-	defer in.Close()
-
-	out, err := os.Create(to)
-	if err != nil {
-		return fmt.Errorf("copy the database: %w", err)
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-
-	if _, err := io.Copy(out, in); err != nil {
-		return fmt.Errorf("copy the database: %w", err)
-	}
-	return out.Sync()
 }

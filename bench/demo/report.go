@@ -35,7 +35,7 @@ func (s Spread) String() string {
 	return fmt.Sprintf("%v / %v / %v", round(s.P50), round(s.P99), round(s.Max))
 }
 
-// Report is what a demo found out.
+// Report is the outcome of a demo.
 type Report struct {
 	Data     dataset.Summary `json:"data"`
 	Resumed  bool            `json:"resumed"`
@@ -133,7 +133,7 @@ func shortCount(n int) string {
 	return fmt.Sprint(n)
 }
 
-// OK reports whether every row is as it must be.
+// OK reports whether every row is as expected.
 func (r *Report) OK() bool {
 	return r.Result.Left == 0 && r.Verdict.Wrong == 0 && r.Errors == 0 && r.Verdict.Pending == 0
 }

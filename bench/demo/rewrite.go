@@ -12,7 +12,7 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// rewrite runs the job with the live inserts going on.
+// rewrite runs the job while the live inserts continue.
 func (d *demo) rewrite(ctx context.Context, db *sql.DB) error {
 	monitor := sysmon.Start(sysmon.Config{Path: d.path})
 	defer monitor.Stop()

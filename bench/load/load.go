@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// Config of a load.
+// Config configures a load.
 type Config struct {
-	// Rate of inserts a second; 0 means 200.
+	// Rate is the number of inserts per second. Defaults to 200.
 	Rate float64 `json:"rate"`
-	// Seed of the rows. Loads of one seed never collide with each other.
+	// Seed is the seed of the rows. Loads of one seed never collide with each other.
 	Seed uint64 `json:"seed"`
 }
 
 const defaultRate = 200
 
-// Validate names the first field that makes no sense.
+// Validate returns an error that names the first invalid field.
 func (c Config) Validate() error {
 	if c.Rate < 0 || math.IsNaN(c.Rate) || c.Rate > 1e6 {
 		return fmt.Errorf("load.Config.Rate: %v is not between 0 and a million a second", c.Rate)
@@ -46,9 +46,9 @@ type Load struct {
 	end      func()
 }
 
-// Start begins to insert into the tables of package dataset in db, which holds
-// at least one transmission. The load stops when ctx ends: inserts that were due
-// by then are still made and measured. It begins in a phase named "".
+// Start begins to insert into the tables of package dataset in db, which must contain at
+// least one transmission. The load stops when ctx ends: inserts that were due by then are
+// still made and measured. It begins in a phase named "".
 func Start(ctx context.Context, db *sql.DB, cfg Config) (*Load, error) {
 	var a arrivals
 	return start(ctx, db, cfg, a.sleepUntil, a.timer.Close)
@@ -82,8 +82,7 @@ func start(ctx context.Context, db *sql.DB, cfg Config, sleep func(context.Conte
 // Phase begins a phase: inserts due from now on count for it.
 func (l *Load) Phase(name string) { l.recorder.begin(name, time.Now()) }
 
-// Snapshot returns the phases so far, in their order, without those in which
-// nothing was due.
+// Snapshot returns the phases so far, in order, except those in which nothing was due.
 func (l *Load) Snapshot() []Phase { return l.recorder.snapshot() }
 
 // Wait waits for the end of a load whose context has ended, and returns all its
@@ -93,8 +92,8 @@ func (l *Load) Wait() []Phase {
 	return l.Snapshot()
 }
 
-// Waiting returns how many inserts are due and not through: what a service would
-// tell the engine as its live writers.
+// Waiting returns how many inserts are due and not finished: what a service would report to
+// the engine as its live writers.
 func (l *Load) Waiting() int {
 	now := time.Now()
 	if stopped := l.stopped.Load(); stopped != nil {

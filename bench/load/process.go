@@ -27,8 +27,8 @@ type answer struct {
 	Phases []Phase `json:"phases,omitempty"`
 }
 
-// Serve is the child: a command calls it with its standard input and output and
-// returns. It ends when the input does, so it never outlives its parent.
+// Serve is the main function of the child: a command calls it with its standard input and
+// output and returns. It ends when the input does, so it never outlives its parent.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	orders, answers := json.NewDecoder(in), json.NewEncoder(out)
 	var first order
@@ -68,8 +68,8 @@ func (l *Load) obey(orders *json.Decoder) {
 	}
 }
 
-// Open opens a database as an ingesting service does: one connection, five
-// seconds of patience for the lock.
+// Open opens a database as an ingesting service does: one connection, and a busy timeout of
+// five seconds.
 func Open(path string) (*sql.DB, error) {
 	return dsn.Open(path, "mode=rw", "_pragma=busy_timeout(5000)", "_pragma=synchronous(normal)")
 }
@@ -82,8 +82,8 @@ type Process struct {
 	answers *json.Decoder
 }
 
-// StartProcess starts cmd, which must call Serve, on the database at path. It
-// returns when the child inserts. Stop must be called.
+// StartProcess starts cmd, which must call Serve, on the database at path. It returns when
+// the child is inserting. Stop must be called.
 func StartProcess(cmd *exec.Cmd, path string, cfg Config) (*Process, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err

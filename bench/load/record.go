@@ -16,26 +16,26 @@ import (
 // Sample is one insert.
 type Sample struct {
 	Due   time.Time `json:"due"`
-	Began time.Time `json:"began"` // when the ingester came to it
+	Began time.Time `json:"began"` // when the ingester got to it
 	Ended time.Time `json:"ended"`
 }
 
-// Latency is what the insert felt: from the time it was due.
+// Latency is the time from when the insert was due to its end.
 func (s Sample) Latency() time.Duration { return s.Ended.Sub(s.Due) }
 
-// Quantile is a point of a distribution: a share of Q of the inserts took no
-// longer than Latency.
+// Quantile is a point of a distribution: a fraction Q of the inserts took no longer than
+// Latency.
 type Quantile struct {
 	Q       float64       `json:"q"`
 	Latency time.Duration `json:"latency_ns"`
 }
 
-// Phase is what the inserts felt that were due in one part of the load.
+// Phase describes the inserts that were due in one part of the load.
 type Phase struct {
 	Name  string    `json:"name"`
 	Start time.Time `json:"start"`
 
-	Inserts    int64  `json:"inserts"` // tried
+	Inserts    int64  `json:"inserts"` // attempted
 	Errors     int64  `json:"errors"`
 	Busy       int64  `json:"busy"` // errors that were SQLITE_BUSY
 	FirstError string `json:"first_error,omitempty"`
@@ -89,7 +89,7 @@ func (r *recorder) record(s Sample, err error) {
 	r.at(s.Due).record(s, err)
 }
 
-// at is the phase that an insert due then belongs to, which may be over.
+// at returns the phase that an insert due at that time belongs to, which may be over.
 func (r *recorder) at(due time.Time) *phase {
 	for _, p := range slices.Backward(r.phases) {
 		if !due.Before(p.Start) {
@@ -99,8 +99,8 @@ func (r *recorder) at(due time.Time) *phase {
 	return r.phases[0]
 }
 
-// record counts failed inserts in the latencies too: whoever waited five seconds
-// for an error has waited.
+// record includes failed inserts in the latencies: whoever waited five seconds for an error
+// has waited.
 func (p *phase) record(s Sample, err error) {
 	p.Inserts++
 	if err != nil {

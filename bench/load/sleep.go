@@ -7,19 +7,19 @@ import (
 	"github.com/chunkfill/chunkfill/internal/kernel"
 )
 
-// What a Go timer may be late: a time slice of the scheduler, where all processors
-// are busy, twice for good measure.
+// How late a Go timer may be: a time slice of the scheduler when all processors are busy,
+// doubled to be safe.
 const timerSlack = 20 * time.Millisecond
 
-// arrivals wait for the next insert as a service waits for the next message: on the
-// network poller, on a timer of the kernel. (A Go timer is a millisecond late when
-// the runtime is idle, and a thread asleep in a system call would keep a
-// processor from the runtime meanwhile.)
+// arrivals waits for the next insert as a service waits for the next message: on the
+// network poller, with a timer of the kernel. (A Go timer is a millisecond late when the
+// runtime is idle, and a thread asleep in a system call would keep a processor from the
+// runtime meanwhile.)
 type arrivals struct{ timer kernel.Timer }
 
-// sleepUntil returns true at that time, to within some tens of microseconds where a
-// processor is free, or false when ctx ends, noticed 20 ms before that time at the
-// latest. A time that has passed returns true even when ctx has ended.
+// sleepUntil returns true at the given time, to within some tens of microseconds if a
+// processor is free, or false if ctx ends, noticed at least 20 ms before that time. A time
+// in the past returns true even if ctx has ended.
 func (a *arrivals) sleepUntil(ctx context.Context, until time.Time) bool {
 	if !time.Now().Before(until) {
 		return true

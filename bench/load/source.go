@@ -11,8 +11,8 @@ import (
 	"github.com/chunkfill/chunkfill/bench/dataset"
 )
 
-// source makes the rows of a load: observations of recent transmissions, whose
-// path is known already, as a service writes them once it has been taught to.
+// source makes the rows of a load: observations of recent transmissions whose path is
+// already known, as a service writes them once its new code is deployed.
 type source struct {
 	db        *sql.DB
 	statement *sql.Stmt
@@ -49,8 +49,8 @@ func newSource(ctx context.Context, db *sql.DB, seed uint64) (*source, error) {
 
 func (s *source) close() { s.statement.Close() }
 
-// next makes a row. Its path begins with a number that counts up, so that it
-// never equals another of this load.
+// next returns a row. Its path begins with a number that counts up, so it never equals
+// another one of this load.
 func (s *source) next() []any {
 	s.n++
 	p := dataset.Packet{Route: 1, Type: 4, HopBytes: 3, Payload: s.payload[:]}
@@ -67,8 +67,8 @@ func (s *source) next() []any {
 		int64(s.rng.IntN(101)), p.PathJSON(), time.Now().Unix(), p.Hex()}
 }
 
-// insert runs to its end whatever happens to the load: a cancelled statement
-// would make database/sql throw the only connection away.
+// insert always runs to its end, even if the load stops: a cancelled statement would make
+// database/sql discard the only connection.
 func (s *source) insert(row []any) error {
 	_, err := s.statement.Exec(row...)
 	return err

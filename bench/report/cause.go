@@ -8,8 +8,8 @@ import (
 	"github.com/chunkfill/chunkfill/bench/timeline"
 )
 
-// cause says what the slowest live insert waited for, as far as the holds at its
-// time tell.
+// cause says what the slowest live insert waited for, as far as the holds at that time
+// show.
 func cause(t bench.Trial) string {
 	if t.During == nil || len(t.During.Worst) == 0 {
 		return ""

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// chart is a plot of a few series over common axes, drawn as SVG. Colours come
-// from the page's style sheet, so that it reads on light and dark.
+// chart is a plot of a few series over common axes, drawn as SVG. Colors come from the
+// page's style sheet, so that it is legible on light and dark backgrounds.
 type chart struct {
 	title          string
 	xLabel, yLabel string
@@ -75,7 +75,7 @@ func (c chart) drawSeries(b *strings.Builder, s series) {
 	}
 }
 
-// maxDots: lines of so few points show them, each with its value.
+// maxDots is the number of points up to which a line shows each of them, with its value.
 const maxDots = 8
 
 func (c chart) drawDots(b *strings.Builder, s series) {

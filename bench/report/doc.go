@@ -1,3 +1,3 @@
-// Package report shows the results of a benchmark to people: a page with charts
-// that needs no network, and tables in Markdown.
+// Package report presents the results of a benchmark: a page with charts that needs no
+// network, and tables in Markdown.
 package report

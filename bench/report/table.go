@@ -10,7 +10,7 @@ import (
 	"github.com/chunkfill/chunkfill/bench/stats"
 )
 
-// table is what the contenders came to on one kind of data.
+// table is the results of the contenders on one kind of data.
 type table struct {
 	Shape   dataset.Shape
 	Rows    int
@@ -19,7 +19,7 @@ type table struct {
 	Lines   [][]string
 }
 
-// Title says what the table is of.
+// Title returns what the table shows.
 func (t table) Title() string {
 	live := "no live load"
 	if t.Load != bench.NoLoad {
@@ -75,8 +75,8 @@ func line(r bench.Results, c bench.Case) []string {
 	return append(cells, live, median(r, c, bench.IdleP99), failures(trials))
 }
 
-// total says what a contender did that was cut short, instead of a time it did
-// not take.
+// total says what a contender did that was cut short, instead of a time that it did not
+// take.
 func total(r bench.Results, c bench.Case) string {
 	if s := r.Summary(c, bench.TotalTime); s.N > 0 {
 		return spread(s)
@@ -177,7 +177,7 @@ func facts(r bench.Results) []fact {
 	return slices.DeleteFunc(all, func(f fact) bool { return f.Value == "" })
 }
 
-// incorrect names the first trial that left wrong rows behind.
+// incorrect describes the first trial that left wrong rows behind.
 func incorrect(r bench.Results) string {
 	for _, t := range r.Trials {
 		if t.Error == "" && !t.Correct() {

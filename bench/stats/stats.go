@@ -1,4 +1,4 @@
-// Package stats holds the little statistics that benchmark results need.
+// Package stats holds the few statistics that benchmark results need.
 package stats
 
 import (
@@ -6,10 +6,11 @@ import (
 	"slices"
 )
 
-// Median of values; NaN of none.
+// Median returns the median of values; NaN if there are none.
 func Median(values []float64) float64 { return Quantile(values, 0.5) }
 
-// Quantile of values, 0 to 1, interpolated between neighbours; NaN of none.
+// Quantile returns a quantile (0 to 1) of values, interpolated between neighbors; NaN if
+// there are none.
 func Quantile(values []float64, q float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()
@@ -21,14 +22,14 @@ func Quantile(values []float64, q float64) float64 {
 	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
 }
 
-// Summary of a sample.
+// Summary describes a sample.
 type Summary struct {
 	N                   int
 	Min, Q1, Median, Q3 float64
 	Max                 float64
 }
 
-// Summarize describes values; all NaN when there are none.
+// Summarize returns the summary of values; all fields are NaN if there are none.
 func Summarize(values []float64) Summary {
 	return Summary{
 		N: len(values), Min: Quantile(values, 0), Q1: Quantile(values, 0.25),

@@ -2,5 +2,5 @@
 
 package sysmon
 
-// FreeBytes cannot be told here without another dependency.
+// FreeBytes returns -1: finding out here would need another dependency.
 func FreeBytes(string) int64 { return -1 }

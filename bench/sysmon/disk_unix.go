@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// FreeBytes is the space an unprivileged user may still fill on the file system
-// of path, which need not exist; -1 where it cannot be told.
+// FreeBytes returns the space that an unprivileged user may still fill on the file system
+// of path, which need not exist; -1 if unknown.
 func FreeBytes(path string) int64 {
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(filepath.Dir(path), &stat); err != nil {

@@ -7,9 +7,9 @@ import (
 	"strconv"
 )
 
-// residentBytes is the memory this process has in RAM, and where that was read.
-// The page cache of the driver lies outside the Go heap, so that what the Go
-// runtime says, used where there is no /proc, is too little.
+// residentBytes returns the resident memory of this process, and where that was read. The
+// driver's page cache lies outside the Go heap, so the number of the Go runtime, used where
+// there is no /proc, is too low.
 func residentBytes() (bytes int64, source string) {
 	if data, err := os.ReadFile("/proc/self/statm"); err == nil {
 		if pages, ok := parseStatm(data); ok {

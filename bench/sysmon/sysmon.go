@@ -1,8 +1,8 @@
-// Package sysmon watches what a rewrite costs besides time: the memory of this
-// process, the size of the write-ahead log and the free space of the disk.
+// Package sysmon measures what a rewrite costs besides time: the memory of this process,
+// the size of the write-ahead log and the free space on the disk.
 //
-// The log is only asked for its size. Opening the -wal or -shm file and closing
-// it again would drop SQLite's locks in this process.
+// It only asks for the size of the log. Opening the -wal or -shm file and closing it again
+// would drop SQLite's locks in this process.
 package sysmon
 
 import (
@@ -13,24 +13,24 @@ import (
 	"github.com/chunkfill/chunkfill/bench/timeline"
 )
 
-// Config says what to watch.
+// Config says what to measure.
 type Config struct {
-	// Path of the database.
+	// Path is the path of the database.
 	Path string
-	// Every is the time between two looks; 0 means 5 ms.
+	// Every is the time between two measurements. Defaults to 5 ms.
 	Every time.Duration
 }
 
-// Report is what was seen, in bytes.
+// Report holds the results, in bytes.
 type Report struct {
 	RSS       int64             `json:"rss"` // peak, of this process
 	RSSSource string            `json:"rss_source"`
 	WAL       int64             `json:"wal"`  // peak
-	Free      int64             `json:"free"` // least; -1 where it cannot be told
+	Free      int64             `json:"free"` // minimum; -1 if unknown
 	WALOver   timeline.Timeline `json:"wal_over_time"`
 }
 
-// Monitor looks at regular times until it is stopped.
+// Monitor measures at regular intervals until it is stopped.
 type Monitor struct {
 	cfg  Config
 	stop chan struct{}
@@ -40,7 +40,7 @@ type Monitor struct {
 	report Report // of the goroutine, until done is closed
 }
 
-// Start begins to watch. Stop must be called.
+// Start begins to measure. Stop must be called.
 func Start(cfg Config) *Monitor {
 	if cfg.Every <= 0 {
 		cfg.Every = 5 * time.Millisecond
@@ -51,8 +51,7 @@ func Start(cfg Config) *Monitor {
 	return m
 }
 
-// Stop ends the watch, after one more look, and returns what was seen. It may be
-// called more than once.
+// Stop takes one last measurement and returns the results. It may be called more than once.
 func (m *Monitor) Stop() Report {
 	m.once.Do(func() { close(m.stop) })
 	<-m.done

@@ -1,5 +1,5 @@
-// Package timeline keeps the peaks of a value over time in bounded memory, for
-// charts: the longer it runs, the coarser it gets.
+// Package timeline records the peaks of a value over time in bounded memory, for charts:
+// the longer it runs, the coarser it gets.
 package timeline
 
 import "time"
@@ -9,12 +9,12 @@ const (
 	maxBuckets = 1200
 )
 
-// Timeline holds the highest value seen in each stretch of Width since Start.
-// The zero value is empty. It is not safe for concurrent use.
+// Timeline holds the highest value seen in each interval of Width since Start. The zero
+// value is empty. It is not safe for concurrent use.
 type Timeline struct {
 	Start time.Time     `json:"start"`
 	Width time.Duration `json:"width_ns"`
-	// Max of each stretch, 0 where nothing was seen.
+	// Max is the maximum in each interval, 0 if nothing was seen.
 	Max []float64 `json:"max"`
 }
 
@@ -23,8 +23,7 @@ func New(start time.Time) Timeline {
 	return Timeline{Start: start, Width: firstWidth}
 }
 
-// Add records a value seen at that time. What lies before Start counts as at
-// Start.
+// Add records a value seen at the given time. Times before Start count as Start.
 func (t *Timeline) Add(at time.Time, value float64) {
 	i := t.bucket(at)
 	for i >= maxBuckets {
@@ -37,7 +36,7 @@ func (t *Timeline) Add(at time.Time, value float64) {
 	t.Max[i] = max(t.Max[i], value)
 }
 
-// AddSpan records a value that held from one time to another.
+// AddSpan records a value that lasted from one time to another.
 func (t *Timeline) AddSpan(from, to time.Time, value float64) {
 	t.Add(to, value) // first, so that the width is final
 	for at := from; at.Before(to); at = at.Add(t.Width) {

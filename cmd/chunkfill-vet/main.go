@@ -1,4 +1,4 @@
-// Command chunkfill-vet is the gate of `chunkfill preflight` as a tool of go vet:
+// Command chunkfill-vet runs the gate of `chunkfill preflight` as a go vet tool:
 //
 //	go vet -vettool=$(which chunkfill-vet) ./...
 package main

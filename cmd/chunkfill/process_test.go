@@ -301,7 +301,7 @@ func TestPreflightIsStopped(t *testing.T) {
 		}
 		p.signal(signal)
 		p.wants(want)
-		if p.stdout.Len() > 0 || !strings.Contains(p.stderr.String(), "nothing is judged") {
+		if p.stdout.Len() > 0 || !strings.Contains(p.stderr.String(), "nothing was checked") {
 			t.Errorf("%v: %q, %q", signal, &p.stdout, &p.stderr)
 		}
 	}

@@ -11,15 +11,17 @@ import (
 	"time"
 )
 
-// Where a condition is dear, a read has fewer rows: between two of them the job looks up.
+// Where the condition is expensive, a read has fewer rows: the job checks for requests
+// between two reads.
 const (
 	longRead   = 30 * time.Millisecond
 	fewestRows = 16
-	// A count begins with a stride that is short whatever the condition costs.
+	// The first read of a count is short whatever the condition costs.
 	firstStride = 128
 )
 
-// fewer is how many rows the next read has, of so many that took so long.
+// fewer returns the number of rows for the next read, after one of so many rows took so
+// long.
 func fewer(rows uint64, took time.Duration) uint64 {
 	if took < longRead {
 		return rows
@@ -27,23 +29,22 @@ func fewer(rows uint64, took time.Duration) uint64 {
 	return max(fewestRows, rows/4)
 }
 
-// Tally counts the rows up to a bound for which a condition holds, in short reads: a
-// long one would pin the write-ahead log, or, on the host's own connection, keep live
-// writes waiting.
+// Tally counts the rows up to a bound that meet a condition, in short reads. A long read
+// would pin the write-ahead log or, on the host's own connection, keep live writes waiting.
 type Tally struct {
 	Key   Key
 	Upper Pos
 	Cond  string
-	Rows  int // about as many in one read, never more than twice as many
+	Rows  int // target size of one read; a read never has more than twice as many
 
-	// Fails is told of each row on which the condition itself fails, such as
-	// json_extract of what is no JSON. It is not counted.
+	// Fails is called for each row on which the condition itself fails, such as
+	// json_extract of a value that is not JSON. The row is not counted.
 	Fails func(Pos)
 	// Between is called after each read.
 	Between func() error
 }
 
-// Count counts with one read after the other.
+// Count counts with one read after another.
 func (t Tally) Count(ctx context.Context, q Querier) (found int64, err error) {
 	return t.count(ctx, q, nil, t.Upper)
 }
@@ -78,17 +79,17 @@ func (t Tally) count(ctx context.Context, q Querier, cursor, upper Pos) (found i
 	return found, nil
 }
 
-// compiles tells an error of a row from one of the statement.
+// compiles reports whether the statement compiles, to distinguish an error of a row from
+// one of the statement.
 func (s Statement) compiles(ctx context.Context, q Querier, r Range) bool {
 	text, args := s.SQL(r)
 	_, err := Plan(ctx, q, text, args)
 	return err == nil
 }
 
-// Strides divides the rows of a rowid key among those who count them at once, so that
-// each row is read once. It strides over ids; where they are sparse the strides grow,
-// and one that meets more rows than expected is cut short. It is safe for concurrent
-// use.
+// Strides divides the rows of a rowid key among several counters, so that each row is read
+// once. A stride is a range of ids; where ids are sparse the strides grow, and one that has
+// more rows than expected is cut short. It is safe for concurrent use.
 type Strides struct {
 	tally Tally
 	query string
@@ -96,9 +97,9 @@ type Strides struct {
 	mu         sync.Mutex
 	from, last int64
 	length     uint64
-	rows       uint64 // about as many in one read; fewer where the condition is dear
+	rows       uint64 // target size of one read; smaller where the condition is expensive
 	done       bool
-	rest       [][2]int64 // of strides that were cut short
+	rest       [][2]int64 // what is left of strides that were cut short
 }
 
 // Strides begins a tally that several connections share, over ids from lower on.
@@ -115,8 +116,8 @@ func (t Tally) Strides(lower Pos) *Strides {
 	return s
 }
 
-// next hands out a stretch of ids and how many of its rows to read at most, and false
-// when none is left.
+// next returns a range of ids and the maximum number of its rows to read, or false if
+// nothing is left.
 func (s *Strides) next() (from, to, most int64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,15 +129,15 @@ func (s *Strides) next() (from, to, most int64, ok bool) {
 		return 0, 0, 0, false
 	}
 	from, to = s.from, s.last
-	if uint64(to)-uint64(from) >= s.length { // the distance, also across 0
+	if uint64(to)-uint64(from) >= s.length { // the distance, even across 0
 		to = from + int64(s.length) - 1
 	}
 	s.from, s.done = to+1, to == s.last
 	return from, to, int64(2 * s.rows), true
 }
 
-// read tells how many rows a stretch had of at most so many, up to its last id, and how
-// long they took. Those beyond are left for whoever asks next.
+// read records that a read of at most `most` rows found `rows` of them, up to the id last,
+// and how long it took. The ids beyond are left for the next caller.
 func (s *Strides) read(rows, most, last, to int64, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,8 +152,8 @@ func (s *Strides) read(rows, most, last, to int64, took time.Duration) {
 	}
 }
 
-// Count counts, on a connection of its own, until nothing is left to count for
-// anybody. between is called after each stride.
+// Count counts on a connection of its own until nothing is left for any counter. between is
+// called after each stride.
 func (s *Strides) Count(ctx context.Context, conn *sql.Conn, between func() error) (found int64, err error) {
 	if s.query == "" { // an empty table
 		return 0, nil
@@ -186,22 +187,23 @@ func (s *Strides) Count(ctx context.Context, conn *sql.Conn, between func() erro
 	return found, ctx.Err()
 }
 
-// rowByRow counts a stretch in which the condition fails on some row.
+// rowByRow counts a range in which the condition fails on some row.
 func (s *Strides) rowByRow(ctx context.Context, conn *sql.Conn, from, to int64, between func() error) (int64, error) {
 	var cursor Pos
 	if from > -1<<63 {
 		cursor = Pos{strconv.FormatInt(from-1, 10)}
 	}
 	tally := s.tally
-	tally.Between = between // that of this connection
+	tally.Between = between // the callback of this connection
 	return tally.count(ctx, conn, cursor, Pos{strconv.FormatInt(to, 10)})
 }
 
-// ErrIndexMisses is returned for an index that does not have an entry for each row.
+// ErrIndexMisses is returned when an index does not have an entry for each row. Run REINDEX
+// and PRAGMA integrity_check, then start the job again.
 var ErrIndexMisses = errors.New("the index of the key is damaged")
 
-// CountRows counts the rows of the table by its key, and refuses an index that misses
-// some: the walk would never come to them.
+// CountRows counts the rows of the table by its key. It refuses an index that misses some
+// of them, because the walk would never reach those.
 func (t Table) CountRows(ctx context.Context, q Querier) (rows int64, err error) {
 	there := rows
 	if t.keyRoot() == t.root {
@@ -221,7 +223,7 @@ func (t Table) CountRows(ctx context.Context, q Querier) (rows int64, err error)
 	return rows, nil
 }
 
-// CountNulls counts the rows that no walk can reach, since a column of the key is NULL.
+// CountNulls counts the rows that no walk can reach because a column of the key is NULL.
 func (t Table) CountNulls(ctx context.Context, q Querier) (rows int64, err error) {
 	var terms []string
 	for _, name := range t.nullable() {

@@ -1,13 +1,13 @@
-// Package lite holds what chunkfill knows of SQLite and its driver: reading a
-// table's shape, walking its key, holding the writer, telling errors apart and
-// keeping the write-ahead log short.
+// Package lite holds what chunkfill knows about SQLite and its driver: how to read a
+// table's shape, walk its key, hold the writer, classify errors and keep the write-ahead
+// log short.
 //
-// It decides nothing. Package engine asks; the facts and the SQL are here, so
-// that the loop of the engine reads without them.
+// It makes no decisions. Package engine asks the questions; the facts and the SQL are here,
+// so that the engine's loop reads without them.
 //
-// "WAL checkpoint" in this package is SQLite's own: copying the write-ahead log
-// into the database file. It has nothing to do with package checkpoint, which
-// records where a job stands.
+// "WAL checkpoint" in this package is SQLite's term: copying the write-ahead log into the
+// database file. It has nothing to do with package checkpoint, which records the position
+// of a job.
 package lite
 
 import (
@@ -17,7 +17,7 @@ import (
 	"strings"
 )
 
-// Querier is the part of *sql.DB and *sql.Conn this package needs.
+// Querier is the part of *sql.DB and *sql.Conn that this package needs.
 type Querier interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
@@ -30,15 +30,16 @@ func Ident(name string) string {
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }
 
-// Main names a table of the main database: the bare name would be that of a TEMP table
-// first.
+// Main returns the qualified name of a table in the main database. The bare name would mean
+// a TEMP table of that name first.
 func Main(table string) string { return "main." + Ident(table) }
 
-// SameName reports whether SQLite takes two names for the same: it folds ASCII letters
-// and no others.
+// SameName reports whether SQLite treats two names as the same: it folds ASCII letters and
+// no others.
 func SameName(a, b string) bool { return FoldName(a) == FoldName(b) }
 
-// FoldName is the form in which equal names are the same.
+// FoldName returns a name with its ASCII letters in lower case; names that SQLite treats as
+// the same fold to the same text.
 func FoldName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
@@ -48,7 +49,7 @@ func FoldName(name string) string {
 	}, name)
 }
 
-// SortedKeys lists the keys of a map in their order.
+// SortedKeys returns the keys of a map in order.
 func SortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {

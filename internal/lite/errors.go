@@ -5,21 +5,19 @@ import (
 	"errors"
 	"fmt"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/chunkfill/chunkfill/internal/failpoint"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
-// Class tells what an error asks for.
+// Class says how to react to an error.
 type Class int
 
 const (
-	// Other is an error this package knows nothing of: stop.
+	// Other is an error that this package does not know: stop.
 	Other Class = iota
 	// Busy: another connection holds the lock. Back off and try again.
 	Busy
-	// Row: one of the rows is at fault. Find it, set it aside, go on.
+	// Row: one of the rows is at fault. Find it, quarantine it, go on.
 	Row
 	// Storage: the disk is failing or corrupt. Stop; what is committed is safe.
 	Storage
@@ -29,18 +27,18 @@ const (
 	Schema
 )
 
-// ErrRolledBack is returned when something ended the transaction from within,
-// such as a trigger that raises ROLLBACK: the rows of the batch are gone, and a
-// checkpoint written after it would be committed alone.
+// ErrRolledBack is returned when something ended the transaction from within, such as a
+// trigger that raises ROLLBACK: the rows of the batch are gone, and a checkpoint written
+// afterwards would be committed alone.
 var ErrRolledBack = errors.New("the transaction was rolled back from within")
 
-// ErrOvertaken: another connection has written between the failure of a row and what
-// was to be done about it. Try again.
+// ErrOvertaken is returned when another connection has written between the failure of a row
+// and the reaction to it. Try again.
 var ErrOvertaken = errors.New("another connection has written in between")
 
-// Classify tells what err asks for. A plain SQLITE_ERROR is ambiguous: a wrong
-// statement and a function that failed on a row both return it, so the caller
-// compiles the statement again to know (see Statement.Check).
+// Classify returns the class of err. A plain SQLITE_ERROR is ambiguous: a wrong statement
+// and a function that failed on a row both return it, so the caller compiles the statement
+// again to find out (see [Plan]).
 func Classify(err error) Class {
 	switch {
 	case errors.Is(err, ErrOvertaken):
@@ -48,35 +46,26 @@ func Classify(err error) Class {
 	case errors.Is(err, ErrRolledBack):
 		return Row
 	}
-	switch primaryCode(err) {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+	switch sqlite.Primary(err) {
+	case sqlite.Busy, sqlite.Locked:
 		return Busy
-	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_ERROR:
+	case sqlite.Constraint, sqlite.Mismatch, sqlite.TooBig, sqlite.Error:
 		return Row
-	case sqlite3.SQLITE_FULL:
+	case sqlite.Full:
 		return Full
-	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB,
-		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM:
+	case sqlite.IOErr, sqlite.Corrupt, sqlite.NotADB,
+		sqlite.CantOpen, sqlite.ReadOnly, sqlite.NoMem:
 		return Storage
-	case sqlite3.SQLITE_SCHEMA:
+	case sqlite.Schema:
 		return Schema
 	}
 	return Other
 }
 
-func primaryCode(err error) int {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return -1
-	}
-	return e.Code() & 0xff // extended codes keep the primary one in the low byte
-}
-
-// Guarded runs apply and reports ErrRolledBack if the transaction did not survive
-// it, before anything else can be written. SQLite refuses BEGIN inside a
-// transaction, which tells. (So would the RELEASE of a savepoint, but for that SQLite
-// keeps a copy of each page that is written: a fifth of the time where rows are
-// scattered.)
+// Guarded runs apply and returns ErrRolledBack if the transaction did not survive it,
+// before anything else can be written. SQLite refuses BEGIN inside a transaction, which
+// shows that it is still open. (So would the RELEASE of a savepoint, but with one SQLite
+// keeps a copy of each page that is written: a fifth of the time where rows are scattered.)
 func Guarded(ctx context.Context, q Querier, apply func() error) error {
 	if err := apply(); err != nil {
 		return err
@@ -86,18 +75,18 @@ func Guarded(ctx context.Context, q Querier, apply func() error) error {
 	switch {
 	case err == nil:
 		return ErrRolledBack
-	case primaryCode(err) == sqlite3.SQLITE_ERROR:
+	case sqlite.Primary(err) == sqlite.Error:
 		return nil
 	}
 	return fmt.Errorf("ask for the transaction: %w", err)
 }
 
-// ErrCollation: an index of the table is ordered by a collation that the connection
-// does not have.
+// ErrCollation is returned when an index of the table is ordered by a collation that is not
+// registered with the connection. Run the job in the application that registers it.
 var ErrCollation = errors.New("unknown collation")
 
-// BlameCollation names the collations that a connection lacks for a table, where that
-// may be the cause of err: SQLite says "no query solution" as a rule.
+// BlameCollation adds the name of a collation that the connection lacks for a table, if
+// that may be the cause of err: SQLite usually says only "no query solution".
 func BlameCollation(ctx context.Context, q Querier, table string, err error) error {
 	if !errors.Is(err, ErrFragment) {
 		return err
@@ -111,7 +100,7 @@ func BlameCollation(ctx context.Context, q Querier, table string, err error) err
 	return err
 }
 
-// collations lists those of a table's indexes; none where they cannot be read.
+// collations returns the collations of a table's indexes, or none if they cannot be read.
 func collations(ctx context.Context, q Querier, table string) (names []string) {
 	rows, err := q.QueryContext(ctx, `SELECT DISTINCT x.coll FROM pragma_index_list(?, 'main') l, pragma_index_xinfo(l.name, 'main') x`, table)
 	if err != nil {
@@ -130,10 +119,9 @@ func collations(ctx context.Context, q Querier, table string) (names []string) {
 	return names
 }
 
-// Explain adds what a person needs to know to an error of a statement.
+// Explain adds what a person needs to know to the error of a statement.
 func Explain(err error) error {
-	var e *sqlite.Error
-	if errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CORRUPT_VTAB {
+	if code, _ := sqlite.Code(err); code == sqlite.CorruptVTab {
 		return fmt.Errorf("a virtual table that a trigger writes, such as a full-text index (fts5), is out of step with the table; "+
 			"rebuild it, with INSERT INTO f (f) VALUES ('rebuild'), then start again: %w", err)
 	}

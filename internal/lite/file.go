@@ -10,30 +10,32 @@ import (
 	"path/filepath"
 	"strings"
 
-	"modernc.org/sqlite"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
-// Errors of a database that cannot be worked on.
+// Errors returned for a database that cannot be worked on. Each is wrapped with what to do.
 var (
 	ErrNotWAL   = errors.New("the database is not in WAL mode")
 	ErrReadOnly = errors.New("the database is read-only")
-	// ErrExclusive: locking_mode=EXCLUSIVE, which shuts out every other connection.
+	// ErrExclusive is returned for locking_mode=EXCLUSIVE, which locks out every other
+	// connection.
 	ErrExclusive = errors.New("the database is locked exclusively")
-	// ErrDriver: the handle is not one of the driver that chunkfill works with.
+	// ErrDriver is returned for a handle of any driver but the one that chunkfill works
+	// with.
 	ErrDriver = errors.New("the handle is not one of the driver modernc.org/sqlite")
 )
 
 // File is the main database behind a connection.
 type File struct {
-	Path     string // absolute; "" in memory
+	Path     string // absolute; "" for a database in memory
 	PageSize int
 	SQLite   Version
 }
 
-// Inspect looks at the database behind db and refuses one that a rewrite would
-// block or cannot write. It asks through the host's connection alone, and what takes a
-// lock last: a second SQLite library that opened the file would, when it closed it, drop
-// the locks of the first, and in exclusive mode each read keeps a lock.
+// Inspect examines the database behind db and refuses one that a rewrite would block or
+// cannot write. It asks only through the host's connection, and whatever takes a lock comes
+// last: a second SQLite library that opened the file would drop the locks of the first when
+// it closed it, and in exclusive mode each read keeps a lock.
 func Inspect(ctx context.Context, db *sql.DB) (File, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -63,7 +65,7 @@ func Inspect(ctx context.Context, db *sql.DB) (File, error) {
 	if queryOnly || readOnly(ctx, conn) {
 		return f, fmt.Errorf("%w: %s; open it without mode=ro, immutable or query_only, and check the file's permissions", ErrReadOnly, f.Path)
 	}
-	inMemory := mode == "memory" && f.Path == "" // a file whose journal is in memory is torn by a kill
+	inMemory := mode == "memory" && f.Path == "" // a file with its journal in memory is corrupted by a kill
 	if mode != "wal" && !inMemory {
 		return f, fmt.Errorf("%w but %s: there every batch would block all readers; "+
 			"set it once with PRAGMA journal_mode=WAL (it persists): %s", ErrNotWAL, mode, f.Path)
@@ -71,12 +73,11 @@ func Inspect(ctx context.Context, db *sql.DB) (File, error) {
 	return f, nil
 }
 
-// checkDriver asks the connection for a function that chunkfill has registered with the
-// driver: that tells also where the driver is wrapped, such as for traces.
+// checkDriver calls a function that chunkfill has registered with the driver. That works
+// even if the driver is wrapped, for example for tracing.
 func checkDriver(ctx context.Context, conn *sql.Conn) error {
 	_, err := conn.ExecContext(ctx, "SELECT "+registered+"()")
-	var ours *sqlite.Error
-	if errors.As(err, &ours) && strings.Contains(err.Error(), registered+" is for") {
+	if _, ours := sqlite.Code(err); ours && strings.Contains(err.Error(), registered+" is for") {
 		return nil
 	}
 	what := "has not answered as that does"
@@ -88,15 +89,14 @@ func checkDriver(ctx context.Context, conn *sql.Conn) error {
 		ErrDriver, driverOf(conn), what)
 }
 
-// registered is a function that no other driver knows. It fails: whoever wraps the
-// driver must hand its errors on, too.
+// registered is the name of a function that no other driver knows. It always fails: whoever
+// wraps the driver must also pass on its errors.
 const registered = "chunkfill_driver"
 
 func init() {
-	sqlite.MustRegisterFunction(registered, &sqlite.FunctionImpl{
-		Scalar: func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
-			return nil, errors.New(registered + " is for chunkfill alone")
-		}})
+	sqlite.Register(sqlite.Function{Name: registered, Call: func([]sqlite.Value) (sqlite.Value, error) {
+		return nil, errors.New(registered + " is for chunkfill alone")
+	}})
 }
 
 func driverOf(conn *sql.Conn) (c any) {
@@ -104,8 +104,8 @@ func driverOf(conn *sql.Conn) (c any) {
 	return c
 }
 
-// mainFile finds the file without a lock on it, and refuses one that is, or will be,
-// locked for good.
+// mainFile finds the file without taking a lock on it, and refuses one that is, or will be,
+// locked permanently.
 func mainFile(ctx context.Context, conn *sql.Conn) (f File, err error) {
 	rows, err := conn.QueryContext(ctx, "PRAGMA database_list")
 	if err != nil {
@@ -164,16 +164,16 @@ func absolute(path string) (string, error) {
 	return path, nil
 }
 
-// OpenReader opens a second, read-only connection pool on the file with the
-// driver of db, for what should not hold the writer. It returns nil and no error
-// where there can be none: in memory, or when the host locks exclusively.
+// OpenReader opens a second, read-only connection pool on the file with the driver of db,
+// for reads that should not hold the writer. It returns nil and no error if there can be
+// none: for a database in memory, or one that the host locks exclusively.
 func OpenReader(ctx context.Context, db *sql.DB, path string) (*sql.DB, error) {
 	return openSecond(ctx, db, path, "mode=ro&_pragma=busy_timeout(1000)&_pragma=foreign_keys(0)")
 }
 
-// OpenCheckpointDB opens a second connection pool that may write, for WAL checkpoints
-// alone: run there, no live write waits for one. It syncs as the host's
-// connection does. nil and no error where there can be none.
+// OpenCheckpointDB opens a second connection pool that may write, for WAL checkpoints only:
+// no live write waits for a checkpoint that runs there. It syncs as the host's connection
+// does. It returns nil and no error if there can be none.
 func OpenCheckpointDB(ctx context.Context, db *sql.DB, path string) (*sql.DB, error) {
 	var synchronous int
 	if err := db.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
@@ -203,7 +203,7 @@ func openSecond(ctx context.Context, db *sql.DB, path, settings string) (*sql.DB
 	return nil, fmt.Errorf("open a second connection: %w", err)
 }
 
-// DSN names the file as a URI; without the "file:" prefix the driver would ignore
+// DSN returns the URI of the file. Without the "file:" prefix the driver would ignore
 // mode=ro and open it for writing.
 func DSN(path string) string {
 	return "file:" + strings.ReplaceAll((&url.URL{Path: path}).EscapedPath(), "?", "%3f")

@@ -11,21 +11,22 @@ import (
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 )
 
-// ErrHostCode: a function of the application that a statement or the engine called
-// has panicked or ended its goroutine (runtime.Goexit, as t.FailNow does) instead of
-// returning. Mend it, then start the job again.
+// ErrHostCode is returned when a function of the application, called by a statement or by
+// the engine, panicked or ended its goroutine (runtime.Goexit, as t.FailNow does) instead
+// of returning. Fix the function, then start the job again.
 var ErrHostCode = errors.New("code of the application did not return")
 
-// Worker is a goroutine that makes the calls to code of the application, so that neither
-// a panic nor a Goexit of that is one of ours. It lasts, since a new one would have to
-// grow its stack for SQLite each time. It belongs to one caller at a time, and the zero
-// value is ready; End it after the last call.
+// Worker is a goroutine that calls code of the application, so that a panic or Goexit there
+// does not happen on one of ours. It is kept, because a new goroutine would have to grow
+// its stack for SQLite each time. It belongs to one caller at a time. The zero value is
+// ready to use; End it after the last call.
 type Worker struct {
 	calls  chan func() error
 	result chan error
 }
 
-// Do makes a call. One that does not return is an ErrHostCode.
+// Do calls fn. If fn does not return, Do returns ErrHostCode; what names the call in the
+// message.
 func (w *Worker) Do(what string, fn func() error) error {
 	if w.calls == nil {
 		w.calls, w.result = make(chan func() error), make(chan error)
@@ -35,7 +36,7 @@ func (w *Worker) Do(what string, fn func() error) error {
 
 	err := <-w.result
 	if errors.Is(err, ErrHostCode) {
-		w.calls = nil // it has ended with the call
+		w.calls = nil // the goroutine has ended with the call
 		return fmt.Errorf("%w: in %s", err, what)
 	}
 	return err
@@ -49,7 +50,7 @@ func (w *Worker) End() {
 	}
 }
 
-// work makes calls until one of them does not return.
+// work runs calls until one of them does not return.
 func work(calls chan func() error, result chan error) {
 	working := false
 	defer func() {
@@ -71,13 +72,13 @@ func work(calls chan func() error, result chan error) {
 }
 
 // guarded is a connection on which nothing that a statement calls (SQL functions,
-// collations and hooks of the application) can do harm: database/sql leaves its locks
-// held after a panic and a Goexit, and the host's only connection would be gone for
-// good. Both are errors of the statement here, before database/sql sees them.
+// collations and hooks of the application) can do harm. After a panic or a Goexit,
+// database/sql leaves its locks held, and the host's only connection would be lost for
+// good. Here both become errors of the statement before database/sql sees them.
 //
-// It is on a driver's connection of our own, or on one lent by the host's pool: then a
-// context is looked at before a statement and ends none, since with that the host
-// would lose its connection and the TEMP tables on it.
+// It wraps either a driver connection of our own or one lent by the host's pool. On a lent
+// one, a context is checked before a statement but does not cancel it, because the host
+// would then lose its connection and the TEMP tables on it.
 type guarded struct {
 	own  driver.Conn
 	host *sql.Conn
@@ -109,24 +110,23 @@ func (g *guarded) with(ctx context.Context, what string, fn func(context.Context
 	if rawErr != nil {
 		err = rawErr
 	}
-	if errors.Is(err, driver.ErrBadConn) { // to database/sql it would mean ours
+	if errors.Is(err, driver.ErrBadConn) { // database/sql would take it for ours
 		g.bad = true
 		return fmt.Errorf("the connection is gone (%s)", err) //nolint:errorlint // so it is not wrapped
 	}
 	return err
 }
 
-// note tells a trace of what runs on the host's connection. What runs on others runs
-// beside that, in no fixed order.
+// note records what runs on the host's connection for a trace. Other connections run in
+// parallel, in no fixed order.
 func (g *guarded) note(query string, args []driver.NamedValue) {
 	if g.host != nil {
 		failpoint.Note("statement", query, args)
 	}
 }
 
-// quiet tells of a statement that calls nothing of the application: a setting, or the
-// beginning of a transaction. To hand it to the worker would double what a hold costs
-// beside its work.
+// quiet reports whether a statement calls nothing of the application: a setting, or the
+// start of a transaction. Handing these to the worker would double the overhead of a hold.
 func quiet(statement string) bool {
 	return strings.HasPrefix(statement, "PRAGMA ") || statement == "BEGIN IMMEDIATE"
 }
@@ -174,13 +174,13 @@ func (g *guarded) PrepareContext(ctx context.Context, query string) (stmt driver
 	return stmt, err
 }
 
-// Begin is for what asks for a transaction of our own connections.
+// Begin starts a transaction on a connection of our own.
 func (g *guarded) Begin() (driver.Tx, error) {
 	_, err := g.ExecContext(context.Background(), "BEGIN", nil)
 	return guardedTx{g}, err
 }
 
-// IsReadOnly is what the driver's own connections answer.
+// IsReadOnly returns what the driver's own connection returns.
 func (g *guarded) IsReadOnly(schema string) (yes bool, err error) {
 	err = g.with(context.Background(), "IsReadOnly", func(_ context.Context, dc driver.Conn) error {
 		asker, ok := dc.(interface{ IsReadOnly(string) (bool, error) })
@@ -193,7 +193,7 @@ func (g *guarded) IsReadOnly(schema string) (yes bool, err error) {
 	return yes, err
 }
 
-// Close closes a connection of our own, and gives back one that is lent.
+// Close closes a connection of our own, or returns a lent one.
 func (g *guarded) Close() error {
 	defer g.worker.End()
 	_ = g.with(context.Background(), "close", func(context.Context, driver.Conn) error { return g.statements.close() })
@@ -243,7 +243,7 @@ func (s guardedStmt) QueryContext(ctx context.Context, args []driver.NamedValue)
 	return rows, err
 }
 
-// Exec and Query are for interfaces that no version of database/sql in use asks for.
+// Exec and Query satisfy interfaces that no current version of database/sql uses.
 func (s guardedStmt) Exec(args []driver.Value) (driver.Result, error) {
 	return s.ExecContext(context.Background(), named(args))
 }
@@ -260,7 +260,7 @@ func named(args []driver.Value) []driver.NamedValue {
 	return list
 }
 
-// guardedRows are rows of a statement, which is released with them.
+// guardedRows holds the rows of a statement; closing them releases it.
 type guardedRows struct {
 	driver.Rows
 	s *statement
@@ -283,9 +283,9 @@ func (r guardedRows) Close() error {
 	})
 }
 
-// Guest is a pool on top of the host's: each of its connections is one that the host's
-// pool lends for the time of a statement, guarded. Close it; that does not close the
-// host's.
+// Guest returns a pool on top of the host's: each of its connections is a guarded one that
+// the host's pool lends for the time of a statement. Closing it does not close the host's
+// pool.
 func Guest(db *sql.DB) *sql.DB {
 	guest := sql.OpenDB(lender{db})
 	guest.SetMaxIdleConns(0)
@@ -304,7 +304,7 @@ func (l lender) Connect(ctx context.Context) (driver.Conn, error) {
 	return &guarded{host: conn}, nil
 }
 
-// single hands out one connection, again and again.
+// single is a connector that always returns the same connection.
 type single struct {
 	g      *guarded
 	driver driver.Driver
@@ -313,13 +313,13 @@ type single struct {
 func (s single) Driver() driver.Driver                        { return s.driver }
 func (s single) Connect(context.Context) (driver.Conn, error) { return held{s.g}, nil }
 
-// held is a connection whose end others see to.
+// held is a connection that is closed by its owner.
 type held struct{ *guarded }
 
 func (held) Close() error { return nil }
 
-// lasting tells whether a statement may be kept compiled. SQLite carries most PRAGMAs
-// out when it compiles them, and a second run would do nothing.
+// lasting reports whether a statement may be kept compiled. SQLite executes most PRAGMAs
+// while it compiles them, and running them again would do nothing.
 func lasting(text string) bool {
 	switch text {
 	case "PRAGMA data_version", "PRAGMA schema_version":

@@ -12,60 +12,61 @@ import (
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 )
 
-// Timing tells what a hold cost: the wait for the connection, which is the
-// host's own traffic, and the time it was ours.
+// Timing is what a hold cost: the wait for the connection, which is the host's own traffic,
+// and the time for which we had it.
 type Timing struct {
 	Wait, Held time.Duration
-	Fixed      time.Duration // of Held: what settings took, however much was done in it
-	Log        Log           // the write-ahead log, after the commit
-	Others     bool          // whether another connection has committed since the hold before
+	Fixed      time.Duration // part of Held: the time for settings, however much work was done
+	WAL        WALState      // the write-ahead log after the commit
+	Others     bool          // whether another connection has committed since the previous hold
 }
 
-// Writer is the host's connection pool, as a run of a job uses it. It belongs to
-// one goroutine. The zero value with DB set is ready; Close it after the last hold.
+// Writer is the host's connection pool as a run of a job uses it. It belongs to one
+// goroutine. The zero value with DB set is ready to use; Close it after the last hold.
 type Writer struct {
 	DB *sql.DB
 
-	// KeepsLog says that somebody else checkpoints the write-ahead log: then no
-	// commit of a hold does.
-	KeepsLog bool
+	// NoAutocheckpoint keeps commits of a hold from checkpointing the write-ahead log,
+	// because somebody else does.
+	NoAutocheckpoint bool
 
-	// Once says that there are few holds: then nothing stays compiled between them.
+	// Once says that there will be few holds, so that no statement stays compiled between
+	// them.
 	Once bool
 
-	// While the write-ahead log may grow beyond what SQLite lets it (1000 frames),
-	// every commit of the host would checkpoint all of it. Lift raises that limit
-	// between our holds to so many frames, 0 leaves it; Close takes that back. The
-	// writers of one pool share Lifts, and without one nothing is raised.
-	Lift  int
-	Lifts *Lifts
+	// Autocheckpoint is a number of frames; 0 changes nothing. While the write-ahead log
+	// may grow beyond SQLite's limit (1000 frames), each commit of the host would
+	// checkpoint all of it. So the limit is raised to Autocheckpoint between our holds, and
+	// Close restores it. The writers of one pool share Override; without one nothing is
+	// raised.
+	Autocheckpoint int
+	Override       *AutocheckpointOverride
 
-	// ReadLog tells the state of the log; nil for the function of that name.
-	ReadLog func(context.Context, Querier) (Log, error)
+	// ReadWALState reads the state of the log; nil for the function of that name.
+	ReadWALState func(context.Context, Querier) (WALState, error)
 
 	queue   int64    // how many had ever queued before the hold
-	guard   *guarded // the connection of the hold, and what is compiled on it
-	version int64    // of the data, in the latest hold
+	guard   *guarded // the connection of the hold and the statements compiled on it
+	version int64    // data_version in the latest hold
 	of      any      // the driver's connection that this is
-	pool    *sql.DB  // of guard alone
+	pool    *sql.DB  // has only guard
 	conn    *sql.Conn
 }
 
-// Queued tells whether anybody had to wait for a connection since the latest hold
-// was asked for. We ourselves count: when we had to wait, so may others who came
-// before us. A larger pool hides all that.
+// Queued reports whether anybody has had to wait for a connection since the latest hold was
+// requested. We count ourselves: if we had to wait, so may others who came before us. A
+// larger pool hides all of that.
 func (w *Writer) Queued() bool { return w.DB.Stats().WaitCount > w.queue }
 
-// Close gives the connection back the host's settings and forgets the compiled
-// statements.
+// Close restores the host's settings of the connection and closes the compiled statements.
 func (w *Writer) Close(ctx context.Context) error {
-	w.Lift = 0
+	w.Autocheckpoint = 0
 	if w.guard == nil {
 		return nil
 	}
 	var err error
-	if w.Lifts.has(w) || len(w.guard.statements.compiled) > 0 {
-		w.Once = true // so that this closes the statements
+	if w.Override.has(w) || len(w.guard.statements.compiled) > 0 {
+		w.Once = true // so that Borrow closes the statements
 		_, err = w.Borrow(ctx, func(context.Context, Querier) error { return nil })
 	}
 	w.guard.worker.End()
@@ -74,28 +75,26 @@ func (w *Writer) Close(ctx context.Context) error {
 	return errors.Join(err, w.pool.Close())
 }
 
-// Hold takes the writer for the time of fn: the connection, BEGIN IMMEDIATE, fn,
-// COMMIT, and the connection given back as it was.
-// An error of fn rolls back. It never waits for another process inside SQLite,
-// where it would keep every live write of this process out: a busy database is an
-// error of class Busy at once.
+// Hold takes the writer while fn runs: it takes the connection, runs BEGIN IMMEDIATE, fn
+// and COMMIT, and returns the connection as it was. An error of fn rolls back. Hold never
+// waits for another process inside SQLite, which would block all live writes of this
+// process: if the database is busy, it returns an error of class Busy at once.
 //
-// ctx ends the wait for the connection only. Once it is ours nothing cancels:
-// database/sql throws a connection away whose statement was cancelled, and with
+// ctx ends only the wait for the connection. Once we have it, nothing cancels the hold:
+// database/sql discards a connection on which a statement was cancelled, and with
 // MaxOpenConns(1) that is the only one.
 func (w *Writer) Hold(ctx context.Context, fn func(context.Context, Querier) error) (Timing, error) {
 	return w.Try(ctx, fn, nil)
 }
 
-// Try is a Hold for what may fail because of one row. If fn does, or its commit, with
-// an error of class Row, then it is rolled back and otherwise, which is told the error,
-// has a transaction of its own, in the same hold: the row is still as it was when it
-// failed. If another connection has written in between all the same, which in a pool
-// of one is another process, nothing is done and the error is ErrOvertaken, of class
-// Busy.
+// Try is a Hold for work that may fail because of one row. If fn or its commit fails with
+// an error of class Row, it is rolled back and otherwise, which receives the error, gets a
+// transaction of its own in the same hold: the row is still as it was when it failed. If
+// another connection has written in between all the same, which in a pool of one means
+// another process, nothing is done and Try returns ErrOvertaken, of class Busy.
 func (w *Writer) Try(ctx context.Context, fn func(context.Context, Querier) error,
 	otherwise func(context.Context, Querier, error) error) (Timing, error) {
-	committed, others, log := false, false, Log{}
+	committed, others, state := false, false, WALState{}
 	t, err := w.withConn(ctx, func(ctx context.Context, c *sql.Conn) (err error) {
 		if others, err = w.overtaken(ctx, c); err != nil {
 			return err
@@ -104,13 +103,13 @@ func (w *Writer) Try(ctx context.Context, fn func(context.Context, Querier) erro
 			return err
 		}
 		committed = true
-		log, _ = w.readLog(ctx, c)
+		state, _ = w.readWALState(ctx, c)
 		return nil
 	})
-	t.Log, t.Others = log, others
+	t.WAL, t.Others = state, others
 	if committed {
-		// What failed after the commit cost the connection, which is discarded, but
-		// not the transaction: an error here would have the batch done twice.
+		// A failure after the commit costs the connection, which is discarded, but not the
+		// transaction: returning an error here would have the batch done twice.
 		return t, nil
 	}
 	return t, err
@@ -144,8 +143,8 @@ func (w *Writer) transact(ctx context.Context, c *sql.Conn, fn func(context.Cont
 	})
 }
 
-// overtaken tells whether another connection has committed since the hold before. Each
-// connection counts for itself.
+// overtaken reports whether another connection has committed since the previous hold. Each
+// connection counts separately.
 func (w *Writer) overtaken(ctx context.Context, c *sql.Conn) (bool, error) {
 	before := w.version
 	var err error
@@ -153,13 +152,13 @@ func (w *Writer) overtaken(ctx context.Context, c *sql.Conn) (bool, error) {
 	return before != 0 && w.version != before, err
 }
 
-// dataVersion changes with every commit of another connection.
+// dataVersion returns a number that changes with each commit of another connection.
 func dataVersion(ctx context.Context, q Querier) (version int64, err error) {
 	err = q.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version)
 	return version, err
 }
 
-// Borrow takes the connection without a transaction, under the same rules.
+// Borrow takes the connection without a transaction; otherwise it behaves like Hold.
 func (w *Writer) Borrow(ctx context.Context, fn func(context.Context, Querier) error) (Timing, error) {
 	return w.withConn(ctx, func(ctx context.Context, c *sql.Conn) error { return fn(ctx, c) })
 }
@@ -190,14 +189,14 @@ func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Con
 	if err := w.borrow(ctx, host); err != nil {
 		return t, err
 	}
-	before, ours, err := borrowPragmas(ctx, w.conn, w.KeepsLog)
+	before, ours, err := borrowPragmas(ctx, w.conn, w.NoAutocheckpoint)
 	if err != nil {
 		return t, err
 	}
 	began := time.Now()
 	err = fn(ctx, w.conn)
 	worked = time.Since(began)
-	before.autoCheckpoint = w.Lifts.of(w, before.autoCheckpoint)
+	before.autoCheckpoint = w.Override.apply(w, before.autoCheckpoint)
 	restoreErr := before.set(ctx, w.conn, ours)
 	clean = restoreErr == nil && !errors.Is(err, errDirty) && !w.guard.bad
 	return t, errors.Join(err, restoreErr)
@@ -219,22 +218,23 @@ func (w *Writer) borrow(ctx context.Context, host *sql.Conn) (err error) {
 	}
 	if of != w.of {
 		if len(w.guard.statements.compiled) > 0 {
-			w.Lifts.lose()
+			w.Override.markLost()
 		}
 		w.guard.statements.forget()
 		w.version = 0
 	}
 	w.guard.host, w.guard.bad, w.of = host, false, of
 
-	// Only a pool of one lends the same connection each time. One that has ever closed a
-	// connection by itself may close this one between two holds, with our statements.
+	// Only a pool of one hands out the same connection each time. A pool that has ever
+	// closed a connection on its own may close this one between two holds, with our
+	// statements.
 	stats := w.DB.Stats()
 	closed := stats.MaxIdleClosed + stats.MaxIdleTimeClosed + stats.MaxLifetimeClosed
-	w.guard.statements.keep = stats.MaxOpenConnections == 1 && closed == 0 && !w.Once && !w.Lifts.loses()
+	w.guard.statements.keep = stats.MaxOpenConnections == 1 && closed == 0 && !w.Once && !w.Override.isLost()
 	return nil
 }
 
-// release takes the guard off, and with it the statements that cannot stay.
+// release takes the guard off, and closes the statements that cannot stay.
 func (w *Writer) release(clean bool) {
 	g := w.guard
 	if g == nil || g.host == nil {
@@ -246,7 +246,7 @@ func (w *Writer) release(clean bool) {
 	g.host = nil
 }
 
-// inTransaction runs fn in a transaction that has the write lock from its beginning.
+// inTransaction runs fn in a transaction that has the write lock from the start.
 func (w *Writer) inTransaction(ctx context.Context, c *sql.Conn, fn func(context.Context, Querier) error) (err error) {
 	if err := exec(ctx, c, "BEGIN IMMEDIATE"); err != nil {
 		return err
@@ -269,16 +269,16 @@ func (w *Writer) inTransaction(ctx context.Context, c *sql.Conn, fn func(context
 	return nil
 }
 
-// ErrCommit marks an error of COMMIT, which may be that of a row: deferred foreign keys
-// are looked at there.
+// ErrCommit marks an error of COMMIT. It may be the error of a row: deferred foreign keys
+// are checked there.
 var ErrCommit = errors.New("COMMIT")
 
-// errDirty marks a connection on which a transaction may remain.
+// errDirty marks a connection that may still be in a transaction.
 var errDirty = errors.New("the transaction could not be rolled back")
 
-// rollback ends the transaction whatever state it is in. Where SQLite has ended
-// it already, ROLLBACK fails with "no transaction is active"; a BEGIN that works
-// and is rolled back again tells that case from a transaction that remains.
+// rollback ends the transaction whatever its state. If SQLite has ended it already,
+// ROLLBACK fails with "no transaction is active"; a BEGIN that works and is rolled back
+// again tells that case from a transaction that is still open.
 func rollback(ctx context.Context, c *sql.Conn) error {
 	if exec(ctx, c, "ROLLBACK") == nil {
 		return nil
@@ -289,8 +289,8 @@ func rollback(ctx context.Context, c *sql.Conn) error {
 	return errDirty
 }
 
-// discard makes database/sql close the connection instead of reusing it: one
-// given back inside a transaction would swallow the live writes that follow.
+// discard makes database/sql close the connection instead of reusing it: a connection
+// returned inside a transaction would swallow the live writes that follow.
 func discard(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 }
@@ -304,7 +304,7 @@ func exec(ctx context.Context, q Querier, statement string) error {
 	return nil
 }
 
-// pragmas are the settings of a connection that a hold changes.
+// pragmas holds the settings of a connection that a hold changes.
 type pragmas struct {
 	busyTimeout    int
 	tempStore      int
@@ -315,18 +315,18 @@ type pragmas struct {
 const (
 	memory = 2 // PRAGMA temp_store
 
-	// What the page cache may grow to before SQLite writes pages to the log in the
-	// middle of a transaction. Pages that are written again after that cost the
-	// checksums of all that follow: at the 2 MB of the default, a quarter of the time
-	// where rows are scattered. It holds a batch of 20 ms with ease, and is given back
-	// with the commit. (What is restored is what SQLite reports, the pages of the host's
-	// own cache unless it asked for more.)
+	// Size to which the page cache may grow before SQLite writes pages to the log in the
+	// middle of a transaction. Writing such pages again costs the checksums of everything
+	// after them: with the default of 2 MB, a quarter of the time where rows are scattered.
+	// This size easily holds a batch of 20 ms, and the memory is released with the commit.
+	// (What is restored is what SQLite reports, the pages of the host's own cache unless it
+	// asked for more.)
 	spill = -8 << 10
 )
 
-// borrowPragmas sets what a hold needs, and returns what the host had and what it
-// has now.
-func borrowPragmas(ctx context.Context, c *sql.Conn, keepsLog bool) (host, ours pragmas, err error) {
+// borrowPragmas sets what a hold needs. It returns the host's settings and the current
+// ones.
+func borrowPragmas(ctx context.Context, c *sql.Conn, noAutocheckpoint bool) (host, ours pragmas, err error) {
 	for _, setting := range []struct {
 		name string
 		to   *int
@@ -344,22 +344,22 @@ func borrowPragmas(ctx context.Context, c *sql.Conn, keepsLog bool) (host, ours 
 	}
 	ours = host
 	ours.busyTimeout = 0 // no waiting inside SQLite
-	if keepsLog {
+	if noAutocheckpoint {
 		ours.autoCheckpoint = 0
 	}
 	if host.cacheSpill != 0 {
 		ours.cacheSpill = spill
 	}
-	// Changing it would drop the host's TEMP tables. (Asking sqlite_temp_schema
-	// whether there are any opens it, and from then on each change makes SQLite
-	// read the whole schema again.)
+	// Changing temp_store would drop the host's TEMP tables. (Asking sqlite_temp_schema
+	// whether there are any opens it, and from then on each change makes SQLite read the
+	// whole schema again.)
 	if !slices.Contains(names, "temp") {
 		ours.tempStore = memory
 	}
 	return host, ours, ours.set(ctx, c, host)
 }
 
-// set brings a connection from other settings to these.
+// set changes a connection from other settings to these.
 func (p pragmas) set(ctx context.Context, c *sql.Conn, from pragmas) error {
 	for _, setting := range []struct {
 		name     string
@@ -381,8 +381,8 @@ func (p pragmas) set(ctx context.Context, c *sql.Conn, from pragmas) error {
 	return nil
 }
 
-// databases lists the schemas that a connection has opened. (The table-valued form
-// of the pragma would be made anew each time, which costs ten times as much.)
+// databases returns the schemas that a connection has opened. (The table-valued form of the
+// pragma would be built each time, which costs ten times as much.)
 func databases(ctx context.Context, q Querier) ([]string, error) {
 	rows, err := q.QueryContext(ctx, "PRAGMA database_list")
 	if err != nil {

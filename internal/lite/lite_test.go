@@ -114,7 +114,7 @@ var keyShapes = []struct {
 
 // TestWalkCoversEachRowOnce increments a counter in every row, with every batch
 // size, on every shape of key. Planted and caught: >= for > in after, < for <= in
-// upto, quote() without the NUL case, the legs of a mixed key in the wrong order.
+// upto, quote() without the NUL case, the prefix ranges of a mixed key in the wrong order.
 func TestWalkCoversEachRowOnce(t *testing.T) {
 	for _, shape := range keyShapes {
 		for size := 1; size <= len(shape.values)+1; size++ {
@@ -674,24 +674,24 @@ func version(t *testing.T, db *sql.DB) lite.Version {
 	return f.SQLite
 }
 
-// TestGuessLog: the file's size will do for a short log, and nothing is copied then; a
+// TestEstimateWAL: the file's size will do for a short log, and nothing is copied then; a
 // long one is copied.
-func TestGuessLog(t *testing.T) {
+func TestEstimateWAL(t *testing.T) {
 	db := open(t, "PRAGMA wal_autocheckpoint = 0", "CREATE TABLE t (a)", "INSERT INTO t VALUES (randomblob(100000))")
 	f, err := lite.Inspect(testContext(t), db)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := fileSize(t, f.Path)
-	size, err := f.GuessLog(testContext(t), db, 1000)
+	size, err := f.EstimateWAL(testContext(t), db, 1000)
 	if err != nil || size.Frames < 20 || size.Pending != size.Frames {
-		t.Errorf("GuessLog of a short log = %+v, %v", size, err)
+		t.Errorf("EstimateWAL of a short log = %+v, %v", size, err)
 	}
 	if now := fileSize(t, f.Path); now != before {
 		t.Errorf("the file went from %d to %d bytes: a short log was copied", before, now)
 	}
-	if log, err := f.GuessLog(testContext(t), db, 10); err != nil || log != (lite.Log{Frames: size.Frames}) {
-		t.Errorf("GuessLog of a long log = %+v, %v, want %d frames, none pending", log, err, size.Frames)
+	if log, err := f.EstimateWAL(testContext(t), db, 10); err != nil || log != (lite.WALState{Frames: size.Frames}) {
+		t.Errorf("EstimateWAL of a long log = %+v, %v, want %d frames, none pending", log, err, size.Frames)
 	}
 	if now := fileSize(t, f.Path); now == before {
 		t.Error("a long log was not copied")
@@ -712,7 +712,7 @@ func TestVersions(t *testing.T) {
 	for text, want := range map[string][2]bool{"3.40.1": {}, "3.46.0": {}, "3.50.7": {}, "3.51.0": {true, false}, "3.51.2": {true, false},
 		"3.51.3": {true, true}, "3.54.1": {true, true}, "4.0.0": {true, true}, "": {}} {
 		v := lite.ParseVersion(text)
-		if got := [2]bool{v.KnowsNoop(), v.ResetsLog()}; got != want || text != "" && v.String() != text {
+		if got := [2]bool{v.KnowsNoop(), v.ResetsSafely()}; got != want || text != "" && v.String() != text {
 			t.Errorf("%q is %s: knows NOOP, resets the log right: %v, want %v", text, v, got, want)
 		}
 	}
@@ -721,17 +721,17 @@ func TestVersions(t *testing.T) {
 func TestWALUpkeep(t *testing.T) {
 	db := open(t, "PRAGMA wal_autocheckpoint = 0", "CREATE TABLE t (a)", "INSERT INTO t VALUES (randomblob(100000))")
 	if v := version(t, db); !v.KnowsNoop() {
-		t.Skipf("SQLite %s cannot be asked; TestGuessLog", v)
+		t.Skipf("SQLite %s cannot be asked; TestEstimateWAL", v)
 	}
-	before, err := lite.ReadLog(testContext(t), db)
+	before, err := lite.ReadWALState(testContext(t), db)
 	if err != nil || before.Pending < 20 || before.Frames != before.Pending {
-		t.Errorf("ReadLog = %+v, %v", before, err)
+		t.Errorf("ReadWALState = %+v, %v", before, err)
 	}
-	want := lite.Log{Frames: before.Frames}
+	want := lite.WALState{Frames: before.Frames}
 	if after, err := lite.CheckpointWAL(testContext(t), db); err != nil || after != want {
 		t.Errorf("CheckpointWAL = %+v, %v", after, err)
 	}
-	if after, _ := lite.ReadLog(testContext(t), db); after != want {
+	if after, _ := lite.ReadWALState(testContext(t), db); after != want {
 		t.Errorf("%+v after a checkpoint", after)
 	}
 }
@@ -742,8 +742,8 @@ func TestWALUpkeep(t *testing.T) {
 // for the host's.
 func TestLift(t *testing.T) {
 	db := open(t, "PRAGMA wal_autocheckpoint = 123")
-	var lifts lite.Lifts
-	one, two := lite.Writer{DB: db, Lifts: &lifts, Lift: 5000}, lite.Writer{DB: db, Lifts: &lifts, Lift: 7000}
+	var override lite.AutocheckpointOverride
+	one, two := lite.Writer{DB: db, Override: &override, Autocheckpoint: 5000}, lite.Writer{DB: db, Override: &override, Autocheckpoint: 7000}
 	hold := func(w *lite.Writer) error {
 		_, err := w.Hold(testContext(t), func(context.Context, lite.Querier) error { return nil })
 		return err
@@ -759,13 +759,13 @@ func TestLift(t *testing.T) {
 	want("a second writer's", hold(&two), "7000")
 	want("the first again", hold(&one), "7000")
 	want("the first's end", one.Close(testContext(t)), "7000")
-	one.Lift = 5000
+	one.Autocheckpoint = 5000
 	want("its return", hold(&one), "7000")
 	want("the second's end", two.Close(testContext(t)), "5000")
 	want("the end of both", one.Close(testContext(t)), "123")
 	want("a second end", one.Close(testContext(t)), "123")
 	mustExec(t, db, "PRAGMA wal_autocheckpoint = 0")
-	one.Lift = 5000
+	one.Autocheckpoint = 5000
 	want("a hold where the host keeps its log itself", hold(&one), "0")
 	want("its end", one.Close(testContext(t)), "0")
 }

@@ -8,18 +8,20 @@ import (
 	"strings"
 )
 
-// Errors of a job that would not do each row once, and only the rows meant.
+// Errors returned for a job that would not process each row once, and only the rows meant.
 var (
-	// ErrOwnWork: an expression reads what the job's own statement writes, so that its
-	// value would depend on how many batches there have been.
+	// ErrOwnWork is returned when an expression reads what the job's own statement writes:
+	// its value would depend on how many batches there have been. Copy what it reads to a
+	// table of its own first.
 	ErrOwnWork = errors.New("an expression reads what the job writes")
-	// ErrKeyMoves: rows would change their places in the walk, or come into it.
+	// ErrKeyMoves is returned when rows would change their positions in the walk, or be
+	// added to it. The message names the trigger, foreign key or column to change.
 	ErrKeyMoves = errors.New("rows would move under the walk")
 )
 
-// op is an instruction of SQLite's virtual machine, as EXPLAIN lists it. Its opcodes
-// are no interface: what is not understood leads to no refusal, and tests with the
-// oldest and the newest SQLite hold what is.
+// op is an instruction of SQLite's virtual machine, as EXPLAIN lists it. The opcodes are
+// not a stable interface: an instruction that is not understood never leads to a refusal,
+// and tests with the oldest and the newest SQLite cover those that are.
 type op struct {
 	code       string
 	p1, p2, p3 int
@@ -27,14 +29,14 @@ type op struct {
 	p5         int
 }
 
-// Flags of p5 of Insert and of p2 of Delete.
+// Flags in p5 of Insert and in p2 of Delete.
 const (
-	flagIsUpdate = 0x04 // by an UPDATE
-	flagIsNoop   = 0x40 // of Delete: the row stays where it is
+	flagIsUpdate = 0x04 // part of an UPDATE
+	flagIsNoop   = 0x40 // for Delete: the row stays where it is
 )
 
-// explain returns the instructions of a statement, and after them those of each
-// trigger and foreign key action that it may fire.
+// explain returns the instructions of a statement, followed by those of each trigger and
+// foreign key action that it may fire.
 func explain(ctx context.Context, q Querier, statement string, args []any) (programs [][]op, err error) {
 	rows, err := q.QueryContext(ctx, "EXPLAIN "+statement, args...)
 	if err != nil {
@@ -59,8 +61,8 @@ func explain(ctx context.Context, q Querier, statement string, args []any) (prog
 	return programs, rows.Err()
 }
 
-// store is what a statement reads or writes: a b-tree by its database and first page,
-// or a virtual table by the name that EXPLAIN gives it.
+// store identifies what a statement reads or writes: a b-tree by its database and root
+// page, or a virtual table by the name that EXPLAIN gives it.
 type store struct {
 	database, root int
 	virtual        string
@@ -88,7 +90,7 @@ func (o op) writes() (store, bool) {
 	return store{}, false
 }
 
-// loadRoots finds the first pages of the table and its indexes.
+// loadRoots finds the root pages of the table and its indexes.
 func (t *Table) loadRoots(ctx context.Context, q Querier) error {
 	rows, err := q.QueryContext(ctx, `SELECT name, type = 'table', rootpage FROM main.sqlite_schema
 		WHERE tbl_name = ? COLLATE NOCASE AND type IN ('table', 'index')`, t.Name)
@@ -112,7 +114,7 @@ func (t *Table) loadRoots(ctx context.Context, q Querier) error {
 	return rows.Err()
 }
 
-// keyRoot is the b-tree by which the table is walked: that of an index, or its own.
+// keyRoot returns the b-tree by which the table is walked: that of an index, or its own.
 func (t Table) keyRoot() store {
 	if root, ok := t.roots[t.Key.Index]; ok && !t.Key.Rowid && !t.WithoutRowid {
 		return root
@@ -120,9 +122,9 @@ func (t Table) keyRoot() store {
 	return t.root
 }
 
-// reads lists what a fragment reads in queries of its own, through views and of
-// virtual tables, too. The table, or an index that has all that is asked for, is opened
-// once for the rows.
+// reads returns what a fragment reads in queries of its own, including reads through views
+// and of virtual tables. The table itself, or an index that has all the columns needed, is
+// opened once for the rows.
 func (t Table) reads(ctx context.Context, q Querier, fragment string, args []any) (map[store]bool, error) {
 	programs, err := explain(ctx, q, fmt.Sprintf("SELECT (%s\n) FROM %s NOT INDEXED", fragment, Main(t.Name)), args)
 	if err != nil {
@@ -151,8 +153,8 @@ func (t Table) owns(s store) bool {
 	return false
 }
 
-// CheckReads refuses expressions that read what the statement writes: the table, one
-// of its indexes, or what its triggers write.
+// CheckReads refuses expressions that read what the statement writes: the table, one of its
+// indexes, or what its triggers write.
 func (t Table) CheckReads(ctx context.Context, q Querier, s Statement, fragments map[string]string) error {
 	text, args := s.SQL(t.Key.Sample())
 	programs, err := explain(ctx, q, text, args)
@@ -189,13 +191,13 @@ func (t Table) CheckReads(ctx context.Context, q Querier, s Statement, fragments
 	return nil
 }
 
-// CheckMoves refuses a statement under which rows would move: it, or a trigger or
-// foreign key action that it fires, changes the key or adds rows where they may still
-// be walked. Rows that get a rowid from SQLite itself come behind the bound.
+// CheckMoves refuses a statement under which rows would move: the statement, or a trigger
+// or foreign key action that it fires, changes the key or adds rows where they may still be
+// walked. Rows that get their rowid from SQLite itself lie beyond the bound.
 //
-// Where foreign keys are enforced SQLite writes all entries of a row anew, those of the
-// key among them, when a column changes that a key refers to. loose is a connection that
-// does not enforce them, to ask again; nil if there is none.
+// Where foreign keys are enforced, SQLite rewrites all index entries of a row, including
+// those of the key, when a column changes that a key refers to. loose is a connection that
+// does not enforce them, for a second look; nil if there is none.
 func (t Table) CheckMoves(ctx context.Context, q, loose Querier, s Statement) error {
 	text, args := s.SQL(t.Key.Sample())
 	programs, err := explain(ctx, q, text, args)
@@ -228,8 +230,9 @@ func (t Table) CheckMoves(ctx context.Context, q, loose Querier, s Statement) er
 	return nil
 }
 
-// confirmed reports whether what a program seems to do to the walk is not for foreign
-// keys alone. Their own actions set columns that refer to another row, and nothing else.
+// confirmed reports whether the apparent effect of a program on the walk is real, and not
+// only due to the enforcement of foreign keys. Their own actions set columns that refer to
+// another row, and nothing else.
 func (t Table) confirmed(ctx context.Context, q, loose Querier, s Statement, program []op) (bool, error) {
 	if !isTrigger(program) {
 		return t.refersByKey(ctx, q)
@@ -240,7 +243,7 @@ func (t Table) confirmed(ctx context.Context, q, loose Querier, s Statement, pro
 	text, args := s.SQL(t.Key.Sample())
 	programs, err := explain(ctx, loose, text, args)
 	if err != nil {
-		return true, nil //nolint:nilerr // what it calls is not there: the first look stands
+		return true, nil //nolint:nilerr // what it calls does not exist there: the first look stands
 	}
 	seen := false
 	for _, other := range programs {
@@ -252,10 +255,10 @@ func (t Table) confirmed(ctx context.Context, q, loose Querier, s Statement, pro
 			return true, nil
 		}
 	}
-	return !seen, nil // a TEMP trigger is on its own connection alone
+	return !seen, nil // a TEMP trigger exists only on its own connection
 }
 
-// refersByKey reports whether a column of the key refers to a row of some table.
+// refersByKey reports whether a column of the key is a foreign key.
 func (t Table) refersByKey(ctx context.Context, q Querier) (bool, error) {
 	rows, err := q.QueryContext(ctx, `SELECT DISTINCT "from" FROM pragma_foreign_key_list(?, 'main')`, t.Name)
 	if err != nil {
@@ -273,7 +276,7 @@ func (t Table) refersByKey(ctx context.Context, q Querier) (bool, error) {
 	return found, rows.Err()
 }
 
-// origin names the trigger or foreign key action of a program.
+// origin names the trigger or foreign key action that a program belongs to.
 func origin(program []op) string {
 	if isTrigger(program) {
 		return "trigger " + strings.TrimPrefix(program[0].p4, triggerMark)
@@ -281,7 +284,7 @@ func origin(program []op) string {
 	return "an action of a foreign key"
 }
 
-// triggerMark is what the program of a trigger, and no other, begins with.
+// triggerMark begins the program of a trigger, and no other.
 const triggerMark = "-- TRIGGER "
 
 func isTrigger(program []op) bool { return strings.HasPrefix(program[0].p4, triggerMark) }
@@ -293,10 +296,10 @@ func (t Table) generatedKey() bool {
 	})
 }
 
-// effects tells what one program does to the walk.
+// effects reports what one program does to the walk.
 func (t Table) effects(program []op) (moves, inserts bool) {
 	cursors, updates := map[int]store{}, map[int]bool{}
-	automatic := map[int]bool{} // registers that hold a rowid which SQLite chose
+	automatic := map[int]bool{} // registers with a rowid that SQLite chose
 	for _, o := range program {
 		if o.code == "Delete" && o.p2&flagIsUpdate != 0 || o.code == "Insert" && o.p5&flagIsUpdate != 0 {
 			updates[o.p1] = true
@@ -308,7 +311,7 @@ func (t Table) effects(program []op) (moves, inserts bool) {
 		case "OpenRead", "OpenWrite":
 			cursors[o.p1] = store{database: o.p3, root: o.p2}
 		case "NewRowid":
-			// An id that was given is tested for being one.
+			// An id supplied by the statement is checked to be an integer.
 			automatic[o.p2] = i+1 < len(program) && !(program[i+1].code == "MustBeInt" && program[i+1].p1 == o.p2)
 		case "Insert":
 			if open && s == t.root && !updates[o.p1] {

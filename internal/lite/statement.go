@@ -6,19 +6,22 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
-// Errors of a statement that cannot be used.
+// Errors returned for a statement that cannot be used.
 var (
-	// ErrFragment: an expression or condition does not compile, or is not one.
+	// ErrFragment is returned for text that does not compile, or is not a valid SQL
+	// expression.
 	ErrFragment = errors.New("not a usable SQL expression")
-	// ErrScan: SQLite would not walk the key for it.
+	// ErrScan is returned if SQLite would not walk the key to execute the statement.
 	ErrScan = errors.New("the key cannot be walked")
 )
 
-// CheckFragment accepts an expression or condition over a table's columns only
-// if SQLite compiles it, with a newline after it, both in parentheses and bare:
-// "n; DROP TABLE t" fails the first, "1) OR (1" the second. Nothing is run.
+// CheckFragment accepts an expression or condition over a table's columns only if SQLite
+// compiles it, followed by a newline, both in parentheses and bare: "n; DROP TABLE t" fails
+// the first test, "1) OR (1" the second. Nothing is executed.
 func CheckFragment(ctx context.Context, q Querier, table, what, fragment string) error {
 	if strings.TrimSpace(fragment) == "" {
 		return fmt.Errorf("%w: %s is empty", ErrFragment, what)
@@ -31,22 +34,22 @@ func CheckFragment(ctx context.Context, q Querier, table, what, fragment string)
 	return nil
 }
 
-// compileSelect has SQLite compile what a SELECT may go on with, and run none of it, nor of
-// what may stand behind it: drivers run all statements of a text, and older ones compile
-// when they run. The first statement asks for an argument that it is not given, which
-// the driver sees after it is compiled and before it runs.
+// compileSelect has SQLite compile a SELECT of the given columns. Nothing of it is
+// executed, nor of anything that follows it: drivers run all statements of a text, and
+// older ones compile while they run. The first statement asks for an argument that is not
+// supplied, which the driver notices after compiling and before running.
 func compileSelect(ctx context.Context, q Querier, columns string) error {
 	err := queryError(ctx, q, "SELECT ?, "+columns)
 	if err == nil {
 		return nil
 	}
-	if primaryCode(err) < 0 && strings.Contains(err.Error(), "missing") && strings.Contains(err.Error(), "argument") {
+	if sqlite.Primary(err) < 0 && strings.Contains(err.Error(), "missing") && strings.Contains(err.Error(), "argument") {
 		return nil
 	}
 	return err
 }
 
-// queryError is the error of a query whose rows nobody wants.
+// queryError returns the error of a query whose rows are not needed.
 func queryError(ctx context.Context, q Querier, text string, args ...any) error {
 	rows, err := q.QueryContext(ctx, text, args...)
 	if err != nil {
@@ -56,20 +59,21 @@ func queryError(ctx context.Context, q Querier, text string, args ...any) error 
 	return rows.Err()
 }
 
-// Assign is one column and the expression it is set to.
+// Assign is a column and the expression to which it is set.
 type Assign struct {
 	Column, Expr string
 }
 
-// Statement rewrites the rows of a range.
+// Statement is an SQL statement that is executed range by range.
 type Statement struct {
-	head string // up to the condition
-	cond string // the job's own, as ordered made it; "" for all rows
-	Args []any  // of head, then of cond
+	head string // the text before the condition
+	cond string // the job's own condition, made by ordered; "" for all rows
+	Args []any  // arguments of head, then of cond
 }
 
-// UpdateStatement builds UPDATE … SET … over the key's ranges, for rows that meet all
-// conditions. They are tested in order: none where one before does not hold.
+// UpdateStatement builds UPDATE … SET … over ranges of the key, for rows that meet all
+// conditions. The conditions are tested in order; none is tested on a row that fails an
+// earlier one.
 func (k Key) UpdateStatement(set []Assign, conds []string, args []any) Statement {
 	terms := make([]string, len(set))
 	for i, a := range set {
@@ -85,7 +89,7 @@ type Insert struct {
 	Exprs   []string // over the columns of the table that is walked, one for each
 }
 
-// InsertStatement builds INSERT … SELECT over the key's ranges.
+// InsertStatement builds INSERT … SELECT over ranges of the key.
 func (k Key) InsertStatement(in Insert, conds []string, args []any) Statement {
 	columns, exprs := make([]string, len(in.Columns)), make([]string, len(in.Exprs))
 	for i, column := range in.Columns {
@@ -98,21 +102,21 @@ func (k Key) InsertStatement(in Insert, conds []string, args []any) Statement {
 		cond: ordered(conds), Args: args}
 }
 
-// DeleteStatement builds DELETE over the key's ranges.
+// DeleteStatement builds DELETE over ranges of the key.
 func (k Key) DeleteStatement(conds []string, args []any) Statement {
 	return Statement{head: "DELETE FROM " + k.from(), cond: ordered(conds), Args: args}
 }
 
-// SelectStatement builds SELECT over the key's ranges.
+// SelectStatement builds SELECT over ranges of the key.
 func (k Key) SelectStatement(columns string, conds []string, args []any) Statement {
 	return Statement{head: "SELECT " + columns + " FROM " + k.from(), cond: ordered(conds), Args: args}
 }
 
-// ordered makes one term of conditions. It is a CASE for two reasons: SQLite may test
+// ordered combines conditions into one term, a CASE. There are two reasons: SQLite may test
 // the sides of an AND in another order than the one written, and a function must not be
-// called on a row that is not meant; and its planner does not look into a CASE, or a
-// condition on the key ("id > 0") would take the place of the bound of a range, and
-// each batch would read the whole table.
+// called on a row that the job does not mean; and the planner does not look into a CASE, or
+// a condition on the key ("id > 0") would take the place of the bound of a range, and each
+// batch would read the whole table.
 func ordered(conds []string) string {
 	var b strings.Builder
 	nested := 0
@@ -128,11 +132,11 @@ func ordered(conds []string) string {
 	return b.String() + "1" + strings.Repeat(" END", nested)
 }
 
-// SQL is the statement for one range, and its arguments. The range comes first: SQLite
-// tests what the index does not in the order written, and a condition that fails on a
+// SQL returns the statement for one range, and its arguments. The range comes first: SQLite
+// tests what the index does not cover in the order written, and a condition that fails on a
 // row beyond the range would be taken for a failure of the rows in it. A range with
-// arguments, of rowids, is all in the search, and its arguments are the last, so that
-// nothing that the job has can take their places.
+// arguments, of rowids, is covered by the index search entirely; its arguments come last,
+// so that none of the job's can take their places.
 func (s Statement) SQL(r Range) (string, []any) {
 	switch {
 	case s.cond == "":
@@ -143,21 +147,21 @@ func (s Statement) SQL(r Range) (string, []any) {
 	return s.head + " WHERE " + r.where.sql + " AND " + s.cond, s.Args
 }
 
-// CheckArgs refuses arguments that no ? of a statement that compiles takes. SQLite
-// passes over them in silence; here one would be taken for a bound of the range.
+// CheckArgs refuses arguments that no parameter of a statement that compiles takes. SQLite
+// silently ignores them; here one would be taken for a bound of the range.
 func (s Statement) CheckArgs(ctx context.Context, q Querier) error {
-	where := "? IS NULL" // the next after the job's own
+	where := "? IS NULL" // the next parameter after the job's own
 	if s.cond != "" {
 		where = s.cond + " AND " + where
 	}
 	if err := queryError(ctx, q, "EXPLAIN "+s.head+" WHERE "+where, s.Args...); err != nil {
-		return nil //nolint:nilerr // it has no argument left, as it should be
+		return nil //nolint:nilerr // no argument is left over, as it should be
 	}
 	return fmt.Errorf("%w: there are %d Args, and the job has fewer ?", ErrFragment, len(s.Args))
 }
 
-// Run executes the statement for one range and returns how many rows it matched.
-// (SQLite counts rows it rewrote with the same values, too.)
+// Run executes the statement for one range and returns how many rows it matched. (SQLite
+// also counts rows that it rewrote with the same values.)
 func (s Statement) Run(ctx context.Context, q Querier, r Range) (int, error) {
 	text, args := s.SQL(r)
 	result, err := q.ExecContext(ctx, text, args...)
@@ -168,16 +172,16 @@ func (s Statement) Run(ctx context.Context, q Querier, r Range) (int, error) {
 	return int(n), err
 }
 
-// Int runs a statement that selects one number.
+// Int runs a statement that selects one number, and returns it.
 func (s Statement) Int(ctx context.Context, q Querier, r Range) (n int64, err error) {
 	text, args := s.SQL(r)
 	err = q.QueryRowContext(ctx, text, args...).Scan(&n)
 	return n, err
 }
 
-// Compile asks SQLite for its plan of the statement over some range, and refuses
-// a plan that is not one search of the key, bounded on both sides by the range: each
-// batch would then cost as much as the whole table.
+// Compile asks SQLite for its plan of the statement over a sample range. It refuses a plan
+// that is not one search of the key, bounded on both sides by the range: each batch would
+// then cost as much as the whole table.
 func (s Statement) Compile(ctx context.Context, q Querier, k Key) error {
 	for _, r := range k.samples() {
 		text, args := s.SQL(r.Range)
@@ -197,28 +201,28 @@ func (s Statement) Compile(ctx context.Context, q Querier, k Key) error {
 	return nil
 }
 
-// sample is some range and how SQLite's plan names the search for it.
+// sample is a range and the text by which SQLite's plan describes the search for it.
 type sample struct {
 	Range
 	search string
 }
 
-// samples returns a range of each form that there is.
+// samples returns one range of each form that the walk uses.
 func (k Key) samples() []sample {
 	zero := make(Pos, len(k.Columns))
 	for i := range zero {
 		zero[i] = "0"
 	}
 	var all []sample
-	for _, l := range k.after(zero) {
-		within, search := l.and(k.upto(zero)), ""
+	for _, pr := range k.after(zero) {
+		within, search := pr.and(k.upto(zero)), ""
 		switch {
 		case k.Rowid:
 			search = "(rowid>? AND rowid<?)"
-		case k.legs:
-			c := k.Columns[l.shared]
-			within = l.and(cond{sql: k.expr(c) + c.before() + "= 0"})
-			for _, prefix := range k.Columns[:l.shared] {
+		case k.byPrefix:
+			c := k.Columns[pr.shared]
+			within = pr.and(cond{sql: k.expr(c) + c.before() + "= 0"})
+			for _, prefix := range k.Columns[:pr.shared] {
 				search += prefix.Name + "=? AND "
 			}
 			search = "(" + search + c.Name + ">? AND " + c.Name + "<?)"
@@ -234,13 +238,13 @@ func (k Key) samples() []sample {
 	return all
 }
 
-// small tells whether it does not matter what a batch reads.
+// small reports whether the table is so small that it does not matter what a batch reads.
 func (k Key) small(ctx context.Context, q Querier) (small bool, err error) {
 	err = q.QueryRowContext(ctx, "SELECT count(*) < 1000 FROM (SELECT 1 FROM "+k.from()+" LIMIT 1000)").Scan(&small)
 	return small, err
 }
 
-// Plan is EXPLAIN QUERY PLAN: a line a step.
+// Plan returns the EXPLAIN QUERY PLAN of a statement, one line per step.
 func Plan(ctx context.Context, q Querier, statement string, args []any) ([]string, error) {
 	rows, err := q.QueryContext(ctx, "EXPLAIN QUERY PLAN "+statement, args...)
 	if err != nil && strings.Contains(err.Error(), "missing argument") {

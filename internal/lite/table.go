@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Errors of reading a table's shape. Each is wrapped with the table's name and
+// Errors returned when a table's shape is read. Each is wrapped with the table's name and
 // what to do about it.
 var (
 	ErrNoTable  = errors.New("no such table")
@@ -18,13 +18,13 @@ var (
 	ErrNullKey  = errors.New("NULL in the key")
 )
 
-// Column is one column of a table, hidden and generated ones included.
+// Column is one column of a table; hidden and generated columns are included.
 type Column struct {
 	Name      string
 	Decl      string // declared type, as written
 	NotNull   bool
 	Generated bool
-	pk        int // position in the PRIMARY KEY, from 1; 0 if it is not in it
+	pk        int // position in the PRIMARY KEY, from 1; 0 if it is not part of it
 }
 
 // Table is the shape of one table in the main database.
@@ -32,11 +32,11 @@ type Table struct {
 	Name         string
 	WithoutRowid bool
 	Columns      []Column
-	Key          Key   // that it is walked by
-	Keys         []Key // all that it could be walked by, the best first
+	Key          Key   // the key by which it is walked
+	Keys         []Key // all keys by which it could be walked, the best first
 
-	root  store            // its own b-tree
-	roots map[string]store // and those of its indexes, by name
+	root  store            // the table's own b-tree
+	roots map[string]store // the b-trees of its indexes, by name
 }
 
 // Column returns the column of that name.
@@ -77,10 +77,10 @@ func LoadTable(ctx context.Context, q Querier, name string) (Table, error) {
 }
 
 // WalkedBy returns the table with the key that has the same columns as k, whatever its
-// index is called now, and false if there is none.
+// index is called now, or false if there is none.
 func (t Table) WalkedBy(k Key) (Table, bool) {
 	i := slices.IndexFunc(t.Keys, func(o Key) bool {
-		return o.Rowid == k.Rowid && o.legs == k.legs && slices.Equal(o.Columns, k.Columns)
+		return o.Rowid == k.Rowid && o.byPrefix == k.byPrefix && slices.Equal(o.Columns, k.Columns)
 	})
 	if i < 0 {
 		return t, false
@@ -139,13 +139,13 @@ type index struct {
 	primary bool
 	columns []KeyColumn
 
-	expressions bool // it is not over plain columns
+	expressions bool // some of its columns are expressions
 }
 
-// findKeys lists the keys that a table can be walked by: its PRIMARY KEY, then UNIQUE
-// indexes over NOT NULL columns, the oldest first, so that one which is added later
-// changes nothing. The hidden rowid of a table without INTEGER PRIMARY KEY is never
-// walked: VACUUM may renumber it between two batches.
+// findKeys returns the keys by which a table can be walked: its PRIMARY KEY, then UNIQUE
+// indexes over NOT NULL columns, the oldest first, so that an index added later changes
+// nothing. The hidden rowid of a table without an INTEGER PRIMARY KEY is never used: VACUUM
+// may renumber it between two batches.
 func findKeys(ctx context.Context, q Querier, t Table) ([]Key, error) {
 	indexes, err := uniqueIndexes(ctx, q, t.Name)
 	if err != nil {
@@ -157,8 +157,8 @@ func findKeys(ctx context.Context, q Querier, t Table) ([]Key, error) {
 			keys = append(keys, Key{Table: t.Name, Index: ix.name, Columns: ix.columns})
 		}
 	}
-	// A primary key without an index of its own is the rowid under a name.
-	// ("INTEGER PRIMARY KEY DESC" is not: it has an index and is found above.)
+	// A primary key without an index of its own is another name for the rowid. ("INTEGER
+	// PRIMARY KEY DESC" is not: it has an index and is found above.)
 	for _, c := range t.Columns {
 		if c.pk > 0 && !t.WithoutRowid && len(keys) == 0 {
 			keys = append(keys, Key{Table: t.Name, Rowid: true, Columns: []KeyColumn{{Name: c.Name}}})
@@ -174,14 +174,14 @@ func findKeys(ctx context.Context, q Querier, t Table) ([]Key, error) {
 			"without one its rows cannot be walked safely (VACUUM renumbers hidden rowids): "+
 			"add a UNIQUE index over columns declared NOT NULL", ErrNoKey, t.Name)
 	}
-	return withLegs(ctx, q, keys)
+	return withPrefixRanges(ctx, q, keys)
 }
 
-// withLegs finds out how each key is walked. One that SQLite cannot compare by, for
-// want of a collation, is left out unless it is the best.
-func withLegs(ctx context.Context, q Querier, keys []Key) (usable []Key, err error) {
+// withPrefixRanges finds out how each key is walked. A key by which SQLite cannot compare,
+// because a collation is missing, is left out unless it is the best one.
+func withPrefixRanges(ctx context.Context, q Querier, keys []Key) (usable []Key, err error) {
 	for i, k := range keys {
-		if k.legs, err = k.needsLegs(ctx, q); err == nil {
+		if k.byPrefix, err = k.needsPrefixRanges(ctx, q); err == nil {
 			usable = append(usable, k)
 		} else if i == 0 {
 			return nil, err
@@ -227,8 +227,8 @@ func uniqueIndexes(ctx context.Context, q Querier, table string) ([]index, error
 	return slices.DeleteFunc(all, func(ix index) bool { return ix.expressions }), rows.Err()
 }
 
-// CheckNulls refuses a table that has NULLs in its key: a rowid table allows
-// them (SQLite keeps an old bug there), and no comparison ever reaches them.
+// CheckNulls refuses a table that has NULLs in its key. A rowid table allows them (SQLite
+// keeps an old bug there), and no comparison ever reaches them.
 func (t Table) CheckNulls(ctx context.Context, q Querier) error {
 	for _, name := range t.nullable() {
 		var found bool
@@ -246,7 +246,7 @@ func (t Table) CheckNulls(ctx context.Context, q Querier) error {
 	return nil
 }
 
-// nullable lists the key's columns that may hold NULL.
+// nullable returns the key's columns that may hold NULL.
 func (t Table) nullable() (names []string) {
 	if t.Key.Rowid || t.WithoutRowid {
 		return nil
@@ -259,7 +259,7 @@ func (t Table) nullable() (names []string) {
 	return names
 }
 
-// RowidAlias returns a name by which the rowid of the table goes, "" if there is none.
+// RowidAlias returns a name for the rowid of the table, or "" if it has none.
 func (t Table) RowidAlias() string {
 	if t.WithoutRowid {
 		return ""
@@ -272,7 +272,7 @@ func (t Table) RowidAlias() string {
 	return ""
 }
 
-// RowidOf returns the rowid of the row at a place, and false if there is none.
+// RowidOf returns the rowid of the row at a position, or false if there is none.
 func (t Table) RowidOf(ctx context.Context, q Querier, p Pos) (rowid int64, found bool, err error) {
 	err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s", t.RowidAlias(), t.Key.from(), t.Key.At(p))).Scan(&rowid)
 	switch {

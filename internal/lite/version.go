@@ -5,18 +5,19 @@ import (
 	"database/sql"
 	"fmt"
 
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
-// Version is one of SQLite, written as SQLite writes it as a number: 3051003.
+// Version is a version of SQLite, in SQLite's own numeric form: 3051003.
 type Version int
 
 const (
-	knowsNoop   Version = 3_051_000 // wal_checkpoint(NOOP)
-	resetsRight Version = 3_051_003 // see ResetsLog
+	knowsNoop    Version = 3_051_000 // wal_checkpoint(NOOP)
+	resetsSafely Version = 3_051_003 // see ResetsSafely
 )
 
-// ParseVersion reads 3.51.3; what cannot be read is older than all.
+// ParseVersion parses a version such as "3.51.3". A text that it cannot parse counts as
+// older than all others.
 func ParseVersion(text string) Version {
 	var major, minor, patch Version
 	_, _ = fmt.Sscanf(text, "%d.%d.%d", &major, &minor, &patch)
@@ -27,15 +28,15 @@ func (v Version) String() string {
 	return fmt.Sprintf("%d.%d.%d", v/1_000_000, v/1_000%1_000, v%1_000)
 }
 
-// KnowsNoop is whether the state of the log can be asked for.
+// KnowsNoop reports whether SQLite can be asked for the state of the log.
 func (v Version) KnowsNoop() bool { return v >= knowsNoop }
 
-// ResetsLog is whether two connections may checkpoint the log: before 3.51.3 a
-// checkpoint on one, just as another begins the log anew, may lose what was committed.
-func (v Version) ResetsLog() bool { return v >= resetsRight }
+// ResetsSafely reports whether two connections may checkpoint the log. Before 3.51.3, a
+// checkpoint on one connection while another resets the log could lose a commit.
+func (v Version) ResetsSafely() bool { return v >= resetsSafely }
 
-// refusesWrites is for older drivers, which do not tell what is read-only. It begins a
-// write, if nobody else writes just now, and takes it back.
+// refusesWrites is for older drivers, which do not report whether a database is read-only.
+// It begins a write, unless somebody else is writing, and rolls it back.
 func refusesWrites(ctx context.Context, conn *sql.Conn) bool {
 	var timeout int
 	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout); err != nil {
@@ -47,11 +48,11 @@ func refusesWrites(ctx context.Context, conn *sql.Conn) bool {
 	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
 		return false
 	}
-	ctx = context.WithoutCancel(ctx) // what is begun is ended
+	ctx = context.WithoutCancel(ctx) // what has begun must be ended
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return primaryCode(err) == sqlite3.SQLITE_READONLY
+		return sqlite.Primary(err) == sqlite.ReadOnly
 	}
 	_, err := conn.ExecContext(ctx, "PRAGMA main.user_version = 1")
 	_, _ = conn.ExecContext(ctx, "ROLLBACK")
-	return primaryCode(err) == sqlite3.SQLITE_READONLY
+	return sqlite.Primary(err) == sqlite.ReadOnly
 }

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Names lists the words of a piece of SQL that may be names of columns, as FoldName
-// folds them: bare ones and those in any of the quotes that SQLite takes for a name.
-// Strings, comments, functions and reserved words are none. A double-quoted string counts
-// as a name, since SQLite decides which it is by whether there is one.
+// Names returns the words of a piece of SQL that may be names of columns, as FoldName folds
+// them: bare words and those in any of the quotes that SQLite accepts around a name.
+// Strings, comments, functions and reserved words are left out. A double-quoted string
+// counts as a name, because SQLite decides by whether a column of that name exists.
 func Names(fragment string) map[string]bool {
 	names := map[string]bool{}
 	for i := 0; i < len(fragment); {
@@ -25,7 +25,7 @@ func Names(fragment string) map[string]bool {
 	return names
 }
 
-// reserved are the words of expressions that are no name unless they are quoted.
+// reserved holds the words of expressions that are not names unless they are quoted.
 var reserved = set("and as between by case cast collate current_date current_time current_timestamp distinct else end escape exists false from glob " +
 	"group having in is isnull like limit not notnull null or order raise select then true union using values when where")
 
@@ -37,7 +37,7 @@ func set(words string) map[string]bool {
 	return all
 }
 
-// token is the length of the first token of s, and the name if it is one.
+// token returns the length of the first token of s, and the name if it is one.
 func token(s string) (length int, name string) {
 	switch c := s[0]; {
 	case c == '\'' || c == '"' || c == '`':
@@ -72,7 +72,7 @@ func wordLength(s string) (n int) {
 	return n
 }
 
-// quoted is the length of a token in quotes, which it may have doubled inside.
+// quoted returns the length of a quoted token; a doubled quote inside it does not end it.
 func quoted(s string, quote byte) int {
 	for i := 1; i < len(s); i++ {
 		if s[i] != quote {
@@ -87,7 +87,7 @@ func quoted(s string, quote byte) int {
 	return len(s)
 }
 
-// span is the length of s up to and with end.
+// span returns the length of s up to and including end.
 func span(s, end string) int {
 	if i := strings.Index(s, end); i >= 0 {
 		return i + len(end)
@@ -99,9 +99,9 @@ func inName(c byte) bool {
 	return c == '_' || c == '$' || c >= 0x80 || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
 }
 
-// ReadsClock reports whether an expression depends on the time at which it is evaluated:
-// it names CURRENT_TIMESTAMP or one of its kind, has the string 'now', or calls a
-// function of dates without arguments, which then takes the current time.
+// ReadsClock reports whether an expression depends on the time at which it is evaluated: it
+// names CURRENT_TIMESTAMP or the like, contains the string 'now', or calls a date function
+// without arguments, which then uses the current time.
 func ReadsClock(fragment string) bool {
 	folded := FoldName(fragment)
 	return strings.Contains(folded, "'now'") || currentTime.MatchString(folded) || emptyCall.MatchString(folded)
@@ -109,6 +109,6 @@ func ReadsClock(fragment string) bool {
 
 var currentTime = regexp.MustCompile(`\bcurrent_(?:timestamp|date|time)\b`)
 
-// emptyCall finds a function of dates whose argument list is empty, or has nothing but
-// modifiers of its result.
+// emptyCall matches a date function without arguments, or with nothing but modifiers of its
+// result.
 var emptyCall = regexp.MustCompile(`\b(?:date|time|datetime|julianday|unixepoch)\s*\(\s*(?:'subsec(?:ond)?'\s*)?\)|\bstrftime\s*\(\s*'[^']*'\s*\)`)

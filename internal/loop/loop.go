@@ -70,6 +70,7 @@ type Loop struct {
 	bisect  bisection
 	others  others
 	full    fullness
+	chunks  chunks
 
 	target, quiet             time.Duration // how long holds are now
 	wantedTarget, wantedQuiet time.Duration // TargetHold and QuietHold, as configured or tuned

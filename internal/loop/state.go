@@ -325,6 +325,9 @@ func (steps Steps) at(cp chunkfill.Checkpoint, s State) chunkfill.Checkpoint {
 	if s.Step < len(steps) {
 		cp.Step, of = steps[s.Step].Name, steps[s.Step].Range()
 	}
+	if s.Condition == Done { // nothing of it stands any more, and nothing has to fit
+		cp.Takebacks, cp.Pins = nil, nil
+	}
 	if of != cp.Of {
 		cp.RangeRecord = chunkfill.RangeRecord{Of: of, RunID: cp.RunID, Owner: cp.Owner}
 	}

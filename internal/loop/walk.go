@@ -49,8 +49,8 @@ func (l *Loop) walk(ctx context.Context) error {
 // something was asked of the job. A wait may be long, so the gate comes after it, too.
 func (l *Loop) bound(ctx context.Context) (bound string, ok bool, err error) {
 	l.starved = false
-	for {
-		piece, cancel := context.WithTimeout(ctx, poll)
+	for patience := min(l.target, poll); ; patience = poll {
+		piece, cancel := context.WithTimeout(ctx, patience)
 		bound, err = l.db.Bound(piece)
 		late := piece.Err() != nil
 		cancel()
@@ -64,7 +64,8 @@ func (l *Loop) bound(ctx context.Context) (bound string, ok bool, err error) {
 			return "", false, err
 		}
 
-		// A chunk takes long where the function does.
+		// A chunk takes long where the function does: longer than a hold may, and the job is
+		// held back by that and by nothing else.
 		l.starved, l.cp.Reason = true, string(throttle.ReasonCompute)
 		l.charge(&l.cp.Throttled)
 		if err := l.Listen(ctx); err != nil || l.Asked() {
@@ -87,9 +88,23 @@ func (l *Loop) batch(ctx context.Context, bound string, n int) (Outcome, throttl
 
 	batch := throttle.Batch{Asked: n, Rows: out.Rows, Changed: out.Changed, Hold: out.Work, Waited: out.Waited, Cut: cut}
 	if err == nil && !out.None {
+		if whole := l.chunks.whole(out, bound); whole && out.Rows < n && cut == "" {
+			batch.Cut = throttle.ReasonCompute
+		}
 		l.committed(out)
 	}
 	return out, batch, err
+}
+
+// chunks are the rows that were computed ahead, as far as batches tell.
+type chunks struct{ atEnd bool } // whether the latest batch ended where one ends
+
+// whole takes in a batch and reports whether it had all the rows of a chunk, and not only
+// those that the batch before had left of it.
+func (c *chunks) whole(out Outcome, bound string) bool {
+	atBegin := c.atEnd
+	c.atEnd = out.End == bound
+	return atBegin && c.atEnd
 }
 
 // more takes the rows of a batch a step at a time. When a live write comes to wait, the
@@ -160,6 +175,8 @@ func (l *Loop) failed(ctx context.Context, n int, out Outcome, err error) error 
 		return nil
 	case class == Row && n > 1 && out.Rows > 0: // else it failed before it knew its rows
 		l.bisect.failed(out.Rows)
+		l.cp.Reason = string(throttle.ReasonSearch)
+		l.publish()
 		return nil
 	}
 	return err

@@ -14,55 +14,56 @@ import (
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
 )
 
-// Config says which rows are computed, and how.
+// Config says which rows to compute, and how.
 type Config struct {
-	Reader *sql.DB // a read-only connection
+	Reader *sql.DB // a read-only pool
 	Log    *slog.Logger
 
 	Key           lite.Key
-	Cursor, Upper lite.Pos // the rows after the one, up to the other
+	Cursor, Upper lite.Pos // the rows after Cursor, up to and including Upper
 	Where         []string
 	Args          []any
 
 	Calls *rowfunc.Calls
-	Read  string // what the function is given of a row, as SQL
+	Read  string // the SQL expressions passed to the row function
 }
 
-// Prefetcher computes the rows of a transform before the writer needs them: one
-// goroutine reads chunks on the read-only connection, in short transactions, and
-// has the row function run on every processor but one, the writer's, and on that one
-// while the writer waits for results. A batch never
-// reaches beyond what has been computed, so the writer is held for writing alone. A
-// row that changes in between is computed again by the statement itself.
+// Prefetcher computes the rows of a transform before the writer needs them. One goroutine
+// reads chunks on the read-only connection, in short transactions, and runs the row
+// function on every processor but the writer's; it uses that one, too, while the writer
+// waits for results. A batch never reaches beyond what has been computed, so the writer is
+// held for writing only. A row that changes in between is computed again by the statement
+// itself.
 type Prefetcher struct {
 	cfg    Config
 	done   chan struct{} // closed when the goroutine has ended
 	cancel context.CancelFunc
-	rows   atomic.Int64 // of the next chunk
+	rows   atomic.Int64 // size of the next chunk
 
 	mu     sync.Mutex
 	queue  []computed
-	ended  bool          // nothing more will come
-	change chan struct{} // closed and replaced when the above changes
+	ended  bool          // no more chunks will come
+	change chan struct{} // closed and replaced whenever queue or ended changes
 }
 
-// computed is a chunk whose results are ready, and where it ends.
+// computed is a chunk whose results are ready, and the position at which it ends.
 type computed struct {
 	chunk *rowfunc.Chunk
-	skips bool // some row of it is to stay as it is
+	skips bool // at least one of its rows is to stay as it is
 	end   lite.Pos
 }
 
 const (
-	// How many chunks may wait for the writer: one it works on, one to go on with.
+	// How many chunks may wait for the writer: one that it works on and the next one.
 	maxChunks = 2
-	// A chunk is twice a batch, so that few batches are cut short at its end, within
-	// bounds: many rows for the processors to share, few for memory.
+	// A chunk has twice the rows of a batch, so that few batches are cut short at its end.
+	// The minimum leaves enough rows for the processors to share, the maximum bounds
+	// memory.
 	minChunkRows = 64
 	maxChunkRows = 8192
 )
 
-// Start begins to compute. Close ends it.
+// Start returns a Prefetcher that has begun to compute. Close ends it.
 func Start(ctx context.Context, cfg Config) *Prefetcher {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &Prefetcher{cfg: cfg, done: make(chan struct{}), cancel: cancel, change: make(chan struct{})}
@@ -71,7 +72,7 @@ func Start(ctx context.Context, cfg Config) *Prefetcher {
 	return p
 }
 
-// Close ends the computing, waits for that and forgets what was computed.
+// Close stops the computation, waits for it to end and discards the results.
 func (p *Prefetcher) Close() {
 	p.cancel()
 	<-p.done
@@ -79,24 +80,25 @@ func (p *Prefetcher) Close() {
 	}
 }
 
-// run computes chunk after chunk from the cursor to the bound. If reading fails,
-// the rest is computed while the writer is held, which is slower and as right.
+// run computes chunk after chunk from the cursor to the bound. If reading fails, the
+// remaining rows are computed while the writer is held, which is slower but just as
+// correct.
 func (p *Prefetcher) run(ctx context.Context) {
 	defer close(p.done)
 	gather := p.cfg.Key.SelectStatement("count("+p.cfg.Calls.Collect(p.cfg.Read)+")", p.cfg.Where, p.cfg.Args)
 	cursor := p.cfg.Cursor
 	for p.room(ctx) {
-		stretch, ok, err := p.cfg.Key.Next(ctx, p.cfg.Reader, cursor, p.cfg.Upper, int(p.rows.Load()))
+		r, ok, err := p.cfg.Key.Next(ctx, p.cfg.Reader, cursor, p.cfg.Upper, int(p.rows.Load()))
 		if err == nil && ok {
 			var chunk *rowfunc.Chunk
 			chunk, err = p.cfg.Calls.Gather(func() error {
-				_, err := gather.Int(ctx, p.cfg.Reader, stretch)
+				_, err := gather.Int(ctx, p.cfg.Reader, r)
 				return err
 			})
 			if err == nil {
 				chunk.Compute(ctx, max(1, runtime.GOMAXPROCS(0)-1))
-				p.push(computed{chunk, chunk.Skips(), stretch.End})
-				cursor = stretch.End
+				p.push(computed{chunk, chunk.Skips(), r.End})
+				cursor = r.End
 				continue
 			}
 		}
@@ -108,13 +110,13 @@ func (p *Prefetcher) run(ctx context.Context) {
 	p.signal(func() { p.ended = true })
 }
 
-// room waits until the writer needs another chunk.
+// room waits until the writer needs another chunk and reports whether it does.
 func (p *Prefetcher) room(ctx context.Context) bool {
 	return p.wait(ctx, func() bool { return len(p.queue) < maxChunks }) == nil
 }
 
-// Bound waits for a chunk and returns where it ends; the end of the walk when
-// none will come.
+// Bound waits for a chunk and returns the position at which it ends, or the end of the walk
+// if no more chunks will come.
 func (p *Prefetcher) Bound(ctx context.Context) (lite.Pos, error) {
 	bound := p.cfg.Upper
 	p.cfg.Calls.Spare.Store(true)
@@ -128,8 +130,7 @@ func (p *Prefetcher) Bound(ctx context.Context) (lite.Pos, error) {
 	return bound, err
 }
 
-// Reached tells that all rows up to end are written; rows is the current size of
-// a batch.
+// Reached records that all rows up to end are written; rows is the current batch size.
 func (p *Prefetcher) Reached(end lite.Pos, rows int) {
 	p.rows.Store(int64(min(maxChunkRows, max(minChunkRows, 2*rows))))
 	p.mu.Lock()
@@ -140,8 +141,8 @@ func (p *Prefetcher) Reached(end lite.Pos, rows int) {
 	}
 }
 
-// MaySkip tells whether the next batch may come to rows that are to stay as they
-// are: not if all were computed and none of them is.
+// MaySkip reports whether the next batch may contain rows that are to stay as they are. It
+// returns false only if all of its rows were computed and none of them is.
 func (p *Prefetcher) MaySkip() bool {
 	if p == nil {
 		return true
@@ -151,12 +152,13 @@ func (p *Prefetcher) MaySkip() bool {
 	return len(p.queue) == 0 || p.queue[0].skips
 }
 
-// ExpectSkips is for a row that has come or changed since and is to stay.
+// ExpectSkips records that the current chunk has a row to be left as it is, because it was
+// added or changed after the chunk was computed.
 func (p *Prefetcher) ExpectSkips() {
 	p.signal(func() { p.queue[0].skips = true })
 }
 
-// Pop forgets the first chunk and tells whether there was one.
+// Pop discards the first chunk and reports whether there was one.
 func (p *Prefetcher) Pop() (ok bool) {
 	p.signal(func() {
 		if ok = len(p.queue) > 0; ok {
@@ -171,7 +173,7 @@ func (p *Prefetcher) push(c computed) {
 	p.signal(func() { p.queue = append(p.queue, c) })
 }
 
-// signal changes the shared state and wakes those who wait for it.
+// signal changes the shared state and wakes everyone who waits for it.
 func (p *Prefetcher) signal(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -180,7 +182,7 @@ func (p *Prefetcher) signal(change func()) {
 	p.change = make(chan struct{})
 }
 
-// wait returns when cond, called under the lock, holds or ctx ends.
+// wait blocks until cond, called under the lock, is true or ctx ends.
 func (p *Prefetcher) wait(ctx context.Context, cond func() bool) error {
 	for {
 		p.mu.Lock()

@@ -10,22 +10,20 @@ import (
 	"time"
 )
 
-// Chunk is a stretch of rows whose results are computed before the writer needs
-// them.
+// Chunk is a range of rows whose results are computed before the writer needs them.
 type Chunk struct {
 	calls   *Calls
 	reads   [][]any
 	results []*result // nil for a row that was not computed
-	skips   bool      // some row is to stay as it is, or may be
+	skips   bool      // some row is, or may be, to stay as it is
 
-	// How rows are found: as a rule in the order in which they were read. Guarded
-	// by Calls.mu.
+	// Rows are usually found in the order in which they were read. Guarded by Calls.mu.
 	next  int            // the row after the one found last
-	index map[string]int // of all rows, made when one is not in its place
+	index map[string]int // of all rows, built when one is out of order
 }
 
-// Gather opens a chunk, lets query run a statement that selects Collect, and
-// returns the chunk with the rows that passed.
+// Gather opens a chunk, calls query to run a statement that selects Collect, and returns
+// the chunk with the rows that it read.
 func (c *Calls) Gather(query func() error) (*Chunk, error) {
 	chunk := &Chunk{calls: c}
 	c.setPending(chunk)
@@ -49,27 +47,28 @@ func (c *Calls) collect(args []driver.Value) (driver.Value, error) {
 	return nil, nil
 }
 
-// Compute runs the function over the chunk's rows on several goroutines, one more
-// while Calls.Spare is true, and makes the results available. When ctx ends it stops early; rows without a result are
-// computed when they are written. A call that lasts longer than the limit, or than a moment after the end of ctx, is
-// given up: its goroutine, which nothing can stop, is left behind.
+// Compute runs the function on the chunk's rows on several goroutines, one more while
+// Calls.Spare is true, and makes the results available. When ctx ends it stops early; rows
+// without a result are computed when they are written. A call that exceeds the limit, or
+// does not return soon after the end of ctx, is abandoned: nothing can stop its goroutine,
+// which is left behind.
 func (k *Chunk) Compute(ctx context.Context, workers int) {
 	k.results = make([]*result, len(k.reads))
 	c := computation{calls: k.calls, reads: k.reads, results: k.results,
 		ended: make(chan struct{}, workers+1), more: make(chan struct{}, 1)}
 	if !c.run(ctx, workers) {
-		k.results, k.skips = make([]*result, len(k.reads)), true // those there are may still be written to
+		k.results, k.skips = make([]*result, len(k.reads)), true // abandoned calls may still write to the old ones
 		return
 	}
 	k.skips = slices.ContainsFunc(k.results, func(r *result) bool { return r == nil || errors.Is(r.err, ErrSkip) })
 	k.calls.publish(func(all []*Chunk) []*Chunk { return append(all, k) })
 }
 
-// Skips tells whether a statement that writes the chunk's rows needs Changes.
+// Skips reports whether a statement that writes the chunk's rows needs Changes.
 func (k *Chunk) Skips() bool { return k.skips }
 
-// following finds a row where it is expected. Rows with the values of the one found
-// last were answered without being looked for.
+// following finds a row where it is expected. Rows with the same values as the last one
+// were answered without a lookup.
 func (k *Chunk) following(args []driver.Value) ([]any, *result) {
 	for k.next > 0 && k.next < len(k.reads) && same(k.reads[k.next], k.reads[k.next-1]) {
 		k.next++
@@ -102,29 +101,29 @@ type computation struct {
 	calls   *Calls
 	reads   [][]any
 	results []*result
-	next    atomic.Int64  // row that nobody has taken yet
-	ended   chan struct{} // a worker says that it found none
-	helped  atomic.Bool   // one more worker is there or has been asked for
-	more    chan struct{} // asks for it
+	next    atomic.Int64  // the next row that nobody has taken
+	ended   chan struct{} // a worker reports that no row was left
+	helped  atomic.Bool   // one more worker exists or has been requested
+	more    chan struct{} // requests it
 }
 
-// worker takes one row after the other. Whoever swaps row away decides what becomes
-// of that row: the worker with its result, or the watch that gives it up.
+// worker takes one row after another. Whoever swaps row out decides what happens to that
+// row: the worker with its result, or the watchdog that abandons it.
 type worker struct {
 	row   atomic.Int64
-	seen  int64 // at the last look of the watch
-	extra bool  // it works while there is a processor to spare
+	seen  int64 // at the last check of the watchdog
+	extra bool  // it works only while a processor is free
 	kept  bool  // whether its latest result was in time
 }
 
 const noRow = -1
 
-// How long calls that are under way may take to end when ctx has.
+// How long calls in progress may take to end once ctx has.
 const lastCalls = 100 * time.Millisecond
 
-// run watches over the workers. One that is at the same row twice in a row has
-// been there for the limit, and another takes its place. It is false if ctx ended and
-// some of them have not.
+// run supervises the workers. A worker that is on the same row in two successive checks has
+// taken longer than the limit, and is replaced. It returns false if ctx ended and some of
+// them have not.
 func (c *computation) run(ctx context.Context, workers int) bool {
 	active := make([]*worker, workers)
 	for i := range active {
@@ -162,8 +161,8 @@ func (c *computation) start(ctx context.Context, extra bool) *worker {
 	return w
 }
 
-// work takes rows until none is left. Where the function ends the goroutine another one
-// goes on in its place.
+// work takes rows until none is left. If the function ends the goroutine, another one takes
+// over.
 func (c *computation) work(ctx context.Context, w *worker) {
 	inside := false
 	defer func() {
@@ -180,7 +179,7 @@ func (c *computation) work(ctx context.Context, w *worker) {
 		c.compute(w, i)
 		inside = false
 		if !w.kept {
-			return // given up, nobody waits for it
+			return // abandoned; nobody waits for it
 		}
 		giveWay(int(i))
 	}
@@ -190,7 +189,7 @@ func (c *computation) work(ctx context.Context, w *worker) {
 	c.ended <- struct{}{}
 }
 
-// compute calls the function for a row, whose result is kept unless that took too long.
+// compute calls the function for a row and keeps the result unless it took too long.
 func (c *computation) compute(w *worker, i int64) {
 	if c.calls.Spare.Load() && c.helped.CompareAndSwap(false, true) {
 		c.more <- struct{}{}
@@ -203,7 +202,7 @@ func (c *computation) compute(w *worker, i int64) {
 	})
 }
 
-// giveWay lets other goroutines run after some rows: the writer, if this one has its
+// giveWay yields to other goroutines after some rows: the writer, if this one occupies its
 // processor, and live writes.
 func giveWay(row int) {
 	if row%64 == 0 {
@@ -221,14 +220,14 @@ func (c *computation) givenUp(w *worker) bool {
 	return true
 }
 
-// Drop forgets the chunk's results, once its rows are written.
+// Drop discards the chunk's results once its rows are written.
 func (k *Chunk) Drop() {
 	k.calls.publish(func(all []*Chunk) []*Chunk {
 		return slices.DeleteFunc(all, func(other *Chunk) bool { return other == k })
 	})
 }
 
-// publish swaps the list of chunks for a changed copy; readers keep theirs.
+// publish replaces the list of chunks by a changed copy; readers keep theirs.
 func (c *Calls) publish(change func([]*Chunk) []*Chunk) {
 	for {
 		old := c.chunks.Load()

@@ -1,7 +1,6 @@
 package rowfunc
 
 import (
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strconv"
@@ -9,18 +8,18 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"modernc.org/sqlite"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
-// Keys is a set of keys that a statement can ask for each row, at the same cost however
-// many there are: a condition that lists them is limited, and compiled anew for each
+// Keys is a set of keys that a statement can query for each row, at the same cost however
+// many there are: a condition that lists keys is limited in length, and compiled for each
 // batch. It is safe for concurrent use.
 type Keys struct {
 	handle int64
 	all    map[string]struct{}
 }
 
-const sqlHasKey = "chunkfill_has_key" // (handle, literal…): whether the set has that key
+const sqlHasKey = "chunkfill_has_key" // (handle, literal…): reports whether the set has that key
 
 var (
 	keySets       sync.Map // handle int64 -> *Keys
@@ -28,18 +27,18 @@ var (
 )
 
 func init() {
-	sqlite.MustRegisterFunction(sqlHasKey, &sqlite.FunctionImpl{NArgs: -1,
-		Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
-			if len(args) > 1 {
-				if keys, ok := keySets.Load(args[0]); ok {
-					return keys.(*Keys).has(args[1:])
-				}
+	sqlite.Register(sqlite.Function{Name: sqlHasKey, Args: -1, Call: func(args []sqlite.Value) (sqlite.Value, error) {
+		if len(args) > 1 {
+			if keys, ok := keySets.Load(args[0]); ok {
+				return keys.(*Keys).has(args[1:])
 			}
-			return nil, errors.New(sqlHasKey + " is for chunkfill's own statements")
-		}})
+		}
+		return nil, errors.New(sqlHasKey + " is for chunkfill's own statements")
+	}})
 }
 
-// OpenKeys makes a set of keys, each a list of SQL literals, that statements can ask.
+// OpenKeys returns a set of keys, each a list of SQL literals, that statements can query.
+// Close it.
 func OpenKeys(keys [][]string) *Keys {
 	k := &Keys{handle: lastKeyHandle.Add(1), all: make(map[string]struct{}, len(keys))}
 	for _, key := range keys {
@@ -49,11 +48,11 @@ func OpenKeys(keys [][]string) *Keys {
 	return k
 }
 
-// Close forgets the set.
+// Close releases the set.
 func (k *Keys) Close() { keySets.Delete(k.handle) }
 
-// Lacks is the SQL condition that a row's key, given as the expressions of its literals,
-// is not in the set.
+// Lacks returns the SQL condition that a row's key, given as the expressions of its
+// literals, is not in the set.
 func (k *Keys) Lacks(literals string) string {
 	return fmt.Sprintf("NOT %s(%d, %s)", sqlHasKey, k.handle, literals)
 }
@@ -64,7 +63,7 @@ func (k *Keys) Has(key []string) bool {
 	return ok
 }
 
-func (k *Keys) has(args []driver.Value) (driver.Value, error) {
+func (k *Keys) has(args []sqlite.Value) (sqlite.Value, error) {
 	key := make([]string, len(args))
 	for i, a := range args {
 		switch a := a.(type) {
@@ -82,5 +81,5 @@ func (k *Keys) has(args []driver.Value) (driver.Value, error) {
 	return int64(0), nil
 }
 
-// join is one text of a key. No literal has a NUL.
+// join returns a key as a single text. No literal contains a NUL.
 func join(key []string) string { return strings.Join(key, "\x00") }

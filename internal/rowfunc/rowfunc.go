@@ -1,11 +1,12 @@
-// Package rowfunc lets an UPDATE call a Go function of one job: SQL functions,
-// registered with the driver once, find the job by a handle and its result by
-// the row's values.
+// Package rowfunc lets an UPDATE call a Go function of one job: SQL functions, registered
+// with the driver once, find the job by a handle and its result by the row's values.
 //
-// Results may be computed beforehand, outside the writer (see Chunk). They are
-// looked up by the values the function was given, so a row that has changed since
-// is not found and computed anew in its place: nothing is ever overwritten with a
-// result of old values, and no key has to pass through Go.
+// Results may be computed beforehand, outside the writer (see [Chunk]). They are looked up
+// by the values that the function was given, so a row that has changed since is not found
+// and its result is computed again on the spot: nothing is ever overwritten with a result
+// of old values, and no key has to pass through Go.
+//
+// [Open] registers a function for a run; [Calls.Changes] and [Calls.Value] are its SQL.
 package rowfunc
 
 import (
@@ -21,11 +22,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"modernc.org/sqlite"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
-// Func maps the values a row was read with to the values to write. It must
-// depend on nothing else. Values are nil, int64, float64, string or []byte.
+// Func maps the values that a row was read with to the values to write. It must depend on
+// nothing else. Values are nil, int64, float64, string or []byte.
 type Func func(read []any) (write []any, err error)
 
 // ErrSkip is returned by a Func to leave its row as it is.
@@ -33,18 +34,18 @@ var ErrSkip = errors.New("leave this row as it is")
 
 // The SQL functions. Their first argument is the handle.
 const (
-	sqlChanges = "chunkfill_changes" // (handle, read…): whether the row is to be written
+	sqlChanges = "chunkfill_changes" // (handle, read…): reports whether to write the row
 	sqlValue   = "chunkfill_value"   // (handle, i, read…): the i-th value to write
-	sqlCollect = "chunkfill_collect" // (handle, read…): hand the values to the open chunk
+	sqlCollect = "chunkfill_collect" // (handle, read…): adds the values to the open chunk
 )
 
 func init() {
-	for name, scalar := range map[string]func(*Calls, []driver.Value) (driver.Value, error){
+	for name, scalar := range map[string]func(*Calls, []sqlite.Value) (sqlite.Value, error){
 		sqlChanges: (*Calls).changes,
 		sqlValue:   (*Calls).value,
 		sqlCollect: (*Calls).collect,
 	} {
-		impl := &sqlite.FunctionImpl{NArgs: -1, Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		sqlite.Register(sqlite.Function{Name: name, Args: -1, WholeTexts: true, Call: func(args []sqlite.Value) (sqlite.Value, error) {
 			calls, err := find(name, args)
 			if err != nil {
 				return nil, err
@@ -53,9 +54,7 @@ func init() {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 			return scalar(calls, args[1:])
-		}}
-		Volatile(impl)
-		sqlite.MustRegisterFunction(name, impl)
+		}})
 	}
 }
 
@@ -64,7 +63,7 @@ var (
 	lastHandle atomic.Int64
 )
 
-func find(name string, args []driver.Value) (*Calls, error) {
+func find(name string, args []sqlite.Value) (*Calls, error) {
 	if len(args) > 0 {
 		if handle, ok := args[0].(int64); ok {
 			if calls, ok := registry.Load(handle); ok {
@@ -75,11 +74,11 @@ func find(name string, args []driver.Value) (*Calls, error) {
 	return nil, fmt.Errorf("%s is for chunkfill's own statements", name)
 }
 
-// Calls is one job's function, open for the time of a run. The SQL functions
-// may be called from several connections at once.
+// Calls is the function of one job, open for the time of a run. The SQL functions may be
+// called from several connections at once.
 type Calls struct {
-	// Spare says that whoever writes the rows waits for results, so that there is a
-	// processor more to compute on.
+	// Spare says that the writer is waiting for results, so that one more processor is free
+	// for computing.
 	Spare atomic.Bool
 
 	fn      Func
@@ -88,21 +87,21 @@ type Calls struct {
 	handle  int64
 	chunks  atomic.Pointer[[]*Chunk] // results computed beforehand, oldest first
 
-	mu      sync.Mutex // guards what follows, and what finds a chunk's rows
-	last    []any      // the values of the row at hand
-	result  result     // and what came out: each written column asks in turn
-	met     bool       // a value was asked of a row that is to stay as it is
-	pending *Chunk     // what collect fills
+	mu      sync.Mutex // guards the fields below, and how a chunk finds rows
+	last    []any      // values of the current row
+	result  result     // their result; each written column asks for it in turn
+	met     bool       // a value was requested for a row that is to stay as it is
+	pending *Chunk     // filled by collect
 	buf     []byte
 }
 
 type result struct {
-	write []driver.Value
+	write []sqlite.Value
 	err   error
 }
 
-// Open makes fn callable. outputs is how many values it returns, limit how long it
-// may take over one row before that row counts as failed.
+// Open makes fn callable. outputs is the number of values it returns; limit is how long it
+// may take for one row before that row counts as failed.
 func Open(fn Func, outputs int, limit time.Duration) *Calls {
 	c := &Calls{fn: fn, outputs: outputs, limit: limit, handle: lastHandle.Add(1)}
 	c.chunks.Store(&[]*Chunk{})
@@ -110,27 +109,26 @@ func Open(fn Func, outputs int, limit time.Duration) *Calls {
 	return c
 }
 
-// Close makes fn uncallable again.
+// Close makes fn unavailable again.
 func (c *Calls) Close() { registry.Delete(c.handle) }
 
-// Changes is the SQL condition under which a row is to be written; read lists
-// the quoted columns.
+// Changes returns the SQL condition under which a row is to be written; read lists the
+// quoted columns.
 func (c *Calls) Changes(read string) string {
 	return fmt.Sprintf("%s(%d, %s)", sqlChanges, c.handle, read)
 }
 
-// Value is the SQL expression of the i-th value to write.
+// Value returns the SQL expression of the i-th value to write.
 func (c *Calls) Value(i int, read string) string {
 	return fmt.Sprintf("%s(%d, %d, %s)", sqlValue, c.handle, i, read)
 }
 
-// Collect is the SQL expression that hands a row's values to the chunk of
-// Gather.
+// Collect returns the SQL expression that adds a row's values to the chunk of Gather.
 func (c *Calls) Collect(read string) string {
 	return fmt.Sprintf("%s(%d, %s)", sqlCollect, c.handle, read)
 }
 
-func (c *Calls) changes(args []driver.Value) (driver.Value, error) {
+func (c *Calls) changes(args []sqlite.Value) (sqlite.Value, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.lookup(args)
@@ -140,7 +138,7 @@ func (c *Calls) changes(args []driver.Value) (driver.Value, error) {
 	return int64(1), r.err
 }
 
-func (c *Calls) value(args []driver.Value) (driver.Value, error) {
+func (c *Calls) value(args []sqlite.Value) (sqlite.Value, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i, ok := args[0].(int64)
@@ -155,8 +153,8 @@ func (c *Calls) value(args []driver.Value) (driver.Value, error) {
 	return r.write[i], nil
 }
 
-// MetSkip tells, once, whether a statement without Changes came to a row that is to
-// stay as it is, which made it fail.
+// MetSkip reports, once, whether a statement without Changes reached a row that is to stay
+// as it is, which made it fail.
 func (c *Calls) MetSkip() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,9 +163,9 @@ func (c *Calls) MetSkip() bool {
 	return met
 }
 
-// lookup finds the result for these values: the row at hand, one computed
-// beforehand, or computed now.
-func (c *Calls) lookup(args []driver.Value) result {
+// lookup returns the result for these values: that of the current row, one computed
+// beforehand, or one computed now.
+func (c *Calls) lookup(args []sqlite.Value) result {
 	if c.last != nil && same(c.last, args) {
 		return c.result
 	}
@@ -175,7 +173,7 @@ func (c *Calls) lookup(args []driver.Value) result {
 	return c.result
 }
 
-func (c *Calls) find(args []driver.Value) ([]any, result) {
+func (c *Calls) find(args []sqlite.Value) ([]any, result) {
 	chunks := *c.chunks.Load()
 	for _, chunk := range chunks {
 		if read, r := chunk.following(args); r != nil {
@@ -192,9 +190,9 @@ func (c *Calls) find(args []driver.Value) ([]any, result) {
 	return read, c.callLimited(read)
 }
 
-// callLimited is call for a goroutine that holds the writer: after the limit it
-// goes on without an answer. Nothing can stop a Go function, so one that never
-// returns leaves its goroutine behind.
+// callLimited is call for a goroutine that holds the writer: after the limit it continues
+// without an answer. Nothing can stop a Go function, so one that never returns leaves its
+// goroutine behind.
 func (c *Calls) callLimited(read []any) result {
 	answer := make(chan result, 1)
 	go c.call(read, func(r result) { answer <- r })
@@ -212,9 +210,10 @@ func (c *Calls) tooLong() error {
 	return fmt.Errorf("the row function took longer than %v", c.limit)
 }
 
-// call runs the function on values of its own, which it may change: by the others
-// its row is found again. A panic is an error of the row, and so is the end of the
-// goroutine (runtime.Goexit), after which call does not return; told hears of all.
+// call runs the function on a copy of the values, which it may change: the originals are
+// needed to find its row again. A panic is an error of the row, and so is the end of the
+// goroutine (runtime.Goexit), after which call does not return; told is called in each
+// case.
 func (c *Calls) call(read []any, told func(result)) {
 	r := result{err: errors.New("the row function ended its goroutine (runtime.Goexit)")}
 	defer func() {
@@ -238,7 +237,7 @@ func (c *Calls) check(write []any) result {
 	if len(write) != c.outputs {
 		return result{err: fmt.Errorf("the row function returned %d values for %d columns", len(write), c.outputs)}
 	}
-	values := make([]driver.Value, len(write))
+	values := make([]sqlite.Value, len(write))
 	for i, w := range write {
 		v, err := driver.DefaultParameterConverter.ConvertValue(w)
 		if err != nil {
@@ -248,7 +247,7 @@ func (c *Calls) check(write []any) result {
 		case nil, int64, float64, string:
 			values[i] = v
 		case []byte:
-			values[i] = bytes.Clone(v) // the function may use its buffer again
+			values[i] = bytes.Clone(v) // the function may reuse its buffer
 		case bool:
 			values[i] = map[bool]int64{true: 1}[v]
 		default:
@@ -259,7 +258,7 @@ func (c *Calls) check(write []any) result {
 }
 
 // clone copies arguments out of SQLite's memory, which the next row reuses.
-func clone(args []driver.Value) []any {
+func clone(args []sqlite.Value) []any {
 	copied := make([]any, len(args))
 	for i, a := range args {
 		switch a := a.(type) {
@@ -284,7 +283,7 @@ func own(read []any) []any {
 	return read
 }
 
-// same is whether the values are the very same, down to the bits of a float.
+// same reports whether the values are identical, down to the bits of a float.
 func same[Value any](read []any, args []Value) bool {
 	if len(read) != len(args) {
 		return false
@@ -314,8 +313,7 @@ func same[Value any](read []any, args []Value) bool {
 	return true
 }
 
-// encode appends an injective form of the values: a tag, and a length where it
-// varies.
+// encode appends an injective encoding of the values: a tag, and a length where it varies.
 func encode[Value any](buf []byte, args []Value) []byte {
 	for _, a := range args {
 		switch a := any(a).(type) {

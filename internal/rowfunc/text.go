@@ -1,41 +1,28 @@
 package rowfunc
 
 import (
-	"database/sql/driver"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"reflect"
 	"regexp"
 	"strings"
 	"unicode/utf16"
 
-	"modernc.org/sqlite"
+	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
-// Volatile has a function see its arguments in SQLite's own memory, where the driver
-// can do that (from v1.51 on), and reports whether it can. Without it a text ends for
-// the function at its first NUL.
-func Volatile(impl *sqlite.FunctionImpl) bool {
-	field := reflect.ValueOf(impl).Elem().FieldByName("VolatileArgs")
-	if !field.IsValid() {
-		return false
-	}
-	field.SetBool(true)
-	return true
-}
+var wholeTexts = sqlite.WholeTexts()
 
-var wholeTexts = Volatile(new(sqlite.FunctionImpl))
-
-// escaped is what a text begins with that older drivers get in hex, since it has a NUL
-// or begins so itself: then no text can be taken for another. An empty blob, at which
-// they panic, is this and a letter.
+// escaped begins a text that is passed to older drivers in hexadecimal, because it contains
+// a NUL or begins the same way: so no text can be mistaken for another. An empty blob, on
+// which those drivers panic, is this and a letter.
 const (
 	escaped   = "\x01"
 	emptyBlob = escaped + "x"
 )
 
-// Arguments is the SQL of what the functions are given of a row; columns are quoted.
+// Arguments returns the SQL of the arguments that the functions are given for a row;
+// columns are quoted.
 func Arguments(columns []string) string {
 	if wholeTexts {
 		return strings.Join(columns, ", ")
@@ -47,19 +34,19 @@ func Arguments(columns []string) string {
 	return strings.Join(escapes, ", ")
 }
 
-// escape is the SQL of a value that outlives an older driver. In hex a text is as the
-// database stores it, so an example of one letter goes before it.
+// escape returns the SQL of a value in a form that survives an older driver. In hexadecimal
+// a text is as the database stores it, so an example of one letter precedes it.
 func escape(column string) string {
 	return fmt.Sprintf("CASE WHEN typeof(%[1]s) = 'text' AND (instr(%[1]s, char(0)) OR substr(%[1]s, 1, 1) = char(1)) "+
 		"THEN char(1) || hex('a') || ':' || hex(%[1]s) "+
 		"WHEN typeof(%[1]s) = 'blob' AND length(%[1]s) = 0 THEN char(1) || 'x' ELSE %[1]s END", column)
 }
 
-// wrapped finds what escape makes of a column.
+// wrapped matches what escape makes of a column.
 var wrapped = regexp.MustCompile(strings.ReplaceAll(regexp.QuoteMeta(escape("column")), "column", `("(?:[^"]|"")*"|\w+)`))
 
-// Plain is an expression as it would be with a driver that hands values over whole: what
-// a job is does not depend on its driver.
+// Plain returns an expression as it would be with a driver that passes values unchanged:
+// the identity of a job does not depend on its driver.
 func Plain(expr string) string {
 	if wholeTexts {
 		return expr
@@ -68,7 +55,7 @@ func Plain(expr string) string {
 }
 
 // restore undoes escape in place.
-func restore(args []driver.Value) (err error) {
+func restore(args []sqlite.Value) (err error) {
 	if wholeTexts {
 		return nil
 	}

@@ -75,8 +75,8 @@ var (
 		Old:  "\t\tleast++\n",
 	}, {
 		File: "internal/lite/key.go",
-		Old:  "return []leg{{cond: cond{sql: k.tuple() + \" > \" + row(p)}}}",
-		New:  "return []leg{{cond: cond{sql: k.tuple() + \" >= \" + row(p)}}}",
+		Old:  "return []prefixRange{{cond: cond{sql: k.tuple() + \" > \" + row(p)}}}",
+		New:  "return []prefixRange{{cond: cond{sql: k.tuple() + \" >= \" + row(p)}}}",
 	}}}
 	CursorIgnored = Bug{"a second run begins at the first row", []Edit{{
 		File: "engine/take.go",
@@ -135,12 +135,12 @@ var (
 	}}}
 	SecondPassOverAll = Bug{"a second pass over rows that are done", []Edit{{
 		File: "engine/pass.go",
-		Old:  "\t\ts.where = append(s.where, s.spec.Todo)\n",
+		Old:  "\t\tw.where = append(w.where, w.spec.Todo)\n",
 	}}}
 	BoundForgotten = Bug{"the walk does not end where it was to end when the job began", []Edit{{
 		File: "engine/take.go",
 		Old:  "\tvar aside []lite.Pos\n\tif cp.Pass == 2 {",
-		New:  "\tif _, s.upper.pos, err = s.table.Key.Bounds(context.Background(), q.(lite.Querier)); err != nil {\n\t\treturn err\n\t}\n\tvar aside []lite.Pos\n\tif cp.Pass == 2 {",
+		New:  "\tif _, w.upper.pos, err = w.table.Key.Bounds(context.Background(), q.(lite.Querier)); err != nil {\n\t\treturn err\n\t}\n\tvar aside []lite.Pos\n\tif cp.Pass == 2 {",
 	}}}
 	TableUnqualified = Bug{"a TEMP table rewritten in place of main's", []Edit{{
 		File: "internal/lite/doc.go",

@@ -14,7 +14,7 @@ import (
 
 // Migrate runs at boot and returns at once.
 func Migrate(ctx context.Context, db *sql.DB, store *asyncmig.Store, eng *engine.Engine) error {
-	// PREFLIGHT: async=true reason="changes the schema alone, the same moment on any table"
+	// PREFLIGHT: async=true reason="changes only the schema, equally fast on any table"
 	if _, err := db.ExecContext(ctx, `ALTER TABLE observations ADD COLUMN path_json TEXT`); err != nil {
 		return fmt.Errorf("add path_json: %w", err)
 	}

@@ -25,9 +25,9 @@ func Open(path string, settings ...string) (*sql.DB, error) {
 	return db, nil
 }
 
-// Of names the file at path, which may hold any character, with settings such as
-// "mode=rw". Without the form of a URI the driver would cut a path at a question
-// mark and ignore the mode.
+// Of returns the name of the file at path for the driver. The path may contain any
+// character; settings are of the form "mode=rw". Without the form of a URI the driver would
+// cut a path at a question mark and ignore the mode.
 func Of(path string, settings ...string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {

@@ -16,28 +16,28 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/waiver"
 )
 
-// Input is what a check looks at.
+// Input is what a check works on.
 type Input struct {
 	Sources []Source
 	Config  Config
 
-	// Change is whether the sources are what one change touches: a table that it
-	// creates is new. Otherwise only tables of the same file are.
+	// Change says that the sources are the files of one change, so that a table it creates
+	// is new. Otherwise only tables of the same file are.
 	Change bool
 
-	// Body is that of the pull request; nil if there is none.
+	// Body is the body of the pull request; nil if there is none.
 	Body *string
 
-	// Siblings returns the other Go files of a file's package, Definitions the
-	// files that tell of tables, and Embedded those that a Go file has embedded.
-	// All may be nil and are called only when a verdict depends on them.
+	// Siblings returns the other Go files of a file's package, Definitions the files that
+	// define tables, and Embedded those that a Go file embeds. All may be nil, and are
+	// called only if a verdict depends on them.
 	Siblings    func(path string) ([]Source, error)
 	Definitions func() ([]Source, error)
 	Embedded    func(path string, patterns []string) ([]Source, error)
 }
 
-// Check judges every statement of the input. An error means that it could not,
-// also because the context has ended.
+// Check checks every statement of the input. It returns an error if it could not, including
+// when ctx has ended.
 func Check(ctx context.Context, in Input) (*Report, error) {
 	c := &checker{Input: in, reader: in.reader()}
 	c.report = &Report{Files: len(in.Sources), Accepted: map[string]int{}, Foreign: map[string][]string{}}
@@ -80,8 +80,7 @@ func (in Input) reader() reader {
 	return s
 }
 
-// scanAll scans files in parallel, those of a Go package together, and keeps
-// their order.
+// scanAll scans files in parallel, those of a Go package together, and keeps their order.
 func (s reader) scanAll(ctx context.Context, sources []Source) ([]*unit, error) {
 	units := make([]*unit, len(sources))
 	next := make(chan []int)
@@ -101,7 +100,8 @@ func (s reader) scanAll(ctx context.Context, sources []Source) ([]*unit, error) 
 	return units, ctx.Err()
 }
 
-// batches are the indexes of each package's Go files, and of each other file.
+// batches returns the indexes of each package's Go files as one batch, and each other file
+// as a batch of its own.
 func batches(sources []Source) (list [][]int) {
 	packages := map[string]int{}
 	for i, src := range sources {
@@ -136,8 +136,8 @@ func (s reader) scanBatch(ctx context.Context, sources []Source, batch []int, un
 	}
 }
 
-// embedded adds the files that Go files have embedded, where they hold SQL and are
-// no sources themselves.
+// embedded adds the files that Go files embed, if they contain SQL and are not sources
+// themselves.
 func (c *checker) embedded(ctx context.Context) error {
 	if c.Embedded == nil {
 		return nil
@@ -164,8 +164,8 @@ func (c *checker) embedded(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// holdsSQL reports whether a file of another kind is SQL: half of what is in it
-// was understood.
+// holdsSQL reports whether a file of another type is SQL: at least half of its contents was
+// understood.
 func (u *unit) holdsSQL() bool {
 	understood := 0
 	for _, h := range u.hits {
@@ -176,7 +176,7 @@ func (u *unit) holdsSQL() bool {
 	return understood > 0 && understood*2 >= len(u.hits)
 }
 
-// define reads the rest of the project's tables if a verdict depends on them.
+// define reads the definitions of the project's other tables, if a verdict depends on them.
 func (c *checker) define(ctx context.Context) ([]*unit, error) {
 	open := func(h hit) bool {
 		return len(h.Pinned) > 0 || len(h.Lookups) > 0 || h.Kind == sqlscan.CreateIndex || h.Kind == sqlscan.TableCommand
@@ -199,8 +199,8 @@ func (c *checker) define(ctx context.Context) ([]*unit, error) {
 	return reader{async: c.reader.async, dialect: c.reader.dialect}.scanAll(ctx, sources)
 }
 
-// recall keeps which tables a file made before the change: they are not new, however
-// new their lines are.
+// recall records which tables a file created before the change: they are not new, even if
+// their lines are.
 func (c *checker) recall() {
 	for _, u := range c.units {
 		if u.Old == nil {
@@ -221,7 +221,7 @@ func (c *checker) judge(u *unit) error {
 		c.report.Findings = append(c.report.Findings, u.finding(codeUnreadable, errorLine(u.err), u.err.Error()))
 	}
 	before := u.acceptedBefore()
-	found := map[[2]int]bool{} // where: a string that is run twice is found once
+	found := map[[2]int]bool{} // by position: a string that is executed twice is reported once
 	for i := range u.hits {
 		h := &u.hits[i]
 		if place := [2]int{h.start, h.column}; !found[place] && c.judgeHit(u, h, before) {
@@ -239,8 +239,8 @@ func (c *checker) judge(u *unit) error {
 	return nil
 }
 
-// judgeHit reports whether a statement is a finding. An annotation frees one
-// statement, the first below it that needs it.
+// judgeHit reports whether a statement is a finding. An annotation accepts one statement,
+// the first below it that needs it.
 func (c *checker) judgeHit(u *unit, h *hit, before map[string]bool) bool {
 	code := statementCode(h)
 	if code == "" || h.bound {
@@ -266,7 +266,7 @@ func (c *checker) judgeHit(u *unit, h *hit, before map[string]bool) bool {
 	return false
 }
 
-// accepted tells by what the code accepts a statement, or "".
+// accepted returns what in the code accepts a statement, or "".
 func (u *unit) accepted(h *hit) string {
 	if h.async {
 		return byCall
@@ -283,8 +283,8 @@ func (u *unit) accepted(h *hit) string {
 	return ""
 }
 
-// acceptedBefore lists the statements that the file as it was had a decision
-// for: to remove the decision and leave the statement is a change, too.
+// acceptedBefore returns the statements for which the file had a decision before the
+// change: removing the decision while leaving the statement is a change, too.
 func (u *unit) acceptedBefore() map[string]bool {
 	if u.before == nil {
 		return nil
@@ -303,8 +303,8 @@ func (u *unit) decided(h *hit) bool {
 		h.holder != "" && u.pkg.HeldAsync(h.holder)
 }
 
-// leftAlone counts what is for other databases, and tells of what makes SQL of its
-// own that is not read.
+// leftAlone counts what is for other databases, and reports packages whose generated SQL is
+// not checked.
 func (c *checker) leftAlone() {
 	hints := map[string]*Hint{}
 	for _, u := range c.units {
@@ -325,7 +325,7 @@ func (c *checker) leftAlone() {
 			}
 			met[name] = true
 			if hints[name] == nil {
-				hints[name] = &Hint{Path: u.Path, Line: i.Line, Text: name + " makes SQL of its own, which is not read: what is changed through it needs a decision, too"}
+				hints[name] = &Hint{Path: u.Path, Line: i.Line, Text: name + " generates SQL, which is not checked: changes made through it need a decision, too"}
 			}
 			hints[name].Files++
 		}
@@ -335,7 +335,7 @@ func (c *checker) leftAlone() {
 	}
 }
 
-// judgeBody lets good scale lines accept what is left of the statements.
+// judgeBody lets valid scale lines accept the remaining statements.
 func (c *checker) judgeBody() {
 	if c.Body == nil {
 		return

@@ -14,40 +14,38 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// ConfigName is the file that Find looks for.
+// ConfigName is the name of the file that [FindConfig] looks for.
 const ConfigName = ".chunkfill-preflight.toml"
 
-// Config says what a project's own conventions are. The zero value is the
-// default for all fields.
+// Config describes a project's conventions. The zero value is the default for all fields.
 type Config struct {
-	// Async names functions and methods, as "Name" or "x.Name", that run what
-	// they are given outside the boot path, besides RunAsyncMigration.
+	// Async lists functions and methods, as "Name" or "x.Name", that run their argument
+	// outside the boot path, in addition to RunAsyncMigration.
 	Async []string `toml:"async"`
 
-	// Exclude lists patterns of paths to leave out; default *_test.go, testdata,
-	// vendor. A pattern without a slash fits any element of a path, one with a
-	// slash the path from the root or a folder above it. A list given here
-	// stands instead of the default.
+	// Exclude lists patterns of paths to leave out. A pattern without a slash matches any
+	// element of a path; one with a slash matches the path from the root, or a folder above
+	// it. A list given here replaces the default. Defaults to *_test.go, testdata, vendor.
 	Exclude []string `toml:"exclude"`
 
-	// Keys adds to what CREATE TABLE says: for a table its keys, each a column
-	// or several joined by commas.
+	// Keys lists keys in addition to those in CREATE TABLE: for each table its keys, each a
+	// column or several joined by commas.
 	Keys map[string][]string `toml:"keys"`
 
-	// Dialect is one of Dialects, by default the first.
+	// Dialect is one of Dialects. Defaults to the first.
 	Dialect string `toml:"dialect"`
 
-	// Disable lists codes of statements (PF1xx) that need no decision.
+	// Disable lists codes of rules about statements (PF1xx) that need no decision.
 	Disable []string `toml:"disable"`
 }
 
-// ErrConfig is returned for a configuration that does not say what it must.
+// ErrConfig is returned for an invalid configuration. The message names the field to fix.
 var ErrConfig = errors.New("invalid configuration")
 
 var defaultExclude = []string{"*_test.go", "testdata", "vendor"}
 
-// FindConfig looks for the configuration in dir and the folders above it, up to
-// the root of the git repository, and returns its path, or "" if there is none.
+// FindConfig looks for the configuration file in dir and the folders above it, up to the
+// root of the git repository. It returns the file's path, or "" if there is none.
 func FindConfig(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -65,8 +63,8 @@ func FindConfig(dir string) (string, error) {
 	}
 }
 
-// ReadConfig reads a configuration file; "" is the default one. An unknown field
-// is an error.
+// ReadConfig reads a configuration file; for "" it returns the default configuration.
+// Unknown fields are an error.
 func ReadConfig(name string) (Config, error) {
 	if name == "" {
 		return Config{}, nil
@@ -91,21 +89,21 @@ func ReadConfig(name string) (Config, error) {
 
 func (c Config) validate() error {
 	if c.Dialect != "" && !slices.Contains(Dialects, c.Dialect) {
-		return fmt.Errorf("dialect: %q is not one of %s: this gate judges SQLite alone", c.Dialect, strings.Join(Dialects, ", "))
+		return fmt.Errorf("dialect: %q is not one of %s: this gate checks only SQLite", c.Dialect, strings.Join(Dialects, ", "))
 	}
 	for _, name := range c.Async {
 		if strings.Trim(name, " ().") != name || name == "" {
-			return fmt.Errorf("async: %q is no name of a function; write it without parentheses", name)
+			return fmt.Errorf("async: %q is not a function name; write it without parentheses", name)
 		}
 	}
 	for _, pattern := range c.Exclude {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			return fmt.Errorf("exclude: %q is no pattern", pattern)
+			return fmt.Errorf("exclude: %q is not a valid pattern", pattern)
 		}
 	}
 	for _, code := range c.Disable {
 		if rule, ok := FindRule(code); !ok || !rule.Statement() {
-			return fmt.Errorf("disable: %q is no code of a statement; `chunkfill preflight rules` lists them", code)
+			return fmt.Errorf("disable: %q is not a rule about statements; `chunkfill preflight rules` lists them", code)
 		}
 	}
 	return nil
@@ -120,7 +118,7 @@ func (c Config) disabled(code string) bool {
 	})
 }
 
-// Excludes reports whether a path, with slashes and from the root, is left out.
+// Excludes reports whether a path, with slashes and relative to the root, is left out.
 func (c Config) Excludes(name string) bool {
 	patterns := c.Exclude
 	if patterns == nil {
@@ -144,10 +142,10 @@ func fits(pattern, name string) bool {
 	})
 }
 
-// templated are files that a program makes SQL of.
+// templated matches the names of templates from which a program makes SQL.
 var templated = regexp.MustCompile(`(?i)\.sql\.(?:tmpl|gotmpl|tpl|template|j2|jinja|erb|in|mustache)$`)
 
-// Judges reports whether files of that name are looked into at all.
+// Judges reports whether files of that name are checked at all.
 func Judges(name string) bool {
 	ext := strings.ToLower(path.Ext(name))
 	return ext == ".go" || ext == ".sql" || ext == ".ddl" || ext == ".dml" || templated.MatchString(name)

@@ -10,12 +10,11 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/sqlscan"
 )
 
-// Dialects are what --dialect and the configuration can say: that each file is
-// for the database that its folder, driver or syntax tells, or that all are for
-// SQLite.
+// Dialects lists the values of --dialect and of the configuration: determine the database
+// of each file by its folder, driver or syntax, or assume that all files are for SQLite.
 var Dialects = []string{"auto", "sqlite"}
 
-// databases are what folders and files are called after.
+// databases maps names in paths to databases.
 var databases = map[string]string{
 	"sqlite": sqlite, "sqlite3": sqlite, "libsql": sqlite, "turso": sqlite,
 	"postgres": sqlscan.PostgreSQL, "postgresql": sqlscan.PostgreSQL, "pgsql": sqlscan.PostgreSQL, "pg": sqlscan.PostgreSQL, "psql": sqlscan.PostgreSQL,
@@ -27,8 +26,7 @@ var databases = map[string]string{
 
 const sqlite = "SQLite"
 
-// drivers are the packages that speak to another database, or to SQLite, by how
-// their paths begin.
+// drivers lists packages that talk to a database, by the prefix of their paths.
 var drivers = []struct{ path, database string }{
 	{"modernc.org/sqlite", sqlite}, {"github.com/mattn/go-sqlite3", sqlite}, {"zombiezen.com/go/sqlite", sqlite}, {"crawshaw.io/sqlite", sqlite},
 	{"github.com/glebarez/", sqlite}, {"github.com/ncruces/go-sqlite3", sqlite}, {"gorm.io/driver/sqlite", sqlite}, {"github.com/tursodatabase/", sqlite},
@@ -44,8 +42,8 @@ var drivers = []struct{ path, database string }{
 
 var wordsOf = regexp.MustCompile(`[A-Za-z0-9]+`)
 
-// namedAfter is the database that a path is named after: the nearest name counts.
-// A name that has two databases in it tells of none.
+// namedAfter returns the database that a path is named after; the nearest name counts. A
+// name that contains two databases says nothing.
 func namedAfter(name string) string {
 	for ; name != "." && name != "/" && name != ""; name = path.Dir(name) {
 		var found []string
@@ -73,9 +71,9 @@ func other(database string) string {
 	return database
 }
 
-// foreignFile is the database that a file of SQL is for, or "" where it is, or may
-// be, SQLite. A statement that only another database understands makes it one for
-// that: SQLite could not run the file.
+// foreignFile returns the database that a SQL file is for, or "" if it is, or may be,
+// SQLite. A statement that only another database understands makes the file one for that
+// database: SQLite could not run it.
 func foreignFile(name string, statements []sqlscan.Statement) string {
 	if named := namedAfter(name); named != "" {
 		return other(named)
@@ -83,8 +81,8 @@ func foreignFile(name string, statements []sqlscan.Statement) string {
 	return foreignText(statements, true)
 }
 
-// foreignText is the same for a string of a program. What may be a mistake tells
-// nothing beside a statement that SQLite understands.
+// foreignText is the same for a string of a program. A possible mistake is no evidence next
+// to a statement that SQLite accepts.
 func foreignText(statements []sqlscan.Statement, executed bool) string {
 	own := slices.ContainsFunc(statements, func(s sqlscan.Statement) bool { return s.Dialect == "" })
 	for _, s := range statements {
@@ -95,9 +93,8 @@ func foreignText(statements []sqlscan.Statement, executed bool) string {
 	return ""
 }
 
-// foreignGo goes by the drivers that a Go file imports, else by its path. One
-// that imports several may be for any of them, and one that speaks of SQLite may
-// be for that.
+// foreignGo goes by the drivers that a Go file imports, or else by its path. A file that
+// imports several may be for any of them, and one that mentions SQLite may be for SQLite.
 func foreignGo(name string, text []byte, imports []goscan.Import) string {
 	var found []string
 	for _, i := range imports {

@@ -9,35 +9,35 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/sqlscan"
 )
 
-// BodyName stands for a path where a finding is in the pull request's body.
+// BodyName takes the place of a path for findings in the pull request's body.
 const BodyName = "pull request body"
 
-// Finding is something that needs its author's decision.
+// Finding is something that needs a decision by its author.
 type Finding struct {
 	Code, Name string
-	Path       string // from the root of what was looked at, with slashes; or BodyName
-	Line       int    // from 1, as are Column and EndLine
+	Path       string // relative to the root that was checked, with slashes; or BodyName
+	Line       int    // from 1, like Column and EndLine
 	Column     int    // in bytes
 	EndLine    int
-	Statement  string       // or waiver, on one line; "" for a whole file
-	Cost       sqlscan.Cost // of a statement
+	Statement  string       // the statement or waiver on one line; "" for a whole file
+	Cost       sqlscan.Cost // for a statement
 	Why        string
-	Fix        []string // to choose from, best first
+	Fix        []string // alternatives, best first
 }
 
 // Report is the outcome of a check.
 type Report struct {
 	Findings []Finding
 	Files    int
-	Accepted map[string]int // statements that are accepted, by what accepts them
+	Accepted map[string]int // accepted statements, by what accepts them
 
-	Foreign map[string][]string // files that are, or in which strings are, left alone, by the database they are for
-	Hints   []Hint              // what is not read, and is no finding
+	Foreign map[string][]string // files skipped entirely or in part, by the database they are for
+	Hints   []Hint              // code that is not checked, and is not a finding
 }
 
-// Hint says once what the gate cannot read anywhere.
+// Hint reports once that the gate cannot check a kind of code.
 type Hint struct {
-	Path  string // where it is first met
+	Path  string // where it first occurs
 	Line  int
 	Files int
 	Text  string
@@ -56,10 +56,11 @@ func (r *Report) sort() {
 	})
 }
 
-// maxStatement keeps a finding on one line of a log.
+// maxStatement is the maximum length of a statement in a finding, so that it fits on one
+// line of a log.
 const maxStatement = 160
 
-// oneLine is a statement as a person would quote it.
+// oneLine returns a statement on one line, as a person would quote it.
 func oneLine(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	if runes := []rune(text); len(runes) > maxStatement {
@@ -68,7 +69,7 @@ func oneLine(text string) string {
 	return text
 }
 
-// StatementAt returns the SQL of the statement that a line of a file is part of.
+// StatementAt returns the SQL of the statement that a line of a file belongs to.
 func StatementAt(path string, text []byte, line int) (string, error) {
 	u := reader{dialect: "sqlite"}.scanOne(Source{Path: path, Text: text})
 	for _, h := range u.hits {

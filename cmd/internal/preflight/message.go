@@ -9,7 +9,7 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/waiver"
 )
 
-// finding begins one that its rule says all about.
+// finding returns a finding described entirely by its rule.
 func (u *unit) finding(code string, line int, text string) Finding {
 	rule := ruleOf(code)
 	return Finding{Code: code, Name: rule.Name, Path: u.Path, Line: line, Column: 1, EndLine: line,
@@ -21,28 +21,29 @@ func (u *unit) statementFinding(h hit, code string, lost bool) Finding {
 	f.Column, f.EndLine, f.Cost = h.column, h.end, h.Cost
 	f.Why = why(f.Why, h)
 	if lost {
-		f.Why = "this change takes away the call or annotation that accepted it; " + f.Why
+		f.Why = "this change removes the call or annotation that accepted it; " + f.Why
 	}
 	f.Fix = u.fixes(h)
 	return f
 }
 
-// why adds what is known of this statement to what is known of its kind.
+// why adds what is known about this statement to what is known about its kind.
 func why(general string, h hit) string {
 	switch {
 	case h.Kind == sqlscan.Unread:
 		return h.Problem
 	case h.Kind == sqlscan.CreateIndex && h.IfNotExists:
-		return general + "; IF NOT EXISTS does not make it cheaper where it does not exist"
+		return general + "; IF NOT EXISTS makes it no cheaper where the index does not exist"
 	case (h.Kind == sqlscan.Update || h.Kind == sqlscan.Delete) && len(h.Pinned) > 0 && h.Table != "":
 		columns := strings.Join(h.Pinned, ", ")
-		return fmt.Sprintf("%s; it asks for one %s, but that is no known key of %s (if it is one, say so under keys in %s)",
+		return fmt.Sprintf("%s; it selects by %s, which is not a known key of %s (if it is one, add it under keys in %s)",
 			general, columns, h.Table, ConfigName)
 	}
 	return general
 }
 
-// fixes are the ways out, to be pasted: a command, then the forms of Ways.
+// fixes returns the ways to resolve a finding, ready to paste: a command, then the forms of
+// [Ways].
 func (u *unit) fixes(h hit) []string {
 	mark, list := "--", []string(nil)
 	if u.isGo {
@@ -51,7 +52,7 @@ func (u *unit) fixes(h hit) []string {
 	return append(list, mark+` PREFLIGHT: async=true reason="…"`, "PREFLIGHT-MIGRATION-SCALE: <30s N=…")
 }
 
-// complaint is the rule that an annotation breaks, or "".
+// complaint returns the code of the rule that an annotation breaks, or "".
 func (n note) complaint() string {
 	switch {
 	case errors.Is(n.err, waiver.ErrReason):
@@ -70,7 +71,7 @@ func (u *unit) noteFinding(code string, n note) Finding {
 	case n.err != nil:
 		f.Why = said(n.err)
 	case n.stray:
-		f.Why = "it stands behind code or in a /* */ comment, where it covers nothing"
+		f.Why = "it follows code or is in a /* */ comment, where it has no effect"
 	}
 	return f
 }
@@ -83,7 +84,7 @@ func scaleFinding(code string, s waiver.Scale) Finding {
 	return f
 }
 
-// said leaves out what the rule's name says already.
+// said strips what the rule's name already says.
 func said(err error) string {
 	return strings.TrimPrefix(err.Error(), waiver.ErrMalformed.Error()+": ")
 }

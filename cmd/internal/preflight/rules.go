@@ -1,7 +1,8 @@
-// Package preflight is the gate before a deploy: it finds the statements of a
-// change whose cost grows with a table, and wants a decision for each. It does
-// not guess how large the tables are. Findings and what accepts them are those
-// of MIGRATIONS.md.
+// Package preflight is the gate before a deploy: it finds the statements of a change whose
+// cost grows with a table, and requires a decision for each. It does not guess how large
+// the tables are. MIGRATIONS.md describes the findings and what accepts them.
+//
+// Most callers want [Check].
 package preflight
 
 import (
@@ -15,22 +16,22 @@ import (
 type Rule struct {
 	Code string // PF1xx a statement, PF2xx a waiver, PF3xx a file
 	Name string
-	What string // is found
-	Why  string // it matters
-	Fix  string // in one line
+	What string // what is found
+	Why  string // why it matters
+	Fix  string // how to resolve it, in one line
 }
 
-// Ways are the forms in which a statement is accepted.
+// Ways lists the ways in which a statement is accepted.
 const Ways = `A statement needs one of:
   store.RunAsyncMigration(ctx, "name_v1", func(ctx context.Context, db *sql.DB) error { … })
-      around it; an UPDATE or DELETE is better off as a chunked job
+      around it; for an UPDATE or DELETE, a chunked job is better
   // PREFLIGHT: async=true reason="…"
       in the comment directly above its block, with -- in SQL: what runs it, when, why that is fine
   PREFLIGHT-MIGRATION-SCALE: <30s N=1.9M
       in the body of the pull request: the time and number of rows measured at production scale
 `
 
-// Statement reports whether the rule is about statements, not about waivers or files.
+// Statement reports whether the rule is about statements rather than waivers or files.
 func (r Rule) Statement() bool { return strings.HasPrefix(r.Code, "PF1") }
 
 const (
@@ -57,50 +58,50 @@ const (
 const (
 	decide   = "wrap it in RunAsyncMigration, annotate it or declare its scale"
 	chunk    = "make it a chunked job, wrap it in RunAsyncMigration, annotate it or declare its scale"
-	rewrites = "every row it meets is read and written in one transaction; other writes wait until it ends"
+	rewrites = "every matching row is read and written in one transaction; other writes wait until it ends"
 )
 
 var rules = []Rule{
 	{codeIndex, "create-index", "a CREATE [UNIQUE] INDEX",
-		"every row is read, sorted and written into the index while the only writer is held; at boot no health check is answered", decide},
-	{codeMetadata, "alter-table-metadata", "an ALTER TABLE that changes the schema alone: RENAME, ADD COLUMN, DROP CONSTRAINT, DROP NOT NULL",
-		"it takes the same moment on any table; but the code that is running meanwhile, and the release before it, must know both schemas", decide},
+		"every row is read, sorted and written into the index while the only writer is held; during boot no health check is answered", decide},
+	{codeMetadata, "alter-table-metadata", "an ALTER TABLE that changes only the schema: RENAME, ADD COLUMN, DROP CONSTRAINT, DROP NOT NULL",
+		"it is equally fast on any table, but code that is still running, such as the previous release, must work with both schemas", decide},
 	{codeScan, "alter-table-scan", "an ALTER TABLE that checks rows: ADD COLUMN with CHECK or generated NOT NULL, ADD CHECK, SET NOT NULL",
 		"every row is read and checked while the only writer is held", decide},
 	{codeRewrite, "alter-table-rewrite", "an ALTER TABLE … DROP COLUMN, or one that cannot be parsed",
 		"every row is read and written in one transaction; other writes wait until it ends", decide},
-	{codeUpdate, "update", "an UPDATE that is not bound to one key or a list of keys", rewrites, chunk},
-	{codeDelete, "delete", "a DELETE that is not bound to one key or a list of keys", rewrites, chunk},
+	{codeUpdate, "update", "an UPDATE that is not limited to one key or a list of keys", rewrites, chunk},
+	{codeDelete, "delete", "a DELETE that is not limited to one key or a list of keys", rewrites, chunk},
 	{codeInsertSelect, "insert-select", "an INSERT or REPLACE … SELECT that reads a table",
-		"every row it meets is read, and written elsewhere, in one transaction; other writes wait until it ends", decide},
+		"every matching row is read and copied in one transaction; other writes wait until it ends", decide},
 	{codeTableAs, "create-table-as", "a CREATE TABLE … AS SELECT that reads a table",
 		"the rows are read and copied in one transaction; other writes wait until it ends", decide},
-	{codeReindex, "reindex", "a REINDEX", "every index it names is built again while the only writer is held", decide},
-	{codeVacuum, "vacuum", "a VACUUM", "the whole file is read and written again, beside itself and into the WAL; VACUUM INTO reads it all on the one connection", decide},
+	{codeReindex, "reindex", "a REINDEX", "every index it names is rebuilt while the only writer is held", decide},
+	{codeVacuum, "vacuum", "a VACUUM", "the whole file is copied, then written back through the WAL; VACUUM INTO reads all of it on the only connection", decide},
 
-	{codeCommand, "table-command", "an INSERT that commands a full-text table: rebuild, optimize, delete-all",
-		"it looks like a row and goes over the whole table, rebuild over the content table, too, in one transaction", decide},
+	{codeCommand, "table-command", "an INSERT that is a command to a full-text table: rebuild, optimize, delete-all",
+		"it looks like an ordinary row but processes the whole table in one transaction; rebuild also reads the whole content table", decide},
 
-	{codeAnnotation, "annotation-malformed", "a comment that begins as an annotation and does not go on as one",
-		"a decision that cannot be read is none", `write // PREFLIGHT: async=true reason="…", in SQL with --`},
-	{codeReason, "annotation-reason", "an annotation without a reason of substance: three words, twelve letters",
+	{codeAnnotation, "annotation-malformed", "a comment that begins like an annotation but is not a valid one",
+		"a decision that cannot be parsed does not count", `write // PREFLIGHT: async=true reason="…", in SQL with --`},
+	{codeReason, "annotation-reason", "an annotation without a meaningful reason: at least three words and twelve letters",
 		"a reviewer must be able to judge it", "say what runs the statement, when, and why that is fine"},
-	{codeUnused, "annotation-unused", "an annotation that stands above no statement which needs it",
-		"it would cover whatever is written below it next", "put it directly above the statement's block, or remove it"},
-	{codeScale, "scale-malformed", "a PREFLIGHT-MIGRATION-SCALE line that does not say both how long and for how many rows",
+	{codeUnused, "annotation-unused", "an annotation with no statement below it that needs one",
+		"it would accept whatever statement is added below it", "put it directly above the statement's block, or remove it"},
+	{codeScale, "scale-malformed", "a PREFLIGHT-MIGRATION-SCALE line without both a duration and a number of rows",
 		"half a declaration cannot be checked", "write PREFLIGHT-MIGRATION-SCALE: <30s N=80K on a line of its own"},
 	{codeScaleUnused, "scale-unused", "a PREFLIGHT-MIGRATION-SCALE line for a change that needs none",
-		"the next statement of this pull request would pass unseen", "remove the line"},
-	{codeUnreadable, "unreadable", "a .go or .sql file that cannot be read as what it is",
-		"statements in it may not have been seen", "correct the file, or leave it out with exclude in " + ConfigName},
-	{codeNotRead, "not-read", "SQL that was not understood, or that is known only when the program runs",
-		"what it does to a table cannot be told", "write it out or correct it; or decide on it as on a statement that goes over a whole table"},
+		"the next statement added to this pull request would be accepted unseen", "remove the line"},
+	{codeUnreadable, "unreadable", "a .go or .sql file that is not valid Go or not UTF-8 text",
+		"statements in it may have been missed", "fix the file, or leave it out with exclude in " + ConfigName},
+	{codeNotRead, "not-read", "SQL that cannot be parsed, or that is known only at run time",
+		"its effect on a table cannot be determined", "write it out or correct it; otherwise treat it as a statement that processes a whole table"},
 }
 
-// Rules lists all rules in the order of their codes.
+// Rules returns all rules in the order of their codes.
 func Rules() []Rule { return slices.Clone(rules) }
 
-// FindRule finds a rule by its code or name, whatever the case.
+// FindRule finds a rule by its code or name, ignoring case.
 func FindRule(codeOrName string) (Rule, bool) {
 	i := slices.IndexFunc(rules, func(r Rule) bool {
 		return strings.EqualFold(r.Code, codeOrName) || strings.EqualFold(r.Name, codeOrName)
@@ -116,7 +117,7 @@ func ruleOf(code string) Rule {
 	return r
 }
 
-// statementCode is the rule that a statement falls under.
+// statementCode returns the code of the rule that a statement falls under, or "".
 func statementCode(h *hit) string {
 	switch h.Kind {
 	case sqlscan.CreateIndex:
@@ -142,5 +143,5 @@ func statementCode(h *hit) string {
 			return codeCommand
 		}
 	}
-	return "" // what only tells of tables is no finding
+	return "" // a statement that only defines tables is not a finding
 }

@@ -15,13 +15,13 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/waiver"
 )
 
-// Source is a file to look at.
+// Source is a file to check.
 type Source struct {
 	Path  string              // as findings name it, with slashes
-	Root  string              // from the root of the repository, if that is another path
-	Text  []byte              // of the whole file
-	Added func(line int) bool // the lines that the change added; nil for all
-	Old   []byte              // the file before the change, if lines of it are gone
+	Root  string              // relative to the root of the repository, if that differs from Path
+	Text  []byte              // the whole file
+	Added func(line int) bool // reports whether the change added a line; nil means all lines
+	Old   []byte              // the file before the change, if the change removes lines
 }
 
 func (s Source) rooted() string { return cmp.Or(s.Root, s.Path) }
@@ -46,9 +46,9 @@ type unit struct {
 	pkg     *goscan.Package // of a Go file
 	imports []goscan.Import
 	embeds  []string
-	foreign string          // the database it is for, which is not SQLite
-	alone   map[string]int  // its statements that are for others, by their database
-	older   map[string]bool // tables that the file made before the change
+	foreign string          // the database that the file is for, if not SQLite
+	alone   map[string]int  // number of statements for other databases, by database
+	older   map[string]bool // tables that the file created before the change
 	before  *unit           // the file before the change
 }
 
@@ -57,7 +57,7 @@ type hit struct {
 	sqlscan.Statement
 	text       string
 	start, end int // lines
-	from       int // the first line of all its pieces
+	from       int // first line of any of its pieces
 	column     int
 	async      bool
 	holder     string // see goscan.Literal
@@ -66,7 +66,7 @@ type hit struct {
 	decl       int
 	unit       *unit
 
-	bound, fresh, command bool // see the methods of moment
+	bound, fresh, command bool // set by the methods of moment
 }
 
 // note is an annotation.
@@ -75,16 +75,16 @@ type note struct {
 	text   string
 	err    error
 	stray  bool
-	needed bool // by a statement
-	spent  bool // on the one statement that it frees
+	needed bool // by some statement
+	spent  bool // it has accepted its one statement
 }
 
 var errNotText = errors.New("it is not UTF-8 text")
 
-// reader scans files, those of a Go package one after the other.
+// reader scans files; those of a Go package it scans one after another.
 type reader struct {
 	async   []string
-	dialect string // that all files are in; "" to tell by each
+	dialect string // dialect of all files; "" to determine it for each file
 	others  func(path string) ([]Source, error)
 }
 
@@ -104,7 +104,7 @@ func (s reader) scan(src Source, pkg *goscan.Package) *unit {
 
 func isGo(name string) bool { return path.Ext(strings.ToLower(name)) == ".go" }
 
-// goPackage is the package of a Go file.
+// goPackage returns the package of a Go file.
 func (s reader) goPackage(src Source) *goscan.Package {
 	pkg := &goscan.Package{Async: s.async}
 	if s.others != nil {
@@ -119,7 +119,7 @@ func (s reader) goPackage(src Source) *goscan.Package {
 	return pkg
 }
 
-// scanOne scans a file by itself.
+// scanOne scans a file on its own.
 func (s reader) scanOne(src Source) *unit { return s.scan(src, s.goPackage(src)) }
 
 func (u *unit) scanSQL(dialect string) {
@@ -142,7 +142,7 @@ func (u *unit) scanGo(dialect string) {
 		return
 	}
 	u.foreign = ""
-	first := map[int]int{} // the note of a comment, by the line below it
+	first := map[int]int{} // the note of a comment, by the line below the comment
 	for _, c := range file.Comments {
 		if i, ok := u.addNote(c.Lines, c.Line, c.Stray); ok && !c.Stray {
 			first[c.EndLine+1] = i
@@ -164,7 +164,7 @@ func (u *unit) scanGo(dialect string) {
 	}
 }
 
-// addNote keeps a comment that holds an annotation.
+// addNote records a comment that contains an annotation.
 func (u *unit) addNote(lines []string, line int, stray bool) (index int, ok bool) {
 	at, _, err := waiver.FindAnnotation(lines)
 	if at < 0 {
@@ -174,7 +174,8 @@ func (u *unit) addNote(lines []string, line int, stray bool) (index int, ok bool
 	return len(u.notes) - 1, true
 }
 
-// addSQL adds the statements of a text; offset maps its places to the file's.
+// addSQL adds the statements of a text; offset maps positions in the text to positions in
+// the file.
 func (u *unit) addSQL(sql string, offset func(int) int, lit goscan.Literal, above []int, statements []sqlscan.Statement, comments []sqlscan.Comment) {
 	notes := make(map[int]int, len(comments)) // by the index of their comment
 	for i, c := range comments {
@@ -201,8 +202,8 @@ func (u *unit) addSQL(sql string, offset func(int) int, lit goscan.Literal, abov
 	}
 }
 
-// extent are the first and the last line that pieces of a statement stand on. They
-// need not stand in its order.
+// extent returns the first and the last line with pieces of a statement. The pieces need
+// not be in the statement's order.
 func (u *unit) extent(s sqlscan.Statement, offset func(int) int) (from, to int) {
 	least, most := offset(s.Start), offset(s.End-1)
 	for i := s.Start; i < s.End; i++ {
@@ -213,7 +214,7 @@ func (u *unit) extent(s sqlscan.Statement, offset func(int) int) (from, to int) 
 	return from, to
 }
 
-// errorLine is where a Go file stops being Go.
+// errorLine returns the line where a Go file stops being valid.
 func errorLine(err error) int {
 	var list scanner.ErrorList
 	if errors.As(err, &list) && len(list) > 0 {

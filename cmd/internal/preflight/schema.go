@@ -8,27 +8,27 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/sqlscan"
 )
 
-// table is what is known of one at a moment.
+// table is what is known about a table at some moment.
 type table struct {
-	unit     *unit // in which it is made; nil for one that was there
-	added    bool  // by the change, and was not there before it
-	perhaps  bool  // it was there before all that is known: IF NOT EXISTS says so
-	filled   bool  // with rows of which nobody knows how many there are
-	known    bool  // all of its keys and columns are
-	borrowed bool  // another run makes it, this one changes it
+	unit     *unit // in which it is created; nil for a table that existed before
+	added    bool  // by the change, and did not exist before it
+	perhaps  bool  // it may have existed before everything known here, because of IF NOT EXISTS
+	filled   bool  // with an unknown number of rows
+	known    bool  // all of its keys and columns are known
+	borrowed bool  // another run creates it, this one changes it
 	virtual  string
 	columns  []string
 	keys     []uniqueKey
 }
 
-// uniqueKey is a set of columns of which one value means one row, with the index that
-// makes it so; "" is the table itself.
+// uniqueKey is a set of columns whose values identify one row, with the index that makes
+// them unique; "" stands for the table itself.
 type uniqueKey struct {
 	index   string
 	columns []string
 }
 
-// and is what two definitions of a table have in common.
+// and returns what two definitions of a table have in common.
 func (a *table) and(b *table) *table {
 	if a == nil {
 		c := *b
@@ -48,11 +48,11 @@ func (a *table) and(b *table) *table {
 	return &c
 }
 
-// state is what tables there are at a moment, over what was before.
+// state is the tables and indexes at some moment, layered over an earlier state.
 type state struct {
 	under   *state
-	tables  map[string]*table // nil for one that is dropped
-	indexes map[string]string // the table of each, "" for one that is dropped
+	tables  map[string]*table // nil for a dropped table
+	indexes map[string]string // the table of each index, "" for a dropped one
 }
 
 func (s *state) table(name string) (t *table, told bool) {
@@ -73,15 +73,15 @@ func (s *state) index(name string) (table string, told bool) {
 	return "", false
 }
 
-// moment is a statement's place in time.
+// moment is the point in time at which a statement runs.
 type moment struct {
 	timeline *timeline
 	run      *run
 	state    *state
-	others   bool // what other runs leave behind is known
+	others   bool // whether the results of other runs are known
 }
 
-// table is one as it is now; nil if nothing is known of it.
+// table returns a table as it is at this moment, or nil if nothing is known about it.
 func (m moment) table(name string) *table {
 	for _, name := range []string{name, "temp." + name} {
 		if t, told := m.state.table(name); told {
@@ -94,7 +94,7 @@ func (m moment) table(name string) *table {
 	return m.timeline.outside(m.run, name)
 }
 
-// change returns a table to be changed: a copy for this run.
+// change returns a copy of a table, for this run to modify.
 func (m moment) change(name string) *table {
 	c := table{borrowed: true}
 	t, told := m.state.table(name)
@@ -111,7 +111,7 @@ func (m moment) change(name string) *table {
 	return &c
 }
 
-// happen does to the tables what a statement does.
+// happen applies the effect of a statement to the tables.
 func (m moment) happen(h *hit) {
 	name := tableName(h.Database, h.Table)
 	switch h.Kind {
@@ -138,13 +138,13 @@ func (m moment) happen(h *hit) {
 	}
 }
 
-// isAdded reports whether a statement is new with the change. What stood before in
-// the same file, in other words, is not.
+// isAdded reports whether a statement is new with the change. A statement that was in the
+// same file before with other wording is not.
 func (m moment) isAdded(h *hit) bool {
 	return h.unit.added(h.from, h.end) && !h.unit.older[tableName(h.Database, h.Table)]
 }
 
-// create makes a table, unless IF NOT EXISTS finds one.
+// create creates a table, unless IF NOT EXISTS finds one.
 func (m moment) create(h *hit, name string) {
 	if name == "" {
 		return
@@ -205,13 +205,14 @@ func (m moment) alter(h *hit, name string) {
 		m.change(name).rename(h.Column, "")
 	case addColumn:
 		if t := m.table(name); t != nil && t.perhaps {
-			t = m.change(name) // one that had just been made would have the column
+			t = m.change(name) // a table just created would have the column
 			t.unit, t.added = nil, false
 		}
 	}
 }
 
-// rename gives a column another name in the keys; without a name its keys are gone.
+// rename renames a column in the keys; with an empty name, keys with that column are
+// removed.
 func (t *table) rename(from, to string) {
 	t.columns = slices.Clone(t.columns)
 	t.columns = slices.DeleteFunc(t.columns, func(c string) bool { return c == from })
@@ -232,14 +233,13 @@ func (t *table) rename(from, to string) {
 	t.keys = keys
 }
 
-// rowids are names of the key that every table has unless it says otherwise;
-// customID is what a table whose definition is not at hand calls its key.
+// rowids lists the names of the key that every table has unless it defines otherwise;
+// customID is what a table with an unknown definition is assumed to call its key.
 var rowids = []string{"rowid", "_rowid_", "oid"}
 
 const customID = "id"
 
-// bound reports whether a statement meets the rows of one key, or of a list of
-// keys, and no more.
+// bound reports whether a statement affects only the rows of one key, or of a list of keys.
 func (m moment) bound(h *hit) bool {
 	name := tableName(h.Database, h.Table)
 	t := m.table(name)
@@ -262,8 +262,8 @@ func (m moment) bound(h *hit) bool {
 		t != nil && slices.ContainsFunc(t.keys, func(k uniqueKey) bool { return covers(k.columns) })
 }
 
-// oneValue reports whether a query has one value, whatever the row: no name in it
-// can be one of the outer table's columns.
+// oneValue reports whether a query has the same value for each row: no name in it can be a
+// column of the outer table.
 func (m moment) oneValue(l sqlscan.Lookup, outer, database string) bool {
 	columns := map[string]bool{}
 	all := true
@@ -271,7 +271,7 @@ func (m moment) oneValue(l sqlscan.Lookup, outer, database string) bool {
 		name = tableName(database, name)
 		t := m.table(name)
 		if name == outer {
-			return true // all that the outer table has, the query has, and nearer
+			return true // every column of the outer table is also a column of the query's own table
 		}
 		if t == nil || !t.known {
 			all = false
@@ -297,8 +297,8 @@ func set(list []string) map[string]bool {
 	return s
 }
 
-// fresh reports whether an index is on a table that the same change (in an audit:
-// the same file) has made, and that is still empty.
+// fresh reports whether an index is on a table that the same change (in an audit: the same
+// file) has created and that is still empty.
 func (m moment) fresh(h *hit) bool {
 	if h.Kind != sqlscan.CreateIndex || h.Table == "" {
 		return false
@@ -313,8 +313,8 @@ func (m moment) fresh(h *hit) bool {
 	return t.unit == h.unit
 }
 
-// command reports whether a command to a virtual table may go over all of it.
-// What is surely a row of a plain table is none.
+// command reports whether an INSERT into a virtual table may be a command that processes
+// all of it. An INSERT that is certainly a row of an ordinary table is not.
 func (m moment) command(h *hit) bool {
 	if h.Kind != sqlscan.TableCommand {
 		return false

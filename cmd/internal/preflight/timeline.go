@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// A folder stands for a database. What is in it is read in runs: the numbered
-// migrations are one, each other file of SQL is one, and each declaration of a Go
-// file. Within a run statements happen in the order in which they stand; a run
-// meets what the others have left behind.
+// A folder stands for a database. Its contents form runs: the numbered migrations are one
+// run, and so is each other SQL file and each declaration of a Go file. Within a run,
+// statements happen in the order in which they are written; a run sees what the others have
+// left behind.
 type folder struct {
 	path string
 	runs []*run
@@ -22,13 +22,13 @@ type run struct {
 	hits   []*hit
 	final  *state
 
-	// founded are the tables that the run makes before it knows of them, rebuilt
-	// those that it makes again: they were there before it.
+	// founded holds the tables that the run creates without having seen them before,
+	// rebuilt those that it creates again: they existed before the run.
 	founded, rebuilt map[string]bool
 }
 
-// seat is where a file has its place: the folder that stands for its database, the
-// run of numbered files that it is one of, and the place in it.
+// seat is the position of a file: the folder that stands for its database, the series of
+// numbered files it belongs to, and its order in that series.
 type seat struct{ folder, series, order string }
 
 var (
@@ -37,8 +37,8 @@ var (
 	ofDown   = regexp.MustCompile(`(?i)(?:^|[._-])(?:down|undo|rollback)\.[a-z.]+$`)
 )
 
-// seatOf goes by the path. Where each migration, or each version, has a folder of
-// its own, the folder has the number.
+// seatOf determines the seat from the path. If each migration, or each version, has a
+// folder of its own, the number is the folder's.
 func seatOf(name string) seat {
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
@@ -56,7 +56,8 @@ func seatOf(name string) seat {
 
 var digits = regexp.MustCompile(`\d+`)
 
-// natural makes 10 come after 9, and what takes a migration back after it.
+// natural returns a sort key in which 10 comes after 9, and the down migration after its up
+// migration.
 func natural(base string) string {
 	order := digits.ReplaceAllStringFunc(base, func(n string) string {
 		n = strings.TrimLeft(n, "0")
@@ -68,7 +69,7 @@ func natural(base string) string {
 	return order
 }
 
-// timeline is what is known of all tables, at each statement's place in time.
+// timeline is what is known about all tables, at the time of each statement.
 type timeline struct {
 	config  map[string][][]string // keys, by table
 	change  bool
@@ -82,8 +83,8 @@ type lookupKey struct {
 	name string
 }
 
-// newTimeline orders the statements of all files, and plays each run once by
-// itself and once in the light of the others.
+// newTimeline orders the statements of all files, and plays each run twice: once on its own
+// and once with the results of the others.
 func newTimeline(c Config, change bool, units []*unit) *timeline {
 	t := &timeline{config: configKeys(c), change: change, folders: map[string]*folder{}, defined: map[string][]*run{},
 		merged: map[lookupKey]*table{}}
@@ -147,8 +148,8 @@ func (t *timeline) seat(units []*unit) {
 	}
 }
 
-// play lets the statements of a run happen, one after the other. What takes a
-// migration back happens beside that: it is undone before the next.
+// play applies the statements of a run one after another. Down migrations are a branch of
+// their own: they are undone before the next migration.
 func (t *timeline) play(r *run, judge bool) *state {
 	now := &state{tables: map[string]*table{}, indexes: map[string]string{}}
 	var back *state
@@ -173,8 +174,8 @@ func (t *timeline) play(r *run, judge bool) *state {
 
 func (h *hit) takesBack() bool { return h.Down || ofDown.MatchString(path.Base(h.unit.Path)) }
 
-// nearest are the runs that make a table and stand nearest to a folder: in it, or
-// else with the most of the path in common.
+// nearest returns the runs that create a table and are nearest to a folder: in it, or else
+// with the longest common path.
 func (t *timeline) nearest(r *run, name string) (runs []*run) {
 	best := -1
 	for _, other := range t.defined[name] {
@@ -204,8 +205,7 @@ func nearness(a, b string) int {
 	return n
 }
 
-// outside is a table as all other runs leave it behind: what they disagree on is
-// not known.
+// outside returns a table as all other runs leave it; where they disagree, it is unknown.
 func (t *timeline) outside(r *run, name string) *table {
 	key := lookupKey{r, name}
 	if merged, ok := t.merged[key]; ok {
@@ -225,8 +225,8 @@ func (t *timeline) outside(r *run, name string) *table {
 	return merged
 }
 
-// creates reports whether another run of the same folder makes the table, and not
-// only makes it again.
+// creates reports whether another run of the same folder creates the table for the first
+// time, rather than rebuilding it.
 func (t *timeline) creates(r *run, name string) bool {
 	return slices.ContainsFunc(t.defined[name], func(other *run) bool {
 		return other != r && other.folder == r.folder && !other.final.tables[name].borrowed && !other.rebuilt[name]
@@ -247,7 +247,7 @@ func configKeys(c Config) map[string][][]string {
 	return keys
 }
 
-// tableName is a table's name with the database that is written before it.
+// tableName returns a table's name, qualified by its database if one is given.
 func tableName(database, name string) string {
 	if database != "" {
 		name = database + "." + name
@@ -255,7 +255,7 @@ func tableName(database, name string) string {
 	return strings.ToLower(name)
 }
 
-// renames are the actions of ALTER TABLE that the timeline heeds.
+// The actions of ALTER TABLE that the timeline takes into account.
 const (
 	renameTable  = "RENAME TO"
 	renameColumn = "RENAME COLUMN"

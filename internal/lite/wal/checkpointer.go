@@ -1,17 +1,16 @@
-// Package wal keeps the write-ahead log of a file short while a job writes it. The job
-// copies it into the database file itself, on a connection of its own, so that no commit,
-// and above all no live one, pays for the thousand pages at which SQLite would do it.
+// Package wal keeps the write-ahead log of a file short while a job writes to it. The job
+// checkpoints the log itself, on a connection of its own, so that no commit, and above all
+// no live one, pays for a checkpoint of the thousand pages at which SQLite would run it.
 //
-// The log begins anew only when all of it is in the file at the moment of a write.
-// So all but a batch or two is copied while the job works on; then a live write is
-// let through and the rest copied while the connection is held, for two fsyncs. A
-// live write that would wait long is let in; then the log is tried again later,
-// and only one that has become a quarter longer than meant is finished whoever
-// waits.
+// SQLite resets the log only if all of it has been copied by the time of a write. So all
+// but a batch or two is copied while the job works; then one live write is let through, and
+// the rest is copied while the connection is held, which costs two fsyncs. If a live write
+// would have to wait too long, it is let in and the reset is tried again later. Only a log
+// that has grown a quarter beyond its target is finished no matter who waits.
 //
-// None of that helps beside readers of which one is always there, each of them short:
-// all of the log is copied again and again, and it never begins anew. There the job
-// stands still until a moment comes in which no reader needs the log.
+// None of this helps against short readers that overlap, so that one is always active: the
+// whole log is copied again and again and never reset. The job then stops writing until a
+// moment comes in which no reader needs the log.
 package wal
 
 import (
@@ -24,24 +23,24 @@ import (
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
-// Config is what a Checkpointer works with.
+// Config configures a [Checkpointer].
 type Config struct {
 	Writer *lite.Writer // the host's connection
-	DB     *sql.DB      // for checkpoints alone; nil where SQLite, or the host, does them
+	DB     *sql.DB      // for checkpoints only; nil if SQLite, or the host, runs them
 
 	PageSize    int
-	Budget      int64 // bytes that the log may have where rows lie scattered
+	Budget      int64 // size of the log allowed where rows are scattered, in bytes
 	SoleProcess bool
 
-	// GuessedFrames is the length in frames up to which the size of its file is enough to
-	// know of the log, where SQLite cannot be asked.
-	GuessedFrames int
+	// MaxEstimate is the length, in frames, up to which the size of the log file is precise
+	// enough, where SQLite cannot be asked for the state of the log.
+	MaxEstimate int
 
-	Full func(error) bool  // whether an error says that there is no room
-	Held func(lite.Timing) // is told of each time that the connection was held
+	Full func(error) bool  // reports whether an error means that there is no room
+	Held func(lite.Timing) // called after each hold of the connection
 }
 
-// Rest is how time is let pass: requests are honored meanwhile.
+// Rest is how the Checkpointer waits; requests to the job are honored in the meantime.
 type Rest interface {
 	Wait(ctx context.Context, d time.Duration, why throttle.Reason) error
 	Listen(ctx context.Context) error
@@ -50,75 +49,75 @@ type Rest interface {
 	Full(err error)
 }
 
-// Checkpointer looks after the log of one file, for one run of a job. It belongs to one
-// goroutine; what it does in the background has ended when Close returns.
+// Checkpointer keeps the log of one file short for one run of a job. It belongs to one
+// goroutine. Its background work has ended when Close returns.
 type Checkpointer struct {
 	cfg Config
 	lengths
 
-	before, log lite.Log // before and after the latest batch
+	before, log lite.WALState // before and after the latest batch
 
-	next    int           // length at the next try to begin the log anew, if that is longer
-	bound   int           // length at which the job stands still next, if that is more than longest
-	waited  time.Time     // when a live write last did
-	pinned  time.Time     // until when it is not tried again, since a reader needs the log
-	copying chan struct{} // closed at the end of a copy that is under way; nil if none is
+	resetAt int           // length at which to try the next reset, if that is longer than the target
+	stallAt int           // length at which the job next waits for readers, if that is more than pinnedLength
+	waited  time.Time     // when a live write last had to wait
+	pinned  time.Time     // no reset is tried before this time, because a reader needs the log
+	copying chan struct{} // closed when the copy in progress ends; nil if there is none
 }
 
-// New returns a Checkpointer.
+// New returns a Checkpointer for cfg.
 func New(cfg Config) *Checkpointer {
 	c := &Checkpointer{cfg: cfg}
 	c.Share(!cfg.SoleProcess)
 	return c
 }
 
-// Share says whether other connections write, too.
+// Share sets whether other connections write, too.
 func (c *Checkpointer) Share(shared bool) { c.set(!shared, c.cfg.Budget, c.cfg.PageSize) }
 
-// Committed takes in the log as it is after a batch.
-func (c *Checkpointer) Committed(log lite.Log) { c.before, c.log = c.log, log }
+// Committed records the state of the log after a batch.
+func (c *Checkpointer) Committed(log lite.WALState) { c.before, c.log = c.log, log }
 
-// After does what is due after a batch that changed so many rows; waited says whether a live
-// write waited for it.
+// After does whatever is due after a batch that changed the given number of rows; waited
+// reports whether a live write had to wait for it.
 func (c *Checkpointer) After(ctx context.Context, rest Rest, changed int, waited bool) error {
 	if c.cfg.DB == nil {
-		return nil // in memory, or the host has the file to itself: SQLite does it
+		return nil // in memory, or the host has the file to itself: SQLite checkpoints
 	}
 	log, grown := c.log, c.log.Frames-c.before.Frames
-	if grown < 0 { // it has begun anew
-		c.next = 0
+	if grown < 0 { // the log was reset
+		c.resetAt = 0
 		c.observe(log.Frames, changed)
 	} else {
 		c.observe(grown, changed)
 	}
-	c.cfg.Writer.Lift = log.Frames + 4*c.wholeBy() // a log that a reader pins is copied here once it lets go, and by no live commit
+	c.cfg.Writer.Autocheckpoint = log.Frames + 4*c.target() // once a reader releases the log, it is copied here and not by a live commit
 	if waited {
 		c.waited = time.Now()
 	}
 
 	grown = max(0, grown)
-	ahead := log.Frames + grown // after another batch like this one
-	due := ahead >= max(c.wholeBy(), c.next)
+	expected := log.Frames + grown // after another batch like this one
+	due := expected >= max(c.target(), c.resetAt)
 	switch {
-	case log.Frames >= max(c.longest(), c.bound):
+	case log.Frames >= max(c.pinnedLength(), c.stallAt):
 		return c.awaitReaders(ctx, rest)
-	case ahead >= c.overdue() && time.Now().After(c.pinned):
+	case expected >= c.overdue() && time.Now().After(c.pinned):
 		return c.resetWAL(ctx, rest)
 	case c.long() && runtime.GOMAXPROCS(0) <= fewProcessors && time.Since(c.waited) < time.Second:
 		if due {
 			return c.resetWAL(ctx, rest)
 		}
 	case c.Copying():
-	case due && log.Pending <= max(few, 2*grown):
+	case due && log.Pending <= max(smallCopy, 2*grown):
 		return c.resetWAL(ctx, rest)
-	case ahead >= c.wholeBy() || log.Pending >= c.wholeBy()*3/4:
+	case expected >= c.target() || log.Pending >= c.target()*3/4:
 		c.checkpointAsync(ctx)
 	}
 	return nil
 }
 
-// Idle looks after the log while the job does not write: one that is so long, or longer
-// than it should be where thorough is false, is copied.
+// Idle checkpoints the log while the job does not write. With thorough, it copies whatever
+// is pending; otherwise only if the log is longer than its limit.
 func (c *Checkpointer) Idle(ctx context.Context, rest Rest, thorough bool) error {
 	if thorough {
 		return c.checkpointIfLong(ctx, rest, 0)
@@ -126,7 +125,7 @@ func (c *Checkpointer) Idle(ctx context.Context, rest Rest, thorough bool) error
 	return c.checkpointIfLong(ctx, rest, c.limit)
 }
 
-// Copying reports whether the log is being copied in the background.
+// Copying reports whether a copy is running in the background.
 func (c *Checkpointer) Copying() bool {
 	select {
 	case <-c.copying:
@@ -136,7 +135,7 @@ func (c *Checkpointer) Copying() bool {
 	return c.copying != nil
 }
 
-// checkpointAsync copies in the background. What fails is tried again with resetWAL.
+// checkpointAsync starts a copy in the background. If it fails, resetWAL tries again.
 func (c *Checkpointer) checkpointAsync(ctx context.Context) {
 	done := make(chan struct{})
 	c.copying = done
@@ -146,15 +145,15 @@ func (c *Checkpointer) checkpointAsync(ctx context.Context) {
 	}()
 }
 
-// awaitCheckpoint waits for a copy that is under way. It is false if something was asked of
-// the job meanwhile: then the copy goes on without being waited for.
+// awaitCheckpoint waits for the copy in progress, if any. It returns false if a request to
+// the job arrived in the meantime; the copy then continues in the background.
 func (c *Checkpointer) awaitCheckpoint(ctx context.Context, rest Rest) (ended bool, err error) {
 	for c.Copying() {
 		select {
 		case <-c.copying:
 		case <-ctx.Done():
 			return false, ctx.Err()
-		case <-time.After(copyPoll):
+		case <-time.After(pollCopy):
 			if err := rest.Listen(ctx); err != nil || rest.Asked() {
 				return false, err
 			}
@@ -174,7 +173,7 @@ func (c *Checkpointer) resetWAL(ctx context.Context, rest Rest) error {
 		}
 	}
 	if c.log.Pending > c.limit {
-		c.pinned = time.Now().Add(pinnedFor)
+		c.pinned = time.Now().Add(retryPinned)
 		return nil
 	}
 	if err := rest.Yield(ctx, throttle.Pause{UntilQuiet: true, AtMost: 10 * time.Millisecond}); err != nil {
@@ -183,7 +182,7 @@ func (c *Checkpointer) resetWAL(ctx context.Context, rest Rest) error {
 	overdue := c.log.Frames >= c.overdue()
 	timing, err := c.cfg.Writer.Borrow(ctx, func(ctx context.Context, _ lite.Querier) error {
 		c.checkpointAsync(ctx)
-		for !c.copiedWithin(patience) && (overdue || !c.cfg.Writer.Queued()) {
+		for !c.copiedWithin(maxReset) && (overdue || !c.cfg.Writer.Queued()) {
 		}
 		return nil
 	})
@@ -195,55 +194,55 @@ func (c *Checkpointer) resetWAL(ctx context.Context, rest Rest) error {
 		return err
 	}
 	err = c.checkpointIfLong(ctx, rest, c.limit)
-	c.next = c.log.Frames + c.limit/8
+	c.resetAt = c.log.Frames + c.limit/8
 	return err
 }
 
-// drainWAL copies a long log while live writes go on. Most of the time goes into
-// the sync of the database file, which SQLite leaves out as long as frames are
-// added while it copies; so the job stands still. What live writes add is copied
-// again, and takes the less the fewer they are.
+// drainWAL copies a long log while live writes continue. Most of the time goes into syncing
+// the database file, which SQLite skips as long as frames are appended during the copy; so
+// the job does not write meanwhile. What live writes append is copied in another round,
+// which is faster the fewer they are.
 func (c *Checkpointer) drainWAL(ctx context.Context, rest Rest) (ended bool, err error) {
 	for range 3 {
 		c.checkpointAsync(ctx)
 		if ended, err := c.awaitCheckpoint(ctx, rest); err != nil || !ended {
 			return false, err
 		}
-		log, err := lite.ReadLog(ctx, c.cfg.DB)
+		log, err := lite.ReadWALState(ctx, c.cfg.DB)
 		if err != nil {
-			return true, nil //nolint:nilerr // it comes again
+			return true, nil //nolint:nilerr // the next batch tries again
 		}
 		before := c.log
 		c.log = log
 		if log.Pending == 0 || log.Pending >= before.Pending {
-			break // copied, or pinned
+			break // copied, or pinned by a reader
 		}
 	}
 	return true, nil
 }
 
-// awaitReaders stands still until the log can begin anew.
+// awaitReaders blocks the job until the log can be reset.
 func (c *Checkpointer) awaitReaders(ctx context.Context, rest Rest) error {
-	for began := time.Now(); time.Since(began) < readersLeave; {
-		if anew, err := c.Restart(ctx, rest); err != nil || anew || rest.Asked() {
+	for began := time.Now(); time.Since(began) < maxWaitForReaders; {
+		if restarted, err := c.Restart(ctx, rest); err != nil || restarted || rest.Asked() {
 			return err
 		}
 		if err := rest.Wait(ctx, pollReaders, throttle.ReasonWAL); err != nil {
 			return err
 		}
 	}
-	c.bound = c.log.Frames * 3 / 2
+	c.stallAt = c.log.Frames * 3 / 2
 	return nil
 }
 
-// Restart lets the log begin anew if all of it is copied and no reader is in it. It
-// does not wait for readers: a checkpoint that did would keep live writes out as long.
-func (c *Checkpointer) Restart(ctx context.Context, rest Rest) (anew bool, err error) {
+// Restart resets the log if all of it has been copied and no reader uses it. It does not
+// wait for readers: a checkpoint that did would block live writes just as long.
+func (c *Checkpointer) Restart(ctx context.Context, rest Rest) (restarted bool, err error) {
 	if err := c.checkpointIfLong(ctx, rest, 0); err != nil || c.log.Pending > 0 || c.cfg.DB == nil {
 		return false, err
 	}
 	timing, err := c.cfg.Writer.Borrow(ctx, func(ctx context.Context, q lite.Querier) (err error) {
-		anew, err = lite.RestartWAL(ctx, q)
+		restarted, err = lite.RestartWAL(ctx, q)
 		return err
 	})
 	c.cfg.Held(timing)
@@ -251,36 +250,36 @@ func (c *Checkpointer) Restart(ctx context.Context, rest Rest) (anew bool, err e
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err()
-	case err != nil && lite.Classify(err) == lite.Busy, err == nil && !anew:
+	case err != nil && lite.Classify(err) == lite.Busy, err == nil && !restarted:
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	c.log = lite.Log{}
-	c.next, c.bound = 0, 0
+	c.log = lite.WALState{}
+	c.resetAt, c.stallAt = 0, 0
 	return true, nil
 }
 
-// Bytes is how much of the log stands in the way of more: what cannot be copied, or,
-// where readers keep it from beginning anew, all of it.
+// Bytes returns how much of the log counts against the job's limit: the part that cannot be
+// copied or, where readers prevent a reset, all of it.
 func (c *Checkpointer) Bytes() int64 {
 	frames := c.log.Pending
-	if c.log.Frames >= c.longest() && c.cfg.DB != nil {
+	if c.log.Frames >= c.pinnedLength() && c.cfg.DB != nil {
 		frames = c.log.Frames
 	}
 	return int64(frames) * int64(c.cfg.PageSize)
 }
 
-// Close copies what the job leaves in the log. Without this the first commit of
-// the host that checkpoints it again, a live one, would copy all of it.
-// A run that is told to stop does of that what can be done at once, and one whose file is
-// gone writes nothing more, not even from the log to the file.
+// Close copies what the job leaves in the log. Without this, the first commit of the host
+// that checkpoints again, a live one, would have to copy all of it. A run that is told to
+// stop does as much of that as is possible at once. If the file is gone, Close writes
+// nothing more, not even from the log to the file.
 func (c *Checkpointer) Close(ctx context.Context, gone bool) {
 	if c.cfg.DB == nil {
 		return
 	}
 	if c.Copying() {
-		<-c.copying // it ends with the run
+		<-c.copying // its context is that of the run
 	}
 	if gone {
 		return
@@ -293,7 +292,7 @@ func (c *Checkpointer) Close(ctx context.Context, gone bool) {
 	}
 }
 
-// copiedWithin tells whether the copy that is under way ends in time.
+// copiedWithin reports whether the copy in progress ends within d.
 func (c *Checkpointer) copiedWithin(d time.Duration) bool {
 	select {
 	case <-c.copying:
@@ -303,14 +302,14 @@ func (c *Checkpointer) copiedWithin(d time.Duration) bool {
 	}
 }
 
-// checkpointIfLong looks at the log and, if it is so long, copies what is left of it: what
-// there is to do while the job itself does not write. When no live write came in
-// between, the next one begins it anew.
+// checkpointIfLong reads the state of the log and, if it has at least length frames, copies
+// what is pending. This is the work to do while the job itself does not write. If no live
+// write came in between, the next write resets the log.
 func (c *Checkpointer) checkpointIfLong(ctx context.Context, rest Rest, length int) error {
 	if c.cfg.DB == nil {
 		return c.guess(ctx)
 	}
-	log, err := lite.ReadLog(ctx, c.cfg.DB)
+	log, err := lite.ReadWALState(ctx, c.cfg.DB)
 	if err == nil && log.Frames >= length && log.Pending > 0 {
 		log, err = lite.CheckpointWAL(ctx, c.cfg.DB)
 	}
@@ -320,23 +319,23 @@ func (c *Checkpointer) checkpointIfLong(ctx context.Context, rest Rest, length i
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case lite.Classify(err) == lite.Busy: // somebody else is at it
+	case lite.Classify(err) == lite.Busy: // another connection is checkpointing
 		return nil
-	case c.cfg.Full(err): // the database file has to grow; the gate waits for room
+	case c.cfg.Full(err): // the database file has to grow; the job waits for room at its gate
 		rest.Full(err)
 		return nil
 	}
 	return err
 }
 
-// guess looks whether the readers have left a log that is too long. Otherwise a job
-// that waits for them would not learn of it.
+// guess checks whether readers have left a log that is too long. Otherwise a job that waits
+// for them would never find out.
 func (c *Checkpointer) guess(ctx context.Context) error {
-	if c.cfg.Writer.ReadLog == nil || c.log.Pending <= c.cfg.GuessedFrames {
+	if c.cfg.Writer.ReadWALState == nil || c.log.Pending <= c.cfg.MaxEstimate {
 		return nil
 	}
 	timing, err := c.cfg.Writer.Borrow(ctx, func(ctx context.Context, q lite.Querier) (err error) {
-		c.log, err = c.cfg.Writer.ReadLog(ctx, q)
+		c.log, err = c.cfg.Writer.ReadWALState(ctx, q)
 		return err
 	})
 	c.cfg.Held(timing)

@@ -2,83 +2,84 @@ package wal
 
 import "time"
 
-// lengths are how long the log may become, in frames, and what rows have cost of it.
+// lengths holds how long the log may become, in frames, and what rows have cost so far.
 type lengths struct {
-	limit  int // the log may have
-	budget int // the same where rows lie scattered
-	rows   int // the latest
-	frames int // that they cost
+	limit  int // length of the log normally allowed
+	budget int // length allowed where rows are scattered
+	rows   int // rows in the latest batches
+	frames int // frames that those rows cost
 }
 
 const (
-	// A quarter more, where live writes come in between, and a batch stay below 8 MB.
-	OwnLimit = 1350
-	// Commits of other processes checkpoint at 1000 frames, and their fsyncs are then
-	// part of a live write; we are earlier.
+	// With a quarter more, when live writes come in between, and another batch, the log
+	// stays below 8 MB.
+	SoleProcessLimit = 1350
+	// Commits of other processes checkpoint at 1000 frames, and their fsyncs would then be
+	// part of a live write; we checkpoint earlier.
 	sharedLimit = 600
-	// Where a row costs this many frames, as with an index that is ordered otherwise
-	// than the table, the same pages are written again and again. A longer log
-	// copies them once.
-	scattered = 0.8
-	// A batch of fewer rows shares no page among them. Its checkpoint is a frame or two.
-	tiny, own = 5, 2
-	// So many rows tell what one costs; beyond memory the older ones fade.
-	minRowsToJudge, memory = 100, 10_000
-	// Frames that are copied in no time but that of the two fsyncs.
-	few = 100
-	// On so few, a long copy beside the job would leave none to live writes: Go lets
-	// them wait for the end of a time slice, 10 ms.
+	// Above this many frames per row, as with an index whose order differs from the
+	// table's, the same pages are written again and again. A longer log copies each of them
+	// only once.
+	scatteredFramesPerRow = 0.8
+	// Smaller batches share no pages among their rows and teach nothing. A batch's
+	// checkpoint record itself costs a frame or two.
+	minRowsToLearn, ownFrames = 5, 2
+	// Rows needed to judge what one costs; above maxRowsKept the older ones are halved.
+	minRowsToJudge, maxRowsKept = 100, 10_000
+	// A copy of this many frames costs little more than its two fsyncs.
+	smallCopy = 100
+	// With this few processors, a long copy beside the job would leave none for live
+	// writes: Go would make them wait for the end of a time slice, 10 ms.
 	fewProcessors = 2
-	// How long the job stands still for readers to leave the log. Where they stay
-	// longer, or live writes go on, it may grow by half before the next time, up to WALCap.
-	readersLeave = time.Second
-	// While readers keep the log from beginning anew, the moment between two of them is
-	// looked for as often.
+	// How long the job waits for readers to release the log. If they stay longer, or live
+	// writes continue, the log may grow by half before the next wait, up to WALCap.
+	maxWaitForReaders = time.Second
+	// How often to look for a moment between two readers that prevent a reset.
 	pollReaders = 20 * time.Millisecond
-	// How often a copy that is waited for is left alone to hear what is asked of the job.
-	copyPoll = 50 * time.Millisecond
-	// How long live writes may be kept out for a log that is about to begin anew.
-	patience = 3 * time.Millisecond
-	// A log that a reader pins costs a look through all of it at each try.
-	pinnedFor = 50 * time.Millisecond
+	// How often a wait for a copy is interrupted to check for requests to the job.
+	pollCopy = 50 * time.Millisecond
+	// How long live writes may be blocked for a log that is about to be reset.
+	maxReset = 3 * time.Millisecond
+	// Each attempt on a log that a reader pins scans all of it.
+	retryPinned = 50 * time.Millisecond
 )
 
-// set chooses lengths for who writes: the commit of another connection copies the log
-// once it has a thousand frames.
-func (u *lengths) set(soleProcess bool, budget int64, pageSize int) {
+// set chooses the lengths by who writes: a commit of another connection copies the log once
+// it has a thousand frames.
+func (l *lengths) set(soleProcess bool, budget int64, pageSize int) {
 	if !soleProcess {
-		u.limit, u.budget = sharedLimit, sharedLimit
+		l.limit, l.budget = sharedLimit, sharedLimit
 		return
 	}
-	const frameHeader, batch = 24, 1600 // of 20 ms
+	const frameHeader, batch = 24, 1600 // frames in a batch of 20 ms
 	frames := int(budget)/(max(512, pageSize)+frameHeader) - batch
-	u.limit, u.budget = OwnLimit, max(OwnLimit, frames-OwnLimit/4)
+	l.limit, l.budget = SoleProcessLimit, max(SoleProcessLimit, frames-SoleProcessLimit/4)
 }
 
-// wholeBy is the length in frames at which the log shall begin anew.
-func (u *lengths) wholeBy() int {
-	if u.rows >= minRowsToJudge && float64(u.frames) > scattered*float64(u.rows) {
-		return u.budget
+// target returns the length, in frames, at which the log should be reset.
+func (l *lengths) target() int {
+	if l.rows >= minRowsToJudge && float64(l.frames) > scatteredFramesPerRow*float64(l.rows) {
+		return l.budget
 	}
-	return u.limit
+	return l.limit
 }
 
-func (u *lengths) long() bool { return u.wholeBy() > u.limit }
+func (l *lengths) long() bool { return l.target() > l.limit }
 
-// overdue is the length at which it does, whoever waits.
-func (u *lengths) overdue() int { return u.wholeBy() + u.limit/4 }
+// overdue returns the length at which the log is reset no matter who waits.
+func (l *lengths) overdue() int { return l.target() + l.limit/4 }
 
-// longest is a length that the log has only if readers keep it from beginning anew.
-// A shorter one would be waited for more often than it is written to.
-func (u *lengths) longest() int { return max(4*OwnLimit, u.overdue()+u.limit/4) }
+// pinnedLength returns a length that the log reaches only if readers prevent a reset. With
+// a shorter one the job would wait more often than it writes.
+func (l *lengths) pinnedLength() int { return max(4*SoleProcessLimit, l.overdue()+l.limit/4) }
 
-// observe learns how many frames a row costs.
-func (u *lengths) observe(grown, changed int) {
-	if changed < tiny {
+// observe records how many frames the changed rows cost.
+func (l *lengths) observe(grown, changed int) {
+	if changed < minRowsToLearn {
 		return
 	}
-	u.rows, u.frames = u.rows+changed, u.frames+max(0, grown-own)
-	if u.rows > memory {
-		u.rows, u.frames = u.rows/2, u.frames/2
+	l.rows, l.frames = l.rows+changed, l.frames+max(0, grown-ownFrames)
+	if l.rows > maxRowsKept {
+		l.rows, l.frames = l.rows/2, l.frames/2
 	}
 }

@@ -1,4 +1,4 @@
-// Package preflight is `chunkfill preflight`.
+// Package preflight implements `chunkfill preflight`. [Command] returns the command.
 package preflight
 
 import (
@@ -25,7 +25,7 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/suggest"
 )
 
-// preflightOptions are the flags of `chunkfill preflight`.
+// preflightOptions holds the flags of `chunkfill preflight`.
 type preflightOptions struct {
 	dir                              folder
 	base, diff, body, format, config string
@@ -33,10 +33,11 @@ type preflightOptions struct {
 	all                              bool
 }
 
-// Command is the command, ready to be added to a root.
+// Command returns the command, ready to be added to a root command.
 func Command() *cobra.Command { return preflightIn(".") }
 
-// folder is where file names are given from; tests work elsewhere than here.
+// folder is the folder that file names are relative to; tests use one other than the
+// current.
 type folder string
 
 func (f folder) join(name string) string {
@@ -65,8 +66,8 @@ Each needs a decision by its author: a call of RunAsyncMigration around it, an
 annotation above it, or the scale declared in the pull request. MIGRATIONS.md is
 the policy, docs/preflight.md describes what is detected and what is not.
 
-What could not be understood is a finding, too. Statements for another database
-are skipped and counted; an ORM, whose SQL is not in the text, is reported once.
+SQL that cannot be parsed is a finding, too. Statements for another database
+are skipped and counted; an ORM, whose SQL is not in the source, is reported once.
 
 Exit status: 0 clean, 1 findings, 2 could not run, 130 or 143 stopped by SIGINT or
 SIGTERM.`,
@@ -75,12 +76,12 @@ SIGTERM.`,
 	}
 
 	f := cmd.Flags()
-	f.StringVar(&o.base, "base", "", "judge the lines added since the merge base with this revision")
-	f.StringVar(&o.diff, "diff", "", "judge the lines that this diff adds; - is standard input")
-	f.BoolVar(&o.all, "all", false, "judge every file below the folders given, by default this one")
+	f.StringVar(&o.base, "base", "", "check the lines added since the merge base with this revision")
+	f.StringVar(&o.diff, "diff", "", "check the lines that this diff adds; - is standard input")
+	f.BoolVar(&o.all, "all", false, "check every file below the given folders (default: this one)")
 	f.StringVar(&o.body, "pr-body", "", "file with the body of the pull request; - is standard input")
 	f.StringVar(&o.format, "format", "text", strings.Join(report.Formats, ", "))
-	f.StringVar(&o.dialect, "dialect", "auto", "auto skips what its folder, driver or syntax shows to be for another\ndatabase; sqlite judges everything")
+	f.StringVar(&o.dialect, "dialect", "auto", "auto skips SQL that its folder, driver or syntax shows to be for another\ndatabase; sqlite checks everything")
 	f.StringVar(&o.config, "config", "", "configuration file (default: "+preflight.ConfigName+" here or above)")
 	cmd.AddCommand(rulesCommand(), explainCommand(), suggestCommand(dir))
 	return cmd
@@ -96,8 +97,9 @@ func usageIfFailed(err error) error {
 	return exit.AsUsage(err)
 }
 
-// orStopped does not wait, on a signal, for what is being read: nothing is written
-// but the report at the end, and one of a part would look like one of all.
+// orStopped does not wait, after a signal, for files that are being read: nothing is
+// written except the report at the end, and a partial report would look like a complete
+// one.
 func (o *preflightOptions) orStopped(cmd *cobra.Command, args []string) error {
 	ctx := cmd.Context()
 	done := make(chan error, 1)
@@ -115,7 +117,7 @@ func (o *preflightOptions) orStopped(cmd *cobra.Command, args []string) error {
 	if strings.HasPrefix(context.Cause(ctx).Error(), syscall.SIGTERM.String()) {
 		status = exit.SIGTERM
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "chunkfill: preflight was stopped before its end: nothing is judged")
+	fmt.Fprintln(cmd.ErrOrStderr(), "chunkfill: preflight was interrupted: nothing was checked")
 	return exit.Status(status)
 }
 
@@ -129,13 +131,13 @@ func (o *preflightOptions) validate(cmd *cobra.Command, args []string) error {
 
 	switch {
 	case scopes != 1:
-		return exit.Usagef("say what to judge, one of: --base REV, --diff FILE, --all [DIR…], FILE…")
+		return exit.Usagef("say what to check, one of: --base REV, --diff FILE, --all [DIR…], FILE…")
 	case cmd.Flags().Changed("base") && (o.base == "" || strings.HasPrefix(o.base, "-")):
 		return exit.Usagef("--base %q is not a revision", o.base)
 	case cmd.Flags().Changed("pr-body") && o.body == "":
 		return exit.Usagef("--pr-body is empty: give a file, or - for standard input")
 	case !slices.Contains(preflight.Dialects, o.dialect):
-		return exit.Usagef("--dialect %q is not one of %s: this gate judges SQLite alone", o.dialect, strings.Join(preflight.Dialects, ", "))
+		return exit.Usagef("--dialect %q is not one of %s: this gate checks only SQLite", o.dialect, strings.Join(preflight.Dialects, ", "))
 	case o.body == "-" && o.diff == "-":
 		return exit.Usagef("--diff and --pr-body cannot both be standard input")
 	}
@@ -211,10 +213,10 @@ func (o *preflightOptions) configName() (string, error) {
 	return preflight.FindConfig(string(o.dir))
 }
 
-// stepSummary is where a GitHub workflow names the file that its page shows.
+// stepSummary is the variable in which a GitHub workflow names the file shown on its page.
 const stepSummary = "GITHUB_STEP_SUMMARY"
 
-// write adds to the step summary where a GitHub workflow has one.
+// write prints the report, and adds to the step summary if a GitHub workflow has one.
 func (o *preflightOptions) write(out io.Writer, r *preflight.Report) error {
 	name := os.Getenv(stepSummary)
 	if o.format != "github" || name == "" {
@@ -284,7 +286,7 @@ func suggestCommand(dir folder) *cobra.Command {
 
 var fileLine = regexp.MustCompile(`^(.+\.(?:go|sql)):([0-9]+)(?::[0-9]+)?$`)
 
-// statementText is the SQL that an argument means.
+// statementText returns the SQL that an argument refers to.
 func statementText(dir folder, stdin io.Reader, arg string) (string, error) {
 	if arg == "-" {
 		text, err := io.ReadAll(stdin)

@@ -1,5 +1,5 @@
-// Package analysis is the gate as an analyzer for go vet: every string of a
-// package is judged, not only those of a change. Scale lines are unknown to it.
+// Package analysis is the gate as a go vet analyzer: it checks every string of a package,
+// not only those of a change. It does not know about scale lines.
 package analysis
 
 import (
@@ -14,10 +14,10 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight"
 )
 
-// Analyzer reports what `chunkfill preflight --all` does for Go files.
+// Analyzer reports what `chunkfill preflight --all` reports for Go files.
 var Analyzer = &analysis.Analyzer{
 	Name: "preflight",
-	Doc:  "find SQL whose cost grows with a table and that nobody decided on",
+	Doc:  "find SQL whose cost grows with a table and that lacks a decision",
 	URL:  "https://github.com/chunkfill/chunkfill/blob/main/docs/preflight.md",
 	Run:  run,
 }
@@ -40,7 +40,7 @@ func run(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// input is the package, tests left out.
+// input returns the package without its tests.
 func input(pass *analysis.Pass) (in preflight.Input, err error) {
 	name, err := preflight.FindConfig(filepath.Dir(fileName(pass, 0)))
 	if err != nil {
@@ -71,8 +71,8 @@ func input(pass *analysis.Pass) (in preflight.Input, err error) {
 	return in, nil
 }
 
-// excluded goes by the path from the configuration; without one go vet itself
-// leaves out all but tests.
+// excluded matches the path from the configuration. Without a configuration it leaves out
+// only tests: go vet leaves out the rest itself.
 func excluded(c preflight.Config, root, path string) bool {
 	rel, err := filepath.Rel(root, path)
 	if root == "." || err != nil {

@@ -1,5 +1,5 @@
-// Package diff reads what git diff prints: which lines of which files are new,
-// and what stood there before.
+// Package diff parses the output of git diff: which lines of which files are new, and what
+// was there before. Call [Parse].
 package diff
 
 import (
@@ -12,20 +12,20 @@ import (
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
 )
 
-// ErrFormat is returned for what is no diff, or one that cannot be followed.
-var ErrFormat = errors.New("not a diff that can be followed")
+// ErrFormat is returned for text that is not a diff, or for a diff that does not fit the
+// files. Pass the output of `git diff`, in a tree that has its changes.
+var ErrFormat = errors.New("not a usable diff")
 
-// Change is a file that the diff leaves behind, new or changed. Links and
-// submodules are no files.
+// Change is a file that the diff adds or changes. Links and submodules are left out.
 type Change struct {
-	Path   string // of the new side, with slashes
-	New    bool   // all of its text is in the diff
+	Path   string // on the new side, with slashes
+	New    bool   // the diff contains all of its text
 	Binary bool   // the diff does not show its lines
 	added  map[int]bool
 	parts  []*gitdiff.TextFragment
 }
 
-// Parse reads a diff. An empty one has no changes.
+// Parse parses a diff. An empty one has no changes.
 func Parse(text []byte) ([]Change, error) {
 	text = unifyLines(text)
 	if err := checkKind(text); err != nil {
@@ -36,7 +36,7 @@ func Parse(text []byte) ([]Change, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	if len(files) == 0 && len(bytes.TrimSpace(text)) > 0 {
-		return nil, fmt.Errorf("%w: there is no file in it; give what `git diff` prints", ErrFormat)
+		return nil, fmt.Errorf("%w: it names no file; pass the output of `git diff`", ErrFormat)
 	}
 	var changes []Change
 	for _, f := range files {
@@ -47,8 +47,8 @@ func Parse(text []byte) ([]Change, error) {
 	return changes, nil
 }
 
-// unifyLines undoes what a pipe through Windows does to the lines of git itself.
-// Where only the files have such line ends, they are left as they are.
+// unifyLines undoes what a pipe through Windows does to git's own lines. If only the files
+// have such line endings, they are left as they are.
 func unifyLines(text []byte) []byte {
 	for line := range bytes.Lines(text) {
 		if bytes.HasPrefix(line, []byte("diff ")) || bytes.HasPrefix(line, []byte("--- ")) {
@@ -61,11 +61,11 @@ func unifyLines(text []byte) []byte {
 	return text
 }
 
-// checkKind refuses what the parser would pass over in silence.
+// checkKind refuses what the parser would silently skip.
 func checkKind(text []byte) error {
 	for line := range bytes.Lines(text) {
 		if bytes.HasPrefix(line, []byte("diff --cc ")) || bytes.HasPrefix(line, []byte("diff --combined ")) {
-			return fmt.Errorf("%w: it is a merge's combined diff; give `git diff BASE...HEAD`", ErrFormat)
+			return fmt.Errorf("%w: it is the combined diff of a merge; pass the output of `git diff BASE...HEAD`", ErrFormat)
 		}
 	}
 	return nil
@@ -73,8 +73,8 @@ func checkKind(text []byte) error {
 
 const fileType = 0o170000
 
-// regular leaves out links and submodules. The mode is zero where a diff does
-// not tell it.
+// regular reports whether a change is of a regular file, not a link or submodule. The mode
+// is zero if a diff does not say.
 func regular(f *gitdiff.File) bool {
 	kind := f.NewMode & fileType
 	return f.NewName != "" && (kind == 0 || kind == 0o100000)
@@ -96,11 +96,11 @@ func newChange(f *gitdiff.File) Change {
 	return c
 }
 
-// Added reports whether a line of the new side, from 1, was added. Of a binary
-// file any line may be.
+// Added reports whether a line of the new side, from 1, was added. In a binary file any
+// line may be.
 func (c Change) Added(line int) bool { return c.Binary || c.added[line] }
 
-// Text is that of a new file.
+// Text returns the text of a new file.
 func (c Change) Text() []byte {
 	var text strings.Builder
 	for _, part := range c.parts {
@@ -111,13 +111,13 @@ func (c Change) Text() []byte {
 	return []byte(text.String())
 }
 
-// Removes reports whether lines are gone.
+// Removes reports whether the change removes lines.
 func (c Change) Removes() bool {
 	return slices.ContainsFunc(c.parts, func(p *gitdiff.TextFragment) bool { return p.LinesDeleted > 0 })
 }
 
-// Before returns the old side of a changed file whose new side is text. It
-// returns ErrFormat if text is not what the diff leads to.
+// Before returns the old side of a changed file whose new side is text. It returns
+// ErrFormat if text is not the result of the diff.
 func (c Change) Before(text []byte) ([]byte, error) {
 	lines := bytes.SplitAfter(text, []byte("\n"))
 	var old [][]byte
@@ -125,7 +125,7 @@ func (c Change) Before(text []byte) ([]byte, error) {
 	for _, part := range c.parts {
 		start := int(part.NewPosition) - 1
 		if part.NewLines == 0 {
-			start++ // git names the line before what is gone
+			start++ // git names the line before the removed ones
 		}
 		if start < at || start > len(lines) {
 			return nil, c.mismatch(start + 1)
@@ -148,10 +148,10 @@ func (c Change) Before(text []byte) ([]byte, error) {
 }
 
 func (c Change) mismatch(line int) error {
-	return fmt.Errorf("%w: line %d of %s is not what the diff says; run this where its new side is checked out", ErrFormat, line, c.Path)
+	return fmt.Errorf("%w: line %d of %s differs from the diff; run this in a tree that has the changes of the diff", ErrFormat, line, c.Path)
 }
 
-// sameLine does not mind line ends, which a checkout may convert.
+// sameLine ignores line endings, which a checkout may convert.
 func sameLine(a []byte, b string) bool {
 	return string(bytes.TrimRight(a, "\r\n")) == strings.TrimRight(b, "\r\n")
 }

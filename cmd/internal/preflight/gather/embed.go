@@ -9,12 +9,11 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight"
 )
 
-// maxEmbedded is the size of the largest file that is looked into because a program
-// embeds it.
+// maxEmbedded is the size of the largest embedded file that is checked.
 const maxEmbedded = 4 << 20
 
-// embedded lists the files that patterns of go:embed take in, where they are not
-// looked into anyway.
+// embedded returns the files that patterns of go:embed match, except those that are checked
+// anyway.
 func (t *Tree) embedded(from string) func(string, []string) ([]preflight.Source, error) {
 	return func(path string, patterns []string) (list []preflight.Source, err error) {
 		name := filepath.FromSlash(path)
@@ -25,7 +24,7 @@ func (t *Tree) embedded(from string) func(string, []string) ([]preflight.Source,
 			pattern = strings.TrimPrefix(strings.Trim(pattern, "\"`"), "all:")
 			found, err := filepath.Glob(filepath.Join(filepath.Dir(name), filepath.FromSlash(pattern)))
 			if err != nil {
-				continue // the compiler refuses the pattern, too
+				continue // the compiler rejects the pattern, too
 			}
 			for _, one := range found {
 				if list, err = t.below(list, from, one); err != nil {
@@ -37,7 +36,7 @@ func (t *Tree) embedded(from string) func(string, []string) ([]preflight.Source,
 	}
 }
 
-// below adds a file, or those in a folder.
+// below adds a file, or the files in a folder.
 func (t *Tree) below(list []preflight.Source, from, name string) ([]preflight.Source, error) {
 	err := filepath.WalkDir(name, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !entry.Type().IsRegular() || preflight.Judges(name) || t.excludes(name) || asset(name) {
@@ -54,7 +53,7 @@ func (t *Tree) below(list []preflight.Source, from, name string) ([]preflight.So
 	return list, err
 }
 
-// asset tells by its name what is surely no SQL.
+// asset reports whether a file's name shows that it is not SQL.
 func asset(name string) bool {
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".html", ".htm", ".css", ".js", ".mjs", ".ts", ".map", ".json", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".ico", ".webp", ".woff", ".woff2",

@@ -1,5 +1,5 @@
-// Package gather collects what the gate looks at: the files of a change, those
-// of a folder, or some by name.
+// Package gather collects what the gate checks: the files of a change, those of a folder,
+// or files by name. Start with [Open].
 package gather
 
 import (
@@ -16,17 +16,17 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/diff"
 )
 
-// Tree is a folder with files: the root of a git repository, or else the folder
-// the command was started in.
+// Tree is a folder with files: the root of a git repository or, outside one, the folder in
+// which the command was started.
 type Tree struct {
 	Config preflight.Config
 
-	dir  string // where names are given from
+	dir  string // the folder that names are relative to
 	root string
 	git  bool
 }
 
-// Open finds the root above dir.
+// Open returns the tree that contains dir.
 func Open(ctx context.Context, dir string, config preflight.Config) (*Tree, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -39,7 +39,7 @@ func Open(ctx context.Context, dir string, config preflight.Config) (*Tree, erro
 	return t, nil
 }
 
-// All takes every file below the folders that is not excluded.
+// All collects every file below the folders that is not excluded.
 func (t *Tree) All(ctx context.Context, folders []string) (preflight.Input, error) {
 	var names []string
 	for _, folder := range folders {
@@ -55,19 +55,19 @@ func (t *Tree) All(ctx context.Context, folders []string) (preflight.Input, erro
 			return ctx.Err()
 		})
 		if err != nil {
-			return preflight.Input{}, fmt.Errorf("look through %s: %w", folder, err)
+			return preflight.Input{}, fmt.Errorf("list the files of %s: %w", folder, err)
 		}
 	}
 	if len(names) == 0 {
-		return preflight.Input{}, fmt.Errorf("--all: below %s there is no .go or .sql file that exclude leaves", strings.Join(folders, ", "))
+		return preflight.Input{}, fmt.Errorf("--all: below %s there is no .go or .sql file, apart from excluded ones", strings.Join(folders, ", "))
 	}
 	slices.Sort(names)
 	in, err := t.Files(ctx, slices.Compact(names))
-	in.Definitions = nil // they are all there
+	in.Definitions = nil // all definitions are among the files
 	return in, err
 }
 
-// Files takes exactly the files named, whatever is excluded.
+// Files collects exactly the named files, even if they are excluded.
 func (t *Tree) Files(ctx context.Context, names []string) (preflight.Input, error) {
 	in := t.input(ctx, t.dir)
 	for _, name := range names {
@@ -75,31 +75,31 @@ func (t *Tree) Files(ctx context.Context, names []string) (preflight.Input, erro
 			return in, ctx.Err()
 		}
 		if !preflight.Judges(name) {
-			return in, fmt.Errorf("%s: only .go and .sql files (and .ddl, .dml and templates of .sql) can be looked into; for a folder use --all %s", name, name)
+			return in, fmt.Errorf("%s: only .go and .sql files (and .ddl, .dml and templates of .sql) can be checked; for a folder use --all %s", name, name)
 		}
 		text, err := os.ReadFile(t.join(name))
 		if err != nil {
-			return in, fmt.Errorf("look into a file: %w", err)
+			return in, fmt.Errorf("open the file: %w", err)
 		}
 		in.Sources = append(in.Sources, preflight.Source{Path: filepath.ToSlash(name), Root: t.rooted(t.join(name)), Text: text})
 	}
 	return in, nil
 }
 
-// Base takes the lines that the working tree adds to its merge base with rev.
-// Changes not yet committed count, files not yet known to git do not.
+// Base collects the lines that the working tree adds to its merge base with rev.
+// Uncommitted changes are included, untracked files are not.
 func (t *Tree) Base(ctx context.Context, rev string) (preflight.Input, error) {
 	if !t.git {
 		return preflight.Input{}, fmt.Errorf("--base: %s is not in a git repository", t.dir)
 	}
 	text, err := git(ctx, t.root, slices.Concat(diffCommand, []string{"--end-of-options", rev, "--"}, judged)...)
 	if err != nil {
-		return preflight.Input{}, fmt.Errorf("--base %s: %w; is it fetched? (a shallow clone lacks it: fetch-depth: 0)", rev, err)
+		return preflight.Input{}, fmt.Errorf("--base %s: %w; has it been fetched? (a shallow clone lacks it: use fetch-depth: 0)", rev, err)
 	}
 	return t.Diff(ctx, text)
 }
 
-// Diff takes the lines that a diff adds to the tree in which it is applied.
+// Diff collects the lines that a diff adds to the tree, to which it must have been applied.
 func (t *Tree) Diff(ctx context.Context, text []byte) (preflight.Input, error) {
 	in := t.input(ctx, t.root)
 	in.Change = true
@@ -107,7 +107,7 @@ func (t *Tree) Diff(ctx context.Context, text []byte) (preflight.Input, error) {
 	if err != nil {
 		return in, err
 	}
-	root, err := os.OpenRoot(t.root) // a diff may name any path, even above
+	root, err := os.OpenRoot(t.root) // a diff may name any path, even outside the tree
 	if err != nil {
 		return in, fmt.Errorf("open the tree: %w", err)
 	}
@@ -129,7 +129,7 @@ func (t *Tree) input(ctx context.Context, from string) preflight.Input {
 	return preflight.Input{Config: t.Config, Siblings: t.siblings(from), Definitions: t.definitions(ctx), Embedded: t.embedded(from)}
 }
 
-// source reads a changed file and checks that it is what the diff made of it.
+// source reads a changed file and checks that it is the result of the diff.
 func source(root *os.Root, c diff.Change) (preflight.Source, error) {
 	src := preflight.Source{Path: c.Path, Added: c.Added}
 	if c.New {
@@ -138,7 +138,7 @@ func source(root *os.Root, c diff.Change) (preflight.Source, error) {
 	}
 	text, err := root.ReadFile(filepath.FromSlash(c.Path))
 	if err != nil {
-		return src, fmt.Errorf("read what the diff changes: %w; run this where its new side is checked out", err)
+		return src, fmt.Errorf("read a file that the diff changes: %w; run this in a tree that has the changes of the diff", err)
 	}
 	src.Text = text
 	old, err := c.Before(text)
@@ -155,7 +155,7 @@ func (t *Tree) join(name string) string {
 	return filepath.Join(t.dir, name)
 }
 
-// short is a name as it is seen from where the command was started.
+// short returns a name relative to the folder in which the command was started.
 func (t *Tree) short(name string) string {
 	if rel, err := filepath.Rel(t.dir, name); err == nil && filepath.IsLocal(rel) {
 		return rel
@@ -163,13 +163,13 @@ func (t *Tree) short(name string) string {
 	return name
 }
 
-// excludes goes by the path from the root, as the configuration does.
+// excludes matches the path from the root, as the configuration does.
 func (t *Tree) excludes(name string) bool {
 	rel, err := filepath.Rel(t.root, name)
 	return err == nil && rel != "." && t.Config.Excludes(filepath.ToSlash(rel))
 }
 
-// rooted is a path from the root, by which a file is known whatever names it.
+// rooted returns the path from the root, which identifies a file however it is named.
 func (t *Tree) rooted(name string) string {
 	rel, err := filepath.Rel(t.root, name)
 	if err != nil || !filepath.IsLocal(rel) {
@@ -178,7 +178,7 @@ func (t *Tree) rooted(name string) string {
 	return filepath.ToSlash(rel)
 }
 
-// named is a file's name as findings that are given from a folder have it.
+// named returns a file's name as it appears in findings relative to a folder.
 func named(from, name string) string {
 	if rel, err := filepath.Rel(from, name); err == nil && filepath.IsLocal(rel) {
 		return filepath.ToSlash(rel)
@@ -186,8 +186,8 @@ func named(from, name string) string {
 	return filepath.ToSlash(name)
 }
 
-// siblings lists the other Go files of a file's package, tests left out: they do
-// not run at boot.
+// siblings returns the other Go files of a file's package, without tests: they do not run
+// at boot.
 func (t *Tree) siblings(from string) func(string) ([]preflight.Source, error) {
 	return func(path string) (list []preflight.Source, err error) {
 		name := filepath.FromSlash(path)

@@ -13,18 +13,18 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight"
 )
 
-// diffCommand asks for the plainest diff, whatever the user's configuration.
+// diffCommand requests the plainest diff, whatever the user's configuration.
 var diffCommand = []string{"diff", "--merge-base", "--unified=0", "--find-renames", "--no-color", "--no-ext-diff",
 	"--no-textconv", "--no-relative", "--ignore-submodules", "--src-prefix=a/", "--dst-prefix=b/"}
 
-// judged are the pathspecs of files that are looked into.
+// judged holds the pathspecs of files that are checked.
 var judged = []string{":(top,icase)*.go", ":(top,icase)*.sql", ":(top,icase)*.ddl", ":(top,icase)*.dml", ":(top,icase)*.sql.*"}
 
-// definitionPattern finds the files that may tell of a table or its keys.
+// definitionPattern matches files that may define a table or its keys.
 const definitionPattern = `create[[:space:]]+((temp|temporary|virtual)[[:space:]]+)?table|create[[:space:]]+unique[[:space:]]+index|` +
 	`drop[[:space:]]+(table|index)|rename[[:space:]]`
 
-// git runs a git command without a shell and returns what it prints.
+// git runs a git command without a shell and returns its output.
 func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = dir
@@ -61,7 +61,7 @@ func (t *Tree) definitions(ctx context.Context) func() ([]preflight.Source, erro
 	}
 }
 
-// grep lists the tracked files that hold a pattern.
+// grep returns the tracked files that contain a pattern.
 func (t *Tree) grep(ctx context.Context, pattern string) ([]string, error) {
 	if !t.git {
 		return nil, nil
@@ -69,7 +69,7 @@ func (t *Tree) grep(ctx context.Context, pattern string) ([]string, error) {
 	out, err := git(ctx, t.root, append([]string{"grep", "-l", "-z", "-I", "-i", "-E", "-e", pattern, "--"}, judged...)...)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 1 {
-		return nil, nil // git's way to say: in none
+		return nil, nil // git's way of saying: in no file
 	}
 	return strings.FieldsFunc(string(out), func(r rune) bool { return r == 0 }), err
 }

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// lines on which n and what is around it within its function begin. Neither a
-// function nor a group of declarations is a statement's block: a decision above
-// it would cover what is added to it later.
+// lines returns the lines on which n, and the statements around it in its function, begin.
+// Neither a function nor a group of declarations counts as a statement's block: a decision
+// above it would also cover what is added to it later.
 func (s *scan) lines(n ast.Node, stack []ast.Node) []int {
 	function := 0
 	if len(stack) > 1 {
 		if decl, ok := stack[1].(*ast.FuncDecl); ok {
-			function = s.line(decl.Pos()) // above it stands the function's own comment
+			function = s.line(decl.Pos()) // the comment above it is the function's own
 		}
 	}
 	list := []int{s.line(n.Pos())}
@@ -30,7 +30,7 @@ func (s *scan) lines(n ast.Node, stack []ast.Node) []int {
 	return slices.DeleteFunc(list, func(line int) bool { return line == function })
 }
 
-// declaration is which of the file's declarations is around a string.
+// declaration returns the index of the file's declaration around a string.
 func (s *scan) declaration(stack []ast.Node) int {
 	if len(stack) < 2 {
 		return -1
@@ -38,8 +38,8 @@ func (s *scan) declaration(stack []ast.Node) int {
 	return s.offset(stack[1].Pos())
 }
 
-// inLoop reports whether a string is run for each turn of a loop; one that is
-// prepared is, too.
+// inLoop reports whether a string is executed in each iteration of a loop; one that is
+// prepared counts, too.
 func inLoop(n ast.Node, stack []ast.Node) bool {
 	for i, outer := range stack {
 		var body *ast.BlockStmt
@@ -63,8 +63,8 @@ func inLoop(n ast.Node, stack []ast.Node) bool {
 
 var backwards = regexp.MustCompile(`(?i)^(?:down|rollback|undo|revert)|(?:Down|Rollback|_down)$`)
 
-// down reports whether the function or field that holds a string is named for
-// taking a migration back.
+// down reports whether the name of the function or field that holds a string says that it
+// is a down migration.
 func down(stack []ast.Node) bool {
 	for _, outer := range stack {
 		switch n := outer.(type) {
@@ -81,8 +81,8 @@ func down(stack []ast.Node) bool {
 	return false
 }
 
-// isAsync reports whether n is an argument of a call of an async function, and
-// not evaluated before that call.
+// isAsync reports whether n is an argument of a call of an async function, and is not
+// evaluated before that call.
 func (s *scan) isAsync(n ast.Node, stack []ast.Node) bool {
 	path := append(slices.Clip(stack), n)
 	for i, outer := range stack {
@@ -94,14 +94,14 @@ func (s *scan) isAsync(n ast.Node, stack []ast.Node) bool {
 	return false
 }
 
-// named reports whether a called function is among those of the configuration.
+// named reports whether a called function is one of those in the configuration.
 func (s *scan) named(fun ast.Expr) bool {
 	name, qualified := calleeName(fun)
 	return slices.Contains(s.pkg.Async, name) || slices.Contains(s.pkg.Async, qualified)
 }
 
-// calleeName is the name of a called function or method, alone and with what
-// stands before its dot.
+// calleeName returns the name of a called function or method, alone and with the qualifier
+// before its dot.
 func calleeName(fun ast.Expr) (name, qualified string) {
 	switch f := fun.(type) {
 	case *ast.Ident:
@@ -119,8 +119,8 @@ func calleeName(fun ast.Expr) (name, qualified string) {
 	return "", ""
 }
 
-// deferred reports whether the end of a path is left to be run later: inside a
-// function literal that is not called on the spot, or not inside a call at all.
+// deferred reports whether the end of a path is left to run later: inside a function
+// literal that is not called on the spot, or not inside a call at all.
 func deferred(path []ast.Node) bool {
 	called := false
 	for i, n := range path {
@@ -142,8 +142,8 @@ func calls(parent ast.Node, lit *ast.FuncLit) bool {
 	return ok && call.Fun == lit
 }
 
-// argumentOf is the innermost call that n is an argument of, by way of
-// expressions only; Sprintf passes on what it is given.
+// argumentOf returns the innermost call that n is an argument of, through expressions only;
+// Sprintf passes on its arguments.
 func argumentOf(n ast.Node, stack []ast.Node) *ast.CallExpr {
 	for i := len(stack) - 1; i >= 0; i-- {
 		switch outer := stack[i].(type) {

@@ -1,6 +1,8 @@
-// Package goscan finds the strings of a Go package that may be SQL, the calls
-// that they stand in and the comments above them. It parses; it does not need
-// types, so a file is judged without what it imports.
+// Package goscan finds the strings of a Go package that may be SQL, the calls that they are
+// in and the comments above them. It only parses; it does not need types, so a file can be
+// checked without what it imports.
+//
+// Start with [Package.Scan].
 package goscan
 
 import (
@@ -13,43 +15,42 @@ import (
 	"strings"
 )
 
-// Literal is a string that the program holds: one literal, or several and
-// constants put together. What is not known before the program runs is a
-// sqlscan.Hole.
+// Literal is a string of the program: one literal, or several literals and constants put
+// together. A part that is not known before run time is a sqlscan.Hole.
 type Literal struct {
 	SQL string
 	At  []int // the offset in the file of each byte of SQL, and of its end
 
-	// Lines on which the literal and the Go statements around it begin, within
-	// its function. An annotation stands above one of them.
+	// Lines holds the lines on which the literal and the Go statements around it begin,
+	// within its function. An annotation is above one of them.
 	Lines []int
 
 	Async    bool   // it is inside a call of an async function
-	Executed bool   // it is handed to a call that runs SQL
-	Runs     bool   // that call surely is one of a database's, and changes things
-	Loop     bool   // it is run again and again
-	Down     bool   // by its name it takes a migration back
-	Decl     int    // which of the file's declarations it is in
-	Holder   string // the unexported package-level name that stands for it, if any
+	Executed bool   // it is passed to a call that runs SQL
+	Runs     bool   // that call is certainly a database call that changes something
+	Loop     bool   // it is executed repeatedly
+	Down     bool   // its name says that it is a down migration
+	Decl     int    // index of the file's declaration around it
+	Holder   string // the unexported package-level name that holds it, if any
 }
 
-// Comment is a group of comments that may hold an annotation.
+// Comment is a group of comments that may contain an annotation.
 type Comment struct {
 	Line, EndLine int
 	Lines         []string // without the comment marks
-	Stray         bool     // behind code on its line, or a /* */ comment
+	Stray         bool     // after code on its line, or a /* */ comment
 }
 
-// Result is what a file has, as far as the gate is concerned.
+// Result is what was found in a file.
 type Result struct {
 	Literals []Literal
 	Comments []Comment
 	Imports  []Import
 	Embeds   []string // patterns of go:embed
-	Err      error    // the file is not Go throughout; what could be parsed is there
+	Err      error    // the file is not valid Go; the parts that could be parsed are in the result
 }
 
-// Import is one of a file's imports.
+// Import is an import of a file.
 type Import struct {
 	Path   string
 	Line   int
@@ -63,12 +64,12 @@ type file struct {
 	src      []byte
 	err      error
 	consts   map[string]ast.Expr
-	values   map[string]string // of those constants that have been asked for
+	values   map[string]string // values of the constants requested so far
 	uses     map[string][]use
 	counts   map[useKey]counts
 	locals   map[*ast.FuncDecl]*locals
 	imported map[string]string // the path of each import, by its name
-	given    map[string]bool   // fields that a literal gives a value
+	given    map[string]bool   // fields that a literal sets
 	handsOn  []flow
 }
 
@@ -84,8 +85,8 @@ func parse(name string, src []byte, mode parser.Mode) *file {
 	return f
 }
 
-// importName is the one given, or else the last element of the path that is no
-// version.
+// importName returns the name given to an import, or else the last element of its path that
+// is not a version.
 func importName(spec *ast.ImportSpec, path string) string {
 	if spec.Name != nil {
 		return spec.Name.Name
@@ -101,8 +102,8 @@ func importName(spec *ast.ImportSpec, path string) string {
 func (f *file) offset(pos token.Pos) int { return f.Offset(pos) }
 func (f *file) line(pos token.Pos) int   { return f.Line(pos) }
 
-// slight are what drivers have that says nothing of whose statements a file runs:
-// a query of SQLite's may be handed a value of another driver's, in code for both.
+// slight matches identifiers of drivers that do not show whose statements a file runs: in
+// code for both databases, a query for SQLite may be passed a value of another driver.
 var slight = regexp.MustCompile(`^(?:\w*Array|\w*Error|ErrorCode|Null\w+|Quote\w+|Err\w+|Valuer|Scanner)$`)
 
 func (f *file) imports() (list []Import) {
@@ -123,14 +124,14 @@ func (f *file) imports() (list []Import) {
 	return list
 }
 
-// Scan finds what one of the package's files has.
+// Scan returns what one of the package's files contains.
 func (p *Package) Scan(name string, src []byte) Result {
 	if !worth(src) && !runs(src) && !bytes.Contains(src, []byte("//go:embed")) {
 		f := parse(name, src, parser.ImportsOnly)
 		return Result{Imports: f.imports()}
 	}
 	if bytes.Contains(src, []byte("vacuum")) || bytes.Contains(src, []byte("reindex")) {
-		p.load() // whether they are words or statements is up to what they are given to
+		p.load() // whether these are words or statements depends on how they are used
 	}
 	s := &scan{file: p.parsed(name, src), pkg: p, seen: map[ast.Expr]bool{}, marked: map[ast.Expr]bool{}, budget: 64*len(src) + 1<<16}
 	r := Result{Err: s.err, Imports: s.imports(), Comments: s.comments(), Embeds: s.embeds()}
@@ -146,19 +147,19 @@ func (p *Package) Scan(name string, src []byte) Result {
 	return r
 }
 
-// scan is one look through a file.
+// scan is one pass over a file.
 type scan struct {
 	*file
 	pkg    *Package
-	seen   map[ast.Expr]bool // what is part of a string in Literals
-	marked map[ast.Expr]bool // what is run as it stands, with all that is in it
-	place  token.Pos         // where a name is used whose value is asked for
-	within *ast.FuncDecl     // and in which function
+	seen   map[ast.Expr]bool // expressions that are part of a string in Literals
+	marked map[ast.Expr]bool // expressions that are executed as they are, with everything in them
+	place  token.Pos         // where the name is used whose value is wanted
+	within *ast.FuncDecl     // the function of that position
 	depth  int
-	budget int // bytes and events that may still be looked at, so that time is linear
+	budget int // bytes and events that may still be examined, so that the running time is linear
 }
 
-// literal builds what begins at n, if n is a string worth a look.
+// literal returns the Literal that begins at n, if n is a string worth checking.
 func (s *scan) literal(n ast.Node, stack []ast.Node) (Literal, bool) {
 	expr, ok := n.(ast.Expr)
 	if !ok || s.seen[expr] || !isText(expr) {
@@ -193,7 +194,7 @@ func (s *scan) build(t text, expr ast.Expr, stack []ast.Node) Literal {
 	}
 }
 
-// verbless reports whether a text whose first words are not known is run.
+// verbless reports whether a text with unknown first words is executed.
 func (s *scan) verbless(t text, n ast.Node, stack []ast.Node) bool {
 	rest, ok := strings.CutPrefix(string(t.sql), hole)
 	if !ok {
@@ -203,10 +204,10 @@ func (s *scan) verbless(t text, n ast.Node, stack []ast.Node) bool {
 	return runs && s.whole(n, stack) && (!s.returned(stack) || sqlish.MatchString(rest)) && (!tail.MatchString(rest) || !s.traced(n))
 }
 
-// sqlish tells what a function returns from names and other text.
+// sqlish tells SQL that a function returns from names and other text.
 var sqlish = regexp.MustCompile(`(?i)\b(?:SET|FROM|INTO|TABLE|INDEX|WHERE|VALUES|SELECT)\b`)
 
-// whole reports whether a string is all that is run, and no part of it.
+// whole reports whether a string is everything that is executed, and not a part of it.
 func (s *scan) whole(n ast.Node, stack []ast.Node) bool {
 	if call := argumentOf(n, stack); call != nil {
 		for _, h := range s.handedOver(call) {
@@ -219,11 +220,11 @@ func (s *scan) whole(n ast.Node, stack []ast.Node) bool {
 	return s.returned(stack)
 }
 
-// tail is what may follow a whole statement that is known elsewhere.
+// tail matches text that may follow a whole statement that is known elsewhere.
 var tail = regexp.MustCompile(`(?i)^[\s;)]*(?:$|(?:WHERE|AND|OR|ORDER|LIMIT|RETURNING|ON|GROUP|VALUES|\()\b|` + hole + `|\(|;)`)
 
-// traced reports whether what stands for the first words of a statement is judged
-// elsewhere as the beginning of one: a single word, or none, is not.
+// traced reports whether the value in place of the first words of a statement is judged
+// elsewhere as the beginning of one; a single word, or an empty text, is not.
 func (s *scan) traced(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.BinaryExpr:
@@ -240,8 +241,8 @@ func (s *scan) traced(n ast.Node) bool {
 	return false
 }
 
-// allBegin reports whether all that a name of the function may be given has the
-// first words of a statement.
+// allBegin reports whether every value that a name of the function may have begins like a
+// statement.
 func (s *scan) allBegin(name string) bool {
 	if s.within == nil {
 		return true
@@ -261,8 +262,8 @@ func (s *scan) allBegin(name string) bool {
 	return true
 }
 
-// isText reports whether an expression is a string literal, a sum, or a call
-// that puts strings together.
+// isText reports whether an expression is a string literal, a concatenation, or a call that
+// assembles strings.
 func isText(e ast.Expr) bool {
 	switch n := e.(type) {
 	case *ast.BasicLit:
@@ -275,7 +276,7 @@ func isText(e ast.Expr) bool {
 	return false
 }
 
-// comments keeps the groups that may hold an annotation.
+// comments returns the groups that may contain an annotation.
 func (s *scan) comments() (list []Comment) {
 	for _, group := range s.tree.Comments {
 		var groups []Comment
@@ -313,7 +314,7 @@ func (s *scan) beginsLine(offset int) bool {
 	return true
 }
 
-// embeds lists the patterns of //go:embed.
+// embeds returns the patterns of //go:embed.
 func (s *scan) embeds() (patterns []string) {
 	for _, group := range s.tree.Comments {
 		for _, c := range group.List {

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// known reports whether all that a value may be is read elsewhere: a parameter,
-// where the function is called; a literal, where it stands; a file, for itself.
-// What is not is run unread.
+// known reports whether every possible value of an expression is checked elsewhere: a
+// parameter, where the function is called; a literal, where it is written; a file, on its
+// own. Any other value is executed unchecked.
 func (s *scan) known(e ast.Expr) bool {
 	s.depth++
 	defer func() { s.depth-- }()
@@ -40,8 +40,8 @@ func (s *scan) known(e ast.Expr) bool {
 	return false
 }
 
-// begins reports whether a text that is put together has first words: it is judged
-// as a statement where it stands.
+// begins reports whether an assembled text has known first words: it is judged as a
+// statement where it is assembled.
 func (s *scan) begins(n *ast.CallExpr) bool {
 	if !isText(n) {
 		return false
@@ -82,13 +82,13 @@ func (s *scan) knownName(n *ast.Ident) bool {
 	return true
 }
 
-// anyBegins reports whether a name was given the first words of something before
-// the rest was put behind them.
+// anyBegins reports whether a name was assigned the first words of something before the
+// rest was appended.
 func (s *scan) anyBegins(events []event) bool {
 	return slices.ContainsFunc(events, func(e event) bool { return e.reset && len(e.parts) > 0 && !s.fragmentary(e.parts[0]) })
 }
 
-// fragmentary reports whether a value is no more than a word, or is not known.
+// fragmentary reports whether a value is no more than a word, or is unknown.
 func (s *scan) fragmentary(e ast.Expr) bool {
 	if !isText(e) {
 		return fragment(e) || !s.knownList(e)
@@ -106,8 +106,8 @@ func (s *scan) knownList(e ast.Expr) bool {
 	return list || s.known(e)
 }
 
-// knownField is about x.f: a name of another package, which is judged where it is
-// declared, or a field that a literal of the package gives a value.
+// knownField handles x.f: a name of another package, which is checked where it is declared,
+// or a field that a literal of the package sets.
 func (s *scan) knownField(n *ast.SelectorExpr) bool {
 	if x, ok := n.X.(*ast.Ident); ok {
 		if path, ok := s.imported[x.Name]; ok && (s.within == nil || len(s.localsOf(s.within).events[x.Name]) == 0) {
@@ -124,8 +124,8 @@ func (s *scan) knownField(n *ast.SelectorExpr) bool {
 	return s.pkg.gives(n.Sel.Name)
 }
 
-// builds are the packages whose calls make SQL of their own; one hint says that
-// they are not read.
+// builds reports whether the file imports a package whose calls generate SQL; one hint says
+// that it is not checked.
 func (s *scan) builds() bool {
 	for _, path := range s.imported {
 		if Builder(path) != "" {
@@ -143,7 +143,7 @@ func (s *scan) knownCall(n *ast.CallExpr) bool {
 	}
 	switch {
 	case joins[qualified]:
-		return false // it has no first words, or begins would have known
+		return false // it has no known first words, or begins would have found them
 	case passes[qualifiedName(n)] && len(n.Args) > 0, x == "strings":
 		return s.known(n.Args[0])
 	case name == "append":
@@ -156,12 +156,12 @@ func (s *scan) knownCall(n *ast.CallExpr) bool {
 		lit, ok := n.Args[0].(*ast.BasicLit)
 		return ok && strings.HasSuffix(strings.ToLower(strings.Trim(lit.Value, "\"`")), ".sql")
 	case s.imported[x] == "" && s.pkg.declares(name):
-		return true // its own returns are strings that stand there
+		return true // the strings that it returns are checked there
 	}
-	return s.builds() || slices.ContainsFunc(n.Args, s.statement) // one is filled in, and read where it stands
+	return s.builds() || slices.ContainsFunc(n.Args, s.statement) // one is filled in, and is checked where it is written
 }
 
-// statement reports whether an expression is a text that begins as SQL does.
+// statement reports whether an expression is a text that begins like SQL.
 func (s *scan) statement(e ast.Expr) bool {
 	if lit, ok := e.(*ast.BasicLit); ok && worth([]byte(lit.Value)) {
 		return true
@@ -177,7 +177,8 @@ func (s *scan) statement(e ast.Expr) bool {
 	return sqlWords.Match(t.sql)
 }
 
-// fragment reports whether a literal is a word of a statement, and none by itself.
+// fragment reports whether a literal is a word of a statement, and not a statement by
+// itself.
 func fragment(e ast.Expr) bool {
 	if call, ok := e.(*ast.CallExpr); ok && passes[qualifiedName(call)] && len(call.Args) > 0 {
 		return fragment(call.Args[0])
@@ -186,7 +187,7 @@ func fragment(e ast.Expr) bool {
 	return ok && len(strings.Fields(lit.Value)) < 2
 }
 
-// gives reports whether a composite literal of the package gives a field a value.
+// gives reports whether a composite literal of the package sets a field.
 func (p *Package) gives(field string) bool {
 	p.load()
 	for _, f := range p.files {
@@ -208,7 +209,7 @@ func (p *Package) gives(field string) bool {
 	return false
 }
 
-// builders are the packages that make SQL of calls, by how their paths begin.
+// builders lists the packages that generate SQL from calls, by the prefix of their paths.
 var builders = []struct{ path, name string }{
 	{"gorm.io/", "GORM"}, {"github.com/jinzhu/gorm", "GORM"}, {"entgo.io/ent", "ent"}, {"github.com/facebook/ent", "ent"},
 	{"xorm.io/", "XORM"}, {"github.com/go-xorm/", "XORM"}, {"github.com/uptrace/bun", "Bun"}, {"github.com/volatiletech/sqlboiler", "SQLBoiler"},
@@ -220,7 +221,7 @@ var builders = []struct{ path, name string }{
 	{"github.com/mithrandie/csvq", ""}, {"github.com/leporo/sqlf", "sqlf"}, {"github.com/samonzeweb/godb", "godb"}, {"gorm.io", "GORM"},
 }
 
-// Builder names the ORM or query builder that an import is of, or "".
+// Builder returns the name of the ORM or query builder that an import belongs to, or "".
 func Builder(path string) string {
 	for _, b := range builders {
 		if strings.HasPrefix(path, b.path) && !strings.HasPrefix(path, "github.com/beego/beego/v2/core") {

@@ -8,25 +8,25 @@ import (
 	"strings"
 )
 
-// event is one thing that happens to a name in a function: it is given a value,
-// or text is put behind what it holds.
+// event is one thing that happens to a name in a function: it is assigned a value, or text
+// is appended to what it holds.
 type event struct {
 	pos, end   token.Pos
-	block      [2]token.Pos // of the block in which it happens
+	block      [2]token.Pos // the block in which it happens
 	define     bool         // the name is a new variable of that block
-	reset      bool         // what the name held before is gone
+	reset      bool         // the previous value is discarded
 	parts      []ast.Expr
 	format     bool     // parts are a format and its arguments
-	list       ast.Expr // whose elements the name takes in turn
-	additional int      // how often the event itself names the name
+	list       ast.Expr // the list whose elements the name takes in turn
+	additional int      // how often the event itself mentions the name
 }
 
-// locals are the events of a function's names, in the order of the text, and how
-// often each name is used in another way.
+// locals holds the events of a function's names, in the order of the text, and how often
+// each name is used in other ways.
 type locals struct {
 	events map[string][]event
 	named  map[string]int
-	handed map[string]int // how often it is run
+	handed map[string]int // how often each name is executed
 	params map[string]bool
 
 	marked, following map[string]bool // names that have been, or are being, followed
@@ -75,7 +75,7 @@ func (l *locals) addParams(fields *ast.FieldList) {
 	}
 }
 
-// blockOf is the extent of the innermost block.
+// blockOf returns the extent of the innermost block.
 func blockOf(stack []ast.Node) [2]token.Pos {
 	for i := len(stack) - 1; i >= 0; i-- {
 		switch n := stack[i].(type) {
@@ -123,7 +123,7 @@ func countName(e ast.Expr, name string) (n int) {
 	return n
 }
 
-// appended are the parts of append(name, …).
+// appended returns the values that append(name, …) adds.
 func appended(value ast.Expr, name string) []ast.Expr {
 	call, ok := value.(*ast.CallExpr)
 	if !ok || len(call.Args) < 2 {
@@ -175,7 +175,7 @@ func (l *locals) loop(n *ast.RangeStmt) {
 	}
 }
 
-// call keeps those that write into a builder: b.WriteString(x), fmt.Fprintf(&b, …).
+// call records calls that write into a builder: b.WriteString(x), fmt.Fprintf(&b, …).
 func (l *locals) call(n *ast.CallExpr, block [2]token.Pos) {
 	f, ok := n.Fun.(*ast.SelectorExpr)
 	if !ok {
@@ -207,8 +207,8 @@ func address(e ast.Expr) ast.Expr {
 	return e
 }
 
-// scope are the events of the variable that a name means at a place: others of the
-// same name are left out as far as their blocks tell.
+// scope returns the events of the variable that a name refers to at a position. Other
+// variables of the same name are excluded as far as their blocks allow.
 func (l *locals) scope(name string, place token.Pos) []event {
 	events := l.events[name]
 	var inner event
@@ -223,9 +223,9 @@ func (l *locals) scope(name string, place token.Pos) []event {
 	return slices.DeleteFunc(slices.Clone(events), func(e event) bool { return e.pos < inner.pos || e.pos > inner.block[1] })
 }
 
-// history are the events that make up the value of a name at a place: the last
-// that surely gave it one, and those behind it. It is not known where one of them
-// may not have happened and gives it another.
+// history returns the events that make up the value of a name at a position: the last one
+// that certainly assigned it, and those after it. The value is not known if one of them
+// assigns another value but may not have happened.
 func (l *locals) history(name string, place token.Pos) (list []event, known bool) {
 	events := l.events[name]
 	known = true

@@ -13,23 +13,23 @@ type Source struct {
 	Text []byte
 }
 
-// Package is the Go code of a folder. Its other files are read when a name in one
-// of them is asked for that is not its own.
+// Package is the Go code of a folder. Its other files are read when a name is looked up
+// that the file at hand does not declare.
 type Package struct {
-	// Async names the functions and methods, as "Name" or "x.Name", that run what
-	// they are given outside the boot path.
+	// Async lists functions and methods, as "Name" or "x.Name", that run their argument
+	// outside the boot path.
 	Async []string
 
 	// Others returns the package's files; it may be nil.
 	Others func() ([]Source, error)
-	Err    error // of Others
+	Err    error // error of Others
 
 	files   map[string]*file
-	rest    []Source // the files given, and what Others returned
+	rest    []Source // the given files, and what Others returned
 	asked   bool
-	all     bool // of them have been parsed
+	all     bool // all of them have been parsed
 	runners map[string]runner
-	handed  map[string]bool // names and fields whose values are run
+	handed  map[string]bool // names and fields whose values are executed
 }
 
 func (p *Package) parsed(name string, src []byte) *file {
@@ -76,8 +76,8 @@ func (p *Package) hand(name string) {
 
 func (p *Package) isHanded(name string) bool { return p.handed[name] }
 
-// Prepare looks through files for what their calls run, so that the order in which
-// they are scanned is nothing.
+// Prepare finds out what the calls in files execute, so that the order in which they are
+// scanned does not matter.
 func (p *Package) Prepare(ctx context.Context, sources []Source) {
 	p.rest = sources
 	for _, src := range sources {
@@ -94,12 +94,12 @@ func (p *Package) Prepare(ctx context.Context, sources []Source) {
 			s.enter(x.expr, x.stack)
 			s.mark(x.expr, 0)
 		}
-		f.locals = map[*ast.FuncDecl]*locals{} // what is marked there is of that look
+		f.locals = map[*ast.FuncDecl]*locals{} // marks made there belong to that pass
 	}
 }
 
-// constant finds one that another file declares, or the one value of a variable
-// of the package.
+// constant returns a constant that another file declares, or the only value of a
+// package-level variable.
 func (p *Package) constant(name string) (ast.Expr, *file) {
 	p.load()
 	for _, f := range p.files {
@@ -110,7 +110,7 @@ func (p *Package) constant(name string) (ast.Expr, *file) {
 	return nil, nil
 }
 
-// declares reports whether the package has a name of its own of any kind.
+// declares reports whether the package declares a name of any kind.
 func (p *Package) declares(name string) bool {
 	p.load()
 	for _, f := range p.files {
@@ -141,8 +141,7 @@ func declaresName(decl ast.Decl, name string) bool {
 	return false
 }
 
-// embeds reports whether a file of the package has files embedded: they are read
-// for themselves.
+// embeds reports whether a file of the package embeds files: they are checked on their own.
 func (p *Package) embeds() bool {
 	p.load()
 	for _, f := range p.files {
@@ -153,8 +152,7 @@ func (p *Package) embeds() bool {
 	return false
 }
 
-// HeldAsync reports whether a name is used in async calls only, throughout the
-// package.
+// HeldAsync reports whether a name is used only in async calls throughout the package.
 func (p *Package) HeldAsync(name string) bool {
 	for _, s := range p.others() {
 		if bytes.Contains(s.Text, []byte(name)) {

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// talks are functions and methods whose strings people or other programs read:
-// messages, errors, names of metrics and spans, help. perhaps are names that such
-// have, and others: of these only what begins with a small letter is for people.
-// searches are those that look for a string in another.
+// talks matches functions and methods whose strings are read by people or other programs:
+// messages, errors, names of metrics and spans, help. perhaps matches names that such
+// functions share with others; of their strings, only those that begin with a lower-case
+// letter are for people. searches matches functions that look for one string in another.
 var (
 	talks = regexp.MustCompile(`^(?:panic|errors\.\w+|xerrors\.\w+|status\.\w+|fmt\.Errorf|fmt\.Print(?:f|ln)?|http\.Error|flag\.\w+|` +
 		`(?:.*\.)?(?:Error|Fatal|Log|Skip|Print|Panic|Wrap|WithMessage|Annotate|Msg|Trace|Notice|Critical|Warning|Alert|Verbose)(?:f|ln|w|Context)?|` +
@@ -23,16 +23,16 @@ var (
 	searches = regexp.MustCompile(`^(?:strings|bytes)\.(?:HasPrefix|HasSuffix|Contains|EqualFold|Index|Cut|CutPrefix|TrimPrefix|TrimSuffix|Split|Count)$`)
 )
 
-// helps are the fields of structs that are shown to people, shown the names of
-// variables that hold such text, and speaks the methods that return it.
+// helps matches struct fields that are shown to people, shown the names of variables that
+// hold such text, and speaks the methods that return it.
 var (
 	helps  = regexp.MustCompile(`^(?:Use|Short|Long|Example|Usage|UsageText|Help|Description|Desc|Message|Msg|Title|Label|Summary|Reason|Caption|Tooltip|Error|Err|Op|Operation)$`)
 	shown  = regexp.MustCompile(`^(?:msg|message|err|label|title|help|text|usage|tip)[A-Z_]\w*$|(?i)^(?:.*(?:title|label|message|msg|help|usage|caption|tooltip|errText|reason|description|summary))$`)
 	speaks = regexp.MustCompile(`(?i)^(?:Error|String|Title|Description|Help|Usage|Name|Message|Label|Summary|GoString)$`)
 )
 
-// prose reports whether a string is a message, a help text or compared with
-// something: in none of these places is it run.
+// prose reports whether a string is a message, a help text or an operand of a comparison:
+// it is not executed in any of these places.
 func (s *scan) prose(n ast.Node, stack []ast.Node) bool {
 	if len(stack) == 0 {
 		return false
@@ -82,7 +82,7 @@ func talking(call *ast.CallExpr) bool {
 		method(call) && talks.MatchString("x."+name) && !runsSQL.MatchString(name)
 }
 
-// toPeople reports whether a writer is a terminal, or an answer's.
+// toPeople reports whether a writer is a terminal or an HTTP response.
 func toPeople(w ast.Expr) bool {
 	switch n := w.(type) {
 	case *ast.SelectorExpr:
@@ -96,8 +96,8 @@ func toPeople(w ast.Expr) bool {
 	return false
 }
 
-// spoken reports whether a string has a name that says that it is for people. A
-// name in capitals, or a statement in capitals, is no such.
+// spoken reports whether the name of a string says that it is for people. A name in
+// capitals, or a statement in capitals, does not count.
 func (s *scan) spoken(n ast.Node, stack []ast.Node) bool {
 	name := specName(n, stack)
 	return name != nil && small(n) && shown.MatchString(name.Name) &&
@@ -112,7 +112,7 @@ func besideError(n ast.Node, call *ast.CallExpr) bool {
 	})
 }
 
-// small reports whether a string begins with a small letter.
+// small reports whether a string begins with a lower-case letter.
 func small(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.BinaryExpr:

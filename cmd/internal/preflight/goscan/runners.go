@@ -5,24 +5,23 @@ import (
 	"go/token"
 )
 
-// runner is a function that runs one of its arguments as SQL.
+// runner is a function that executes one of its arguments as SQL.
 type runner struct {
 	index    int
 	variadic bool
 	execs    bool // as a statement, not as a query
 }
 
-// flow is a parameter that a function hands on: to a call of a database's, or to
-// another function.
+// flow is a parameter that a function passes on, to a database call or to another function.
 type flow struct {
 	function string
 	param    runner
-	callee   string // "" for a database's
+	callee   string // "" for a database call
 	argument int
 }
 
-// runner finds one by its name. A function that hands its parameter on to a runner
-// is one itself.
+// runner returns a runner by its name. A function that passes its parameter on to a runner
+// is a runner itself.
 func (p *Package) runner(name string) (runner, bool) {
 	if p.runners == nil {
 		p.runners = p.allRunners()
@@ -61,7 +60,7 @@ func (p *Package) allRunners() map[string]runner {
 	return found
 }
 
-// flows lists what the functions of a file hand on, once.
+// flows returns what the functions of a file pass on, computed once.
 func (f *file) flows() []flow {
 	if f.handsOn == nil {
 		f.handsOn = []flow{}
@@ -88,7 +87,7 @@ func (f *file) flowsOf(function string, t *ast.FuncType, body *ast.BlockStmt) {
 	if len(params) == 0 {
 		return
 	}
-	from := map[string]string{} // the list that a loop's variable, or another name, is of
+	from := map[string]string{} // the list that a loop variable, or another name, comes from
 	ast.Inspect(body, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.RangeStmt:
@@ -138,7 +137,7 @@ func (f *file) ofImport(call *ast.CallExpr) bool {
 	return false
 }
 
-// parameters are those that may hold a string or strings.
+// parameters returns the parameters that may hold a string or strings.
 func parameters(t *ast.FuncType) map[string]runner {
 	list, i := map[string]runner{}, 0
 	for _, field := range t.Params.List {
@@ -168,7 +167,7 @@ func mayBeText(t ast.Expr) bool {
 	return false
 }
 
-// rootName is the name that an expression is made of, where it is one.
+// rootName returns the name that an expression is based on, if it is one.
 func rootName(e ast.Expr) string {
 	switch n := e.(type) {
 	case *ast.Ident:

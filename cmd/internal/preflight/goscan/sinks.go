@@ -10,29 +10,29 @@ import (
 	"strings"
 )
 
-// handed is an argument that a call runs as SQL.
+// handed is an argument that a call executes as SQL.
 type handed struct {
 	expr  ast.Expr
 	execs bool // as a statement, not as a query
 }
 
 var (
-	// runsSQL are the names of calls whose strings are taken for SQL, runsIt those
-	// whose argument is, whatever it is, and execsIt those of them that change things.
+	// runsSQL matches the names of calls whose strings are taken for SQL, runsIt those
+	// whose argument always is, and execsIt those of them that change something.
 	runsSQL = regexp.MustCompile(`(?i)exec|query|prepare`)
 	runsIt  = regexp.MustCompile(`^(?:Must|Named|Tx|Raw|Unsafe|Do)?(?:[eE]xec|Query|QueryRow|Queryx|QueryRowx|Prepare|Preparex|PrepareNamed|PrepareTransient|ExecuteScript|ExecuteTransient|ExecuteBatch|Execute)(?:Context|Ctx|Script|Batch|Multi|Raw|Single)?$`)
 	execsIt = regexp.MustCompile(`(?:[eE]xec|Execute)[A-Z]?[a-z]*$`)
 
-	// noSQL are calls that are named so and run something else; prepared is what has
-	// been given its SQL before.
+	// noSQL matches calls with such names that execute something else; prepared matches
+	// receivers that were given their SQL earlier.
 	noSQL    = regexp.MustCompile(`^(?:exec|os|syscall|template|url|http|regexp|tmpl|tpl|t)\.`)
 	prepared = regexp.MustCompile(`(?i)^(?:stmt|prep)|(?:stmt|stm|statement|prepared|cmd|command|tmpl|template)\d*$`)
 
-	// outside are the arguments that come before the SQL: a context, a connection.
+	// outside matches the arguments that come before the SQL: a context, a connection.
 	outside = regexp.MustCompile(`(?i)^(?:ctx|c|context|conn|db|tx|dbtx|sqldb|rwdb|rodb|dbconn|sqlconn|writedb|readdb)$`)
 )
 
-// directly is what a call runs that is named as those of databases are.
+// directly returns what a call executes whose name is that of a database call.
 func directly(call *ast.CallExpr) (h handed, ok bool) {
 	name, qualified := calleeName(call.Fun)
 	if !runsIt.MatchString(name) || noSQL.MatchString(qualified) && name != "Exec" && name != "Query" && name != "QueryRow" {
@@ -42,7 +42,7 @@ func directly(call *ast.CallExpr) (h handed, ok bool) {
 		x := lastName(f.X)
 		if inner, is := f.X.(*ast.CallExpr); is && len(inner.Args) > 0 || prepared.MatchString(x) ||
 			strings.HasPrefix(name, "Execute") && x != "sqlitex" && !databases.MatchString(x) || x == "syscall" || x == "exec" || x == "unix" {
-			return handed{}, false // what it is called on has the SQL, or it is another's
+			return handed{}, false // the receiver has the SQL, or the call belongs to something else
 		}
 	}
 	for i, arg := range call.Args {
@@ -53,8 +53,8 @@ func directly(call *ast.CallExpr) (h handed, ok bool) {
 	return handed{}, false
 }
 
-// handedOver lists what a call runs: the argument of one that is named as such
-// calls are, or of a function of the package that hands it on to one.
+// handedOver returns what a call executes: the argument of one with the name of a database
+// call, or of a function of the package that passes it on to one.
 func (s *scan) handedOver(call *ast.CallExpr) []handed {
 	name, _ := calleeName(call.Fun)
 	if h, ok := directly(call); ok {
@@ -92,14 +92,14 @@ func isOutside(arg ast.Expr) bool {
 	return false
 }
 
-// place is a call's argument with what is around it.
+// place is a call's argument with its context.
 type place struct {
 	handed
 	stack []ast.Node
 }
 
-// sinks builds the strings that are put together before a call runs them, and
-// marks what is run as it stands.
+// sinks builds the strings that are assembled before a call executes them, and marks what
+// is executed as it is.
 func (s *scan) sinks() (list []Literal) {
 	places := s.places()
 	for _, p := range places {
@@ -118,8 +118,8 @@ func (s *scan) sinks() (list []Literal) {
 	return list
 }
 
-// places are the arguments that are run and no literals, which are found where
-// they stand.
+// places returns the executed arguments other than literals, which are found where they are
+// written.
 func (s *scan) places() (list []place) {
 	ast.PreorderStack(s.tree, nil, func(n ast.Node, stack []ast.Node) bool {
 		if call, ok := n.(*ast.CallExpr); ok {
@@ -134,7 +134,7 @@ func (s *scan) places() (list []place) {
 	return list
 }
 
-// returns are what functions return whose results are run.
+// returns returns the results of functions whose results are executed.
 func (s *scan) returns() (list []place) {
 	for _, decl := range s.tree.Decls {
 		function, ok := decl.(*ast.FuncDecl)
@@ -162,7 +162,7 @@ func returnsText(function *ast.FuncDecl) bool {
 	return ok && t.Name == "string"
 }
 
-// builder is b of b.String().
+// builder returns b of b.String().
 func builder(e ast.Expr) ast.Expr {
 	if call, ok := e.(*ast.CallExpr); ok && len(call.Args) == 0 {
 		if f, ok := call.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "String" {
@@ -172,8 +172,8 @@ func builder(e ast.Expr) ast.Expr {
 	return e
 }
 
-// sink builds one of several pieces, or one of which nothing is known. The pieces
-// are no strings of their own then, unless their name is used in other ways.
+// sink builds a string of several pieces, or one of which nothing is known. Its pieces are
+// then not strings of their own, unless their names are used in other ways.
 func (s *scan) sink(p place) (Literal, bool) {
 	if s.pieced(p.expr) {
 		outer := s.seen
@@ -200,8 +200,8 @@ func (s *scan) sink(p place) (Literal, bool) {
 	return lit, true
 }
 
-// begun puts a hole before a text that does not begin as SQL does: what a builder
-// was given elsewhere is not known.
+// begun puts a hole before a text that does not begin like SQL: what was written to a
+// builder elsewhere is not known.
 func (s *scan) begun(t text, p place) text {
 	if !p.execs || sqlWords.Match(t.sql) || bytes.HasPrefix(t.sql, []byte(hole)) {
 		return t
@@ -212,13 +212,13 @@ func (s *scan) begun(t text, p place) text {
 	return whole
 }
 
-// sqlWords are those that a statement, or a comment before it, begins with.
+// sqlWords matches the words with which a statement, or a comment before it, begins.
 var sqlWords = regexp.MustCompile(`(?i)^[\s(;]*(?:--|/\*|(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|CREATE|ALTER|DROP|WITH|PRAGMA|VACUUM|REINDEX|ANALYZE|ATTACH|DETACH|` +
 	`BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|EXPLAIN|VALUES)\b)`)
 
 func (s *scan) lineAt(offset int) int { return s.file.File.Line(s.file.File.Pos(offset)) }
 
-// pieced reports whether a value is put together from several pieces.
+// pieced reports whether a value is assembled from several pieces.
 func (s *scan) pieced(e ast.Expr) bool {
 	switch n := builder(e).(type) {
 	case *ast.ParenExpr:
@@ -236,8 +236,8 @@ func (s *scan) pieced(e ast.Expr) bool {
 	return isText(e)
 }
 
-// onlyHanded reports whether a name of the function is given to calls that run
-// it, and used in no other way.
+// onlyHanded reports whether a name of the function is passed to calls that execute it, and
+// used in no other way.
 func (s *scan) onlyHanded(name string) bool {
 	if s.within == nil || name == "" {
 		return name == ""
@@ -250,8 +250,8 @@ func (s *scan) onlyHanded(name string) bool {
 	return others <= 0
 }
 
-// mark keeps what is run as it stands: literals, the elements of lists, names of
-// the package and fields.
+// mark records what is executed as it is: literals, elements of lists, package-level names
+// and fields.
 func (s *scan) mark(e ast.Expr, depth int) {
 	if depth > maxDepth {
 		return
@@ -271,7 +271,7 @@ func (s *scan) mark(e ast.Expr, depth int) {
 	case *ast.CallExpr:
 		s.marked[e] = s.marked[e] || isText(e)
 		for i, arg := range n.Args {
-			if i == 0 || !isText(e) { // not what a format fills in
+			if i == 0 || !isText(e) { // not the arguments of a format
 				s.mark(arg, depth+1)
 			}
 		}
@@ -303,13 +303,13 @@ func (s *scan) markName(name string, depth int) {
 	}
 }
 
-// executed reports whether a string is run, and whether that is surely a change
-// that a database is asked for.
+// executed reports whether a string is executed, and whether that is certainly a change to
+// a database.
 func (s *scan) executed(n ast.Node, stack []ast.Node) (executed, runs bool) {
 	if call := argumentOf(n, stack); call != nil {
 		name, _ := calleeName(call.Fun)
 		if small(n) {
-			s.pkg.load() // what is called may run it, and stand in another file
+			s.pkg.load() // the called function may execute it, and may be in another file
 		}
 		for _, h := range s.handedOver(call) {
 			if h.expr.Pos() <= n.Pos() && n.End() <= h.expr.End() {
@@ -336,7 +336,7 @@ func (s *scan) executed(n ast.Node, stack []ast.Node) (executed, runs bool) {
 	return executed || s.marked[e] || name != nil && s.pkg.isHanded(name.Name), false
 }
 
-// returned reports whether a string is what a function returns whose result is run.
+// returned reports whether a string is the result of a function whose result is executed.
 func (s *scan) returned(stack []ast.Node) bool {
 	if len(stack) < 3 {
 		return false
@@ -348,8 +348,8 @@ func (s *scan) returned(stack []ast.Node) bool {
 
 var databases = regexp.MustCompile(`(?i)(?:db|tx|conn|sql|store|database|stmt|querier|pool|exec|execer|executor|dao|repo)$`)
 
-// ofDatabase reports whether a call that runs something is likely one of a
-// database: the file imports one's package, or what it is called on is named so.
+// ofDatabase reports whether a call that executes something is probably a database call:
+// the file imports a database package, or the name of the receiver suggests it.
 func (s *scan) ofDatabase(h handed, stack []ast.Node) bool {
 	for _, path := range s.imported {
 		if path == "database/sql" || strings.Contains(path, "sqlx") || strings.Contains(path, "sqlite") || strings.Contains(path, "gorm") {

@@ -12,12 +12,12 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/sqlscan"
 )
 
-// text is a string under construction; at has the offset of each byte.
+// text is a string under construction; at holds the offset of each byte.
 type text struct {
 	sql []byte
 	at  []int
 
-	perhaps bool // its holes may be those of a list: what is beside them counts
+	perhaps bool // its holes may be those of a list: the text next to them counts
 }
 
 func (t *text) add(s string, offset int) {
@@ -27,7 +27,7 @@ func (t *text) add(s string, offset int) {
 	}
 }
 
-// join adds the text of an expression, as far as it is known; the rest is holes.
+// join adds the text of an expression, as far as it is known; the rest becomes holes.
 func (s *scan) join(t *text, e ast.Expr) {
 	start := len(t.sql)
 	s.seen[e] = true
@@ -42,12 +42,12 @@ func (s *scan) join(t *text, e ast.Expr) {
 const (
 	hole = sqlscan.Hole
 
-	// maxDepth is how far values are followed from name to name. Sums are no
-	// deeper for it.
+	// maxDepth is how far values are followed from name to name. Concatenations do not
+	// count towards it.
 	maxDepth = 30
 
-	// maxJoined is how long constants may make a string: thirty that each double the
-	// one before would fill the memory.
+	// maxJoined is the maximum length of a string made from constants: thirty constants
+	// that each double the previous one would exhaust the memory.
 	maxJoined = 1 << 18
 )
 
@@ -59,7 +59,7 @@ func (s *scan) joinKnown(t *text, e ast.Expr) bool {
 		s.join(t, n.X)
 		return true
 	case *ast.SliceExpr:
-		if n.Low == nil { // a last comma is cut off, or the like
+		if n.Low == nil { // a last comma is removed, or the like
 			s.join(t, n.X)
 			return true
 		}
@@ -71,7 +71,7 @@ func (s *scan) joinKnown(t *text, e ast.Expr) bool {
 		}
 	case *ast.Ident, *ast.CallExpr:
 		if s.depth > maxDepth || s.budget < 0 {
-			return false // what stands there is read, what it leads to is not followed
+			return false // the value is read where it is written; what it leads to is not followed
 		}
 		s.depth++
 		defer func() { s.depth-- }()
@@ -96,8 +96,8 @@ func (s *scan) joinLiteral(t *text, n *ast.BasicLit) bool {
 	return false
 }
 
-// joinName adds what a name stands for: a variable of the function, a constant of
-// the file, one of the package.
+// joinName adds the value of a name: a variable of the function, or a constant of the file
+// or the package.
 func (s *scan) joinName(t *text, n *ast.Ident) bool {
 	if s.within != nil {
 		l := s.localsOf(s.within)
@@ -116,7 +116,7 @@ func (s *scan) joinName(t *text, n *ast.Ident) bool {
 	return true
 }
 
-// joinLocal adds what happened to a name up to here.
+// joinLocal adds the result of the events of a name up to this point.
 func (s *scan) joinLocal(t *text, l *locals, n *ast.Ident) bool {
 	events, known := l.history(n.Name, s.place)
 	if !known || events[0].list != nil {
@@ -127,7 +127,7 @@ func (s *scan) joinLocal(t *text, l *locals, n *ast.Ident) bool {
 	defer func(place token.Pos) { s.place = place; s.depth-- }(s.place)
 	for _, e := range events {
 		if !e.around(n.Pos()) {
-			t.add(hole, s.offset(e.pos)) // it may not have happened
+			t.add(hole, s.offset(e.pos)) // the event may not have happened
 			continue
 		}
 		s.place = e.pos
@@ -142,11 +142,10 @@ func (s *scan) joinLocal(t *text, l *locals, n *ast.Ident) bool {
 	return len(t.sql) <= maxJoined
 }
 
-// joins are the calls that put strings together, by whatever is left of the dot.
+// joins lists the functions that assemble strings.
 var joins = map[string]bool{"fmt.Sprintf": true, "fmt.Sprint": true, "fmt.Sprintln": true, "strings.Join": true, "strings.ReplaceAll": true, "strings.Replace": true}
 
-// passes are those that hand on what they are given, and change nothing that
-// matters here.
+// passes lists the functions that return their argument without changes that matter here.
 var passes = map[string]bool{"string": true, "[]byte": true, "strings.TrimSpace": true, "strings.ToUpper": true, "strings.ToLower": true,
 	"strings.Clone": true, "strings.TrimRight": true, "strings.TrimSuffix": true, "strings.TrimLeft": true, "strings.TrimPrefix": true,
 	"strings.Trim": true, "os.ExpandEnv": true}
@@ -190,7 +189,7 @@ func (s *scan) joinCall(t *text, n *ast.CallExpr) bool {
 	return false
 }
 
-// joinList adds the elements of a list with what stands between them.
+// joinList adds the elements of a list with the separator between them.
 func (s *scan) joinList(t *text, list, between ast.Expr) bool {
 	elements, ok := s.elements(list)
 	var sep text
@@ -203,7 +202,7 @@ func (s *scan) joinList(t *text, list, between ast.Expr) bool {
 			t.add(string(sep.sql), s.offset(e.Pos()))
 		}
 		if e.perhaps && conditions {
-			t.add(hole, s.offset(e.Pos())) // what it asks for may not be asked for
+			t.add(hole, s.offset(e.Pos())) // the condition may not be included
 			t.perhaps = true
 			continue
 		}
@@ -212,7 +211,7 @@ func (s *scan) joinList(t *text, list, between ast.Expr) bool {
 	return len(t.sql) <= maxJoined
 }
 
-// element is one of a list; perhaps it is not in it.
+// element is an element of a list; perhaps says that it may be missing.
 type element struct {
 	ast.Expr
 	perhaps bool
@@ -225,7 +224,8 @@ func elementsOf(list []ast.Expr, perhaps bool) (elements []element) {
 	return elements
 }
 
-// elements lists what is in a list that is written out, or put together from such.
+// elements returns the elements of a list that is written out, or assembled from such
+// lists.
 func (s *scan) elements(list ast.Expr) (elements []element, ok bool) {
 	switch n := list.(type) {
 	case *ast.CompositeLit:
@@ -252,7 +252,7 @@ func (s *scan) elements(list ast.Expr) (elements []element, ok bool) {
 	return nil, false
 }
 
-// joinReplaced adds a text in which something known is replaced by something known.
+// joinReplaced adds a text in which a known text is replaced by another known text.
 func (s *scan) joinReplaced(t *text, args []ast.Expr) bool {
 	var from, old, with text
 	s.join(&from, args[0])
@@ -275,7 +275,7 @@ func (s *scan) joinReplaced(t *text, args []ast.Expr) bool {
 	return true
 }
 
-// joinFormat adds a format with its arguments. One that is not known is a hole.
+// joinFormat adds a format with its arguments. An unknown argument becomes a hole.
 func (s *scan) joinFormat(t *text, args []ast.Expr) {
 	var format text
 	s.join(&format, args[0])
@@ -309,8 +309,8 @@ func (s *scan) joinArgument(t *text, args []ast.Expr, i int, verb byte, at int) 
 	t.add(hole, at)
 }
 
-// value is the text of a name of the package, whose declaration is looked at in
-// its own place. One that is made of itself has a hole there.
+// value returns the text of a package-level name, whose declaration is checked in its own
+// place. If the name is defined in terms of itself, that part becomes a hole.
 func (p *Package) value(f *file, name string) (value string, ok bool) {
 	e, in := f.consts[name], f
 	if e == nil {
@@ -332,8 +332,8 @@ func (p *Package) value(f *file, name string) (value string, ok bool) {
 	return in.values[name], true
 }
 
-// unquote adds the value of the literal at offset. Carriage returns are no part of
-// a raw one; the parser has left them out, so its places are those of the source.
+// unquote adds the value of the literal at offset. Carriage returns are not part of a raw
+// literal; the parser has removed them, so its positions are those of the source.
 func (t *text) unquote(src []byte, literal string, offset int) {
 	if literal[0] == '`' {
 		for i := offset + 1; i < len(src) && src[i] != '`'; i++ {
@@ -348,7 +348,7 @@ func (t *text) unquote(src []byte, literal string, offset int) {
 		at := offset + 1 + len(body) - len(rest)
 		r, multibyte, tail, err := strconv.UnquoteChar(rest, '"')
 		if err != nil {
-			return // the parser has reported it
+			return // the parser has reported the error
 		}
 		if r < utf8.RuneSelf || multibyte {
 			t.add(string(r), at)
@@ -359,15 +359,15 @@ func (t *text) unquote(src []byte, literal string, offset int) {
 	}
 }
 
-// verb is one of those of package fmt that statements are built with. A blank
-// is no flag here: "a % d" is a remainder. What strftime knows and fmt does not
-// tells that a string is no format.
+// verb matches the verbs of package fmt that statements are built with. A space does not
+// count as a flag here: "a % d" is a remainder. A verb that strftime knows and fmt does not
+// shows that a string is not a format.
 var (
 	verb    = regexp.MustCompile(`%(?:%|[-+#0]*(?:\[\d+\])?\d*(?:\.\d+)?[svdqxXt])`)
 	notVerb = regexp.MustCompile(`(?:^|[^%])(?:%%)*%[YmHMSjw]`)
 )
 
-// verbs are the places of those in a text that is a format.
+// verbs returns the positions of verbs in a text that is a format.
 func (t *text) verbs() [][]int {
 	places := verb.FindAllIndex(t.sql, -1)
 	if places == nil || notVerb.Match(t.sql) {
@@ -376,7 +376,7 @@ func (t *text) verbs() [][]int {
 	return places
 }
 
-// fillVerbs puts holes for verbs.
+// fillVerbs replaces verbs by holes.
 func (t *text) fillVerbs() {
 	places := t.verbs()
 	if places == nil {
@@ -402,8 +402,8 @@ func (t *text) copy(from *text, start, end int) {
 	t.at = append(t.at, from.at[start:end]...)
 }
 
-// constants are those of the whole file, by name, and the variables of the package
-// that are declared with a text. A name given twice is none.
+// constants returns the constants of the whole file, by name, and the package-level
+// variables that are declared with a text. A name declared twice is left out.
 func constants(tree *ast.File) map[string]ast.Expr {
 	found := map[string]ast.Expr{}
 	ast.PreorderStack(tree, nil, func(n ast.Node, stack []ast.Node) bool {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// holder is the package-level name by which a string is reached: that of the
-// constant, variable or function around it. An exported name can be used
-// anywhere, so it stands for nothing.
+// holder returns the package-level name through which a string is reached: that of the
+// constant, variable or function around it. An exported name can be used anywhere, so it
+// does not count.
 func holder(n ast.Node, stack []ast.Node) string {
 	if len(stack) < 2 {
 		return ""
@@ -25,8 +25,8 @@ func holder(n ast.Node, stack []ast.Node) string {
 	return name.Name
 }
 
-// specName is the one name declared by the innermost declaration that n is left
-// in as it stands, and not handed to a call whose result is declared.
+// specName returns the name declared by the innermost declaration that contains n as it is,
+// not as an argument of a call whose result is declared.
 func specName(n ast.Node, stack []ast.Node) *ast.Ident {
 	path := append(slices.Clip(stack), n)
 	for i := len(stack) - 1; i >= 0; i-- {
@@ -51,11 +51,11 @@ func declared(n ast.Node) *ast.Ident {
 	return nil
 }
 
-// use is one of a name, but where it is declared.
+// use is a use of a name, other than its declaration.
 type use struct {
-	function *ast.FuncDecl // around it
+	function *ast.FuncDecl // the function around it
 	async    bool
-	part     bool // an operand of a sum
+	part     bool // it is an operand of a concatenation
 }
 
 type useKey struct {
@@ -65,7 +65,7 @@ type useKey struct {
 
 type counts struct{ async, parts, all int }
 
-// index lists the uses of all names, once.
+// index collects the uses of all names, once.
 func (f *file) index(async []string) {
 	f.uses = map[string][]use{}
 	s := &scan{file: f, pkg: &Package{Async: async}}
@@ -88,7 +88,7 @@ func (f *file) index(async []string) {
 	})
 }
 
-// count is how a name is used in a function, or in the whole file.
+// count returns how a name is used in a function, or in the whole file.
 func (f *file) count(name string, function *ast.FuncDecl) counts {
 	key := useKey{function, name}
 	c, ok := f.counts[key]
@@ -111,8 +111,7 @@ func (f *file) count(name string, function *ast.FuncDecl) counts {
 	return c
 }
 
-// localAsync reports whether a string is held by a local name that only async
-// calls use.
+// localAsync reports whether a string is held by a local name that only async calls use.
 func (s *scan) localAsync(n ast.Node, stack []ast.Node) bool {
 	if len(stack) < 2 {
 		return false
@@ -143,7 +142,7 @@ func declares(stack []ast.Node, id *ast.Ident) bool {
 	return false
 }
 
-// onlyPart reports whether a constant is never used but as an operand of a sum,
+// onlyPart reports whether a constant is only ever used as an operand of a concatenation,
 // which is then judged as a whole.
 func (s *scan) onlyPart(n ast.Node, stack []ast.Node) bool {
 	name := specName(n, stack)

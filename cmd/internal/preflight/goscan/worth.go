@@ -2,7 +2,8 @@ package goscan
 
 import "bytes"
 
-// words are those that a statement worth judging, or an annotation, has one of.
+// words lists words one of which occurs in every statement worth checking and in every
+// annotation.
 var words = [][]byte{[]byte("create"), []byte("alter"), []byte("update"), []byte("delete"), []byte("insert"),
 	[]byte("replace"), []byte("reindex"), []byte("vacuum"), []byte("preflight")}
 
@@ -14,9 +15,9 @@ var starts = func() (list [256]bool) {
 	return list
 }()
 
-// worth tells files and strings that can matter from the rest, which are most:
-// a regular expression for the same took a third of the time. What stands before
-// a word may be the letter of an escape, as in "\nUPDATE".
+// worth reports whether a file or string can matter; most cannot. A regular expression for
+// the same took a third of the time. The letter before a word may belong to an escape, as
+// in "\nUPDATE".
 func worth(text []byte) bool {
 	for i, b := range text {
 		if starts[b] && begins(text[i:]) {
@@ -37,7 +38,7 @@ func begins(text []byte) bool {
 
 func letter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
 
-// runs tells files that call something to run SQL, whatever words they have.
+// runs reports whether a file calls something to execute SQL, whatever words it contains.
 func runs(src []byte) bool {
 	return bytes.Contains(src, []byte("Exec")) || bytes.Contains(src, []byte("Prepare")) || bytes.Contains(src, []byte("Query"))
 }

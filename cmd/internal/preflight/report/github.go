@@ -8,11 +8,11 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight"
 )
 
-// maxAnnotations is how many of a kind GitHub shows for a step; it drops the
-// rest without a word.
+// maxAnnotations is how many annotations of a kind GitHub shows for a step; it silently
+// drops the rest.
 const maxAnnotations = 10
 
-// writeGitHub writes workflow commands, which show beside the lines of the pull
+// writeGitHub writes workflow commands, which GitHub shows next to the lines of the pull
 // request, and a summary of all findings.
 func writeGitHub(out, summary io.Writer, r *preflight.Report) error {
 	var b strings.Builder
@@ -45,7 +45,7 @@ func workflowCommand(f preflight.Finding) string {
 	return fmt.Sprintf("::%s %stitle=%s::%s\n", level(f), where, property(f.Code+" "+title(f)), data(message(f)))
 }
 
-// message is a finding without its place.
+// message returns a finding without its position.
 func message(f preflight.Finding) string {
 	lines := []string{f.Statement, "why: " + f.Why}
 	for i, fix := range f.Fix {
@@ -54,7 +54,7 @@ func message(f preflight.Finding) string {
 	return strings.TrimPrefix(strings.Join(lines, "\n"), "\n")
 }
 
-// data and property keep text from ending a workflow command or beginning one.
+// data and property keep text from ending a workflow command or starting one.
 var (
 	dataEscape     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	propertyEscape = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
@@ -79,7 +79,7 @@ func markdown(r *preflight.Report) string {
 	return b.String()
 }
 
-// cell is text as code in a table, whatever is in it.
+// cell returns text as code in a table cell, whatever it contains.
 func cell(text string) string {
 	return "<code>" + strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "|", "&#124;", "`", "&#96;", "\n", " ").Replace(text) + "</code>"
 }

@@ -1,4 +1,4 @@
-// Package report writes the outcome of a check for people and for machines.
+// Package report writes the outcome of a check for people and for machines. Call [Write].
 package report
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight"
 )
 
-// Formats are the names that Write knows.
+// Formats lists the formats that Write supports.
 var Formats = []string{"text", "json", "sarif", "github"}
 
-// Write writes a report in a format. summary is where GitHub's step summary
-// goes; other formats do not use it, and it may be nil.
+// Write writes a report in the given format. GitHub's step summary is written to summary;
+// the other formats do not use it, and it may be nil.
 func Write(out, summary io.Writer, format string, r *preflight.Report) error {
 	switch format {
 	case "text":
@@ -32,7 +32,8 @@ func Write(out, summary io.Writer, format string, r *preflight.Report) error {
 	return fmt.Errorf("unknown format %q; there are %s", format, strings.Join(Formats, ", "))
 }
 
-// writeText says once, at the end, what all statements have in common.
+// writeText writes the text format. What all statements have in common is printed once, at
+// the end.
 func writeText(out io.Writer, r *preflight.Report) error {
 	var b strings.Builder
 	for _, f := range r.Findings {
@@ -58,8 +59,8 @@ func title(f preflight.Finding) string {
 	return fmt.Sprintf("%s (%s)", f.Name, f.Cost)
 }
 
-// totals says what was looked at, so that a silent gate can be told from a clean
-// change.
+// totals returns the last line, which says what was checked, so that a silent gate can be
+// told from a clean change.
 func totals(r *preflight.Report) string {
 	verdict := "clean"
 	if n := len(r.Findings); n > 0 {
@@ -82,7 +83,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %s", n, noun)
 }
 
-// The JSON form. Fields are added, never renamed.
+// The JSON format. Fields may be added but are never renamed.
 type jsonReport struct {
 	Findings []jsonFinding  `json:"findings"`
 	Files    int            `json:"files"`
@@ -131,7 +132,7 @@ func encode(out io.Writer, doc any) error {
 	return e.Encode(doc)
 }
 
-// level is that of SARIF and of GitHub's annotations.
+// level returns the level used in SARIF and in GitHub's annotations.
 func level(f preflight.Finding) string {
 	return cmp.Or(map[string]string{"metadata": "warning"}[string(f.Cost)], "error")
 }

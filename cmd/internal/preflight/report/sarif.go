@@ -77,14 +77,14 @@ func writeSARIF(out io.Writer, r *preflight.Report) error {
 func result(f preflight.Finding) sarifResult {
 	res := sarifResult{RuleID: f.Code, Level: level(f), Message: sarifText{message(f)},
 		Fingerprints: map[string]string{"statement/v1": fingerprint(f)}}
-	if f.Path != preflight.BodyName { // which is no file
+	if f.Path != preflight.BodyName { // the body is not a file
 		res.Locations = []sarifLocation{{sarifPhysical{sarifArtifact{(&url.URL{Path: f.Path}).String()},
 			sarifRegion{f.Line, f.Column, f.EndLine}}}}
 	}
 	return res
 }
 
-// fingerprint stays the same when lines move.
+// fingerprint returns an identifier that stays the same when lines move.
 func fingerprint(f preflight.Finding) string {
 	sum := sha256.Sum256([]byte(f.Code + "\x00" + f.Path + "\x00" + f.Statement))
 	return hex.EncodeToString(sum[:8])

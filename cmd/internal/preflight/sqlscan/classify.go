@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	unknownText = "the text in its place is known only when the program runs"
-	unknownVerb = "its first words are known only when the program runs"
-	notSQLite   = "SQLite's grammar has no such statement: it, or what it swallows, was not understood"
+	unknownText = "the text here is known only at run time"
+	unknownVerb = "its first words are known only at run time"
+	notSQLite   = "SQLite's grammar has no such statement: this text, or text that it swallows, could not be parsed"
 )
 
-// judge tells one statement's kind and cost, by the parser where that is possible.
+// judge determines a statement's kind and cost, using the parser if possible.
 func (src *reader) judge(part []token.Token, file bool) Statement {
 	if !file && !interesting(part[0]) && !strings.HasPrefix(part[0].Text(src.sql), Hole) {
 		return Statement{}
@@ -35,7 +35,7 @@ func (src *reader) judge(part []token.Token, file bool) Statement {
 	}
 	s.Start, s.End = start, end
 	if hole(text) {
-		s.Job = Job{Obstacle: "parts of it are known only when the program runs: write them out"}
+		s.Job = Job{Obstacle: "parts of it are known only at run time: write them out"}
 	}
 	s.Table, s.Target, s.NewName = src.named(s.Table), src.named(s.Target), src.named(s.NewName)
 	if src.decided(start, end) {
@@ -44,8 +44,8 @@ func (src *reader) judge(part []token.Token, file bool) Statement {
 	return s
 }
 
-// refused judges what the parser refused. In a file that is the end of it: no
-// words are left out because they make no statement.
+// refused judges text that the parser rejected. In a file that is final: no words are
+// skipped for not being a statement.
 func refused(w []word, file bool) Statement {
 	s := guess(w)
 	s.Dialect, s.Slip = dialect(w)
@@ -70,7 +70,7 @@ func parse(text string) (ast.Stmt, error) {
 	return parser.Options{UpdateDeleteLimit: true}.ParseStatement(text)
 }
 
-// interesting saves the parser all those SELECTs.
+// interesting reports whether a statement is worth parsing; most SELECTs are not.
 func interesting(first token.Token) bool {
 	switch first.Kind {
 	case token.CREATE, token.ALTER, token.UPDATE, token.DELETE, token.INSERT, token.REPLACE,
@@ -80,19 +80,19 @@ func interesting(first token.Token) bool {
 	return false
 }
 
-// twoWords tells VACUUM and REINDEX x written in small letters, which may be
+// twoWords reports whether text may be VACUUM or REINDEX x in lower case, which could be
 // any two words.
 func twoWords(text string, part []token.Token) bool {
 	return len(part) <= 2 && text != strings.ToUpper(text)
 }
 
-// fillHoles puts something that parses, of the same length, for holes that
-// stand where SQL has no name: a whole list of assignments, more parameters in a
-// list, clauses at the end, UNIQUE or OR IGNORE.
+// fillHoles replaces holes by text of the same length that parses, where SQL does not allow
+// a name: a whole list of assignments, more parameters in a list, clauses at the end,
+// UNIQUE or OR IGNORE.
 func fillHoles(sql string, part []token.Token) string {
 	start := part[0].Pos
 	text := []byte(sql[start:part[len(part)-1].End])
-	list := false // a list behind IN, of parameters so far
+	list := false // inside a list after IN, of parameters so far
 	for i, t := range part {
 		if !isHole(t.Text(sql)) || i == 0 {
 			list = i > 0 && (t.Kind == token.LP && part[i-1].Kind == token.IN || list && (t.Kind == token.VARIABLE || t.Kind == token.COMMA))
@@ -103,7 +103,7 @@ func fillHoles(sql string, part []token.Token) string {
 		case part[i-1].Kind == token.SET:
 			with = "a=a"
 		case list && (part[i-1].Kind == token.VARIABLE || i+1 < len(part) && part[i+1].Kind == token.VARIABLE):
-			with = "" // more parameters, with the commas between
+			with = "" // more parameters, with their commas
 		case i == len(part)-1 || part[i-1].Kind == token.CREATE || part[i-1].Kind == token.INSERT:
 			with = ""
 		}
@@ -144,8 +144,8 @@ func classify(text string, stmt ast.Stmt) Statement {
 	return Statement{}
 }
 
-// on names a statement's table. Those that SQLite keeps for itself have a row or
-// so for each table: to write all of one costs nothing.
+// on sets a statement's table. SQLite's internal tables have about one row per table:
+// writing all of one costs nothing.
 func on(table *ast.QualifiedName, s Statement) Statement {
 	s.Table, s.Database = table.Name.Name, database(table)
 	small := strings.EqualFold(s.Table, "sqlite_sequence") || strings.HasPrefix(strings.ToLower(s.Table), "sqlite_stat")
@@ -155,8 +155,8 @@ func on(table *ast.QualifiedName, s Statement) Statement {
 	return s
 }
 
-// database is what a name says of where its table is. What is made for one
-// connection is not what is stored under the name.
+// database returns the database that a name's qualifier says its table is in. A table made
+// for one connection is not the stored table of that name.
 func database(name *ast.QualifiedName) string {
 	if name.Schema == nil || strings.EqualFold(name.Schema.Name, "main") {
 		return ""
@@ -192,9 +192,9 @@ func classifyCreateTable(n *ast.CreateTableStmt) Statement {
 	return s
 }
 
-// classifyInsert keeps INSERT … SELECT that reads a table. One that reads none,
-// "INSERT … SELECT ?, ? WHERE NOT EXISTS (…)", writes a row or so, unless it is a
-// command to a virtual table.
+// classifyInsert recognizes INSERT … SELECT that reads a table. One that reads none,
+// "INSERT … SELECT ?, ? WHERE NOT EXISTS (…)", writes a row or so, unless it is a command
+// to a virtual table.
 func classifyInsert(n *ast.InsertStmt) Statement {
 	s := Statement{Target: n.Table.Name.Name, Table: n.Table.Name.Name, Database: database(n.Table)}
 	if n.Select == nil {
@@ -219,15 +219,15 @@ func classifyInsert(n *ast.InsertStmt) Statement {
 	return Statement{}
 }
 
-// generates reports whether a query without a table makes rows of its own: by WITH
-// RECURSIVE, or a function in the place of a table.
+// generates reports whether a query without a table generates rows, by WITH RECURSIVE or a
+// table-valued function.
 func generates(n *ast.InsertStmt) bool {
 	core, ok := n.Select.Cores[0].(*ast.SelectQuery)
 	return n.With != nil || n.Select.With != nil || ok && len(core.From) > 0
 }
 
-// alterations is what each form costs, in the words of SQLite's documentation
-// of ALTER TABLE and as classes_test.go measures it.
+// alterations holds the cost of each form, in the words of SQLite's documentation of ALTER
+// TABLE and as classes_test.go measures it.
 var alterations = map[ast.AlterAction]struct {
 	action string
 	cost   Cost

@@ -7,15 +7,14 @@ import (
 	"github.com/sqlc-dev/meyer/ast"
 )
 
-// settings are the commands to FTS tables that set a value or touch one row. All
-// others go over a whole table: rebuild, optimize, delete-all, integrity-check,
-// and those that are not known.
+// settings lists the commands to FTS tables that set a value or affect one row. All others
+// process a whole table: rebuild, optimize, delete-all, integrity-check, and unknown ones.
 var settings = []string{"automerge", "crisismerge", "deletemerge", "usermerge", "merge", "pgsz", "rank", "secure-delete",
 	"hashsize", "delete", "escape", "escape=", "insttoken", "nodesize", "maxpending"}
 
-// tableCommand is what an INSERT commands a virtual table: the value for the
-// column that has the table's own name, or is called command. "" is one that is
-// known only when the program runs.
+// tableCommand returns the command that an INSERT gives a virtual table: the value for the
+// column with the table's own name, or named command. It returns "" for a command that is
+// known only at run time.
 func tableCommand(n *ast.InsertStmt) (command string, ok bool) {
 	place := slices.IndexFunc(n.Columns, func(c *ast.Ident) bool {
 		return strings.EqualFold(c.Name, n.Table.Name.Name) || strings.EqualFold(c.Name, "command")
@@ -36,7 +35,7 @@ func tableCommand(n *ast.InsertStmt) (command string, ok bool) {
 	return "", false
 }
 
-// valuesAt lists what a query without tables yields in one place.
+// valuesAt returns the values that a query without tables yields in one column.
 func valuesAt(query *ast.SelectStmt, place int) (list []ast.Expr) {
 	for _, core := range query.Cores {
 		switch core := core.(type) {
@@ -62,8 +61,8 @@ func bare(e ast.Expr) ast.Expr {
 	return e
 }
 
-// Commands reports whether a command is one that FTS tables know, so that it is
-// hardly a row for a table of another kind.
+// Commands reports whether a command is one that FTS tables know, so that the INSERT is
+// unlikely to be a row for another kind of table.
 func (s Statement) Commands() bool {
 	return slices.Contains([]string{"rebuild", "optimize", "delete-all", "integrity-check", "flush"}, s.Command)
 }

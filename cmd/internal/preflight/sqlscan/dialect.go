@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// The dialects of other databases that a statement can be told by.
+// The dialects of other databases that a statement can be recognized by.
 const (
 	PostgreSQL = "PostgreSQL"
 	MySQL      = "MySQL"
 	SQLServer  = "SQL Server"
-	Another    = "another database" // it may be several
+	Another    = "another database" // it may be one of several
 )
 
-// marks are runs of words that only one other database knows. They count in a
-// statement that SQLite's parser has refused, and outside of its strings.
+// marks holds sequences of words that only one other database knows. They count in a
+// statement that SQLite's parser rejected, outside its strings.
 var marks = []struct {
 	dialect string
 	words   *regexp.Regexp
@@ -34,15 +34,15 @@ var marks = []struct {
 	{SQLServer, regexp.MustCompile(`\bIDENTITY \( |\bNVARCHAR \( MAX|^GO$|\bDBO \. |^EXEC(?:UTE)? SP_|^DECLARE @|^BEGIN TRAN\b|^IF (?:NOT )?EXISTS \(|\bNONCLUSTERED\b`)},
 }
 
-// slips are words that other databases know in an ALTER TABLE and that get into
-// those for SQLite by mistake.
+// slips holds words that other databases know in an ALTER TABLE and that get into
+// statements for SQLite by mistake.
 var slips = regexp.MustCompile(`^ALTER TABLE .*\b(?:ADD|DROP) (?:COLUMN |CONSTRAINT )?IF (?:NOT )?EXISTS\b|^ALTER TABLE .*\bADD (?:CONSTRAINT \S+ )?(?:PRIMARY|FOREIGN) KEY\b`)
 
-// maxMarked bounds what is looked at of one statement.
+// maxMarked limits how much of a statement is examined.
 const maxMarked = 4000
 
-// dialect is the database that a refused statement is for, or ""; slip tells that
-// it may as well be a mistake.
+// dialect returns the database that a rejected statement is for, or ""; slip reports that
+// it may just as well be a mistake.
 func dialect(w []word) (name string, slip bool) {
 	line := markedLine(w)
 	i := slices.IndexFunc(marks, func(m struct {
@@ -60,8 +60,8 @@ func dialect(w []word) (name string, slip bool) {
 	return "", false
 }
 
-// markedLine is a statement with a blank between its words, and STRING for each
-// string, so that nothing in quotes is a word.
+// markedLine returns a statement with one space between its words, and STRING in place of
+// each string, so that quoted text does not count.
 func markedLine(w []word) string {
 	var b strings.Builder
 	for i, x := range w {

@@ -26,18 +26,18 @@ func words(sql string, part []token.Token) []word {
 	return list
 }
 
-// isHole reports whether a word is nothing but a hole, however wide.
+// isHole reports whether a word is just a hole, of any width.
 func isHole(text string) bool { return strings.TrimRight(text, "_0123456789") == Hole }
 
-// harmlessInsert reports whether words insert values that are put in when the
-// program runs: INSERT INTO t (a) VALUES …
+// harmlessInsert reports whether words insert values that are supplied at run time: INSERT
+// INTO t (a) VALUES …
 func harmlessInsert(w []word) bool {
 	values := find(w, "VALUES")
 	return (w[0].upper == "INSERT" || w[0].upper == "REPLACE") && find(w, "INTO") > 0 && values > 2 && findOuter(w[values:], "SELECT") < 0 &&
 		slices.ContainsFunc(w[values:], func(x word) bool { return hole(x.text) })
 }
 
-// closed reports whether a word in quotes has its second one.
+// closed reports whether a quoted word has its closing quote.
 func (w word) closed() bool {
 	end := w.quoted
 	if end == '[' {
@@ -48,9 +48,9 @@ func (w word) closed() bool {
 
 func unquote(text string) string { return strings.Trim(text, "\"`[]'") }
 
-// guess judges a statement that the parser refused: another dialect's, one cut
-// off where a program goes on building it, or a sentence. It takes the worst
-// for granted, so the cost is never less than that of the real statement.
+// guess judges a statement that the parser rejected: one in another dialect, one truncated
+// where a program goes on building it, or a sentence. It assumes the worst, so the cost is
+// never less than that of the real statement.
 func guess(w []word) Statement {
 	switch w[0].upper {
 	case "CREATE":
@@ -117,7 +117,7 @@ func guessAlter(w []word) Statement {
 	return s
 }
 
-// skipOr leaves out OR IGNORE and its like.
+// skipOr skips OR IGNORE and the like.
 func skipOr(w []word) []word {
 	if len(w) > 2 && w[0].upper == "OR" {
 		return w[2:]
@@ -160,7 +160,7 @@ func guessInsert(w []word) Statement {
 	return Statement{Kind: InsertSelect, Cost: Rewrite, Table: nameAt(w, from+1), Certain: w[into+2].upper != ","}
 }
 
-// guessWith looks for what follows the common table expressions.
+// guessWith finds the statement after the common table expressions.
 func guessWith(w []word) Statement {
 	depth := 0
 	for i, x := range w {
@@ -182,7 +182,7 @@ func find(w []word, upper string) int {
 	return slices.IndexFunc(w, func(x word) bool { return x.upper == upper })
 }
 
-// findOuter finds a word that is in no parentheses.
+// findOuter finds a word outside parentheses.
 func findOuter(w []word, upper string) int {
 	depth := 0
 	return slices.IndexFunc(w, func(x word) bool {

@@ -6,15 +6,15 @@ import (
 	"github.com/sqlc-dev/meyer/ast"
 )
 
-// Job is an UPDATE or DELETE in the parts of a chunked job.
+// Job holds the parts of an UPDATE or DELETE for a chunked job.
 type Job struct {
 	Set      []Assign
 	Where    string
-	Params   int    // how many ? there are in Set, then in Where
+	Params   int    // number of ? in Set, then in Where
 	Obstacle string // why it cannot be a chunked job as it stands; "" if it can
 }
 
-// Assign sets a column to an SQL expression.
+// Assign sets a column to a SQL expression.
 type Assign struct{ Column, Expr string }
 
 func updateJob(text string, n *ast.UpdateStmt) Job {
@@ -22,14 +22,14 @@ func updateJob(text string, n *ast.UpdateStmt) Job {
 	for _, pair := range n.Set {
 		job.Set = append(job.Set, Assign{pair.Columns[0].Name, source(text, pair.Value)})
 		if len(pair.Columns) > 1 {
-			job.Obstacle = "it sets several columns to one row value: set each to an expression of its own"
+			job.Obstacle = "it sets several columns to one row value: set each column to its own expression"
 		}
 	}
 	if len(n.From) > 0 {
 		job.Obstacle = "it reads other tables in FROM: make each value a subquery over the row's own columns"
 	}
 	if n.OrConflict != ast.ConflictDefault {
-		job.Obstacle = "it says OR " + n.OrConflict.String() + ": a chunked job sets conflicting rows aside instead"
+		job.Obstacle = "it uses OR " + n.OrConflict.String() + ": a chunked job quarantines conflicting rows instead"
 	}
 	if o := commonObstacle(n, n.With, n.Alias, n.Limit, n.Returning); o != "" {
 		job.Obstacle = o
@@ -47,18 +47,18 @@ func commonObstacle(n ast.Node, with *ast.With, alias *ast.Ident, limit *ast.Lim
 	case with != nil:
 		return "it begins with WITH: move the query into a subquery of the expression or condition"
 	case alias != nil:
-		return "it gives the table another name: write the table's own"
+		return "it uses an alias for the table: write the table's own name"
 	case limit != nil:
-		return "it has a LIMIT: leave it out, a chunked job takes its own small steps"
+		return "it has a LIMIT: leave it out, a chunked job works in small batches anyway"
 	case len(returning) > 0:
-		return "it returns rows: a chunked job has no one to return them to"
+		return "it has RETURNING: leave it out, a chunked job cannot return rows"
 	case numbered(n):
-		return "it names or numbers its parameters: write ? and pass the values in order"
+		return "it uses named or numbered parameters: write ? and pass the values in order"
 	}
 	return ""
 }
 
-// source is an expression as it was written.
+// source returns an expression as it was written.
 func source(text string, e ast.Expr) string {
 	if e == nil {
 		return ""

@@ -6,11 +6,11 @@ import (
 	"github.com/sqlc-dev/meyer/ast"
 )
 
-// tableKeys lists the sets of columns of which one value means one row.
+// tableKeys returns the sets of columns whose values identify one row.
 func tableKeys(n *ast.CreateTableStmt) (keys [][]string) {
 	for _, column := range n.Columns {
 		if strings.EqualFold(column.Name.Name, "id") && len(column.Constraints) == 0 && column.Type != nil && hole(column.Type.Name) {
-			keys = append(keys, []string{"id"}) // what is put in says so, or else id is one all the same
+			keys = append(keys, []string{"id"}) // the inserted text defines it, or it is a key anyway
 		}
 		for _, c := range column.Constraints {
 			if c.Kind == ast.ColumnPrimaryKey || c.Kind == ast.ColumnUnique {
@@ -33,7 +33,7 @@ func indexKeys(n *ast.CreateIndexStmt) [][]string {
 	return appendKey(nil, n.Columns)
 }
 
-// appendKey leaves out a key over an expression: no column tells its rows.
+// appendKey skips a key over an expression: no column identifies its rows.
 func appendKey(keys [][]string, terms []*ast.OrderingTerm) [][]string {
 	var key []string
 	for _, term := range terms {
@@ -46,7 +46,8 @@ func appendKey(keys [][]string, terms []*ast.OrderingTerm) [][]string {
 	return append(keys, key)
 }
 
-// columnName is that of a plain column, in lower case; a collation may be said.
+// columnName returns the name of a plain column, with or without a collation, in lower
+// case.
 func columnName(e ast.Expr) (string, bool) {
 	switch n := e.(type) {
 	case *ast.Ident:
@@ -59,7 +60,7 @@ func columnName(e ast.Expr) (string, bool) {
 	return "", false
 }
 
-// tableColumns lists the columns of a table.
+// tableColumns returns the columns of a table.
 func tableColumns(n *ast.CreateTableStmt) (names []string) {
 	for _, column := range n.Columns {
 		names = append(names, strings.ToLower(column.Name.Name))
@@ -67,8 +68,8 @@ func tableColumns(n *ast.CreateTableStmt) (names []string) {
 	return names
 }
 
-// pinned lists the columns of table that where holds equal to a value or to one
-// of a list of values, and those that it holds equal to what a query finds.
+// pinned returns the columns of table that where compares for equality with a value or a
+// list of values, and those that it compares with a query.
 func pinned(where ast.Expr, table *ast.QualifiedName, alias *ast.Ident, with *ast.With) ([]string, []Lookup) {
 	name := table.Name.Name
 	if alias != nil {
@@ -128,8 +129,8 @@ func (p *pins) look(left ast.Expr, query *ast.SelectStmt) {
 	}
 }
 
-// columns are those that an expression is made of, if it is a column of the
-// table or a row value of such.
+// columns returns the columns that an expression consists of, if it is a column of the
+// table or a row value of such columns.
 func columns(e ast.Expr, table string) []string {
 	switch n := e.(type) {
 	case *ast.ParenExpr:
@@ -153,8 +154,8 @@ func columns(e ast.Expr, table string) []string {
 	return nil
 }
 
-// value reports whether an expression has one value, whatever the row. A hole
-// is taken for one: the place of a value is where programs put values.
+// value reports whether an expression has the same value for each row. A hole counts as
+// such: programs insert values where a value is expected.
 func value(e ast.Expr) bool {
 	switch n := e.(type) {
 	case *ast.Literal, *ast.BindParam:

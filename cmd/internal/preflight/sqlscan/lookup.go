@@ -7,14 +7,15 @@ import (
 	"github.com/sqlc-dev/meyer/ast"
 )
 
-// lookup reads a query that a column is compared with. It is none if a name in
-// it says that it belongs to the outer table: then it has a value for each row.
+// lookup analyzes a query that a column is compared with. It returns false if a name in the
+// query is qualified as belonging to the outer table: the query then has a different value
+// for each row.
 func lookup(query *ast.SelectStmt, named map[string][]string) (l Lookup, ok bool) {
 	r := references{notColumns: map[*ast.Ident]bool{}, aliases: map[string]bool{}}
 	ast.Walk(query, r.visit)
 	for _, q := range r.qualified {
 		if !r.aliases[q] {
-			return Lookup{}, false // of the outer table, or of none that is known
+			return Lookup{}, false // the outer table, or an unknown one
 		}
 	}
 	var common []string
@@ -36,7 +37,7 @@ func lookup(query *ast.SelectStmt, named map[string][]string) (l Lookup, ok bool
 	return l, !slices.ContainsFunc(l.Names, hole)
 }
 
-// commonColumns are those of common table expressions, as far as they are named.
+// commonColumns returns the columns of common table expressions, as far as they have names.
 func commonColumns(with *ast.With) map[string][]string {
 	if with == nil {
 		return nil
@@ -70,11 +71,11 @@ func resultName(column *ast.ResultColumn) string {
 	return ""
 }
 
-// references are the names in a query, by what they are names of.
+// references holds the names in a query, by what they name.
 type references struct {
 	tables     []string
 	aliases    map[string]bool // of tables and results
-	qualified  []string        // what stands before the dot of a column
+	qualified  []string        // the qualifiers of columns
 	names      []*ast.Ident
 	notColumns map[*ast.Ident]bool
 }
@@ -125,13 +126,13 @@ func (r *references) alias(name *ast.Ident) {
 	}
 }
 
-// oneRow reports whether a query says itself that it yields a row at most.
+// oneRow reports whether a query itself limits its result to one row.
 func oneRow(query *ast.SelectStmt) bool {
 	core, ok := query.Cores[0].(*ast.SelectQuery)
 	if !ok || len(query.Cores) != 1 || core.Limit == nil {
 		return false
 	}
-	// The first number of LIMIT a, b is the offset.
+	// In LIMIT a, b the first number is the offset.
 	count := core.Limit.Count
 	if core.Limit.Comma {
 		count = core.Limit.Offset

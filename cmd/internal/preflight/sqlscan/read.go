@@ -10,18 +10,18 @@ import (
 	"github.com/sqlc-dev/meyer/token"
 )
 
-// reader is a text made ready for SQLite's tokenizer: what is not SQL in it (a
-// command of the shell, an action of a template, a macro of sqlc) is blanked or
-// is a hole, at the same offsets.
+// reader is a text prepared for SQLite's tokenizer: text in it that is not SQL (a shell
+// command, a template action, a sqlc macro) is blanked or replaced by a hole, at the same
+// offsets.
 type reader struct {
 	sql      string
-	unread   []Statement // what was blanked and may change rows
+	unread   []Statement // blanked text that may change rows
 	optional []int       // where a template decides what follows
-	actions  []string    // those of a template that put text in, by the number of their hole
+	actions  []string    // template actions that insert text, by the number of their hole
 	numbers  map[string]int
 }
 
-// read makes a text ready. Only a file has lines for a shell or a template.
+// read prepares a text. Only a file can have lines for a shell or a template.
 func read(sql string, file bool) *reader {
 	s := &reader{sql: sql, numbers: map[string]int{}}
 	if file {
@@ -34,19 +34,18 @@ func read(sql string, file bool) *reader {
 	return s
 }
 
-// macro is how sqlc has parameters named; whatever stands in the parentheses is
-// its name.
+// macro matches the way sqlc names parameters; whatever is in the parentheses is the name.
 var macro = regexp.MustCompile(`\bsqlc\.(?:n?arg|slice|embed)\s*\([^()]*\)`)
 
 func pad(text string, length int) string {
 	return text + strings.Repeat(" ", max(0, length-len(text)))
 }
 
-// action is one of a template, or of a shell that fills in values. One that goes
-// over a line's end, or has a semicolon, may be two strings with SQL between.
+// action matches an action of a template, or of a shell that inserts values. A match across
+// a line end, or with a semicolon, may be two strings with SQL in between.
 var action = regexp.MustCompile(`\{\{[^;\n]*?\}\}|\{%[^;\n]*?%\}|<%[^;\n]*?%>|\$\{[^};\n]*\}`)
 
-// control are the actions that have no text of their own.
+// control matches the actions that produce no text of their own.
 var control = regexp.MustCompile(`^[-~+\s]*(?:if|else|elseif|elsif|elif|end|endif|range|with|for|endfor|foreach|define|set|break|continue|/\*|#|comment)\b|^[-~+\s]*(?:/\*|#|/)`)
 
 func (s *reader) template() {
@@ -73,7 +72,7 @@ func (s *reader) template() {
 	s.sql = out.String() + s.sql[from:]
 }
 
-// number tells actions apart: the same puts in the same, however it is spaced.
+// number identifies an action: the same action inserts the same text, however it is spaced.
 func (s *reader) number(action string) string {
 	action = strings.Join(strings.Fields(action[2:len(action)-2]), " ")
 	i, ok := s.numbers[action]
@@ -86,8 +85,8 @@ func (s *reader) number(action string) string {
 
 var numberedHole = regexp.MustCompile(Hole + `(\d+)_*`)
 
-// named is the name of a table. One that is put in is known by the action of the
-// template that does so; another is not known.
+// named returns the name of a table. An inserted name is identified by the template action
+// that inserts it; any other is unknown.
 func (s *reader) named(name string) string {
 	if name = numberedHole.ReplaceAllStringFunc(name, func(h string) string {
 		i, _ := strconv.Atoi(numberedHole.FindStringSubmatch(h)[1])
@@ -101,21 +100,21 @@ func (s *reader) named(name string) string {
 	return name
 }
 
-// decided reports whether a template decides what stands between two offsets.
+// decided reports whether a template decides about the text between two offsets.
 func (s *reader) decided(start, end int) bool {
 	i, _ := slices.BinarySearch(s.optional, start)
 	return i < len(s.optional) && s.optional[i] < end
 }
 
-// harmless are the commands of SQLite's shell that change no rows and read no
-// SQL from elsewhere.
+// harmless lists the commands of SQLite's shell that change no rows and run no SQL from
+// elsewhere.
 var harmless = strings.Fields(`auth backup bail binary changes connection databases dbinfo dbtotxt dump echo eqp exit
 	explain expert fullschema headers help imposter indexes indices intck limit lint log mode nonce nullvalue once open
 	output parameter print progress prompt quit save scanstats schema selftest separator session sha3sum show stats
 	tables testcase timeout timer trace version vfsinfo vfslist vfsname width www`)
 
-// shell blanks the lines that are commands for SQLite's shell: those that begin
-// with a dot where no statement is begun.
+// shell blanks the lines that are commands for SQLite's shell: those that begin with a dot
+// outside a statement.
 func (s *reader) shell() {
 	if !strings.Contains(s.sql, ".") {
 		return
@@ -141,7 +140,7 @@ func (s *reader) shell() {
 	s.sql = string(out)
 }
 
-// command keeps one that is not known to be harmless.
+// command records a command that is not known to be harmless.
 func (s *reader) command(code string, offset int) {
 	name, _, _ := strings.Cut(code[1:], " ")
 	name = strings.ToLower(strings.TrimSpace(name))
@@ -149,7 +148,7 @@ func (s *reader) command(code string, offset int) {
 		return
 	}
 	if name == "read" && strings.HasSuffix(strings.ToLower(strings.Trim(code, `'"`)), ".sql") {
-		return // a file that is looked into where it is
+		return // a file that is checked on its own
 	}
 	s.unread = append(s.unread, unread(offset, offset+len(code), "."+name+" is a command of SQLite's shell: what it runs or writes is not in this text"))
 }
@@ -158,22 +157,22 @@ func unread(start, end int, problem string) Statement {
 	return Statement{Kind: Unread, Cost: Unknown, Start: start, End: end, Problem: problem, Certain: true}
 }
 
-// resumes are the lines at which reading goes on behind a quote that is never closed.
+// resumes matches the lines at which reading continues after an unclosed quote.
 var resumes = regexp.MustCompile(`(?im)^[ \t]*(?:create|alter|update|delete|insert|replace|reindex|vacuum|drop|with|select|pragma|begin|commit)\b`)
 
-// lex cuts a text into tokens. A quote that is open at the end is told, and what
-// stands on the lines below it is read as if it had been closed: it is at most the
-// last of its kind, so there are few of them. A comment that is open is told, too.
+// lex splits a text into tokens. A quote that is open at the end is reported, and the lines
+// after it are read as if it had been closed: it is at most the last one of its kind, so
+// there are few of them. An open comment is reported, too.
 func (s *reader) lex(file bool) (tokens, trivia []token.Token) {
 	from := 0
 	for {
 		t, c := lexer.LexFile(s.sql[from:])
-		t = t[:len(t)-1] // the last one is the end
+		t = t[:len(t)-1] // the last one is the end of the text
 		shift(t, from)
 		shift(c, from)
 		tokens, trivia = append(tokens, t...), append(trivia, c...)
 		if n := len(trivia); n > 0 && openComment(trivia[n-1].Text(s.sql)) && trivia[n-1].End == len(s.sql) {
-			s.unread = append(s.unread, unread(trivia[n-1].Pos, len(s.sql), "this comment is never closed: everything behind it is part of it"))
+			s.unread = append(s.unread, unread(trivia[n-1].Pos, len(s.sql), "this comment is never closed: everything after it is part of it"))
 		}
 		n := len(tokens)
 		if !file || n == 0 || !openQuote(tokens[n-1], s.sql) {

@@ -6,9 +6,9 @@ import (
 	"github.com/sqlc-dev/meyer/ast"
 )
 
-// reads lists the tables in the FROM clauses of a query and, when it is a plain
-// SELECT from one table, its condition. Common table expressions and
-// table-valued functions are no tables: what they read is found inside them.
+// reads returns the tables in the FROM clauses of a query and, if it is a plain SELECT from
+// one table, its condition. Common table expressions and table-valued functions do not
+// count as tables: what they read is found inside them.
 func reads(query *ast.SelectStmt, with *ast.With) (tables []*ast.TableRef, where ast.Expr) {
 	named := map[string]bool{}
 	collect := func(n ast.Node) bool {
@@ -46,8 +46,8 @@ func addNames(names map[string]bool, with *ast.With) {
 	}
 }
 
-// walkFrom leaves the condition out: EXISTS (SELECT … WHERE key = ?) is how a
-// row is inserted once.
+// walkFrom skips the condition: EXISTS (SELECT … WHERE key = ?) is the idiom for inserting
+// a row once.
 func walkFrom(core ast.SelectCore, visit func(ast.Node) bool) {
 	query, ok := core.(*ast.SelectQuery)
 	if !ok {

@@ -9,9 +9,9 @@ import (
 	"github.com/sqlc-dev/meyer/token"
 )
 
-// split cuts tokens at semicolons. Those inside a trigger's body do not end it;
-// a body that does not end itself hides nothing: it ends where a statement begins
-// that no body has, and what looked like its inside is cut again.
+// split splits tokens at semicolons. Those inside a trigger's body do not end the trigger.
+// A body without an end hides nothing: it ends at the first statement that a body cannot
+// contain, and what looked like its contents is split again.
 func split(tokens []token.Token) (parts [][]token.Token) {
 	start, body := 0, false
 	for i, t := range tokens {
@@ -34,7 +34,7 @@ func split(tokens []token.Token) (parts [][]token.Token) {
 	return slices.DeleteFunc(parts, func(p []token.Token) bool { return len(p) == 0 })
 }
 
-// plain cuts at every semicolon.
+// plain splits at every semicolon.
 func plain(tokens []token.Token) (parts [][]token.Token) {
 	start := 0
 	for i, t := range tokens {
@@ -46,8 +46,8 @@ func plain(tokens []token.Token) (parts [][]token.Token) {
 	return append(parts, tokens[start:])
 }
 
-// inBody reports whether a token begins a statement that a trigger can have, or
-// ends its body.
+// inBody reports whether a token begins a statement that a trigger can contain, or ends its
+// body.
 func inBody(t token.Token) bool {
 	return slices.Contains([]token.Kind{token.SELECT, token.INSERT, token.UPDATE, token.DELETE, token.REPLACE, token.WITH,
 		token.VALUES, token.END, token.SEMI}, t.Kind)
@@ -59,20 +59,19 @@ func trigger(part []token.Token) bool {
 		(part[1].Kind == token.TRIGGER || part[1].Kind == token.TEMP && part[2].Kind == token.TRIGGER)
 }
 
-// closed is SQLite's own rule for the end of a trigger: ";" END ";".
+// closed reports whether a trigger ends here, by SQLite's own rule: ";" END ";".
 func closed(part []token.Token) bool {
 	n := len(part)
 	return n > 1 && part[n-1].Kind == token.END && part[n-2].Kind == token.SEMI
 }
 
-// boundary are comments by which tools for migrations cut a file, whatever stands
-// around them.
+// boundary matches comments at which migration tools split a file, whatever is around them.
 var boundary = regexp.MustCompile(`(?i)^--\s*(?:\+(?:goose|migrate)\s+Statement(?:Begin|End)|\+(?:goose|migrate|dbmate)\s+(?:up|down)|bun:split|migrate:(?:up|down))\b`)
 
-// direction are those behind which a migration is taken back, or made again.
+// direction matches comments that begin the down or the up part of a migration.
 var direction = regexp.MustCompile(`(?i)^--\s*(?:\+(?:goose|migrate|duck)\s*|migrate:|rambler\s+|@)(up|down|undo)\b`)
 
-// cutAt puts an end of a statement where a comment says that one ends.
+// cutAt ends a statement where a comment says that one ends.
 func cutAt(tokens, trivia []token.Token, sql string) []token.Token {
 	var cuts []token.Token
 	for _, t := range trivia {
@@ -88,7 +87,7 @@ func cutAt(tokens, trivia []token.Token, sql string) []token.Token {
 	return all
 }
 
-// downs lists the offsets from which on a file takes back, and goes forward again.
+// downs returns the offsets at which a file switches to its down or up part.
 func downs(trivia []token.Token, sql string) (offsets []int, down []bool) {
 	for _, t := range trivia {
 		if m := direction.FindStringSubmatch(t.Text(sql)); t.Kind == token.COMMENT && m != nil {
@@ -98,8 +97,8 @@ func downs(trivia []token.Token, sql string) (offsets []int, down []bool) {
 	return offsets, down
 }
 
-// leading cuts off holes before the first word of a statement: text that is not
-// known, and then a statement that is.
+// leading separates holes before the first word of a statement: unknown text, followed by a
+// known statement.
 func leading(part []token.Token, sql string) (holes, rest []token.Token) {
 	for i, t := range part {
 		if isHole(t.Text(sql)) {
@@ -113,10 +112,10 @@ func leading(part []token.Token, sql string) (holes, rest []token.Token) {
 	return nil, part
 }
 
-// Lines tells lines and columns from offsets.
+// Lines converts offsets to lines and columns.
 type Lines []int // offsets of the newlines
 
-// NewLines reads where the lines of a text end.
+// NewLines finds the line ends of a text.
 func NewLines(text string) (l Lines) {
 	for i := range len(text) {
 		if text[i] == '\n' {
@@ -126,7 +125,7 @@ func NewLines(text string) (l Lines) {
 	return l
 }
 
-// Place is the line and the column, in bytes, of an offset; both count from 1.
+// Place returns the line and the column, in bytes, of an offset; both count from 1.
 func (l Lines) Place(offset int) (line, column int) {
 	i := sort.SearchInts(l, offset)
 	if i == 0 {
@@ -140,7 +139,7 @@ func (l Lines) at(offset int) int {
 	return line
 }
 
-// groupComments joins "--" comments on successive lines, as go/ast joins "//".
+// groupComments joins "--" comments on successive lines, as go/ast does for "//".
 func groupComments(sql string, trivia []token.Token, lines Lines) (groups []Comment) {
 	for _, t := range trivia {
 		if t.Kind != token.COMMENT {

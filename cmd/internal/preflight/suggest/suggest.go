@@ -1,4 +1,4 @@
-// Package suggest rewrites a statement in the forms that the gate accepts.
+// Package suggest rewrites a statement in the forms that the gate accepts. Call [For].
 package suggest
 
 import (
@@ -12,12 +12,13 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/preflight/sqlscan"
 )
 
-// ErrNothing is returned for SQL without a statement that needs a decision.
+// ErrNothing is returned for SQL without a statement that needs a decision. There is
+// nothing to suggest.
 var ErrNothing = errors.New("no statement that needs a decision")
 
-// For returns Go code for each statement of an SQL text: a chunked job for
-// UPDATE and DELETE where that is possible, else the statement in
-// RunAsyncMigration; and the statement annotated, to stay where it is.
+// For returns Go code for each statement of a SQL text: a chunked job for UPDATE and DELETE
+// if that is possible, otherwise the statement in RunAsyncMigration; and the statement
+// annotated, to stay where it is.
 func For(sql string) (string, error) {
 	statements, _ := sqlscan.Parse(sql)
 	var parts []string
@@ -38,13 +39,13 @@ func one(s sqlscan.Statement, text string) string {
 		if s.Job.Obstacle == "" {
 			first = job(s)
 		} else {
-			first = "// No chunked job as it stands: " + s.Job.Obstacle + ".\n" + first
+			first = "// As it stands it cannot be a chunked job: " + s.Job.Obstacle + ".\n" + first
 		}
 	}
-	return gofmt(first + "\n\n// Or, where it is:\n\n" + annotated(text))
+	return gofmt(first + "\n\n// Or, left in place:\n\n" + annotated(text))
 }
 
-// gofmt formats statements; what it cannot read stays as it is.
+// gofmt formats statements; code that it cannot parse stays as it is.
 func gofmt(code string) string {
 	out, err := format.Source([]byte(code))
 	if err != nil {
@@ -97,7 +98,7 @@ var verbs = map[sqlscan.Kind]string{
 	sqlscan.Delete: "purge", sqlscan.InsertSelect: "copy", sqlscan.Reindex: "reindex", sqlscan.Vacuum: "vacuum",
 }
 
-// name proposes one for the migration.
+// name proposes a name for the migration.
 func name(s sqlscan.Statement) string {
 	parts := []string{verbs[s.Kind], s.Table}
 	if len(s.Job.Set) > 0 {
@@ -106,7 +107,7 @@ func name(s sqlscan.Statement) string {
 	return strings.Trim(notName.ReplaceAllString(strings.ToLower(strings.Join(parts, "_")), "_"), "_") + "_v1"
 }
 
-// quote prefers the kind of literal in which SQL reads best.
+// quote returns a string literal, of the kind in which the SQL is easier to read.
 func quote(sql string) string {
 	if strings.ContainsAny(sql, "\"\n\\") && strconv.CanBackquote(strings.ReplaceAll(sql, "\n", "")) {
 		return "`" + sql + "`"

@@ -48,7 +48,7 @@ func TestJobs(t *testing.T) {
 	Args:  []any{ /* the values of the 1 ? in Set, then in Where */ },
 })
 
-// Or, where it is:
+// Or, left in place:
 
 // PREFLIGHT: async=true reason="…"
 _, err := db.ExecContext(ctx, "DELETE FROM log WHERE ts < ? AND (a OR b)")`

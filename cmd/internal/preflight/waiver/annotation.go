@@ -1,5 +1,6 @@
-// Package waiver reads the two decisions that an author can write down: the
-// annotation above a statement and the scale line of a pull request.
+// Package waiver parses the two decisions that an author can write down: the annotation
+// above a statement and the scale line of a pull request. See [FindAnnotation] and
+// [FindScales].
 package waiver
 
 import (
@@ -11,28 +12,30 @@ import (
 	"unicode"
 )
 
-// ErrMalformed is returned for what begins as a waiver and does not go on as one.
+// ErrMalformed is returned for text that begins like a waiver but is not a valid one. The
+// message shows the correct form.
 var ErrMalformed = errors.New("malformed")
 
-// ErrReason is returned for an annotation whose reason says nothing.
-var ErrReason = errors.New("no reason of substance")
+// ErrReason is returned for an annotation with a meaningless reason. Say what runs the
+// statement, when, and why that is fine.
+var ErrReason = errors.New("no meaningful reason")
 
 const (
 	annotationMark = "PREFLIGHT"
 	annotationForm = `PREFLIGHT: async=true reason="why this may run where it runs"`
 )
 
-// A reason that a reviewer can judge names what runs when and why that is fine.
-// Less than this cannot.
+// A reason that a reviewer can judge names what runs, when, and why that is fine. Anything
+// shorter than this cannot.
 const (
 	minReasonWords   = 3
 	minReasonLetters = 12
-	minReasonOwn     = 2 // words that are no filler
+	minReasonOwn     = 2 // words that are not filler
 )
 
-// FindAnnotation looks for an annotation in the lines of a comment, from which
-// the comment marks have been cut. The reason may go on over several lines. It
-// returns the index of the annotation's first line, or -1 if there is none.
+// FindAnnotation looks for an annotation in the lines of a comment, whose comment marks
+// have been removed. The reason may span several lines. It returns the index of the
+// annotation's first line, or -1 if there is none.
 func FindAnnotation(lines []string) (line int, reason string, err error) {
 	for i, l := range lines {
 		rest, ok := annotation(l)
@@ -45,8 +48,8 @@ func FindAnnotation(lines []string) (line int, reason string, err error) {
 	return -1, "", nil
 }
 
-// annotation cuts the mark off a line. A word more of blank before it makes the
-// line an indented example.
+// annotation strips the mark from a line. More than one space before it makes the line an
+// indented example.
 func annotation(line string) (rest string, ok bool) {
 	rest, ok = strings.CutPrefix(strings.TrimPrefix(line, " "), annotationMark)
 	if !ok || strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, scaleMark[len(annotationMark):]) {
@@ -76,7 +79,7 @@ func parseAnnotation(rest string, following []string) (reason string, err error)
 	}
 	for _, l := range following {
 		if _, again := annotation(l); again {
-			return "", malformed("one comment holds two annotations: one decision for one statement")
+			return "", malformed("one comment has two annotations: write one above each statement")
 		}
 	}
 	return reason, checkReason(reason)
@@ -86,7 +89,7 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
-// unquote reads on to the closing quote, over the following lines if need be.
+// unquote reads up to the closing quote, across the following lines if necessary.
 func unquote(text string, following []string) (quoted, after string, left []string, ok bool) {
 	for {
 		if end := closingQuote(text); end >= 0 {
@@ -118,23 +121,23 @@ func checkFields(fields []string) error {
 			return malformed("%q is not part of %s", f, annotationForm)
 		}
 	}
-	return malformed("async=true must stand in it once: %s", annotationForm)
+	return malformed("async=true must appear in it exactly once: %s", annotationForm)
 }
 
-// prompts are what the gate itself, and the documents, write in the place of a
-// reason; said by somebody else they say nothing.
+// prompts lists the placeholders that the gate and the documents print in place of a
+// reason; copied by an author they say nothing.
 var prompts = []string{
 	"why this may run where it runs", "what runs it, when, why that is fine", "what runs it, when, and why that is fine",
 	"say what runs this, when, and why that is fine", "say what runs the statement, when, and why that is fine", "a reviewer must be able to judge it",
 }
 
-// filler are words that a reason may have and that give none.
+// filler holds words that may occur in a reason but do not give one.
 var filler = words(`a an and any be because been but by can do does done for fine from good has have here how in is it its just may maybe me
 	must need needed needs no not now of ok okay on only or please really reason reviewed safe should so some sure that the then there this
 	to trust true us very was we when where which why will with yes you async await preflight annotation approved ignore skip nolint statement
 	statements query sql migration migrations change changes run runs running it's harmless works know known`)
 
-// words are the distinct words of a text, in small letters.
+// words returns the distinct words of a text, in lower case.
 func words(text string) map[string]bool {
 	list := map[string]bool{}
 	isText := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
@@ -144,14 +147,14 @@ func words(text string) map[string]bool {
 	return list
 }
 
-// checkReason refuses what is there only to silence the gate.
+// checkReason refuses a reason that is there only to silence the gate.
 func checkReason(reason string) error {
 	letters, own := 0, 0
 	said := words(reason)
 	for word := range said {
 		switch word {
 		case "todo", "tbd", "fixme", "xxx":
-			return fmt.Errorf("%w: %q is none: say what runs this, when, and why that is fine", ErrReason, reason)
+			return fmt.Errorf("%w: %q is not a reason: say what runs this, when, and why that is fine", ErrReason, reason)
 		}
 		letters += len([]rune(word))
 		if !filler[word] {
@@ -163,7 +166,7 @@ func checkReason(reason string) error {
 	}
 	prompted := slices.ContainsFunc(prompts, func(p string) bool { return maps.Equal(words(p), said) })
 	if own < minReasonOwn || prompted {
-		return fmt.Errorf("%w: %q says nothing of its own: say what runs this, when, and why that is fine", ErrReason, reason)
+		return fmt.Errorf("%w: %q says nothing specific: say what runs this, when, and why that is fine", ErrReason, reason)
 	}
 	return nil
 }

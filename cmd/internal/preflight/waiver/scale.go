@@ -12,18 +12,18 @@ const (
 	scaleForm = "PREFLIGHT-MIGRATION-SCALE: <30s N=80K"
 )
 
-// MaxBudget is the longest that a declared migration may take at production
-// scale. A deploy's health check gives up at about that time.
+// MaxBudget is the longest time that a declared migration may take at production scale. A
+// deploy's health check gives up at about that time.
 const MaxBudget = 30 * time.Second
 
-// Scale is a line of a pull request's body that says how long the change's
-// statements take at production scale.
+// Scale is a line in a pull request's body that declares how long the change's statements
+// take at production scale.
 type Scale struct {
-	Line   int // of the body, from 1
+	Line   int // in the body, from 1
 	Text   string
 	Budget time.Duration
 	Rows   int64
-	Err    error // ErrMalformed, with what is wrong
+	Err    error // ErrMalformed with what is wrong, or nil
 }
 
 var (
@@ -35,17 +35,17 @@ var (
 	rowUnits   = map[string]float64{"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
 )
 
-// FindScales reads the scale lines of a pull request's body, good and bad. What
-// stands in HTML comments and code blocks is what the author did not say.
+// FindScales returns the scale lines of a pull request's body, valid or not. Text in HTML
+// comments and code blocks is ignored.
 func FindScales(body string) (scales []Scale) {
 	for i, line := range visible(body) {
 		line = strings.TrimRight(line, "\r ")
 		switch m := scaleLine.FindStringSubmatch(line); {
 		case m != nil:
 			scales = append(scales, parseScale(i+1, line, m[1]))
-		case scaleNear.MatchString(line) && !strings.Contains(line, "`"): // in `backquotes` it is an example
+		case scaleNear.MatchString(line) && !strings.Contains(line, "`"): // in backquotes it is an example
 			scales = append(scales, Scale{Line: i + 1, Text: line,
-				Err: malformed("begin the line with it, in capitals and without other marks: %s", scaleForm)})
+				Err: malformed("it must begin the line, in capitals and without other markup: %s", scaleForm)})
 		}
 	}
 	return scales
@@ -63,7 +63,7 @@ func parseScale(number int, line, rest string) Scale {
 func parseBudget(text string) (time.Duration, error) {
 	m := budgetPart.FindStringSubmatch(text)
 	if m == nil {
-		return 0, malformed("after the colon it must say how long, <30s or less: %s", scaleForm)
+		return 0, malformed("after the colon it must give a duration, <30s or less: %s", scaleForm)
 	}
 	d, err := time.ParseDuration(m[1] + m[2])
 	if err != nil || d > MaxBudget {
@@ -75,22 +75,22 @@ func parseBudget(text string) (time.Duration, error) {
 func parseRows(text string) (int64, error) {
 	m := rowsPart.FindStringSubmatch(text)
 	if m == nil || m[3] != "" { // "80 000" is not eighty
-		return 0, malformed("it must say for how many rows, as N=80K, N=1.9M or N=2_600_000: %s", scaleForm)
+		return 0, malformed("it must give a number of rows, such as N=80K, N=1.9M or N=2_600_000: %s", scaleForm)
 	}
 	n, err := strconv.ParseFloat(strings.ReplaceAll(m[1], "_", ""), 64)
 	rows := n * rowUnits[strings.ToUpper(m[2])]
 	if err != nil || rows < 1 || rows > 1e15 {
-		return 0, malformed("N=%s%s is no number of rows: write that of the largest table touched, in production", m[1], m[2])
+		return 0, malformed("N=%s%s is not a number of rows: write how many the largest table touched has in production", m[1], m[2])
 	}
 	return int64(rows), nil
 }
 
-// visible is the body by lines, with those that GitHub does not show as plain
-// text emptied.
+// visible returns the lines of the body, with those emptied that GitHub does not show as
+// plain text.
 func visible(body string) []string {
 	lines := strings.Split(body, "\n")
 	var fence string
-	hidden := false // in an HTML comment
+	hidden := false // inside an HTML comment
 	for i, line := range lines {
 		switch {
 		case fence != "":
@@ -116,13 +116,15 @@ func opens(line string) string {
 	return ""
 }
 
-// closes wants at least as many marks of the same kind, and nothing behind them.
+// closes reports whether a line closes a fence: it needs at least as many marks of the same
+// kind, and nothing after them.
 func closes(line, fence string) bool {
 	marks := opens(line)
 	return strings.HasPrefix(marks, fence) && strings.TrimSpace(line) == marks
 }
 
-// cutComments cuts HTML comments out of a line and reports whether one goes on.
+// cutComments removes HTML comments from a line and reports whether one is still open at
+// its end.
 func cutComments(line string, hidden bool) (string, bool) {
 	var seen strings.Builder
 	for {

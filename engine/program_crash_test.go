@@ -1,0 +1,140 @@
+//go:build chunkfill_failpoints
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chunkfill/chunkfill/internal/failpoint"
+)
+
+// What a process of TestReshapeKilledAtEveryFailpoint does, and where.
+const (
+	reshapeDir  = "CHUNKFILL_TEST_RESHAPE"
+	reshapeDoes = "CHUNKFILL_TEST_RESHAPE_DOES"
+)
+
+// TestReshapeKilledAtEveryFailpoint kills a job that changes the schema at each instant, on
+// its way forth and on its way back, by its own run and by an engine that does not know its
+// code. Started again it comes to its end: the new shape or the old one, whole, with every
+// live write, and nothing of the job beside it.
+//
+// Planted and caught: the record of a step saved in a hold after that of the step; the
+// ledger told of a cancel after the record.
+func TestReshapeKilledAtEveryFailpoint(t *testing.T) {
+	for _, c := range []struct {
+		name, prepare, does string
+		want                func(*subject)
+	}{
+		{"forth", "", "run", (*subject).wantReshaped},
+		{"back, by its run", "copied and cancelled", "run", (*subject).wantAsBefore},
+		{"back, by another", "copied", "cancel", (*subject).wantAsBefore},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			begin := func() (dir string) {
+				dir = t.TempDir()
+				openSubject(t, dir).fill()
+				if c.prepare != "" && !reshapeChild(t, dir, c.prepare) {
+					t.Fatal("killed before it began")
+				}
+				return dir
+			}
+
+			dir := begin()
+			list := filepath.Join(dir, "trace")
+			if !reshapeChild(t, dir, c.does, failpoint.TraceTo+"="+list) {
+				t.Fatal("the traced run was killed")
+			}
+			text, err := os.ReadFile(list)
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			points := len(strings.Split(strings.TrimSpace(string(text)), "\n"))
+			kills := 0
+			for k := 1; k <= points && !t.Failed(); k++ {
+				dir := begin()
+				if !reshapeChild(t, dir, c.does, failpoint.KillAt+"="+strconv.Itoa(k)) {
+					kills++
+					s := openSubject(t, dir)
+					s.live() // no live write fails because of us
+					s.db.Close()
+					if !reshapeChild(t, dir, c.does) {
+						t.Fatal("killed once more")
+					}
+				}
+				c.want(openSubject(t, dir))
+				if t.Failed() {
+					t.Errorf("after a kill at instant %d of %d", k, points)
+				}
+			}
+			t.Logf("%d instants, %d kills", points, kills)
+			if kills < points*9/10 {
+				t.Errorf("only %d kills", kills)
+			}
+		})
+	}
+}
+
+// reshapeChild reports whether a process came to its end, as opposed to being killed.
+func reshapeChild(t *testing.T, dir, does string, env ...string) bool {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestReshapeChild$")
+	cmd.Env = append(append(os.Environ(), reshapeDir+"="+dir, reshapeDoes+"="+does), env...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return true
+	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL:
+		return false
+	}
+	t.Fatalf("%s: %v: %s", does, err, out)
+	return false
+}
+
+// TestReshapeChild is the process.
+func TestReshapeChild(t *testing.T) {
+	dir := os.Getenv(reshapeDir)
+	if dir == "" {
+		return // it is not one
+	}
+	s := openSubject(t, dir)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	does, batches := os.Getenv(reshapeDoes), 0
+	e := s.engine(func(h Hold) {
+		if h.Kind == HoldBatch {
+			s.live()
+			if batches++; strings.HasPrefix(does, "copied") && batches == 3 {
+				cancel()
+			}
+		}
+	})
+
+	switch does {
+	case "run":
+		if _, err := e.Run(ctx, s.job()); err != nil && !errors.Is(err, ErrCancelled) {
+			t.Fatal(err)
+		}
+	case "cancel":
+		if err := e.Cancel(ctx, "reshape", "test"); err != nil && !errors.Is(err, ErrEnded) {
+			t.Fatal(err)
+		}
+	default:
+		if _, err := e.Run(ctx, s.job()); !errors.Is(err, ErrInterrupted) {
+			t.Fatal(err)
+		}
+		if does == "copied and cancelled" {
+			s.exec("UPDATE _async_migration_jobs SET control = 'cancel', control_by = 'somebody', control_reason = 'test'")
+		}
+	}
+}
