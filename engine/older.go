@@ -15,19 +15,19 @@ const olderInterval = 250 * time.Millisecond
 
 // waitForOlder waits, where the tables are those of version 1, until no process with an
 // older version runs a job of theirs, as in a deploy that replaces processes one after
-// another: after the upgrade it would stop with an error. The caller has the job of that name,
-// and no transaction.
+// another: after the upgrade it would stop with an error. The caller has the job of that name
+// in the database file, and no transaction.
 //
 // It is a courtesy. What is safe does not hang on it: an older run that is still alive after the
 // upgrade finds no row to save, and has written nothing.
-func (e *Engine) waitForOlder(ctx context.Context, log *slog.Logger, name string) error {
-	if e.file.Path == "" {
+func waitForOlder(ctx context.Context, q record.Querier, file, name string, log *slog.Logger) error {
+	if file == "" { // in memory: nobody else has it
 		return nil
 	}
-	if names, err := record.MayRun(ctx, e.readQuerier()); err != nil || len(names) == 0 {
+	if names, err := record.MayRun(ctx, q); err != nil || len(names) == 0 {
 		return err
 	}
-	present, err := filelock.Announce(e.file.Path, name)
+	present, err := filelock.Announce(file, name)
 	if err != nil && !errors.Is(err, filelock.ErrHeld) {
 		return err
 	}
@@ -37,7 +37,7 @@ func (e *Engine) waitForOlder(ctx context.Context, log *slog.Logger, name string
 
 	var said [2]string
 	for {
-		job, owner, err := e.olderOwner(ctx)
+		job, owner, err := olderOwner(ctx, q, file)
 		if err != nil || job == "" {
 			return err
 		}
@@ -55,13 +55,13 @@ func (e *Engine) waitForOlder(ctx context.Context, log *slog.Logger, name string
 
 // olderOwner returns a job that a process with an older version runs, and who that is; ""
 // if there is none.
-func (e *Engine) olderOwner(ctx context.Context) (job, owner string, err error) {
-	names, err := record.MayRun(ctx, e.readQuerier()) // none once somebody has upgraded the tables
+func olderOwner(ctx context.Context, q record.Querier, file string) (job, owner string, err error) {
+	names, err := record.MayRun(ctx, q) // none once somebody has upgraded the tables
 	if err != nil {
 		return "", "", err
 	}
 	for _, name := range names {
-		owner, alive, err := filelock.OlderOwner(e.file.Path, name)
+		owner, alive, err := filelock.OlderOwner(file, name)
 		if err != nil {
 			return "", "", err
 		}

@@ -11,8 +11,8 @@ import (
 )
 
 // ErrNoDowngrade is returned for jobs that tables of version 1 cannot hold: they have more
-// steps than those know, or are being taken back. Finish them or take them back, and forget
-// them.
+// steps than those know, or are being taken back. Finish or cancel each, then
+// forget it.
 var ErrNoDowngrade = errors.New("tables of version 1 cannot hold these jobs")
 
 // down brings tables of version 2 back to version 1, which has one row for each job. It is
@@ -117,7 +117,7 @@ func fitsVersion1(ctx context.Context, q Querier) error {
 		}
 	}
 	if len(names) > 0 {
-		return fmt.Errorf("%w: %s; finish each or cancel it, and forget it first", ErrNoDowngrade, strings.Join(names, ", "))
+		return fmt.Errorf("%w: %s; finish or cancel each, then forget it", ErrNoDowngrade, strings.Join(names, ", "))
 	}
 	return nil
 }
