@@ -86,7 +86,7 @@ func besideOwner(database, name string) (owner string, alive bool, err error) {
 	if err != nil {
 		return "", false, fmt.Errorf("look at the lock of an older version: %w", err)
 	}
-	defer f.Close() // and with it the lock
+	defer func() { _ = f.Close() }() // and with it the lock
 	if alive, err = lockedBeside(f); err != nil {
 		return "", false, fmt.Errorf("look at the lock of an older version: %w", err)
 	}

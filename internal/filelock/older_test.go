@@ -83,8 +83,7 @@ func TestOwnerBeside(t *testing.T) {
 }
 
 // TestNotTheirLock: what else has that name is not opened. Of the database itself that would
-// drop SQLite's locks. Planted and caught: os.Stat in place of os.Lstat, and no look at
-// whether it is the same file.
+// drop SQLite's locks. Planted and caught: no look at whether it is the same file.
 func TestNotTheirLock(t *testing.T) {
 	for what, link := range map[string]func(from, to string) error{"symlink": os.Symlink, "hard link": os.Link} {
 		t.Run(what, func(t *testing.T) {
