@@ -33,7 +33,7 @@ type halves struct{ shows, hides []scene }
 
 // A run of a scene lasts longer than this: a row takes a millisecond.
 const (
-	sceneRows = 4000
+	sceneRows = 2500
 	middle    = 1500 * time.Millisecond
 	usualRow  = time.Millisecond
 	dearRow   = 50 * time.Millisecond // more than QuietHold
@@ -109,7 +109,7 @@ var reasons = map[throttle.Reason]halves{
 		},
 		hides: []scene{
 			{name: "nobody writes", set: usual},
-			{name: "others need the processor", set: func(w *watched) { w.lose(w.cfg.TargetHold) }},
+			{name: "others need the processor", set: func(w *watched) { w.rows(500); w.lose(w.cfg.TargetHold) }},
 		},
 	},
 	throttle.ReasonProcessor: {
@@ -123,7 +123,10 @@ var reasons = map[throttle.Reason]halves{
 		},
 		hides: []scene{
 			{name: "others have it for half of that", set: func(w *watched) { w.lose(w.cfg.TargetHold / 2) }},
-			{name: "a live write in each step", set: func(w *watched) { w.step = func(*loop.Step) { w.db.Write(func(*looptest.State) {}) } }},
+			{name: "a live write in each step", set: func(w *watched) {
+				w.rows(500)
+				w.step = func(*loop.Step) { w.db.Write(func(*looptest.State) {}) }
+			}},
 		},
 	},
 	throttle.ReasonSearch: {
@@ -133,7 +136,11 @@ var reasons = map[throttle.Reason]halves{
 				w.db.Spoil(true, 510)
 				w.beforeHold = func() { w.db.Spoil(!w.has(throttle.ReasonSearch), 510) }
 			}, brief: true},
-			{name: "one after the other", set: func(w *watched) { w.rows(800); w.cfg.QuarantineLimit = 800; w.spoil(2, 800) }},
+			{name: "one after the other", at: 500 * time.Millisecond, set: func(w *watched) {
+				w.rows(500)
+				w.cfg.QuarantineLimit = 400
+				w.spoil(2, 400)
+			}},
 		},
 		hides: []scene{
 			{name: "no row that fails", set: usual},
