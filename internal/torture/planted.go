@@ -40,7 +40,7 @@ var (
 	}}}
 	CursorNotSaved = Bug{"cursor not saved", []Edit{{
 		File: "internal/loop/record.go",
-		Old:  "\tcp.Cursor = out.End\n",
+		Old:  "\tr.Cursor = out.End\n",
 	}}}
 	RunIDNotChecked = Bug{"run id not checked", []Edit{{
 		File: "checkpoint/checkpoint.go",
