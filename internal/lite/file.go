@@ -11,12 +11,14 @@ import (
 	"strings"
 
 	"modernc.org/sqlite"
+
+	"github.com/chunkfill/chunkfill"
 )
 
 // Errors of a database that cannot be worked on.
 var (
 	ErrNotWAL   = errors.New("the database is not in WAL mode")
-	ErrReadOnly = errors.New("the database is read-only")
+	ErrReadOnly = chunkfill.ErrReadOnly
 	// ErrExclusive: locking_mode=EXCLUSIVE, which shuts out every other connection.
 	ErrExclusive = errors.New("the database is locked exclusively")
 	// ErrDriver: the handle is not one of the driver that chunkfill works with.

@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 )
 
 // ErrHostCode: a function of the application that a statement or the engine called
 // has panicked or ended its goroutine (runtime.Goexit, as t.FailNow does) instead of
 // returning. Mend it, then start the job again.
-var ErrHostCode = errors.New("code of the application did not return")
+var ErrHostCode = chunkfill.ErrHostCode
 
 // Worker is a goroutine that makes the calls to code of the application, so that neither
 // a panic nor a Goexit of that is one of ours. It lasts, since a new one would have to

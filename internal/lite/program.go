@@ -2,19 +2,20 @@ package lite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/chunkfill/chunkfill"
 )
 
 // Errors of a job that would not do each row once, and only the rows meant.
 var (
 	// ErrOwnWork: an expression reads what the job's own statement writes, so that its
 	// value would depend on how many batches there have been.
-	ErrOwnWork = errors.New("an expression reads what the job writes")
+	ErrOwnWork = chunkfill.ErrOwnWork
 	// ErrKeyMoves: rows would change their places in the walk, or come into it.
-	ErrKeyMoves = errors.New("rows would move under the walk")
+	ErrKeyMoves = chunkfill.ErrKeyMoves
 )
 
 // op is an instruction of SQLite's virtual machine, as EXPLAIN lists it. Its opcodes

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/chunkfill/chunkfill"
 )
 
 // Errors of a statement that cannot be used.
 var (
 	// ErrFragment: an expression or condition does not compile, or is not one.
-	ErrFragment = errors.New("not a usable SQL expression")
+	ErrFragment = chunkfill.ErrFragment
 	// ErrScan: SQLite would not walk the key for it.
 	ErrScan = errors.New("the key cannot be walked")
 )
