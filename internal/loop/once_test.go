@@ -95,7 +95,11 @@ func wantSchema(t *testing.T, state looptest.State) {
 	for _, back := range state.Record.Takebacks {
 		recorded = append(recorded, back.Step)
 	}
-	if !slices.Equal(state.Schema, want) || !slices.Equal(recorded, want) {
+	back := want
+	if state.Record.Phase == chunkfill.Done {
+		back = nil // what it has made is the application's
+	}
+	if !slices.Equal(state.Schema, want) || !slices.Equal(recorded, back) {
 		t.Errorf("%s %q: %v stand, %v are recorded, want %v", state.Record.Phase, state.Record.Step, state.Schema, recorded, want)
 	}
 }

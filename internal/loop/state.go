@@ -325,7 +325,7 @@ func (steps Steps) at(cp chunkfill.Checkpoint, s State) chunkfill.Checkpoint {
 	if s.Step < len(steps) {
 		cp.Step, of = steps[s.Step].Name, steps[s.Step].Range()
 	}
-	if s.Condition == Done { // nothing of it stands any more, and nothing has to fit
+	if s.Condition == Done { // what it has made is the application's, and nothing has to fit any more
 		cp.Takebacks, cp.Pins = nil, nil
 	}
 	if of != cp.Of {

@@ -6,36 +6,36 @@ package torture
 var LoopBugs = []Bug{
 	{"the gate left out before a batch", []Edit{{
 		File: "internal/loop/walk.go",
-		Old:  "\t\tif err := l.gate(ctx); err != nil {\n\t\t\treturn err\n\t\t}\n\t\tbound, ok",
+		Old:  "\t\tif err := w.gate(ctx); err != nil {\n\t\t\treturn err\n\t\t}\n\t\tbound, ok",
 		New:  "\t\tbound, ok",
 	}}},
 	{"the hold charged twice", []Edit{{
 		File: "internal/loop/record.go",
-		Old:  "\tl.lap = l.lap.Add(out.Held)\n",
+		Old:  "\tr.lap = r.lap.Add(out.Held)\n",
 	}}},
 	{"no gate after a wait for computed rows", []Edit{{
 		File: "internal/loop/walk.go",
-		Old:  "\t\t\terr = l.gate(ctx)\n\t\t\treturn bound, err == nil, err\n",
+		Old:  "\t\t\terr = w.gate(ctx)\n\t\t\treturn bound, err == nil, err\n",
 		New:  "\t\t\treturn bound, true, nil\n",
 	}}},
 	{"a resume that goes straight to work", []Edit{{
 		File: "internal/loop/gate.go",
 		Old:  "\t\tswitch {\n\t\tcase now.none() && standing.none():",
-		New: "\t\tif standing.on == PauseAsked && now.on != PauseAsked {\n\t\t\treturn l.change(ctx, Opened, why, l.resumed(standing))\n\t\t}\n" +
+		New: "\t\tif standing.on == PauseAsked && now.on != PauseAsked {\n\t\t\treturn g.change(ctx, Opened, why, g.resumed(standing))\n\t\t}\n" +
 			"\t\tswitch {\n\t\tcase now.none() && standing.none():",
 	}}},
 	{"a batch that does not look who waits", []Edit{{
 		File: "internal/loop/walk.go",
-		Old:  "\tcase l.db.Waiting():\n\t\treturn throttle.ReasonLive\n",
+		Old:  "\tcase w.db.Waiting():\n\t\treturn throttle.ReasonLive\n",
 	}}},
 	{"a rate that is not waited for", []Edit{{
-		File: "internal/loop/pace.go",
-		Old:  "\t\tl.due = now.Add(delay)\n",
+		File: "internal/loop/walk.go",
+		Old:  "\t\tw.due = now.Add(delay)\n",
 	}}},
 	{"a rate forgotten in a pause", []Edit{{
 		File: "internal/loop/gate.go",
 		Old:  "\t\tcase now.none():\n",
-		New:  "\t\tcase now.none():\n\t\t\tl.due = time.Time{}\n",
+		New:  "\t\tcase now.none():\n\t\t\tg.due = time.Time{}\n",
 	}}},
 	{"a full disk tried again at once", []Edit{{
 		File: "internal/loop/full.go",
@@ -64,12 +64,12 @@ var LoopBugs = []Bug{
 	}}},
 	{"no ear in a wait", []Edit{{
 		File: "internal/loop/gate.go",
-		Old:  "\treturn l.Listen(ctx)\n",
+		Old:  "\treturn g.Listen(ctx)\n",
 		New:  "\treturn nil\n",
 	}}},
 	{"tuned values passed over", []Edit{{
 		File: "internal/loop/gate.go",
-		Old:  "if l.request.Tuning != l.tuned {",
+		Old:  "if g.request.Tuning != g.tuned {",
 		New:  "if false {",
 	}}},
 	{"a second pause recorded as a resume", []Edit{{
@@ -157,8 +157,8 @@ var SchemaBugs = []Bug{
 		New:  "{ return step.NoReturn && s.Condition == Registered })",
 	}}},
 	{"a cancel honored over and over on the way back", []Edit{{
-		File: "internal/loop/gate.go",
-		Old:  "\treturn err == nil && !l.state.Back\n",
+		File: "internal/loop/record.go",
+		Old:  "\treturn err == nil && !r.state.Back\n",
 		New:  "\treturn err == nil\n",
 	}}},
 	{"a job on its way back that a run takes forward", []Edit{{
