@@ -2,6 +2,7 @@ package torture_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill/internal/torture"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -74,6 +76,47 @@ func olderJob(name string) jobs.Job {
 	return jobs.Update{Name: name, Table: "items", Set: []jobs.Assign{plusOne}}
 }
 
+// presentVar makes the test binary a process of the present version that runs such a job on
+// a database.
+const presentVar = "CHUNKFILL_TORTURE_PRESENT"
+
+func present(t *testing.T, path, name string) *process {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], name)
+	cmd.Env = append(os.Environ(), presentVar+"="+path)
+	return begin(t, cmd)
+}
+
+// runPresent is that process: it says when it waits.
+func runPresent(path, name string) error {
+	db, err := torture.Open(path)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	waiting := newUpTo(waits)
+	eng, err := engine.New(db, engine.Config{Logger: slog.New(waiting), MinFree: -1})
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	if err := eng.Start(context.Background(), olderJob(name)); err != nil {
+		return err
+	}
+	if waiting.before(eng.Wait) {
+		fmt.Println("waiting")
+	}
+	eng.Wait()
+	s, err := engine.ReadStatus(context.Background(), db, name)
+	if err == nil {
+		err = errors.New(string(s.Phase))
+	}
+	return err
+}
+
+// waits is what a run says of an older one.
+const waits = "an older version runs a job on this database; this one begins when that has ended"
+
 // items makes a database with a table for it.
 func items(t *testing.T, rows int) (path string) {
 	t.Helper()
@@ -108,7 +151,7 @@ func TestOlderOwnerIsWaitedFor(t *testing.T) {
 			then.says("standing")
 
 			db := openFile(t, path)
-			waiting := newUpTo("an older version runs a job on this database; this one begins when that has ended")
+			waiting := newUpTo(waits)
 			eng := newEngine(t, db, engine.Config{Logger: slog.New(waiting), MinFree: -1})
 			if err := eng.Start(t.Context(), olderJob(c.name)); err != nil {
 				t.Fatal(err)
@@ -162,7 +205,7 @@ func TestWaitForOlderEnds(t *testing.T) {
 	then := older(t, path, "job")
 	then.says("standing")
 	db := openFile(t, path)
-	waiting := newUpTo("an older version runs a job on this database; this one begins when that has ended")
+	waiting := newUpTo(waits)
 	eng := newEngine(t, db, engine.Config{Logger: slog.New(waiting), MinFree: -1})
 	if err := eng.Start(t.Context(), olderJob("another")); err != nil {
 		t.Fatal(err)
@@ -178,6 +221,29 @@ func TestWaitForOlderEnds(t *testing.T) {
 	}
 	ends(t, then)
 	wantN(t, db, "200 1 1")
+}
+
+// TestTwoWaitForAnOlder: two processes of the present version that wait for an older one, each
+// with the lock of a job that another older one has left, do not go on to wait for each other.
+//
+// Planted and caught: OlderOwner that does not look at who has announced itself.
+func TestTwoWaitForAnOlder(t *testing.T) {
+	path := items(t, 200)
+	for _, name := range []string{"one", "two"} {
+		then := older(t, path, name)
+		then.says("standing")
+		dies(t, then)
+	}
+	then := older(t, path, "job")
+	then.says("standing")
+
+	one, two := present(t, path, "one"), present(t, path, "two")
+	one.says("waiting")
+	two.says("waiting")
+	ends(t, then)
+	one.says("done")
+	two.says("done")
+	wantN(t, openFile(t, path), "200 3 3")
 }
 
 // TestOlderVersionRefuses: an older version refuses tables that were upgraded, and touches
