@@ -121,11 +121,6 @@ var SchemaBugs = []Bug{
 		Old:  "\tfor {\n\t\tif err := l.gate(ctx); err != nil {\n\t\t\treturn err\n\t\t}\n",
 		New:  "\tfor first := true; ; first = false {\n\t\tif err := l.gate(ctx); first && err != nil {\n\t\t\treturn err\n\t\t}\n",
 	}}},
-	{"a change made over what was asked in its very hold", []Edit{{
-		File: "internal/loop/once.go",
-		Old:  "if err = l.Listen(ctx); err == nil && l.request == known {\n",
-		New:  "if err = l.Listen(ctx); l.request != known {\n\t\t\t\tl.request.Control = known.Control\n\t\t\t} else if err == nil {\n",
-	}}},
 	{"a change recorded in a second hold", []Edit{{
 		File: "internal/loop/once.go",
 		Old:  "\t\tto, err = make(ctx, from, to, l.line(e))\n",

@@ -77,7 +77,7 @@ func TestPlantedLoopBugs(t *testing.T) {
 }
 
 // failing finds the names of tests that failed, or that would not come to their end.
-var failing = regexp.MustCompile(`(?m)^(?:--- FAIL: |running tests:\n\t)(Test\w+)`)
+var failing = regexp.MustCompile(`(?m)^(?:--- FAIL: |\trunning tests:\n\t\t)(Test\w+)`)
 
 // TestPlantedRowBugs builds the program with one bug each and wants kills around a
 // row on which a trigger raises ROLLBACK to bring it to light. The program as it is
