@@ -40,7 +40,7 @@ func (l *Loop) forward(ctx context.Context) error {
 	if err := l.steps(ctx); err != nil {
 		return err
 	}
-	if err := l.db.Check(ctx, l.cp); err != nil {
+	if err := l.patiently(ctx, func(ctx context.Context) error { return l.db.Check(ctx, l.cp) }); err != nil {
 		return err
 	}
 	if l.allFailed() {
@@ -165,11 +165,16 @@ func (l *Loop) verify(ctx context.Context) (int64, error) {
 	if err := l.gate(ctx); err != nil {
 		return 0, err
 	}
-	left, err := l.db.Left(ctx, func() error {
+	between := func() error {
 		if err := l.db.Idle(ctx, l, Counting); err != nil {
 			return err
 		}
 		return l.attend(ctx)
+	}
+	var left int64
+	err := l.patiently(ctx, func(ctx context.Context) (err error) {
+		left, err = l.db.Left(ctx, between)
+		return err
 	})
 	if ctx.Err() != nil {
 		return 0, interrupted(ctx.Err())
@@ -186,7 +191,7 @@ func (l *Loop) verify(ctx context.Context) (int64, error) {
 func (l *Loop) walkAgain(ctx context.Context, on Event, why string) error {
 	cp := l.cp
 	cp.Pass, cp.Cursor = 2, ""
-	if err := l.db.Prepare(ctx, cp); err != nil {
+	if err := l.patiently(ctx, func(ctx context.Context) error { return l.db.Prepare(ctx, cp) }); err != nil {
 		return err
 	}
 	return l.changeTo(ctx, cp, on, "", event{name: "second pass", detail: why})

@@ -174,12 +174,15 @@ func TestFailsAnywhere(t *testing.T) {
 }
 
 // TestPassesAnywhere: what asks for patience, room or another try is none of the ends of a
-// run. Planted and caught: a record given up on while the database is busy.
+// run. Planted and caught: a record given up on while the database is busy; a bound, and a
+// count, likewise.
 func TestPassesAnywhere(t *testing.T) {
 	for _, class := range []loop.Class{loop.Busy, loop.Full, loop.Again} {
 		for _, when := range []looptest.When{looptest.AtOnce, looptest.Midway, looptest.AtCommit, looptest.AfterCommit} {
 			plays := each(t, func(db *looptest.DB, verb looptest.Verb, _ func()) {
-				if verb == looptest.Hold || class != loop.Again && (verb == looptest.Take || verb == looptest.Save || verb == looptest.Asked) {
+				reads := verb == looptest.Prepare || verb == looptest.Bound || verb == looptest.Left || verb == looptest.Check
+				records := verb == looptest.Take || verb == looptest.Save || verb == looptest.Asked
+				if verb == looptest.Hold || class != loop.Again && records || class == loop.Busy && reads {
 					db.Inject(looptest.Fault{Verb: verb, When: when, Class: class}, 3)
 				}
 			}, func(db *looptest.DB, err error) {

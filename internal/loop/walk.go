@@ -71,6 +71,8 @@ func (w *worker) bound(ctx context.Context) (bound string, ok bool, err error) {
 			return bound, err == nil, err
 		case err == nil:
 			return bound, true, nil
+		case !late && w.db.Class(err) == Busy:
+			return "", false, w.backOff(ctx)
 		case !late:
 			return "", false, err
 		}
@@ -191,6 +193,24 @@ func (w *worker) failed(ctx context.Context, n int, out Outcome, err error) erro
 		return nil
 	}
 	return err
+}
+
+// patiently reads something, and does so again where the database is busy.
+func (w *worker) patiently(ctx context.Context, read func(context.Context) error) error {
+	for {
+		err := read(ctx)
+		if err == nil || w.db.Class(err) != Busy || ctx.Err() != nil {
+			w.busy = 0
+			return err
+		}
+
+		if err := w.backOff(ctx); err != nil {
+			return err
+		}
+		if err := w.gate(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // backOff waits for another process to finish its transaction.

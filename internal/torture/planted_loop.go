@@ -84,7 +84,7 @@ var LoopBugs = []Bug{
 	}}},
 	{"a second pass without Prepare", []Edit{{
 		File: "internal/loop/conduct.go",
-		Old:  "\tif err := l.db.Prepare(ctx, cp); err != nil {\n\t\treturn err\n\t}\n",
+		Old:  "\tif err := l.patiently(ctx, func(ctx context.Context) error { return l.db.Prepare(ctx, cp) }); err != nil {\n\t\treturn err\n\t}\n",
 	}}},
 	{"no end to the passes", []Edit{{
 		File: "internal/loop/conduct.go",
