@@ -296,6 +296,32 @@ func TestCancelledAnywhere(t *testing.T) {
 	})
 }
 
+// TestNothingIsDoneOnTheWayBack: a job that is cancelled while nobody runs it, wherever its run
+// has died, is taken back by the next one, which does nothing else: no row, no count, no step.
+// Planted and caught: a run that goes forward first.
+func TestNothingIsDoneOnTheWayBack(t *testing.T) {
+	atEach(t, fresh, func(_ *looptest.DB, verb looptest.Verb, _ func()) { panic(killed{verb}) }, func(t *testing.T, db *looptest.DB, cfg loop.Config, _ error) {
+		state := db.State()
+		cp, err := loop.Outside(state.Record, loop.CancelAsked)
+		if !state.Known || err != nil {
+			return
+		}
+		db.Write(func(s *looptest.State) { s.Record = cp })
+		if !cp.Back {
+			wantTakenBack(t, db)
+			return
+		}
+		db.Before = func(verb looptest.Verb) {
+			wantSchema(t, db.State())
+			if !slices.Contains([]looptest.Verb{looptest.Take, looptest.Sound, looptest.Save, looptest.TakeBack}, verb) {
+				t.Errorf("%s on the way back", verb)
+			}
+		}
+		wantErr(t, run(t.Context(), db, cfg), loop.ErrCancelled)
+		wantTakenBack(t, db)
+	})
+}
+
 // TestStepsEndAnywhere: wherever a run ends, by the death of its process, the end of its
 // context, an error or a rival that takes the job, on its way there or back, the next one goes
 // on in the same direction and all ends right.

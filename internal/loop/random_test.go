@@ -22,7 +22,7 @@ import (
 
 var (
 	seed  = flag.Uint64("loop.seed", 0, "the one play of TestRandom; 0 for as many as loop.plays")
-	plays = flag.Int("loop.plays", 300, "how many plays TestRandom has")
+	plays = flag.Int("loop.plays", 200, "how many plays TestRandom has")
 )
 
 // TestRandom plays random faults, requests, live writes, interruptions, deaths and rivals
