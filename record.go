@@ -146,6 +146,46 @@ type JobRecord struct {
 	UpdatedAt time.Time `json:"updated_at"` // by the latest batch or change of state
 }
 
+// InSchema returns the steps that have put something into the schema which still stands
+// there, in the order in which they were made. Cancel takes it back.
+func (r JobRecord) InSchema() []string {
+	steps := make([]string, len(r.Takebacks))
+	for i, t := range r.Takebacks {
+		steps[i] = t.Step
+	}
+	return steps
+}
+
+// PastReturn returns the step with which a job that is not done has passed its point of no
+// return, "" if it has not: such a job can only be brought to its end.
+func (r JobRecord) PastReturn() string {
+	if r.Phase == Done {
+		return ""
+	}
+
+	past := ""
+	for _, step := range r.Steps {
+		if step.Name == r.Step { // those before it are made
+			break
+		}
+		if step.NoReturn {
+			past = step.Name
+		}
+	}
+	return past
+}
+
+// Position returns where the step that stands is among the steps, from 1, and how many
+// there are; 0 after the last.
+func (r JobRecord) Position() (n, of int) {
+	for i, step := range r.Steps {
+		if step.Name == r.Step {
+			return i + 1, len(r.Steps)
+		}
+	}
+	return 0, len(r.Steps)
+}
+
 // RangeRecord is what is stored of the rows that a step goes over. Each batch writes it.
 type RangeRecord struct {
 	Of      string `json:"range"`   // the step that it belongs to

@@ -26,6 +26,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/filelock"
 )
 
@@ -36,6 +37,8 @@ const (
 	StatusFailed       = "failed"        // the next start runs it again
 )
 
+// The errors of this package. Those that an engine returns as well are those of package
+// chunkfill.
 var (
 	// ErrNilStoreDB is returned, unwrapped, by every method of a nil *Store or one without
 	// a database. Create one with NewStore.
@@ -48,13 +51,13 @@ var (
 	ErrDone = errors.New("the migration is done already")
 	// ErrOwned is returned, as an *[OwnedError], when another run owns the migration. Wait
 	// for it, or leave it to that run.
-	ErrOwned = errors.New("another run has this migration")
+	ErrOwned = chunkfill.ErrOwned
 	// ErrInside is returned by RunAsyncMigration inside a migration of the same name: it
 	// would wait for itself, and the outer run would report done for it. Use Run there.
-	ErrInside = errors.New("this migration is being started inside itself")
+	ErrInside = chunkfill.ErrInside
 	// ErrClosed is returned by methods that would begin something after Close. Nothing is
 	// written. Create another store.
-	ErrClosed = errors.New("closed already, nothing begins any more")
+	ErrClosed = chunkfill.ErrClosed
 	// ErrMoved is returned when the name of the database file no longer leads to the open
 	// file: it was moved, deleted, or replaced, for example by a backup. Anything written
 	// now would be lost or damage the file of that name, so nothing is. Open the database
@@ -67,24 +70,16 @@ var (
 	ErrOtherName = filelock.ErrOtherName
 	// ErrLedger is returned for a table _async_migrations that cannot be used; the message
 	// names the column and the reason. Nothing has been changed. Change the table.
-	ErrLedger = errors.New("the table _async_migrations cannot be used")
+	ErrLedger = chunkfill.ErrLedger
 	// ErrNotRecorded is returned when a migration ended but its status could not be written
 	// to the ledger, which still says pending_async. The log has the statement that records
 	// it by hand.
-	ErrNotRecorded = errors.New("the end of the migration could not be recorded")
+	ErrNotRecorded = chunkfill.ErrNotRecorded
 )
 
-// OwnedError is returned when another run, in this process or another, owns the migration.
-// It matches [ErrOwned].
-type OwnedError struct {
-	Name  string
-	Owner string // such as "pid 7 on this machine"; a container counts its own processes
-}
-
-func (e *OwnedError) Error() string { return fmt.Sprintf("%v: %s, by %s", ErrOwned, e.Name, e.Owner) }
-
-// Is makes an OwnedError match ErrOwned.
-func (e *OwnedError) Is(target error) bool { return target == ErrOwned }
+// OwnedError is [chunkfill.OwnedError], which says who has a migration that another run
+// wanted.
+type OwnedError = chunkfill.OwnedError
 
 // Config configures a Store. The zero value is ready to use.
 type Config struct {

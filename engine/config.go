@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -187,32 +187,9 @@ func (c Config) validate() error {
 
 // ErrConfig is returned, as a *[ConfigError], for settings that cannot be meant. Correct
 // the field that it names.
-var ErrConfig = errors.New("invalid engine config")
+var ErrConfig = chunkfill.ErrConfig
 
-// ConfigError says which setting cannot be meant, and why. It is returned by New for a
-// field of Config, by Tune for one of Tuning, and where a database cannot be the one that
-// is meant. It matches ErrConfig.
-type ConfigError struct {
-	Field  string // such as "TargetHold"; "db" for the database
-	Value  any    // that was given
-	Reason string // what is wrong with it, as words that follow field and value; "" with Err
-	Err    error  // what reading the value said; or nil
-}
-
-func (e *ConfigError) Error() string {
-	switch {
-	case e.Err != nil:
-		return fmt.Sprintf("%v: %s: %v", ErrConfig, e.Field, e.Err)
-	case e.Value == nil:
-		return fmt.Sprintf("%v: %s %s", ErrConfig, e.Field, e.Reason)
-	}
-	return fmt.Sprintf("%v: %s %v %s", ErrConfig, e.Field, e.Value, e.Reason)
-}
-
-// Unwrap makes a ConfigError match ErrConfig and its Err.
-func (e *ConfigError) Unwrap() []error {
-	if e.Err == nil {
-		return []error{ErrConfig}
-	}
-	return []error{ErrConfig, e.Err}
-}
+// ConfigError is [chunkfill.ConfigError]. It is returned by New for a field of Config, by
+// Tune for one of Tuning, and where a database cannot be the one that is meant. It matches
+// ErrConfig.
+type ConfigError = chunkfill.ConfigError

@@ -74,7 +74,8 @@ type Engine struct {
 }
 
 // New returns an engine for db. It reads the database's settings and writes nothing. The
-// engine does not own db: close the engine first, then db.
+// engine does not own db: close the engine first, then db. If something of a job that
+// nobody runs stands in the schema, it logs a warning that says what to do.
 //
 // It returns a *[ConfigError] for a Config that cannot be meant, ErrReadOnly, ErrNotWAL,
 // ErrExclusive or ErrDriver for a database that it cannot use, and ErrMoved or ErrOtherName
@@ -102,25 +103,33 @@ func NewContext(ctx context.Context, db *sql.DB, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	reader, err := lite.OpenReader(ctx, db, file.Path)
-	if err != nil {
-		return nil, err
-	}
-	checkpointDB, err := openCheckpointDB(ctx, db, file, cfg.Logger)
-	if err != nil && reader != nil {
-		err = errors.Join(err, reader.Close())
-	}
+	reader, checkpointDB, err := openSeconds(ctx, db, file, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
 	override, endOverride := lite.ShareAutocheckpointOverride(db)
 	life, stop := context.WithCancel(context.Background())
 	var calls callbacks // of no job
-	return &Engine{
+	e := &Engine{
 		db: db, guest: lite.Guest(db), cfg: cfg, log: calls.logger(cfg.Logger), file: file, id: id, reader: reader, checkpointDB: checkpointDB,
 		override: override, endOverride: endOverride, store: asyncmig.NewStore(db, asyncmig.Config{Logger: calls.logger(cfg.Logger)}),
 		life: life, stop: stop, running: map[string]*session{}, started: map[string]*started{}, ended: map[string]error{},
-	}, nil
+	}
+	e.warnOfStanding(ctx)
+	return e, nil
+}
+
+// openSeconds opens the connections of the engine beside the host's, where there can be any.
+func openSeconds(ctx context.Context, db *sql.DB, file lite.File, log *slog.Logger) (reader, checkpointDB *sql.DB, err error) {
+	reader, err = lite.OpenReader(ctx, db, file.Path)
+	if err != nil {
+		return nil, nil, err
+	}
+	checkpointDB, err = openCheckpointDB(ctx, db, file, log)
+	if err != nil && reader != nil {
+		err = errors.Join(err, reader.Close())
+	}
+	return reader, checkpointDB, err
 }
 
 // Close interrupts the running jobs in good order, waits for them and for calls that are

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
-	"github.com/chunkfill/chunkfill/internal/loop"
-	"github.com/chunkfill/chunkfill/jobs"
 )
+
+// The errors that any engine returns are those of package chunkfill, under the same names;
+// the others are of SQLite alone.
 
 // How a job ends other than done, and what cannot be asked of one. Its state is kept in
 // every case.
@@ -17,60 +19,63 @@ var (
 	// ErrInterrupted is returned by Run and Await when the context of Run ended, the engine
 	// was closed, or the process that ran the job is gone. Start the job again: it goes on
 	// where it stopped.
-	ErrInterrupted = loop.ErrInterrupted
+	ErrInterrupted = chunkfill.ErrInterrupted
 	// ErrCancelled is returned for a job that somebody has cancelled. Retry runs it again.
-	ErrCancelled = loop.ErrCancelled
+	ErrCancelled = chunkfill.ErrCancelled
 	// ErrFailed is returned, together with the cause where that is known, by Run, Retry and
 	// Await for a job that has failed. Remove the cause and start the job again: it goes on
 	// from its last good batch.
-	ErrFailed = errors.New("the job has failed")
+	ErrFailed = chunkfill.ErrFailed
 	// ErrTooManyBadRows is returned when more rows fail than QuarantineLimit allows. Fix the
 	// rows that Status lists, or the job, then Retry.
-	ErrTooManyBadRows = errors.New("too many rows fail")
+	ErrTooManyBadRows = chunkfill.ErrTooManyBadRows
 	// ErrAllFailed is returned when rows failed and none succeeded. Fix the rows or the job,
 	// then Retry.
-	ErrAllFailed = loop.ErrAllFailed
+	ErrAllFailed = chunkfill.ErrAllFailed
 	// ErrLeft is returned when the job has walked the whole table, twice, and its Todo still
 	// holds for some rows. Find out who writes them or why the job does not change them,
 	// then start it again: it makes another pass.
-	ErrLeft = loop.ErrLeft
+	ErrLeft = chunkfill.ErrLeft
 
 	// ErrEnded is returned by Pause, Resume, Cancel and Tune for a job that is done or
 	// cancelled. There is nothing left to ask of it; Retry begins a cancelled one again.
-	ErrEnded = errors.New("the job has ended already")
+	ErrEnded = chunkfill.ErrEnded
 	// ErrNoReturn is returned by Cancel for a job that has gone so far that it can only be
 	// brought to its end. Start it again, or wait.
-	ErrNoReturn = loop.ErrNoReturn
+	ErrNoReturn = chunkfill.ErrNoReturn
 	// ErrInSchema is returned by Forget for a job that has put something into the schema which
 	// still stands there. Cancel the job, or bring it to its end.
-	ErrInSchema = errors.New("something of the job stands in the schema")
+	ErrInSchema = chunkfill.ErrInSchema
 	// ErrUnknownJob is returned for a name under which no job has run on this database.
 	// Check the name, or Start the job.
-	ErrUnknownJob = checkpoint.ErrUnknown
-	// ErrOwned is returned by Run, Retry and Forget, as an *[asyncmig.OwnedError] that says
+	ErrUnknownJob = chunkfill.ErrUnknownJob
+	// ErrOwned is returned by Run, Retry and Forget, as a *[chunkfill.OwnedError] that says
 	// who, when another run has the job, in this process or another. Wait for it with Await,
 	// or stop it.
-	ErrOwned = asyncmig.ErrOwned
+	ErrOwned = chunkfill.ErrOwned
 	// ErrClosed is returned after Close by every method that needs the database. Nothing is
 	// written. Open another engine.
-	ErrClosed = asyncmig.ErrClosed
+	ErrClosed = chunkfill.ErrClosed
 	// ErrInside is returned by Start inside a migration of the same name, which would say
 	// done for the job. Hand that migration Func, or give the job another name.
-	ErrInside = asyncmig.ErrInside
+	ErrInside = chunkfill.ErrInside
 )
 
 // What keeps a job from going on that once could. Its state is kept.
 var (
 	// ErrJobChanged is returned when a job of this name was begun with another definition.
 	// Give the new job a new name, restore the old definition, or Forget the old job.
-	ErrJobChanged = errors.New("the job has changed since it began")
+	ErrJobChanged = chunkfill.ErrJobChanged
 	// ErrTableChanged is returned when the table no longer fits the job. Change the table
 	// back, or Forget the job and start one that fits.
-	ErrTableChanged = errors.New("the table has changed since the job began")
+	ErrTableChanged = chunkfill.ErrTableChanged
+	// ErrStepsChanged is returned when the job was begun by a version that makes other steps
+	// of its definition. Bring it to its end with that version, or cancel it.
+	ErrStepsChanged = chunkfill.ErrStepsChanged
 	// ErrLostOwner is returned when another run has taken the job over, which can only
 	// happen if this one was stopped so long that its lock was lost. It has written nothing
 	// since. Leave the job to the other run.
-	ErrLostOwner = checkpoint.ErrLostOwner
+	ErrLostOwner = chunkfill.ErrLostOwner
 	// ErrMoved is returned when the database file was moved, deleted or replaced while the
 	// engine had it open, such as by restoring a backup. What is written then is lost, or
 	// harms the file of that name, so nothing was written since. Open the database anew and
@@ -83,19 +88,19 @@ var (
 	// ErrHostCode is returned when a function of the application, called by a statement or
 	// by the engine, panicked or ended its goroutine. What was under way is rolled back. Fix
 	// the function and start the job again.
-	ErrHostCode = lite.ErrHostCode
+	ErrHostCode = chunkfill.ErrHostCode
 	// ErrNotRecorded is returned when a job came to its end and the ledger could not be told
 	// so. The log says which statement records it by hand.
-	ErrNotRecorded = asyncmig.ErrNotRecorded
+	ErrNotRecorded = chunkfill.ErrNotRecorded
 	// ErrUnreadable is returned for a stored state that cannot be understood. Find out what
 	// has changed it; Forget is the choice to begin from zero.
-	ErrUnreadable = checkpoint.ErrUnreadable
+	ErrUnreadable = chunkfill.ErrUnreadable
 	// ErrNewer is returned for tables that a newer version of chunkfill has written. Use that
 	// version.
-	ErrNewer = checkpoint.ErrNewer
+	ErrNewer = chunkfill.ErrNewer
 	// ErrLedger is returned for a table _async_migrations that cannot take what a run writes;
 	// the message names the column. Change the table.
-	ErrLedger = asyncmig.ErrLedger
+	ErrLedger = chunkfill.ErrLedger
 )
 
 // asFailure makes the error that ended a run match ErrFailed, unless it has a name of its
@@ -151,7 +156,7 @@ func causeOf(err error) error {
 var (
 	// ErrReadOnly is returned by New for a database that cannot be written. Open it for
 	// writing.
-	ErrReadOnly = lite.ErrReadOnly
+	ErrReadOnly = chunkfill.ErrReadOnly
 	// ErrNotWAL is returned by New for a database in another journal mode than WAL. The
 	// message says how to change it.
 	ErrNotWAL = lite.ErrNotWAL
@@ -168,30 +173,30 @@ var (
 var (
 	// ErrSpec is returned for a job that does not say what it must; the message names the
 	// field.
-	ErrSpec = jobs.ErrSpec
+	ErrSpec = chunkfill.ErrSpec
 	// ErrNoTable is returned when there is no table of that name, or it is a view or a
 	// virtual table. Name a table.
-	ErrNoTable = lite.ErrNoTable
+	ErrNoTable = chunkfill.ErrNoTable
 	// ErrNoColumn is returned for a column that the table does not have. Name one that it has.
-	ErrNoColumn = lite.ErrNoColumn
+	ErrNoColumn = chunkfill.ErrNoColumn
 	// ErrNoKey is returned for a table without a key to walk it by. Give it a PRIMARY KEY, or
 	// a UNIQUE index over NOT NULL columns.
-	ErrNoKey = lite.ErrNoKey
+	ErrNoKey = chunkfill.ErrNoKey
 	// ErrNullKey is returned for a table with NULLs in the key, which no walk reaches; also
 	// by a run that finds them at its end. Give those rows a value or delete them.
-	ErrNullKey = lite.ErrNullKey
+	ErrNullKey = chunkfill.ErrNullKey
 	// ErrFragment is returned for an expression or condition that is not a valid SQL
 	// expression over the table's columns; the message says which. Correct it.
-	ErrFragment = lite.ErrFragment
+	ErrFragment = chunkfill.ErrFragment
 	// ErrOwnWork is returned for an expression or condition with a query over what the
 	// job's own statement writes, whose answer would depend on how many batches there
 	// have been. Put what it finds into a table of its own first.
-	ErrOwnWork = lite.ErrOwnWork
+	ErrOwnWork = chunkfill.ErrOwnWork
 	// ErrKeyMoves is returned for a job under which rows would change their places in
 	// the walk or come into it: by a generated column, a trigger or a foreign key action.
 	// It also ends a run that finds more rows rewritten than a range had. Drop the trigger
 	// or the action while the job runs.
-	ErrKeyMoves = lite.ErrKeyMoves
+	ErrKeyMoves = chunkfill.ErrKeyMoves
 	// ErrCollation is returned for a table with an index whose collation this connection
 	// does not have. Run the job in the application that registers it.
 	ErrCollation = lite.ErrCollation

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	_ "modernc.org/sqlite"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/jobs"
@@ -39,7 +41,7 @@ func serve(ctx context.Context, path string) error {
 		Where: "email <> lower(email)",
 		Todo:  "email <> lower(email)", // what is left at the end is counted, and done
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, chunkfill.ErrCancelled) { // one that an operator has cancelled stays so
 		return err
 	}
 	return listen(ctx, db, eng) // the application, as ever

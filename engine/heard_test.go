@@ -250,7 +250,7 @@ func TestOlderTuning(t *testing.T) {
 }
 
 // TestStatusHasAllKeys in every state, and a done job no error of an earlier run.
-// Planted and caught: omitempty; the error kept.
+// Planted and caught: omitempty; the error kept; a key renamed.
 func TestStatusHasAllKeys(t *testing.T) {
 	db := open(t, append(numbers(50), "CREATE TABLE empty (id INTEGER PRIMARY KEY, n)",
 		"CREATE TRIGGER stop BEFORE UPDATE ON t WHEN old.id > 10 BEGIN SELECT RAISE(ABORT, 'not now'); END")...)
@@ -273,11 +273,25 @@ func TestStatusHasAllKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := keysOf(t, failed)
+	for _, key := range statusKeys {
+		if !slices.Contains(want, key) {
+			t.Errorf("there is no key %s", key)
+		}
+	}
 	for name, s := range map[string]engine.Status{"done": done, "empty table": none, "zero": {}} {
 		if got := keysOf(t, s); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
+}
+
+// statusKeys are what pages and scripts read. None of them may go, or get another name.
+var statusKeys = []string{
+	"name", "fingerprint", "definition", "table", "steps", "step", "pass", "reverting", "phase", "error", "rows_left", "paused_ns",
+	"takebacks", "request", "created_at", "updated_at", "range", "entered", "reason", "run_id", "owner", "lower", "upper", "cursor", "total",
+	"rows_scanned", "rows_changed", "rows_quarantined", "batches", "batch_rows", "working_ns", "throttled_ns",
+	"ledger", "fraction", "rows_per_second", "eta_ns", "quarantine",
+	"request.control", "request.by", "request.reason", "request.target_hold_ns", "request.max_rate", "owner.pid", "owner.host", "owner.since",
 }
 
 // keysOf lists the keys of a JSON object and of those in it.

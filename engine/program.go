@@ -153,10 +153,7 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 			return fmt.Errorf("step %s: %w", step.Name, lite.Explain(err))
 		}
 		next = to
-		next.Takebacks = nil
-		if !cannotReturn(to) {
-			next.Takebacks = append(slices.Clone(from.Takebacks), chunkfill.Takeback{Step: step.Name, Statements: done.back})
-		}
+		next.Takebacks = append(slices.Clone(from.Takebacks), chunkfill.Takeback{Step: step.Name, Statements: done.back})
 		next.Pins = merged(from.Pins, done.pins)
 		return saveStep(ctx, c, from, &next, e)
 	})

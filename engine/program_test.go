@@ -347,8 +347,7 @@ func TestCancelTakesBack(t *testing.T) {
 func TestCancelOfARunTakesBack(t *testing.T) {
 	s := openSubject(t, t.TempDir())
 	s.fill()
-	var e *Engine
-	e = s.engine(func(h Hold) {
+	e := s.engine(func(h Hold) {
 		if h.Kind == HoldBatch {
 			s.exec("UPDATE _async_migration_jobs SET control = 'cancel', control_by = 'somebody', control_reason = 'test'")
 		}

@@ -12,21 +12,11 @@ import (
 	"github.com/chunkfill/chunkfill/internal/record"
 )
 
-// Status is how a job stands: its checkpoint and what follows from it.
-//
-// What cannot be known (Fraction, ETA, Left) is -1 here and null in JSON, which has all
-// its keys in every state and reads back as the same Status.
-type Status struct {
-	chunkfill.Checkpoint
-	Ledger     string             `json:"ledger"`          // pending_async, done or failed
-	Fraction   float64            `json:"fraction"`        // of the walk, 0 to 1; -1 where it cannot be known
-	Rate       float64            `json:"rows_per_second"` // scanned, over the time not paused
-	ETA        time.Duration      `json:"eta_ns"`          // of the walk; -1 where it cannot be known
-	Quarantine []chunkfill.BadRow `json:"quarantine"`
-}
-
-// Result is what a run of a job has done, over all its runs so far.
-type Result = Status
+// Status is how a job stands, and Result what a run of one has done; see package chunkfill.
+type (
+	Status = chunkfill.Status
+	Result = chunkfill.Result
+)
 
 // Status returns how a job stands. For a job that runs in this engine it does so from
 // memory, without touching the database.

@@ -3,9 +3,7 @@ package engine
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"math"
-	"reflect"
 	"testing"
 	"time"
 
@@ -42,44 +40,8 @@ func TestNumbersAreTrue(t *testing.T) {
 	}
 }
 
-// TestUnknownIsNull: what cannot be known is null in JSON and reads back as -1; what is 0
-// stays 0, and a condition is not escaped for a page. Planted and caught: -1 written; 0
-// taken for unknown; the encoder's own escaping.
-func TestUnknownIsNull(t *testing.T) {
-	for _, c := range []struct {
-		left     int64
-		fraction float64
-		eta      time.Duration
-		want     [3]string
-	}{
-		{-1, -1, -1, [3]string{"null", "null", "null"}},
-		{0, 0, 0, [3]string{"0", "0", "0"}},
-		{7, 0.25, time.Second, [3]string{"7", "0.25", "1000000000"}},
-	} {
-		s := Status{Checkpoint: chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Name: "j", Definition: "a <> b", Left: c.left}, RangeRecord: chunkfill.RangeRecord{Rows: 3}}, Fraction: c.fraction, ETA: c.eta,
-			Ledger: "done", Quarantine: []checkpoint.BadRow{{Key: "k"}}}
-		var text bytes.Buffer
-		enc := json.NewEncoder(&text)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(s); err != nil {
-			t.Fatal(err)
-		}
-		var keys map[string]json.RawMessage
-		var back Status
-		if err := errors.Join(json.Unmarshal(text.Bytes(), &keys), json.Unmarshal(text.Bytes(), &back)); err != nil {
-			t.Fatal(err)
-		}
-		if got := [3]string{string(keys["rows_left"]), string(keys["fraction"]), string(keys["eta_ns"])}; got != c.want {
-			t.Errorf("%v, want %v", got, c.want)
-		}
-		if string(keys["rows_scanned"]) != "3" || string(keys["definition"]) != `"a <> b"` {
-			t.Errorf("%s", text.Bytes())
-		}
-		if !reflect.DeepEqual(back, s) {
-			t.Errorf("read back as %+v, was %+v", back, s)
-		}
-	}
-
+// TestMatchingIsNull where it cannot be known; see TestUnknownIsNull of package chunkfill.
+func TestMatchingIsNull(t *testing.T) {
 	unknown, err := json.Marshal(DryRunResult{Matching: -1})
 	if err != nil || !bytes.Contains(unknown, []byte(`"matching":null`)) || !bytes.Contains(unknown, []byte(`"rows":0`)) {
 		t.Errorf("%s, %v", unknown, err)

@@ -8,10 +8,10 @@
 package jobs
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
 )
 
@@ -82,7 +82,7 @@ var ErrSkip = rowfunc.ErrSkip
 
 // ErrSpec is returned for a job that does not say what it must, or contradicts itself. The
 // message names the field: correct it.
-var ErrSpec = errors.New("invalid job")
+var ErrSpec = chunkfill.ErrSpec
 
 // Validate checks what can be checked without a database. It returns an [ErrSpec] that
 // names the field.

@@ -70,7 +70,8 @@ func TestForbiddenArrows(t *testing.T) {
 		{"throttle/planted.go", []string{module + "/checkpoint"}, true},
 		{"checkpoint/planted_test.go", []string{module + "/engine"}, true},
 		{"engine/planted.go", []string{module + "/bench"}, true},
-		{"engine/planted.go", []string{module}, true},
+		{"throttle/planted.go", []string{module}, true},
+		{"planted.go", []string{module + "/engine"}, true},
 		{"engine/planted.go", []string{"modernc.org/sqlite"}, true},
 		{"jobs/planted.go", []string{"github.com/spf13/cobra"}, true},
 		{"jobs/planted_test.go", []string{"github.com/google/go-cmp/cmp"}, true},
@@ -96,12 +97,16 @@ func TestUnusedArrows(t *testing.T) {
 		{"cmd/chunkfill/main.go", []string{module + "/cmd/internal/exit"}, false},
 		{"cmd/chunkfill/main_test.go", []string{module + "/engine"}, false},
 		{"cmd/internal/exit/exit.go", nil, false},
+		{"checkpoint/checkpoint.go", []string{module}, true},
+		{"status.go", nil, true},
 	}
 	right := []rule{
 		{from: "jobs", to: []string{"internal/rowfunc"}},
 		{from: "cmd/chunkfill", to: []string{"cmd/internal/..."}},
 		{from: "cmd/chunkfill", tests: true, to: []string{"engine"}},
 		{from: "cmd/...", to: nil},
+		{from: "checkpoint", to: []string{"."}},
+		{from: ".", to: nil},
 		{from: everyTest, to: []string{"modernc.org/sqlite"}},
 	}
 	if complaints := unused(right, files); len(complaints) > 0 {
@@ -111,6 +116,8 @@ func TestUnusedArrows(t *testing.T) {
 		"a package that is gone":                {from: "util", to: nil},
 		"a line behind one that comes first":    {from: "cmd/internal/exit", to: nil},
 		"an arrow that nothing uses":            {from: "jobs", to: []string{"internal/rowfunc", "throttle"}},
+		"an arrow to the root, unused":          {from: "jobs", to: []string{"internal/rowfunc", "."}},
+		"an arrow from the root, unused":        {from: ".", to: []string{"jobs"}},
 		"an arrow that only a test uses":        {from: "jobs", to: []string{"internal/rowfunc", "modernc.org/sqlite"}},
 		"a deep arrow that nothing uses":        {from: "cmd/chunkfill", to: []string{"cmd/internal/...", "bench/..."}},
 		"an arrow of a package's tests, unused": {from: "cmd/chunkfill", tests: true, to: []string{"engine", "bench/demo"}},
@@ -147,8 +154,8 @@ func check(f file, rules []rule) (complaints []string) {
 	}
 
 	for _, imported := range f.imports {
-		to, ours := strings.CutPrefix(imported, module+"/")
-		if imported != module && !ours && (!f.library || standard(imported)) {
+		to, ours := inModule(imported)
+		if !ours && (!f.library || standard(imported)) {
 			continue
 		}
 		if !slices.ContainsFunc(allowed, func(pattern string) bool { return matches(pattern, to) }) {
@@ -203,9 +210,18 @@ func covers(rules []rule, i int, f file) bool {
 // uses reports whether a file imports another package that a pattern names.
 func (f file) uses(pattern string) bool {
 	return slices.ContainsFunc(f.imports, func(imported string) bool {
-		to := strings.TrimPrefix(imported, module+"/")
+		to, _ := inModule(imported)
 		return to != f.dir() && matches(pattern, to)
 	})
+}
+
+// inModule is an imported package as DESIGN.md writes it, the root package as ".", and
+// whether it is one of ours.
+func inModule(imported string) (name string, ours bool) {
+	if imported == module {
+		return ".", true
+	}
+	return strings.CutPrefix(imported, module+"/")
 }
 
 // matches knows the "/..." of the go command.

@@ -10,13 +10,14 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
 // Errors returned for a database that cannot be worked on. Each is wrapped with what to do.
 var (
 	ErrNotWAL   = errors.New("the database is not in WAL mode")
-	ErrReadOnly = errors.New("the database is read-only")
+	ErrReadOnly = chunkfill.ErrReadOnly
 	// ErrExclusive is returned for locking_mode=EXCLUSIVE, which locks out every other
 	// connection.
 	ErrExclusive = errors.New("the database is locked exclusively")

@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 )
 
 // ErrHostCode is returned when a function of the application, called by a statement or by
 // the engine, panicked or ended its goroutine (runtime.Goexit, as t.FailNow does) instead
 // of returning. Fix the function, then start the job again.
-var ErrHostCode = errors.New("code of the application did not return")
+var ErrHostCode = chunkfill.ErrHostCode
 
 // Worker is a goroutine that calls code of the application, so that a panic or Goexit there
 // does not happen on one of ours. It is kept, because a new goroutine would have to grow

@@ -17,8 +17,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkfill/chunkfill/internal/lite"
 	_ "modernc.org/sqlite"
+
+	"github.com/chunkfill/chunkfill/internal/lite"
 )
 
 // open returns a database as the hosts have it: one connection, WAL.

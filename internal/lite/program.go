@@ -2,10 +2,11 @@ package lite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/chunkfill/chunkfill"
 )
 
 // Errors returned for a job that would not process each row once, and only the rows meant.
@@ -13,10 +14,10 @@ var (
 	// ErrOwnWork is returned when an expression reads what the job's own statement writes:
 	// its value would depend on how many batches there have been. Copy what it reads to a
 	// table of its own first.
-	ErrOwnWork = errors.New("an expression reads what the job writes")
+	ErrOwnWork = chunkfill.ErrOwnWork
 	// ErrKeyMoves is returned when rows would change their positions in the walk, or be
 	// added to it. The message names the trigger, foreign key or column to change.
-	ErrKeyMoves = errors.New("rows would move under the walk")
+	ErrKeyMoves = chunkfill.ErrKeyMoves
 )
 
 // op is an instruction of SQLite's virtual machine, as EXPLAIN lists it. The opcodes are

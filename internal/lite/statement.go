@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
@@ -14,7 +15,7 @@ import (
 var (
 	// ErrFragment is returned for text that does not compile, or is not a valid SQL
 	// expression.
-	ErrFragment = errors.New("not a usable SQL expression")
+	ErrFragment = chunkfill.ErrFragment
 	// ErrScan is returned if SQLite would not walk the key to execute the statement.
 	ErrScan = errors.New("the key cannot be walked")
 )

@@ -7,15 +7,17 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/chunkfill/chunkfill"
 )
 
 // Errors returned when a table's shape is read. Each is wrapped with the table's name and
 // what to do about it.
 var (
-	ErrNoTable  = errors.New("no such table")
-	ErrNoColumn = errors.New("no such column")
-	ErrNoKey    = errors.New("no usable key")
-	ErrNullKey  = errors.New("NULL in the key")
+	ErrNoTable  = chunkfill.ErrNoTable
+	ErrNoColumn = chunkfill.ErrNoColumn
+	ErrNoKey    = chunkfill.ErrNoKey
+	ErrNullKey  = chunkfill.ErrNullKey
 )
 
 // Column is one column of a table; hidden and generated columns are included.

@@ -123,7 +123,7 @@ func (l *Loop) enter(ctx context.Context) error {
 		return err
 	}
 	entered.Entered = true
-	l.sizer = newSizer() // what rows of another table cost tells nothing
+	l.sizer, l.bisect = newSizer(), bisection{} // what rows of another table cost tells nothing
 	l.setTargets()
 	return l.changeTo(ctx, entered, Entered, "", event{name: "walking", detail: entered.Of})
 }

@@ -57,13 +57,14 @@ type Stepper interface {
 	Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill.Checkpoint, error)
 
 	// Once makes the step of kind Once that stands in from, and writes the record after it as
-	// Save does, in the same hold. It returns the record with what takes the step back, and
-	// with what later steps have to find. Where something is asked of the job that from does
-	// not know of, nothing takes effect and the error is of class Again.
+	// Save does, in the same hold. It returns the record with one more takeback, that of this
+	// step, and with what later steps have to find. Where something is asked of the job that
+	// from does not know of, nothing takes effect and the error is of class Again.
 	Once(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error)
 
 	// TakeBack undoes the last of the steps that can be taken back, and writes the record
-	// after it as Save does, in the same hold, without the ranges of later steps.
+	// after it as Save does, in the same hold, without that takeback and without the ranges
+	// of later steps and what is quarantined in them.
 	TakeBack(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error)
 }
 

@@ -4,17 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/chunkfill/chunkfill"
 )
 
-// How a run can end other than done.
+// How a run can end other than done, and what cannot be done to a job; see package chunkfill.
 var (
-	ErrInterrupted = errors.New("interrupted; it goes on where it stopped when it is started again")
-	ErrCancelled   = errors.New("cancelled; only a retry runs it again")
-	ErrAllFailed   = errors.New("every row that the job tried has failed")
-	ErrLeft        = errors.New("rows are left to do")
-
-	ErrNoReturn     = errors.New("the job has passed its point of no return")
-	ErrStepsChanged = errors.New("the job was begun as a list of other steps")
+	ErrInterrupted  = chunkfill.ErrInterrupted
+	ErrCancelled    = chunkfill.ErrCancelled
+	ErrAllFailed    = chunkfill.ErrAllFailed
+	ErrLeft         = chunkfill.ErrLeft
+	ErrNoReturn     = chunkfill.ErrNoReturn
+	ErrStepsChanged = chunkfill.ErrStepsChanged
 )
 
 // interrupted wraps the end of a context; nil stays nil.

@@ -18,6 +18,16 @@ const poll = 50 * time.Millisecond
 // looked for more often.
 const pollReaders = 20 * time.Millisecond
 
+// waiting is all that a run does while it does not work: it looks what speaks against going
+// on, waits, and listens meanwhile.
+type waiting struct {
+	*recorder
+	*pacing
+
+	due     time.Time // of the next batch, by the rate
+	gapEnds time.Time // of the latest gap for a command that asked
+}
+
 // halt is what keeps a job from working, with what is recorded of it.
 type halt struct {
 	on     Event // PauseAsked or Blocked; none for nothing
@@ -31,28 +41,28 @@ func (h halt) none() bool { return h.on == none }
 // asked, the window, the guards, the rate, a command that asks for a gap. What stands in
 // the way is recorded when it begins, when it becomes another and when it ends. A job that
 // is resumed is still in the gate, so nothing is done before all the rest allows it, too.
-func (l *Loop) gate(ctx context.Context) error {
-	why := l.cp.Reason
-	l.settle()
+func (g *waiting) gate(ctx context.Context) error {
+	why := g.cp.Reason
+	g.settle()
 
 	for standing := (halt{}); ; {
-		now, err := l.halted(ctx, standing.on == Blocked)
+		now, err := g.halted(ctx, standing.on == Blocked)
 		if err != nil {
 			return err
 		}
 
 		switch {
 		case now.none() && standing.none():
-			due := l.dueIn()
+			due := g.dueIn()
 			if due <= 0 {
 				return nil
 			}
-			if err := l.wait(ctx, due, &l.cp.Throttled); err != nil {
+			if err := g.wait(ctx, due, &g.cp.Throttled); err != nil {
 				return err
 			}
 			continue
 		case now.none():
-			if err := l.change(ctx, Opened, why, l.resumed(standing)); err != nil {
+			if err := g.change(ctx, Opened, why, g.resumed(standing)); err != nil {
 				return err
 			}
 			standing = halt{}
@@ -60,14 +70,14 @@ func (l *Loop) gate(ctx context.Context) error {
 		case now.on != standing.on || now.reason != standing.reason:
 			recorded := now.event
 			if standing.on == PauseAsked && now.on != PauseAsked {
-				recorded = l.resumed(standing) // into a wait
+				recorded = g.resumed(standing) // into a wait
 			}
-			if err := l.change(ctx, now.on, now.reason, recorded); err != nil {
+			if err := g.change(ctx, now.on, now.reason, recorded); err != nil {
 				return err
 			}
 			standing = now
 		}
-		if err := l.rest(ctx, standing); err != nil {
+		if err := g.rest(ctx, standing); err != nil {
 			return err
 		}
 	}
@@ -75,64 +85,80 @@ func (l *Loop) gate(ctx context.Context) error {
 
 // halted takes what is asked of the job to heart, and tells what it has to wait for.
 // held says that it waits already.
-func (l *Loop) halted(ctx context.Context, held bool) (halt, error) {
+func (g *waiting) halted(ctx context.Context, held bool) (halt, error) {
 	if err := ctx.Err(); err != nil {
 		return halt{}, interrupted(err)
 	}
-	if err := l.db.Sound(); err != nil {
+	if err := g.db.Sound(); err != nil {
 		return halt{}, err
 	}
-	if l.request.Tuning != l.tuned {
-		l.tune(l.request.Tuning)
-		l.log.Info("chunkfill: tuned", "target_hold", l.target, "max_rate", l.limiter.Rate())
+	if g.request.Tuning != g.tuned {
+		g.tune(g.request.Tuning)
+		g.log.Info("chunkfill: tuned", "target_hold", g.target, "max_rate", g.limiter.Rate())
 	}
 
-	asked := l.request
+	asked := g.request
 	switch asked.Control {
 	case chunkfill.Cancel:
-		if l.mayBeCancelled() {
+		if g.mayBeCancelled() {
 			return halt{}, fmt.Errorf("%w: by %s: %s", ErrCancelled, asked.By, asked.Reason)
 		}
 	case chunkfill.Pause:
 		return halt{PauseAsked, "paused by " + asked.By + ": " + asked.Reason,
 			event{name: "paused", by: asked.By, detail: asked.Reason}}, nil
 	}
-	if reason := string(l.obstacle(held)); reason != "" {
+	if reason := string(g.obstacle(held)); reason != "" {
 		return halt{Blocked, reason, event{name: "waiting", detail: reason}}, nil
 	}
 	return halt{}, nil
 }
 
-// mayBeCancelled reports whether a cancel changes anything: neither when the job is on its
-// way back already nor after its point of no return.
-func (l *Loop) mayBeCancelled() bool {
-	_, err := Next(l.cfg.Job.Steps, l.state, CancelAsked)
-	return err == nil && !l.state.Back
-}
-
 // resumed is the event of a halt that is over.
-func (l *Loop) resumed(from halt) event {
+func (g *waiting) resumed(from halt) event {
 	if from.on == PauseAsked {
-		return event{name: "resumed", by: l.request.By, detail: l.request.Reason}
+		return event{name: "resumed", by: g.request.By, detail: g.request.Reason}
 	}
 	return event{name: "resumed", detail: "no longer: " + from.reason}
 }
 
+// tune applies tuned values over the configured ones. It is not for every batch:
+// a new rate starts with a full bucket.
+func (g *waiting) tune(t chunkfill.Tuning) {
+	g.tuned = t
+	target, quiet, rate := g.cfg.TargetHold, g.cfg.QuietHold, g.cfg.MaxRate
+	if t.TargetHold > 0 {
+		target, quiet = t.TargetHold, max(t.TargetHold, min(quiet, 10*t.TargetHold))
+		if !g.cfg.SoleProcess {
+			quiet = target // the live writes that this is for wait unseen, for all of a hold
+		}
+	}
+	switch {
+	case t.MaxRate > 0:
+		rate = t.MaxRate
+	case t.MaxRate < 0:
+		rate = 0
+	}
+
+	g.aim(target, quiet)
+	_ = g.limiter.SetRate(rate) // checked by whoever tuned it
+	g.due = time.Time{}         // what was owed at the old rate is forgiven
+}
+
 // obstacle names what keeps the job from working now, "" for nothing.
-func (l *Loop) obstacle(held bool) throttle.Reason {
-	if l.cfg.Window != nil {
-		if open, _ := l.cfg.Window.Open(time.Now()); !open {
+func (g *waiting) obstacle(held bool) throttle.Reason {
+	if g.cfg.Window != nil {
+		if open, _ := g.cfg.Window.Open(time.Now()); !open {
 			return throttle.ReasonWindow
 		}
 	}
 	free := int64(-1) // unknown
-	if l.cfg.Guard.MinFree > 0 || l.full.stands() {
-		free = l.db.Free()
+	if g.cfg.Guard.MinFree > 0 || g.full.stands() {
+		free = g.db.Free()
 	}
-	if _, reason := l.cfg.Guard.Check(l.db.WALBytes(), free, held); reason != "" {
+	if _, reason := g.cfg.Guard.Check(g.db.WALBytes(), free, held); reason != "" {
 		return reason
 	}
-	if l.full.stands() && !l.full.mayBeOver(time.Now(), free) {
+	if g.full.stands() && !g.full.mayBeOver(time.Now(), free) {
 		return throttle.ReasonFull
 	}
 	return ""
@@ -140,37 +166,64 @@ func (l *Loop) obstacle(held bool) throttle.Reason {
 
 // attend is for work that is no batch: it goes through the gate as often as a wait
 // would look up.
-func (l *Loop) attend(ctx context.Context) error {
-	if time.Since(l.heard) < poll {
+func (g *waiting) attend(ctx context.Context) error {
+	if time.Since(g.heard) < poll {
 		return nil
 	}
-	if err := l.Listen(ctx); err != nil {
+	if err := g.Listen(ctx); err != nil {
 		return err
 	}
-	return l.gate(ctx)
+	return g.gate(ctx)
 }
 
 // Wait is for upkeep.
-func (l *Loop) Wait(ctx context.Context, d time.Duration, why throttle.Reason) error {
-	l.cp.Reason = string(why)
-	return l.wait(ctx, d, &l.cp.Throttled)
+func (g *waiting) Wait(ctx context.Context, d time.Duration, why throttle.Reason) error {
+	g.cp.Reason = string(why)
+	return g.wait(ctx, d, &g.cp.Throttled)
 }
 
 // wait sleeps for d, or for a piece of it, and listens.
-func (l *Loop) wait(ctx context.Context, d time.Duration, account *time.Duration) error {
+func (g *waiting) wait(ctx context.Context, d time.Duration, account *time.Duration) error {
 	err := sleep(ctx, min(d, poll))
-	l.charge(account)
+	g.charge(account)
 	if err != nil {
 		return interrupted(err)
 	}
-	if time.Since(l.heard) < poll {
+	if time.Since(g.heard) < poll {
 		return nil // the latest batch has told
 	}
-	return l.Listen(ctx)
+	return g.Listen(ctx)
+}
+
+// Yield gives way to the live writes that wait, for as long as p says or until
+// something is asked of the job.
+func (g *waiting) Yield(ctx context.Context, p throttle.Pause) error {
+	began := time.Now()
+	for left := p.Fixed; left > 0 && !g.Asked(); left = p.Fixed - time.Since(began) {
+		if err := g.wait(ctx, left, &g.cp.Throttled); err != nil {
+			return err
+		}
+	}
+
+	for p.UntilQuiet && time.Since(began) < p.AtMost && !g.Asked() {
+		quiet, err := g.db.GiveWay(ctx)
+		if err != nil {
+			return interrupted(err)
+		}
+		if quiet {
+			return nil
+		}
+		if time.Since(g.heard) >= poll {
+			if err := g.Listen(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // rest is a piece of a pause or a wait.
-func (l *Loop) rest(ctx context.Context, h halt) error {
+func (g *waiting) rest(ctx context.Context, h halt) error {
 	piece, why := poll, Waiting
 	switch {
 	case h.on == PauseAsked:
@@ -178,20 +231,20 @@ func (l *Loop) rest(ctx context.Context, h halt) error {
 	case h.reason == string(throttle.ReasonWAL):
 		piece, why = pollReaders, ForReaders
 	}
-	if err := l.wait(ctx, piece, &l.cp.PausedFor); err != nil {
+	if err := g.wait(ctx, piece, &g.cp.PausedFor); err != nil {
 		return err
 	}
-	return l.db.Idle(ctx, l, why)
+	return g.db.Idle(ctx, g, why)
 }
 
 // dueIn is how long the rate, or a command that asks for a gap, keeps the job from its
 // next batch.
-func (l *Loop) dueIn() time.Duration {
-	l.giveGap(time.Now())
-	if l.due.IsZero() {
+func (g *waiting) dueIn() time.Duration {
+	g.giveGap(time.Now())
+	if g.due.IsZero() {
 		return 0
 	}
-	return time.Until(l.due)
+	return time.Until(g.due)
 }
 
 func later(a, b time.Time) time.Time {
@@ -204,15 +257,15 @@ func later(a, b time.Time) time.Time {
 // giveGap puts the next batch off while a chunkfill command of another process asks for
 // the write lock. Other processes poll for it, and next to a job that leaves no gap they
 // may poll for long. One that is stuck costs the job a fifth of its time.
-func (l *Loop) giveGap(now time.Time) {
-	given := now.Before(l.gapEnds)
-	if !given && now.Sub(l.gapEnds) < gapEvery || !l.db.GapAsked() {
+func (g *waiting) giveGap(now time.Time) {
+	given := now.Before(g.gapEnds)
+	if !given && now.Sub(g.gapEnds) < gapEvery || !g.db.GapAsked() {
 		return
 	}
 	if !given {
-		l.gapEnds = now.Add(longestGap)
+		g.gapEnds = now.Add(longestGap)
 	}
-	l.due = later(l.due, now.Add(longestGap/10))
+	g.due = later(g.due, now.Add(longestGap/10))
 }
 
 const (

@@ -17,39 +17,82 @@ func (g *game) check() {
 	if !state.Known {
 		return
 	}
+	wantSchema(g.t, state)
 	g.wantRows(state)
 	g.wantTrail(state)
-	cp := state.Record
-	if int(cp.Quarantined) != len(state.Quarantine) {
-		g.t.Errorf("seed %d: %d are quarantined, and the record says %d", g.seed, len(state.Quarantine), cp.Quarantined)
+	charged := state.Record.PausedFor
+	for _, r := range ranges(state) {
+		g.wantRange(state, r)
+		charged += r.Working + r.Throttled
 	}
-	if cp.Rows < cp.Changed+cp.Quarantined && cp.Pass == 1 {
-		g.t.Errorf("seed %d: %d rows scanned, %d changed, %d quarantined", g.seed, cp.Rows, cp.Changed, cp.Quarantined)
-	}
-	if charged, passed := cp.Working+cp.Throttled+cp.PausedFor, time.Since(g.began); charged > passed || cp.Working < 0 || cp.Throttled < 0 || cp.PausedFor < 0 {
-		g.t.Errorf("seed %d: %v are charged, and %v have passed: %v, %v, %v", g.seed, charged, passed, cp.Working, cp.Throttled, cp.PausedFor)
+	if passed := time.Since(g.began); charged > passed || state.Record.PausedFor < 0 {
+		g.t.Errorf("seed %d: %v are charged, and %v have passed: %+v", g.seed, charged, passed, ranges(state))
 	}
 }
 
-// wantRows: no row is done twice, and those that are done are those up to the cursor, as
-// many as the record says.
-func (g *game) wantRows(state looptest.State) {
-	done := g.gone
-	cursor := place(state.Record.Cursor)
-	for _, row := range state.Rows {
-		done += int64(row.Done)
-		switch passed := row.Key <= cursor; {
-		case row.Done > 1:
-			g.t.Errorf("seed %d: row %d was done %d times", g.seed, row.Key, row.Done)
-		case state.Record.Pass != 1 || row.Newest:
-		case passed && row.Done == 0 && !quarantined(state, row.Key) && !g.late[row.Key]:
-			g.t.Errorf("seed %d: row %d lies before the cursor, %d, and is not done", g.seed, row.Key, cursor)
-		case !passed && row.Done > 0:
-			g.t.Errorf("seed %d: row %d lies behind the cursor, %d, and is done", g.seed, row.Key, cursor)
+// wantRange: the counters of a range agree with one another.
+func (g *game) wantRange(state looptest.State, r chunkfill.RangeRecord) {
+	aside := int64(0)
+	for _, row := range state.Quarantine {
+		if row.Step == r.Of {
+			aside++
 		}
 	}
-	if done != state.Record.Changed {
-		g.t.Errorf("seed %d: %d rows are done, and the record says %d", g.seed, done, state.Record.Changed)
+	if r.Quarantined != aside {
+		g.t.Errorf("seed %d: %d are quarantined, and the record of %s says %d", g.seed, aside, r.Of, r.Quarantined)
+	}
+	if r.Rows < r.Changed+r.Quarantined && state.Record.Of == r.Of && state.Record.Pass == 1 {
+		g.t.Errorf("seed %d: %s: %d rows scanned, %d changed, %d quarantined", g.seed, r.Of, r.Rows, r.Changed, r.Quarantined)
+	}
+	if r.Working < 0 || r.Throttled < 0 {
+		g.t.Errorf("seed %d: %s: %v, %v", g.seed, r.Of, r.Working, r.Throttled)
+	}
+}
+
+// walked are the ranges of the job's walks, first and later.
+func (g *game) walked() (of []string) {
+	for _, step := range g.cfg.Job.Steps {
+		if step.Kind == chunkfill.Walk && step.Of == "" {
+			of = append(of, step.Name)
+		}
+	}
+	return of
+}
+
+// did is how often a walk has done a row.
+func did(row looptest.Row, walk int) int { return []int{row.Done, row.Later}[walk] }
+
+// wantRows: no row is done twice by a walk, and those that are done are those up to its
+// cursor, as many as its record says. Of a range that is taken back nothing is left.
+func (g *game) wantRows(state looptest.State) {
+	for walk, of := range g.walked() {
+		var r chunkfill.RangeRecord // of a walk to come, or undone: nothing
+		for _, known := range ranges(state) {
+			if known.Of == of {
+				r = known
+			}
+		}
+		if r.Of == "" {
+			g.gone[walk] = 0
+		}
+
+		done, cursor := g.gone[walk], place(r.Cursor)
+		firstPass := state.Record.Of == of && state.Record.Pass == 1
+		for _, row := range state.Rows {
+			done += int64(did(row, walk))
+			switch passed := row.Key <= cursor; {
+			case did(row, walk) > 1:
+				g.t.Errorf("seed %d: row %d was done %d times by %s", g.seed, row.Key, did(row, walk), of)
+			case !firstPass || row.Newest:
+			case passed && did(row, walk) == 0 && !quarantined(state, of, row.Key) && !g.late[row.Key]:
+				g.t.Errorf("seed %d: row %d lies before the cursor of %s, %d, and is not done", g.seed, row.Key, of, cursor)
+			case !passed && did(row, walk) > 0:
+				g.t.Errorf("seed %d: row %d lies behind the cursor of %s, %d, and is done", g.seed, row.Key, of, cursor)
+			}
+		}
+		if done != r.Changed {
+			g.t.Errorf("seed %d: %d rows are done by %s, and the record says %d", g.seed, done, of, r.Changed)
+		}
 	}
 }
 
@@ -66,9 +109,9 @@ func place(position string) int64 {
 	return key
 }
 
-func quarantined(state looptest.State, key int64) bool {
+func quarantined(state looptest.State, of string, key int64) bool {
 	for _, row := range state.Quarantine {
-		if place(row.Key) == key {
+		if row.Step == of && place(row.Key) == key {
 			return true
 		}
 	}
@@ -77,11 +120,16 @@ func quarantined(state looptest.State, key int64) bool {
 
 // phases are those in which an event leaves a job.
 var phases = map[string][]chunkfill.Phase{
-	"started": {chunkfill.Running}, "resumed": {chunkfill.Running, chunkfill.Verifying, chunkfill.Waiting},
+	"started": {chunkfill.Running}, "resumed": {chunkfill.Running, chunkfill.Verifying, chunkfill.Reverting, chunkfill.Waiting},
+	"walking": {chunkfill.Running}, "made": {chunkfill.Running}, "next step": {chunkfill.Running},
+	"reverting": {chunkfill.Reverting}, "taken back": {chunkfill.Reverting, chunkfill.Cancelled},
 	"paused": {chunkfill.Paused}, "waiting": {chunkfill.Waiting}, "verifying": {chunkfill.Verifying}, "verified": {chunkfill.Verifying},
 	"second pass": {chunkfill.Running}, "ended": {chunkfill.Done}, "interrupted": {chunkfill.Interrupted},
 	"cancelled": {chunkfill.Cancelled}, "retried": {chunkfill.Registered}, "failed": {chunkfill.Failed},
 }
+
+// outside is who cancels a job that nobody runs.
+const outside = "another process"
 
 // wantTrail: the latest event tells the phase, and after the end of a run only another one
 // begins.
@@ -91,7 +139,8 @@ func (g *game) wantTrail(state looptest.State) {
 		if e.Event == "quarantined" {
 			continue
 		}
-		if (last == "interrupted" || last == "cancelled" || last == "failed") && e.Event != "resumed" && e.Event != "retried" || last == "ended" {
+		over := last == "interrupted" || last == "cancelled" || last == "failed"
+		if over && e.Event != "resumed" && e.Event != "retried" && e.By != outside || last == "ended" {
 			g.t.Errorf("seed %d: %s comes after %s", g.seed, e.Event, last)
 		}
 		last = e.Event
@@ -104,18 +153,23 @@ func (g *game) wantTrail(state looptest.State) {
 	g.t.Errorf("seed %d: the latest event is %q, and it is %s", g.seed, last, state.Record.Phase)
 }
 
-// wantOpen: no batch is made while something speaks against it, nor long after a pause or a
-// cancel was asked.
+// wantOpen: nothing is done to rows or schema while something speaks against it, nor long
+// after a pause or a cancel was asked, except that a cancel is what takes a job back and that
+// it comes too late past the point of no return.
 func (g *game) wantOpen() {
 	state := g.db.State()
 	if g.cfg.Window != nil {
 		if open, _ := g.cfg.Window.Open(time.Now()); !open {
-			g.t.Errorf("seed %d: a batch outside the window", g.seed)
+			g.t.Errorf("seed %d: at work outside the window", g.seed)
 		}
 	}
-	if control := state.Record.Request.Control; control != chunkfill.NoControl && !g.asked.IsZero() &&
-		time.Since(g.asked) > honored && time.Now().After(g.deaf) {
-		g.t.Errorf("seed %d: a batch %v after somebody asked: %s", g.seed, time.Since(g.asked), control)
+
+	control, steps := state.Record.Request.Control, g.cfg.Job.Steps
+	if s := steps.StateOf(state.Record); control == chunkfill.Cancel && (s.Back || steps.NoReturn(s)) {
+		return
+	}
+	if control != chunkfill.NoControl && !g.asked.IsZero() && time.Since(g.asked) > honored && time.Now().After(g.deaf) {
+		g.t.Errorf("seed %d: at work %v after somebody asked: %s", g.seed, time.Since(g.asked), control)
 	}
 }
 
@@ -123,14 +177,21 @@ func (g *game) wantOpen() {
 // behind the cursor of a job that does not look again.
 func (g *game) wantDone() {
 	state := g.db.State()
-	upper := place(state.Record.Upper)
-	for _, row := range state.Rows {
-		exempt := quarantined(state, row.Key) || row.Key > upper || g.late[row.Key] || g.gaveUp
-		if row.Done != 1 && !exempt {
-			g.t.Errorf("seed %d: done, and row %d is not: %+v", g.seed, row.Key, row)
+	for walk, of := range g.walked() {
+		upper := place("")
+		for _, r := range ranges(state) {
+			if r.Of == of {
+				upper = place(r.Upper)
+			}
 		}
-		if row.Key > upper && row.Done > 0 {
-			g.t.Errorf("seed %d: row %d came beyond the end of the walk and is done", g.seed, row.Key)
+		for _, row := range state.Rows {
+			exempt := quarantined(state, of, row.Key) || row.Key > upper || g.late[row.Key] || g.gaveUp
+			if did(row, walk) != 1 && !exempt {
+				g.t.Errorf("seed %d: done, and row %d is not, by %s: %+v", g.seed, row.Key, of, row)
+			}
+			if row.Key > upper && did(row, walk) > 0 {
+				g.t.Errorf("seed %d: row %d came beyond the end of %s and is done", g.seed, row.Key, of)
+			}
 		}
 	}
 }

@@ -37,6 +37,9 @@ func (l *Loop) takeBack(ctx context.Context, err error) error {
 			return err
 		}
 	}
+	if l.request.Control != chunkfill.Cancel { // it was asked of an earlier run
+		return ErrCancelled
+	}
 	return fmt.Errorf("%w: by %s: %s", ErrCancelled, l.request.By, l.request.Reason)
 }
 
@@ -64,7 +67,10 @@ func (l *Loop) inOneHold(ctx context.Context, on Event, e event,
 		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 			return interrupted(err)
 		case class == Again:
-			err = l.Listen(ctx)
+			known := l.request
+			if err = l.Listen(ctx); err == nil && l.request == known {
+				err = l.backOff(ctx) // what is asked could not be read
+			}
 		case class == Busy:
 			err = l.backOff(ctx)
 		case class == Full:

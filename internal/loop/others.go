@@ -30,37 +30,37 @@ func newOthers(seed uint64) others {
 }
 
 // pauseAfter is how to pause after a batch that ended now.
-func (l *Loop) pauseAfter(now time.Time, out Outcome, batch throttle.Batch) throttle.Pause {
-	if !l.cfg.ProbeOthers {
-		return l.pacer.After(now, batch)
+func (p *pacing) pauseAfter(now time.Time, out Outcome, batch throttle.Batch) throttle.Pause {
+	if !p.rec.cfg.ProbeOthers {
+		return p.pacer.After(now, batch)
 	}
 
-	o := &l.others
+	o := &p.others
 	if out.Others {
 		o.seen = now
 	}
 	if shared := !o.seen.IsZero() && now.Sub(o.seen) < othersLast; shared != o.shared {
 		o.shared = shared
-		l.makeRoom()
+		p.makeRoom()
 	}
 	if o.shared {
 		return o.pacer.After(now, batch)
 	}
 
-	p := l.pacer.After(now, batch)
+	pause := p.pacer.After(now, batch)
 	if now.Sub(o.probed) >= probeEvery {
 		o.probed = now
-		p.Fixed, p.AtMost = max(p.Fixed, probeGap), max(p.AtMost, probeGap)
+		pause.Fixed, pause.AtMost = max(pause.Fixed, probeGap), max(pause.AtMost, probeGap)
 	}
-	return p
+	return pause
 }
 
 // makeRoom sets lengths of holds and of the log to who writes: the commit of another
 // connection copies the log once it has a thousand frames.
-func (l *Loop) makeRoom() {
-	l.db.Share(l.others.shared)
-	l.setTargets()
-	if l.others.shared {
-		l.log.Warn("chunkfill: another connection writes, though SoleProcess says that none does; the job makes room for it")
+func (p *pacing) makeRoom() {
+	p.rec.db.Share(p.others.shared)
+	p.setTargets()
+	if p.others.shared {
+		p.rec.log.Warn("chunkfill: another connection writes, though SoleProcess says that none does; the job makes room for it")
 	}
 }

@@ -35,7 +35,11 @@ func TestTunedHold(t *testing.T) {
 // meant to have, not of what a live write or a search left of one. Planted and caught: the
 // rows done stored.
 func TestSizeMeantIsStored(t *testing.T) {
-	l := &Loop{record: record{cp: chunkfill.Checkpoint{RangeRecord: chunkfill.RangeRecord{BatchRows: 400}}}}
+	l, err := New(nil, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.cp.BatchRows = 400
 	if got := l.advanced(Outcome{Rows: 7}, 500).BatchRows; got != 500 {
 		t.Errorf("cut short: %d", got)
 	}

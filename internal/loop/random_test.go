@@ -7,7 +7,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,7 +57,7 @@ type game struct {
 	cancel context.CancelFunc
 	calm   bool           // nothing more happens
 	late   map[int64]bool // rows that came when the job had begun
-	gone   int64          // rows that were deleted when they were done
+	gone   [2]int64       // rows that were deleted when they were done, by the first walk and the second
 	next   int64          // key of the next row that comes
 	asked  time.Time      // when the pause or the cancel that stands was asked; zero for none
 	deaf   time.Time      // when a fault last kept a request from being read
@@ -70,7 +72,7 @@ func (g *game) chance(n int) bool { return g.rng.IntN(n) == 0 }
 // play makes a job and runs it until it is done.
 func (g *game) play(t *testing.T) {
 	g.t, g.rng, g.began, g.late = t, rand.New(rand.NewPCG(g.seed, 0)), time.Now(), map[int64]bool{}
-	names := []string{"walk", "walk and verify", "walk twice"}
+	names := slices.Sorted(maps.Keys(allSteps))
 	name := names[g.rng.IntN(len(names))]
 	g.cfg = config(job(allSteps[name]))
 	g.cfg.Seed, g.cfg.Guard = g.seed+1, throttle.Guard{WALCap: 1000, MinFree: 1000}
@@ -127,9 +129,27 @@ func (g *game) run() {
 	if state.Record.RunID != owner { // else it ended before it had the job
 		g.wantEnd(err, state)
 	}
+	if g.chance(8) && !g.calm {
+		g.cancelOutside()
+	}
 	if state.Record.Request.Control == chunkfill.Cancel || state.Record.Phase == chunkfill.Cancelled {
 		g.retry()
 	}
+}
+
+// cancelOutside cancels the job while nobody runs it, where that may be.
+func (g *game) cancelOutside() {
+	g.db.Write(func(s *looptest.State) {
+		cp, err := loop.Outside(s.Record, loop.CancelAsked)
+		if err != nil || !s.Known {
+			return
+		}
+		e := chunkfill.Event{Event: "cancelled", By: outside}
+		if s.Record = cp; cp.Back {
+			e.Event = "reverting"
+		}
+		s.Events = append(s.Events, e)
+	})
 }
 
 // retry takes a cancel back, whether it has been honored or not.
@@ -170,7 +190,7 @@ func (g *game) wantEnd(err error, state looptest.State) {
 func (g *game) before(verb looptest.Verb) {
 	g.verbs++
 	g.check()
-	if verb == looptest.Hold {
+	if verb == looptest.Hold || verb == looptest.Once || verb == looptest.TakeBack {
 		g.wantOpen()
 	}
 	if g.calm || verb == looptest.Bound || verb == looptest.Sound { // the gate has looked
@@ -248,10 +268,10 @@ func (g *game) ends(verb looptest.Verb) {
 // fault has the verb, or a hold soon, fail with some class of error.
 func (g *game) fault(verb looptest.Verb) {
 	f := looptest.Fault{Verb: verb, When: looptest.When(g.rng.IntN(4)), Class: looptest.Classes[g.rng.IntN(len(looptest.Classes))]}
-	if g.chance(2) {
-		f.Verb = looptest.Hold
+	if soon := []looptest.Verb{looptest.Hold, looptest.Hold, looptest.Hold, looptest.Once, looptest.TakeBack, looptest.Enter}; g.chance(2) {
+		f.Verb = soon[g.rng.IntN(len(soon))]
 	}
-	if f.Class == loop.Again && f.Verb != looptest.Hold {
+	if f.Class == loop.Again && f.Verb != looptest.Hold && f.Verb != looptest.Once && f.Verb != looptest.TakeBack {
 		f.Class = loop.Busy
 	}
 	g.db.Inject(f, 1+g.rng.IntN(3))
@@ -266,7 +286,8 @@ func (g *game) write() {
 		g.db.Write(func(s *looptest.State) {
 			for i, row := range s.Rows {
 				if row.Key == victim.Key {
-					g.gone += int64(row.Done)
+					g.gone[0] += int64(row.Done)
+					g.gone[1] += int64(row.Later)
 					s.Rows = append(s.Rows[:i:i], s.Rows[i+1:]...)
 					break
 				}

@@ -36,7 +36,7 @@ func twice(n int) *looptest.DB {
 // TestRunToItsEnd: each row is done once, and all the time of the walk is charged, once.
 // Planted and caught: the hold charged to two accounts; a hold charged to none.
 func TestRunToItsEnd(t *testing.T) {
-	for name, steps := range allSteps {
+	for name, steps := range rowSteps {
 		for _, rows := range []int{0, 1, 2, 500} {
 			t.Run(fmt.Sprintf("%s of %d", name, rows), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

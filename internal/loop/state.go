@@ -154,7 +154,7 @@ func Next(steps Steps, s State, e Event) (State, error) {
 		allowed, next.Condition = owned, Failed
 	case TakenBack:
 		allowed = works && s.Back
-		next.Step = max(0, steps.made(s.Step))
+		next.Step, next.Pass = max(0, steps.made(s.Step)), 1
 		next = steps.cancelled(next)
 	case Retried:
 		allowed, next.Condition = s.Condition == Cancelled || s.Condition == Failed, Registered
@@ -195,10 +195,7 @@ func (steps Steps) cancelled(s State) State {
 		s.Back, s.Condition = true, Working
 		return s
 	}
-	if s.Back { // all of it is taken back
-		s.Back, s.Pass = false, 1
-	}
-	s.Condition = Cancelled
+	s.Back, s.Condition = false, Cancelled
 	return s
 }
 
@@ -321,11 +318,14 @@ func conditionOf(phase chunkfill.Phase) Condition {
 // replaced by one that nothing is known of yet.
 func (steps Steps) at(cp chunkfill.Checkpoint, s State) chunkfill.Checkpoint {
 	cp.Steps, cp.Step, cp.Pass, cp.Back, cp.Phase = steps, "", s.Pass, s.Back, steps.Phase(s)
+	if s.Back {
+		cp.Left = -1 // what was counted is taken back, too
+	}
 	of := cp.Of // after the last step: that of the last
 	if s.Step < len(steps) {
 		cp.Step, of = steps[s.Step].Name, steps[s.Step].Range()
 	}
-	if s.Condition == Done { // nothing of it stands any more, and nothing has to fit
+	if s.Condition == Done { // what it has made is the application's, and nothing has to fit any more
 		cp.Takebacks, cp.Pins = nil, nil
 	}
 	if of != cp.Of {

@@ -3,20 +3,31 @@ package loop
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
+// worker takes the batches of a walk.
+type worker struct {
+	*waiting
+
+	bisect  bisection
+	chunks  chunks
+	starved bool // the latest batch had to wait for computed rows
+	busy    int  // attempts in a row that found the database busy
+}
+
 // walk runs batches until the bound is reached.
-func (l *Loop) walk(ctx context.Context) error {
-	l.lap = time.Now()
-	for l.cp.Upper != "" {
-		if err := l.gate(ctx); err != nil {
+func (w *worker) walk(ctx context.Context) error {
+	w.lap = time.Now()
+	for w.cp.Upper != "" {
+		if err := w.gate(ctx); err != nil {
 			return err
 		}
-		bound, ok, err := l.bound(ctx)
+		bound, ok, err := w.bound(ctx)
 		if err != nil {
 			return err
 		}
@@ -24,18 +35,18 @@ func (l *Loop) walk(ctx context.Context) error {
 			continue // something is asked of the job
 		}
 
-		n, size := l.size()
-		out, batch, err := l.batch(ctx, bound, n)
+		n, size := w.size(w.bisect, w.starved)
+		out, batch, err := w.batch(ctx, bound, n)
 		switch {
 		case err != nil:
-			err = l.failed(ctx, n, out, err)
+			err = w.failed(ctx, n, out, err)
 		case out.None:
 			return nil
 		case out.Bad != nil:
-			l.quarantined(out)
+			w.quarantined(out)
 		default:
-			l.succeeded(out, batch)
-			err = l.pace(ctx, out, batch, size)
+			w.succeeded(out, batch)
+			err = w.pace(ctx, out, batch, size)
 		}
 		if err != nil {
 			return err
@@ -47,16 +58,16 @@ func (l *Loop) walk(ctx context.Context) error {
 // bound is how far the next batch may reach: to the end of the walk, or, for a
 // transform, of what has been computed ahead. It is false if, while it waited for that,
 // something was asked of the job. A wait may be long, so the gate comes after it, too.
-func (l *Loop) bound(ctx context.Context) (bound string, ok bool, err error) {
-	l.starved = false
-	for patience := min(l.target, poll); ; patience = poll {
+func (w *worker) bound(ctx context.Context) (bound string, ok bool, err error) {
+	w.starved = false
+	for patience := min(w.target, poll); ; patience = poll {
 		piece, cancel := context.WithTimeout(ctx, patience)
-		bound, err = l.db.Bound(piece)
+		bound, err = w.db.Bound(piece)
 		late := piece.Err() != nil
 		cancel()
 		switch {
-		case err == nil && l.starved:
-			err = l.gate(ctx)
+		case err == nil && w.starved:
+			err = w.gate(ctx)
 			return bound, err == nil, err
 		case err == nil:
 			return bound, true, nil
@@ -66,9 +77,9 @@ func (l *Loop) bound(ctx context.Context) (bound string, ok bool, err error) {
 
 		// A chunk takes long where the function does: longer than a hold may, and the job is
 		// held back by that and by nothing else.
-		l.starved, l.cp.Reason = true, string(throttle.ReasonCompute)
-		l.charge(&l.cp.Throttled)
-		if err := l.Listen(ctx); err != nil || l.Asked() {
+		w.starved, w.cp.Reason = true, string(throttle.ReasonCompute)
+		w.charge(&w.cp.Throttled)
+		if err := w.Listen(ctx); err != nil || w.Asked() {
 			return "", false, err
 		}
 	}
@@ -77,21 +88,21 @@ func (l *Loop) bound(ctx context.Context) (bound string, ok bool, err error) {
 // batch rewrites up to n of the next rows: boundary, rows and record in one transaction,
 // all or nothing. A single row that fails is quarantined in the same hold, before a live
 // write can fix it, move it or put another in its place.
-func (l *Loop) batch(ctx context.Context, bound string, n int) (Outcome, throttle.Batch, error) {
-	l.charge(&l.cp.Throttled)
+func (w *worker) batch(ctx context.Context, bound string, n int) (Outcome, throttle.Batch, error) {
+	w.charge(&w.cp.Throttled)
 	var cut throttle.Reason
-	out, err := l.db.Hold(ctx, Intent{
-		From: l.cp, Bound: bound, Rows: n, QuarantineLimit: l.cfg.QuarantineLimit,
-		More:    l.more(n, &cut),
-		Advance: func(out Outcome) chunkfill.RangeRecord { return l.advanced(out, n) },
+	out, err := w.db.Hold(ctx, Intent{
+		From: w.cp, Bound: bound, Rows: n, QuarantineLimit: w.cfg.QuarantineLimit,
+		More:    w.more(n, &cut),
+		Advance: func(out Outcome) chunkfill.RangeRecord { return w.advanced(out, n) },
 	})
 
 	batch := throttle.Batch{Asked: n, Rows: out.Rows, Changed: out.Changed, Hold: out.Work, Waited: out.Waited, Cut: cut}
 	if err == nil && !out.None {
-		if whole := l.chunks.whole(out, bound); whole && out.Rows < n && cut == "" {
+		if whole := w.chunks.whole(out, bound); whole && out.Rows < n && cut == "" {
 			batch.Cut = throttle.ReasonCompute
 		}
-		l.committed(out)
+		w.committed(out)
 	}
 	return out, batch, err
 }
@@ -111,85 +122,110 @@ func (c *chunks) whole(out Outcome, bound string) bool {
 // batch ends there: the write gets in within a step and a commit. While none does, the
 // transaction goes on, and more rows share what it costs. It also ends when others had
 // the processor for long: they may have it for longer, but not while the writer is held.
-func (l *Loop) more(n int, cut *throttle.Reason) func(Step) int {
+func (w *worker) more(n int, cut *throttle.Reason) func(Step) int {
 	rows, began, length := 0, false, time.Duration(0)
 	return func(done Step) int {
 		if !began {
-			began, length = true, l.stepTime()
+			began, length = true, w.stepTime()
 		}
 		if done.Rows > 0 {
 			rows += done.Rows
-			l.stepper.Observe(done.Rows, done.Changed, done.Took)
+			w.stepper.Observe(done.Rows, done.Changed, done.Took)
 			if rows == n {
 				return 0 // all of it is done, whoever waits
 			}
-			if *cut = l.cutShort(done.Lost); *cut != "" {
+			if *cut = w.cutShort(done.Lost); *cut != "" {
 				return 0
 			}
 		}
-		return min(l.stepper.Next(length), n-rows)
+		return min(w.stepper.Next(length), n-rows)
 	}
 }
 
 // cutShort tells why a batch has to end after a step, "" if it need not. lost is how
 // long others had the processor.
-func (l *Loop) cutShort(lost time.Duration) throttle.Reason {
+func (w *worker) cutShort(lost time.Duration) throttle.Reason {
 	switch {
-	case l.db.Waiting():
+	case w.db.Waiting():
 		return throttle.ReasonLive
-	case lost > l.target/2:
+	case lost > w.target/2:
 		return throttle.ReasonProcessor
 	}
 	return ""
 }
 
 // succeeded feeds the outcome back.
-func (l *Loop) succeeded(out Outcome, batch throttle.Batch) {
-	l.busy, l.full = 0, fullness{}
-	if l.bisect.active() {
-		l.bisect.passed(out.Rows)
+func (w *worker) succeeded(out Outcome, batch throttle.Batch) {
+	w.busy, w.full = 0, fullness{}
+	if w.bisect.active() {
+		w.bisect.passed(out.Rows)
 	} else {
-		l.sizer.Observe(time.Now(), batch)
+		w.sizer.Observe(time.Now(), batch)
 	}
 }
 
 // quarantined ends the search for the bad row that has been put into quarantine.
-func (l *Loop) quarantined(out Outcome) {
-	l.busy, l.bisect = 0, bisection{}
-	l.log.Warn("chunkfill: row quarantined", "key", out.Key, "error", out.Bad)
-	l.publish()
+func (w *worker) quarantined(out Outcome) {
+	w.busy, w.bisect = 0, bisection{}
+	w.log.Warn("chunkfill: row quarantined", "key", out.Key, "error", out.Bad)
+	w.publish()
 }
 
 // failed decides what an error of a batch of n rows asks for: patience, a search for
 // the bad row, or the end. The batch has been rolled back.
-func (l *Loop) failed(ctx context.Context, n int, out Outcome, err error) error {
-	switch class := l.db.Class(err); {
+func (w *worker) failed(ctx context.Context, n int, out Outcome, err error) error {
+	switch class := w.db.Class(err); {
 	case class == Again:
 		return nil
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return interrupted(err)
 	case class == Busy:
-		return l.backOff(ctx)
+		return w.backOff(ctx)
 	case class == Full:
-		l.filled(err)
+		w.filled(err)
 		return nil
 	case class == Row && n > 1 && out.Rows > 0: // else it failed before it knew its rows
-		l.bisect.failed(out.Rows)
-		l.cp.Reason = string(throttle.ReasonSearch)
-		l.publish()
+		w.bisect.failed(out.Rows)
+		w.cp.Reason = string(throttle.ReasonSearch)
+		w.publish()
 		return nil
 	}
 	return err
 }
 
 // backOff waits for another process to finish its transaction.
-func (l *Loop) backOff(ctx context.Context) error {
-	l.busy++
-	if l.busy == 20 { // some two seconds: it lasts
-		l.log.Info("chunkfill: another process holds the write lock; waiting for it")
+func (w *worker) backOff(ctx context.Context) error {
+	w.busy++
+	if w.busy == 20 { // some two seconds: it lasts
+		w.log.Info("chunkfill: another process holds the write lock; waiting for it")
 	}
-	p := l.pacer.Busy(time.Now(), l.busy)
-	l.cp.Reason = string(p.Reason)
-	l.publish()
-	return l.wait(ctx, p.Fixed, &l.cp.Throttled)
+	p := w.pacer.Busy(time.Now(), w.busy)
+	w.cp.Reason = string(p.Reason)
+	w.publish()
+	return w.wait(ctx, p.Fixed, &w.cp.Throttled)
+}
+
+// pace is what happens between two holds. What the rate takes is waited for in the
+// gate.
+func (w *worker) pace(ctx context.Context, out Outcome, batch throttle.Batch, size throttle.Size) error {
+	// Live writes whose timer has run out while all other processors are in system
+	// calls: without this they would be found only when the runtime preempts us.
+	runtime.Gosched()
+	now := time.Now()
+	p := w.pauseAfter(now, out, batch)
+	if delay := w.limiter.Delay(now, out.Rows); delay > 0 {
+		w.due = now.Add(delay)
+		p.Reason = throttle.ReasonRate
+	}
+
+	w.cp.Reason = string(throttle.Explain(size.Reason, p.Reason))
+	if err := w.Yield(ctx, p); err != nil {
+		return err
+	}
+	if err := w.db.After(ctx, w, out); err != nil {
+		return err
+	}
+	w.charge(&w.cp.Throttled)
+	w.publish()
+	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
 )
 
 // TestVisible: what others have named cannot steer a terminal, nor pass for a line of
@@ -31,7 +31,7 @@ func TestVisible(t *testing.T) {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
-	got := fmt.Sprintf("%s %s %s %d", Seen(checkpoint.Phase("a\x1b"), errors.New("b\x1b"), checkpoint.Owner{Host: "c\x1b"}, 7)...)
+	got := fmt.Sprintf("%s %s %s %d", Seen(chunkfill.Phase("a\x1b"), errors.New("b\x1b"), chunkfill.Owner{Host: "c\x1b"}, 7)...)
 	if strings.ContainsRune(got, '\x1b') || !strings.HasSuffix(got, " 7") {
 		t.Errorf("%q", got)
 	}

@@ -6,18 +6,20 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
-	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill"
 )
 
 // JobLine is a job at a glance, with what the caller measures beside it.
-func JobLine(s engine.Status, measured string) string {
+func JobLine(s chunkfill.Status, measured string) string {
 	var b strings.Builder
 	if s.Fraction >= 0 {
 		fmt.Fprintf(&b, "%5.1f%%  ", 100*s.Fraction)
 	}
-	if s.Phase != "running" { // before what a narrow terminal has no room for
+	if s.Phase != chunkfill.Running { // before what a narrow terminal has no room for
 		fmt.Fprintf(&b, "%s  ", s.Phase)
+	}
+	if step := Step(s.JobRecord); step != "" {
+		fmt.Fprintf(&b, "step %s  ", step)
 	}
 	fmt.Fprintf(&b, "%d rows  %s/s  ", s.Rows, Rate(s.Rate))
 
@@ -38,8 +40,38 @@ func JobLine(s engine.Status, measured string) string {
 	return b.String()
 }
 
+// Step says which step of a job stands, such as "2 of 7: copy"; "" for a job of one walk,
+// or a walk and its verification, whose phase tells, and after the last step.
+func Step(j chunkfill.JobRecord) string {
+	n, of := j.Position()
+	if n == 0 || of <= 2 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d: %s", n, of, j.Step)
+}
+
+// InSchema says what of a job stands in the schema while nobody works on it, and what
+// becomes of it; "" where nothing does. abandoned is a job that its owner has left at work.
+func InSchema(j chunkfill.JobRecord, abandoned bool) string {
+	atWork := j.Phase == chunkfill.Running || j.Phase == chunkfill.Verifying || j.Phase == chunkfill.Reverting
+	if atWork && !abandoned {
+		return ""
+	}
+
+	made := strings.Join(j.InSchema(), ", ")
+	switch past := j.PastReturn(); {
+	case past != "":
+		return fmt.Sprintf("changed for good by step %s; the job can only be brought to its end", past)
+	case made == "":
+		return ""
+	case j.Back:
+		return fmt.Sprintf("still has what was made by step %s; start or cancel the job to take it back", made)
+	}
+	return fmt.Sprintf("has what was made by step %s; cancel takes it back", made)
+}
+
 // Left says how many rows are left, of a job that counts them.
-func Left(cp checkpoint.Checkpoint) string {
+func Left(cp chunkfill.Checkpoint) string {
 	if cp.Left < 0 {
 		return ""
 	}
@@ -47,7 +79,7 @@ func Left(cp checkpoint.Checkpoint) string {
 }
 
 // WriteQuarantine lists the rows in quarantine, and the way out.
-func WriteQuarantine(w io.Writer, s engine.Status) {
+func WriteQuarantine(w io.Writer, s chunkfill.Status) {
 	for _, row := range s.Quarantine {
 		fmt.Fprintf(w, "  quarantined: %s key %s: %s\n", Seen(s.Table, row.Key, row.Error)...)
 	}

@@ -204,20 +204,13 @@ func (b *batch) applies(row Row) bool {
 	case b.r.db.Twice:
 		return row.Newest == (b.r.pass == 2)
 	case b.r.pass == 2:
-		return b.r.todo(row) && !b.next.quarantined(row.Key)
+		return b.r.todo(row) && !b.next.quarantined(b.r.of, row.Key)
 	}
 	return true
 }
 
 // later reports whether the run walks a range that is not that of the first walk.
-func (r *Run) later() bool {
-	for _, step := range r.db.steps() {
-		if step.Kind == chunkfill.Walk {
-			return r.of != step.Range()
-		}
-	}
-	return false
-}
+func (r *Run) later() bool { return r.of != r.db.walked(0) }
 
 // did counts what the walk has done to a row.
 func (r *Run) did(row *Row) {
@@ -241,7 +234,7 @@ func (b *batch) quarantine(cause error) error {
 		return fmt.Errorf("%w: %w", errTooManyBad, cause)
 	}
 	b.out.Changed, b.out.Bad, b.out.Key = 0, cause, fmt.Sprint(b.end)
-	b.next.Quarantine = append(b.next.Quarantine, chunkfill.BadRow{Key: position(b.end), Error: cause.Error(), Attempts: 1, At: time.Now()})
+	b.next.Quarantine = append(b.next.Quarantine, chunkfill.BadRow{Step: b.r.of, Key: position(b.end), Error: cause.Error(), Attempts: 1, At: time.Now()})
 	b.next.event("quarantined", fmt.Sprintf("row %d: %v", b.end, cause))
 	return nil
 }
@@ -260,7 +253,7 @@ func (r *Run) Left(ctx context.Context, pause func() error) (left int64, err err
 		rows := between(state.Rows, cursor, r.upper)
 		rows = rows[:min(few, len(rows))]
 		for _, row := range rows {
-			if r.todo(row) && !state.quarantined(row.Key) {
+			if r.todo(row) && !state.quarantined(r.of, row.Key) {
 				left++
 			}
 		}

@@ -17,7 +17,7 @@ import (
 type Row struct {
 	Key    int64
 	Done   int  // how often the job has rewritten it; its todo is that it has not
-	Later  int  // how often a later walk, with a range of its own, has
+	Later  int  // how often the second walk that has a range of its own has
 	Bad    bool // the job fails on it
 	Newest bool // that a job of two walks leaves for the second
 }
@@ -99,6 +99,21 @@ func (db *DB) steps() loop.Steps {
 		return loop.WalkTwice
 	}
 	return loop.WalkVerify
+}
+
+// walked is the range of the first walk, 0, or of the next that has one of its own, 1; ""
+// if there is none.
+func (db *DB) walked(n int) string {
+	for _, step := range db.steps() {
+		if step.Kind != chunkfill.Walk || step.Of != "" {
+			continue
+		}
+		if n == 0 {
+			return step.Name
+		}
+		n--
+	}
+	return ""
 }
 
 // State returns a copy of all that is stored.
@@ -246,8 +261,8 @@ func (s *State) insert(r Row) {
 	}
 }
 
-func (s *State) quarantined(key int64) bool {
-	return slices.ContainsFunc(s.Quarantine, func(q chunkfill.BadRow) bool { return q.Key == position(key) })
+func (s *State) quarantined(of string, key int64) bool {
+	return slices.ContainsFunc(s.Quarantine, func(q chunkfill.BadRow) bool { return q.Step == of && q.Key == position(key) })
 }
 
 func (s *State) event(name, detail string) {

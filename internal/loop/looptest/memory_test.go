@@ -34,3 +34,21 @@ func TestMemory(t *testing.T) {
 		})
 	}
 }
+
+// TestMemorySteps: it also does so where the job changes the schema.
+func TestMemorySteps(t *testing.T) {
+	once := func(name string) chunkfill.Step { return chunkfill.Step{Name: name, Kind: chunkfill.Once} }
+	walk, verify := chunkfill.Step{Name: "fill", Kind: chunkfill.Walk}, chunkfill.Step{Name: "verify", Kind: chunkfill.Verify, Of: "fill"}
+	for name, steps := range map[string]loop.Steps{
+		"two before": {once("table"), once("triggers"), walk, verify},
+		"one after":  {once("table"), walk, verify, once("index")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			looptest.TestSteps(t, func(_ testing.TB, keys ...int64) looptest.Fixture {
+				db := looptest.New(keys...)
+				db.Steps = steps
+				return memory{db}
+			})
+		})
+	}
+}

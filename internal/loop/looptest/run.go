@@ -152,7 +152,8 @@ func (r *Run) save(s *State, from, to chunkfill.Checkpoint) (chunkfill.Request, 
 		if s.Ranges == nil {
 			s.Ranges = map[string]chunkfill.RangeRecord{}
 		}
-		s.Ranges[from.Of] = stored.RangeRecord
+		s.Ranges[from.Of] = from.RangeRecord
+		delete(s.Ranges, to.Of)
 	}
 	to.Request = stored.Request
 	s.Record = to
@@ -177,6 +178,7 @@ func (r *Run) Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill.Che
 	}
 	state := r.db.State()
 	cp = entered(&state, cp)
+	r.pass = cp.Pass
 	return cp, r.adopt(cp)
 }
 
@@ -204,12 +206,26 @@ func (r *Run) TakeBack(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 		if err := r.saveEvent(s, from, &to, e); err != nil {
 			return err
 		}
-		for _, step := range loop.Undone(to) {
-			delete(s.Ranges, step)
+		for _, of := range loop.Undone(to) {
+			r.undo(s, of)
 		}
 		return nil
 	})
 	return to, err
+}
+
+// undo forgets a range. What its walk did is gone with that into which it did it.
+func (r *Run) undo(s *State, of string) {
+	delete(s.Ranges, of)
+	s.Quarantine = slices.DeleteFunc(s.Quarantine, func(q chunkfill.BadRow) bool { return q.Step == of })
+	for i := range s.Rows {
+		switch row := &s.Rows[i]; of {
+		case r.db.walked(0):
+			row.Done = 0
+		case r.db.walked(1):
+			row.Later = 0
+		}
+	}
 }
 
 func (r *Run) saveEvent(s *State, from chunkfill.Checkpoint, to *chunkfill.Checkpoint, e chunkfill.Event) (err error) {

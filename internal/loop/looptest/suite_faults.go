@@ -98,6 +98,67 @@ func testFault(t *testing.T, make Maker, fault Fault) {
 	}
 }
 
+// testStepFaults has each verb of a job that changes the schema fail likewise, at the first
+// change, the first walk and the first undoing.
+func testStepFaults(t *testing.T, make Maker) {
+	probe := taken(t, make(t, Keys(2)...))
+	injected := 0
+	for _, verb := range []Verb{Enter, Once, TakeBack} {
+		for _, when := range []When{AtOnce, Midway, AtCommit, AfterCommit} {
+			for _, class := range Classes {
+				fault := Fault{verb, when, class}
+				if when != AtOnce && verb == Enter {
+					continue
+				}
+				lift, ok := probe.f.Inject(t, fault)
+				if !ok {
+					continue
+				}
+				lift()
+				injected++
+				t.Run(fmt.Sprintf("%s/%s/%s", verb, when, ClassName(class)), func(t *testing.T) { testStepFault(t, make, fault) })
+			}
+		}
+	}
+	t.Logf("%d faults of verbs", injected)
+}
+
+// testStepFault has a verb fail once: nothing is changed where there is an error, and all of
+// it, once, where there is none; and when the fault is over the verb works.
+func testStepFault(t *testing.T, make Maker, fault Fault) {
+	s := taken(t, make(t, Keys(4)...))
+	call := map[Verb]func() error{
+		Once: s.once, TakeBack: s.takeBack,
+		Enter: func() error { _, err := s.db.Enter(background, s.cp); return err },
+	}[fault.Verb]
+	if fault.Verb != Once {
+		s.toWalk()
+	}
+	if fault.Verb == TakeBack {
+		s.save(loop.CancelAsked)
+	}
+	stood := len(changes(s.cp))
+	lift, _ := s.f.Inject(t, fault)
+	before := s.f.State(t) // with what makes it fail
+
+	err := call()
+	if fault.When != AfterCommit {
+		s.wantClass(fault.String(), err, fault.Class)
+		s.unchanged(before, fault.String())
+		lift()
+		err = call()
+	} else {
+		defer lift()
+	}
+	if err != nil {
+		t.Fatalf("%s, and then: %v", fault, err)
+	}
+	s.wantStored()
+	if moved := len(changes(s.cp)) != stood; moved != (fault.Verb != Enter) {
+		t.Errorf("%s: %d changes stood, and now %d", fault, stood, len(changes(s.cp)))
+	}
+}
+
 // committed wants that all of what a verb writes is written, once, and that it said so.
 func committed(s *subject, fault Fault, before State, err error) {
 	s.t.Helper()

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
-	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
@@ -25,9 +25,10 @@ func Command() *cobra.Command {
 		Use:   "status --db FILE [NAME…]",
 		Short: "Show the state of jobs",
 		Long: `Shows the state of the jobs in a database, over a read-only connection: it never
-waits for the writer and never holds it. Without NAME it shows all jobs. On a file
-that no process has open, SQLite leaves an empty -wal and a -shm file behind; the
-next process that opens the file uses or removes them.`,
+waits for the writer and never holds it. Without NAME it shows all jobs. Of a job of
+several steps it says which one stands and, while nobody works on it, what of the job
+is in the schema. On a file that no process has open, SQLite leaves an empty -wal and a
+-shm file behind; the next process that opens the file uses or removes them.`,
 		Example: "  chunkfill status --db app.db\n  chunkfill status --db app.db users_lower_v1 --json",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			db, err := database.Open(cmd.Context(), path, "ro")
@@ -39,7 +40,7 @@ next process that opens the file uses or removes them.`,
 				fmt.Fprintf(cmd.ErrOrStderr(), "chunkfill: the following may be out of date: %v\n", err)
 			}
 
-			statuses, err := readStatuses(cmd.Context(), func(ctx context.Context) ([]engine.Status, error) {
+			statuses, err := readStatuses(cmd.Context(), func(ctx context.Context) ([]chunkfill.Status, error) {
 				return engine.ReadStatuses(ctx, db)
 			}, path, names)
 			if err != nil {
@@ -61,32 +62,32 @@ next process that opens the file uses or removes them.`,
 }
 
 // readStatuses reads all jobs, or those named, in that order.
-func readStatuses(ctx context.Context, list func(context.Context) ([]engine.Status, error), path string, names []string) ([]engine.Status, error) {
+func readStatuses(ctx context.Context, list func(context.Context) ([]chunkfill.Status, error), path string, names []string) ([]chunkfill.Status, error) {
 	all, err := list(ctx)
 	if err != nil || len(names) == 0 {
 		if all == nil {
-			all = []engine.Status{}
+			all = []chunkfill.Status{}
 		}
 		return all, err
 	}
 
-	byName := map[string]engine.Status{}
+	byName := map[string]chunkfill.Status{}
 	for _, s := range all {
 		byName[s.Name] = s
 	}
 
-	var picked []engine.Status
+	var picked []chunkfill.Status
 	for _, name := range names {
 		s, ok := byName[name]
 		if !ok {
-			return nil, fmt.Errorf("%w: %s; `chunkfill status --db %s` lists the jobs", engine.ErrUnknownJob, name, path)
+			return nil, fmt.Errorf("%w: %s; `chunkfill status --db %s` lists the jobs", chunkfill.ErrUnknownJob, name, path)
 		}
 		picked = append(picked, s)
 	}
 	return picked, nil
 }
 
-func writeStatuses(out io.Writer, statuses []engine.Status, runs func(string) bool) error {
+func writeStatuses(out io.Writer, statuses []chunkfill.Status, runs func(string) bool) error {
 	if len(statuses) == 0 {
 		fmt.Fprintln(out, "no job has run on this database")
 		return nil
@@ -100,7 +101,7 @@ func writeStatuses(out io.Writer, statuses []engine.Status, runs func(string) bo
 	return nil
 }
 
-func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
+func writeStatus(out io.Writer, s chunkfill.Status, runs func(string) bool) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(w, label+"\t"+format+"\n", output.Seen(args...)...)
@@ -110,13 +111,20 @@ func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
 	line("does", "%s", s.Definition)
 	line("phase", "%s%s (ledger: %s)", s.Phase, parens(s.Reason), s.Ledger)
 
+	if step := output.Step(s.JobRecord); step != "" {
+		line("step", "%s", step)
+	}
 	if s.Error != "" {
 		line("error", "%s", s.Error)
+	}
+	abandoned := gone(s, runs)
+	if standing := output.InSchema(s.JobRecord, abandoned != ""); standing != "" {
+		line("schema", "%s", standing)
 	}
 	if s.Request.Control != "" {
 		line("request", "%s by %s: %s", s.Request.Control, s.Request.By, s.Request.Reason)
 	}
-	if s.Request.Tuning != (checkpoint.Tuning{}) {
+	if s.Request.Tuning != (chunkfill.Tuning{}) {
 		line("tuned", "%s", s.Request.Words())
 	}
 
@@ -129,7 +137,7 @@ func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
 	line("rows", "%d scanned, %d changed, %d quarantined%s", s.Rows, s.Changed, s.Quarantined, output.Left(s.Checkpoint))
 	line("speed", "%s rows/s, batches of %d, writer held %v, waited %v, paused %v",
 		output.Rate(s.Rate), s.BatchRows, output.Round(s.Working), output.Round(s.Throttled), output.Round(s.PausedFor))
-	line("owner", "%s%s", s.Owner, gone(s, runs))
+	line("owner", "%s%s", s.Owner, abandoned)
 	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
 
 	w.Flush()
@@ -137,9 +145,13 @@ func writeStatus(out io.Writer, s engine.Status, runs func(string) bool) {
 }
 
 // gone says of a job that seems to go on that nobody runs it.
-func gone(s engine.Status, runs func(string) bool) string {
-	active := s.Phase == checkpoint.Running || s.Phase == checkpoint.Verifying || s.Phase == checkpoint.Paused || s.Phase == checkpoint.Waiting
-	if !active || runs(s.Name) {
+func gone(s chunkfill.Status, runs func(string) bool) string {
+	switch s.Phase {
+	case chunkfill.Running, chunkfill.Verifying, chunkfill.Reverting, chunkfill.Paused, chunkfill.Waiting:
+	default:
+		return ""
+	}
+	if runs(s.Name) {
 		return ""
 	}
 	return "; that process is gone and nobody runs the job: start it again to continue"

@@ -1,0 +1,95 @@
+package chunkfill
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// Status is how a job stands: its checkpoint and what follows from it.
+//
+// What cannot be known (Fraction, ETA, Left) is -1 here and null in JSON, which has all
+// its keys in every state, lists that are never null, and reads back as the same Status
+// but for Pins, which it leaves out.
+type Status struct {
+	Checkpoint
+	Ledger     string        `json:"ledger"`          // pending_async, done or failed
+	Fraction   float64       `json:"fraction"`        // of the walk, 0 to 1; -1 where it cannot be known
+	Rate       float64       `json:"rows_per_second"` // scanned, over the time not paused
+	ETA        time.Duration `json:"eta_ns"`          // of the walk; -1 where it cannot be known
+	Quarantine []BadRow      `json:"quarantine"`
+}
+
+// Result is what a run of a job has done, over all its runs so far.
+type Result = Status
+
+// statusJSON is Status with null in place of -1, and with no list that is null.
+type statusJSON struct {
+	*Checkpoint
+	Steps      []Step         `json:"steps"`
+	Left       *int64         `json:"rows_left"`
+	Takebacks  []Takeback     `json:"takebacks"`
+	Ledger     string         `json:"ledger"`
+	Fraction   *float64       `json:"fraction"`
+	Rate       float64        `json:"rows_per_second"`
+	ETA        *time.Duration `json:"eta_ns"`
+	Quarantine []BadRow       `json:"quarantine"`
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (s Status) MarshalJSON() ([]byte, error) {
+	takebacks := listed(slices.Clone(s.Takebacks))
+	for i := range takebacks {
+		takebacks[i].Statements = listed(takebacks[i].Statements)
+	}
+
+	return encode(statusJSON{Checkpoint: &s.Checkpoint, Steps: listed(s.Steps), Left: known(s.Left), Takebacks: takebacks,
+		Ledger: s.Ledger, Fraction: known(s.Fraction), Rate: s.Rate, ETA: known(s.ETA), Quarantine: listed(s.Quarantine)})
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (s *Status) UnmarshalJSON(text []byte) error {
+	var cp Checkpoint
+	read := statusJSON{Checkpoint: &cp}
+	if err := json.Unmarshal(text, &read); err != nil {
+		return err
+	}
+	cp.Steps, cp.Left, cp.Takebacks = read.Steps, orUnknown(read.Left), read.Takebacks
+	*s = Status{Checkpoint: cp, Ledger: read.Ledger, Fraction: orUnknown(read.Fraction), Rate: read.Rate,
+		ETA: orUnknown(read.ETA), Quarantine: read.Quarantine}
+	return nil
+}
+
+// listed returns a list as JSON has it where it is empty.
+func listed[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// known returns nil for what is not.
+func known[T ~int64 | ~float64](n T) *T {
+	if n < 0 {
+		return nil
+	}
+	return &n
+}
+
+func orUnknown[T ~int64 | ~float64](n *T) T {
+	if n == nil {
+		return -1
+	}
+	return *n
+}
+
+// encode leaves it to the encoder around it whether < and > are escaped: conditions have
+// them, and people read them.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.Bytes(), err
+}
