@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -89,6 +90,10 @@ func present(t *testing.T, path, name string) *process {
 
 // runPresent is that process: it says when it waits.
 func runPresent(path, name string) error {
+	go func() { // it does not outlive the test
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
 	db, err := torture.Open(path)
 	if err != nil {
 		return err
