@@ -91,7 +91,7 @@ func (e *Engine) revertOnce(ctx context.Context, c lite.Querier, from chunkfill.
 	}
 	on, event := loop.CancelAsked, chunkfill.Event{Event: "reverting", By: e.cfg.Actor, Detail: reason}
 	if from.Phase == chunkfill.Reverting {
-		on, event.Event = loop.TakenBack, "taken back"
+		on, event.Event, event.Detail = loop.TakenBack, "taken back", loop.TakesBack(from)
 	}
 	to, err := loop.Outside(from, on)
 	if err != nil {
@@ -266,6 +266,15 @@ func (e *Engine) reopen(ctx context.Context, name string) error {
 
 // retryQuarantined applies the job to the rows set aside, one hold each.
 func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
+	if p.program != nil {
+		begun, err := record.Load(ctx, e.readQuerier(), p.spec.Name)
+		if err != nil || begun.Quarantined == 0 {
+			return err
+		}
+		if p, err = e.planStep(ctx, e.readQuerier(), p, begun.Of); err != nil {
+			return err
+		}
+	}
 	calls := p.open()
 	defer closeCalls(calls)
 	statement := p.statement(calls, []string{p.spec.Where}, true)

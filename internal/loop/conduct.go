@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chunkfill/chunkfill"
@@ -134,7 +135,13 @@ func (l *Loop) finish(ctx context.Context) (over bool, err error) {
 	if !steps.goesOn(l.state) {
 		return true, nil
 	}
-	next := steps[l.state.Step+1]
+	rest := steps[l.state.Step+1:]
+	ahead := slices.IndexFunc(rest, func(s chunkfill.Step) bool { return s.NoReturn })
+	if ahead >= 0 && l.cp.Quarantined > 0 {
+		return false, fmt.Errorf("%w: %d rows of %s are quarantined, and step %s, which comes after, cannot be taken back; fix the rows, then retry",
+			chunkfill.ErrTooManyBadRows, l.cp.Quarantined, l.cfg.Job.Table, rest[ahead].Name)
+	}
+	next := rest[0]
 	if next.Kind == chunkfill.Verify {
 		return false, l.change(ctx, Finished, "counting what is left", event{name: "verifying"})
 	}

@@ -17,8 +17,11 @@ type Loop struct {
 	*worker
 }
 
-// New returns a loop. The error is that of a MaxRate that cannot be.
+// New returns a loop. The error is that of a MaxRate, or of a list of steps, that cannot be.
 func New(db Database, cfg Config) (*Loop, error) {
+	if err := cfg.Job.Steps.Check(); err != nil {
+		return nil, err
+	}
 	limiter, err := throttle.NewLimiter(cfg.MaxRate)
 	if err != nil {
 		return nil, err

@@ -29,11 +29,7 @@ func (l *Loop) takeBack(ctx context.Context, err error) error {
 	}
 
 	for l.state.Back {
-		what := "nothing"
-		if n := len(l.cp.Takebacks); n > 0 {
-			what = l.cp.Takebacks[n-1].Step
-		}
-		if err := l.inOneHold(ctx, TakenBack, event{name: "taken back", by: l.request.By, detail: what}, l.db.TakeBack); err != nil {
+		if err := l.inOneHold(ctx, TakenBack, event{name: "taken back", by: l.request.By, detail: TakesBack(l.cp)}, l.db.TakeBack); err != nil {
 			return err
 		}
 	}
@@ -41,6 +37,15 @@ func (l *Loop) takeBack(ctx context.Context, err error) error {
 		return ErrCancelled
 	}
 	return fmt.Errorf("%w: by %s: %s", ErrCancelled, l.request.By, l.request.Reason)
+}
+
+// TakesBack is what the next step back undoes, for the audit trail.
+func TakesBack(cp chunkfill.Checkpoint) string {
+	n := len(cp.Takebacks)
+	if n == 0 {
+		return "nothing"
+	}
+	return cp.Takebacks[n-1].Step
 }
 
 // inOneHold makes something and records the event of it, whole or not at all, however

@@ -393,3 +393,17 @@ func troubled(t *testing.T, db *looptest.DB, class loop.Class, when looptest.Whe
 	}
 	return &met
 }
+
+// TestNoReturnWithoutARow: a row in quarantine stops the job before its point of no return.
+// Planted and caught: no look at the quarantine.
+func TestNoReturnWithoutARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := table(20)
+		db.Spoil(true, 7)
+		wantErr(t, run(t.Context(), db, config(job(allSteps["rebuild"]))), chunkfill.ErrTooManyBadRows)
+		state := db.State()
+		if slices.Contains(state.Schema, "swap") || state.Record.Phase != chunkfill.Failed {
+			t.Errorf("%s, and %v stand", state.Record.Phase, state.Schema)
+		}
+	})
+}

@@ -63,7 +63,7 @@ type game struct {
 	deaf   time.Time      // when a fault last kept a request from being read
 	verbs  int
 	runs   int
-	gaveUp bool // all rows have failed
+	gaveUp bool // all rows have failed, or one before the point of no return
 }
 
 // chance is true once in so many times.
@@ -178,10 +178,10 @@ func (g *game) wantEnd(err error, state looptest.State) {
 		errors.Is(err, loop.ErrInterrupted) && phase == chunkfill.Failed:
 		g.t.Errorf("seed %d: %v, and it is %s", g.seed, err, phase)
 	case err != nil && !errors.Is(err, loop.ErrCancelled) && !errors.Is(err, loop.ErrInterrupted) &&
-		!errors.Is(err, loop.ErrAllFailed) && !errors.Is(err, loop.ErrLeft):
+		!errors.Is(err, loop.ErrAllFailed) && !errors.Is(err, loop.ErrLeft) && !errors.Is(err, chunkfill.ErrTooManyBadRows):
 		g.t.Errorf("seed %d: an error that nobody made: %v", g.seed, err)
 	}
-	if errors.Is(err, loop.ErrAllFailed) {
+	if errors.Is(err, loop.ErrAllFailed) || errors.Is(err, chunkfill.ErrTooManyBadRows) {
 		g.gaveUp = true // it would come again
 	}
 }

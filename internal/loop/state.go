@@ -19,6 +19,31 @@ var (
 
 var walk = chunkfill.Step{Name: "walk", Kind: chunkfill.Walk}
 
+// Check reports why a list cannot be one of steps: a step is named once, and goes by a walk
+// before it, from which no change of the schema parts it.
+func (steps Steps) Check() error {
+	seen, walks := map[string]bool{}, map[string]bool{}
+	for _, step := range steps {
+		switch {
+		case step.Name == "" || seen[step.Name]:
+			return fmt.Errorf("a step is named %q, which is no name of its own", step.Name)
+		case step.Of != "" && !walks[step.Of], step.Of == "" && step.Kind == chunkfill.Verify:
+			return fmt.Errorf("step %s goes by %q, which is no walk since the last change of the schema", step.Name, step.Of)
+		case step.NoReturn && step.Kind != chunkfill.Once:
+			return fmt.Errorf("step %s changes no schema, and cannot be a point of no return", step.Name)
+		}
+
+		seen[step.Name] = true
+		switch step.Kind {
+		case chunkfill.Once:
+			clear(walks)
+		case chunkfill.Walk:
+			walks[step.Name] = true
+		}
+	}
+	return nil
+}
+
 // kind is what the step that stands does; "" after the last.
 func (steps Steps) kind(s State) chunkfill.StepKind {
 	if s.Step >= len(steps) {

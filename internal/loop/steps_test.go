@@ -7,6 +7,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/internal/loop/looptest"
 )
 
 // TestWhatStandsIsTakenBack: a job that has changed the schema can be brought to where
@@ -239,6 +240,33 @@ func TestUndone(t *testing.T) {
 					t.Errorf("%s at %d: the range of %s is undone: %v", name, at, step.Name, got)
 				}
 			}
+		}
+	}
+}
+
+// TestListsThatCannotBe are refused. Planted and caught: each case of Check left out.
+func TestListsThatCannotBe(t *testing.T) {
+	walk, once := chunkfill.Step{Name: "w", Kind: chunkfill.Walk}, chunkfill.Step{Name: "o", Kind: chunkfill.Once}
+	verify := chunkfill.Step{Name: "v", Kind: chunkfill.Verify, Of: "w"}
+	for name, steps := range map[string]loop.Steps{
+		"no name":                           {{Kind: chunkfill.Walk}},
+		"one name for two":                  {walk, walk},
+		"a verification of nothing":         {walk, {Name: "v", Kind: chunkfill.Verify}},
+		"of a walk after it":                {verify, walk},
+		"of a walk before a change":         {walk, once, verify},
+		"a walk that cannot be taken back":  {{Name: "w", Kind: chunkfill.Walk, NoReturn: true}},
+		"of a step that changes the schema": {once, {Name: "v", Kind: chunkfill.Verify, Of: "o"}},
+	} {
+		if err := steps.Check(); err == nil {
+			t.Errorf("%s: %v is taken", name, steps)
+		}
+		if _, err := loop.New(looptest.New().Open(), config(job(steps))); err == nil {
+			t.Errorf("%s: a loop of %v", name, steps)
+		}
+	}
+	for name, steps := range allSteps {
+		if err := steps.Check(); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
