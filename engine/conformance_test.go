@@ -3,11 +3,17 @@ package engine
 import (
 	"context"
 	"database/sql"
-	"github.com/chunkfill/chunkfill/internal/record"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/record"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/loop"
@@ -29,6 +35,72 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			looptest.Test(t, func(t testing.TB, keys ...int64) looptest.Fixture { return newFixture(t, job, keys) })
 		})
+	}
+}
+
+// TestConformanceOfSteps: so does it for a job that changes the schema. Planted and caught:
+// a takeback that is kept once it is made; the
+// ranges of what is taken back kept; no look at what is asked.
+func TestConformanceOfSteps(t *testing.T) {
+	looptest.TestSteps(t, func(t testing.TB, keys ...int64) looptest.Fixture { return newFixture(t, twoTables{}, keys) })
+}
+
+// twoTables is a job that makes a table, fills it with a row for each of t, and makes another.
+type twoTables struct{}
+
+func (twoTables) Spec() jobs.Spec { return jobs.Spec{Name: "job", Table: "t"} }
+
+func (twoTables) program() *program {
+	create := func(name string, statements ...string) step {
+		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Once}, once: func(ctx context.Context, c lite.Querier) (made, error) {
+			for _, statement := range statements {
+				if _, err := c.ExecContext(ctx, statement); err != nil {
+					return made{}, err
+				}
+			}
+			return made{back: []string{"DROP TABLE IF EXISTS main." + name}}, nil
+		}}
+	}
+	return &program{definition: "two tables", steps: []step{
+		create("made", "CREATE TABLE main.made (id INTEGER PRIMARY KEY, times INT NOT NULL)",
+			`CREATE TRIGGER main.made_bad BEFORE INSERT ON made WHEN (SELECT bad FROM t WHERE id = new.id) BEGIN SELECT RAISE(ABORT, 'bad'); END`),
+		{Step: chunkfill.Step{Name: "fill", Kind: chunkfill.Walk},
+			rows:   jobs.Spec{Table: "t", Todo: "NOT EXISTS (SELECT 1 FROM made WHERE made.id = t.id)"},
+			insert: &lite.Insert{Into: "INSERT INTO main.made", Columns: []string{"id", "times"}, Exprs: []string{"id", "1"}}},
+		{Step: chunkfill.Step{Name: "look", Kind: chunkfill.Verify, Of: "fill"}},
+		create("other", "CREATE TABLE main.other (x)"),
+	}}
+}
+
+// schema reads what of twoTables stands, and the ranges that do not.
+func (f *fixture) schema(t testing.TB, state *looptest.State) {
+	t.Helper()
+	for _, name := range []string{"made", "other"} {
+		var there bool
+		f.scan(t, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '"+name+"')", &there)
+		if there {
+			state.Schema = append(state.Schema, name)
+		}
+	}
+	for i, row := range state.Rows {
+		if slices.Contains(state.Schema, "made") {
+			f.scan(t, fmt.Sprintf("SELECT coalesce((SELECT times FROM made WHERE id = %d), 0)", row.Key), &state.Rows[i].Done)
+		}
+	}
+
+	var steps string
+	f.scan(t, "SELECT coalesce(group_concat(step), '') FROM _async_migration_ranges", &steps)
+	for _, step := range strings.Split(steps, ",") {
+		if step != "" && step != state.Record.Of {
+			state.Ranges = merged(state.Ranges, map[string]chunkfill.RangeRecord{step: {Of: step}})
+		}
+	}
+}
+
+func (f *fixture) scan(t testing.TB, query string, to any) {
+	t.Helper()
+	if err := f.other.QueryRowContext(context.Background(), query).Scan(to); err != nil {
+		t.Fatalf("%s: %v", query, err)
 	}
 }
 
@@ -171,6 +243,9 @@ func (f *fixture) State(t testing.TB) (state looptest.State) {
 	if state.Quarantine, err = checkpoint.Quarantine(ctx, f.other, "job"); err != nil {
 		t.Fatal(err)
 	}
+	if _, ok := f.job.(twoTables); ok {
+		f.schema(t, &state)
+	}
 	return state
 }
 
@@ -203,7 +278,7 @@ func (f *fixture) Spoil(t testing.TB, bad bool, keys ...int64) {
 // Inject makes a verb fail as far as SQLite, or the file system, can be made to from
 // without.
 func (f *fixture) Inject(t testing.TB, fault looptest.Fault) (lift func(), ok bool) {
-	writes := fault.Verb == looptest.Take || fault.Verb == looptest.Save || fault.Verb == looptest.Hold
+	writes := slices.Contains([]looptest.Verb{looptest.Take, looptest.Save, looptest.Hold, looptest.Once, looptest.TakeBack}, fault.Verb)
 	switch {
 	case writes && fault.When == looptest.AtOnce && fault.Class == loop.Busy:
 		f.exec(t, f.other, "BEGIN IMMEDIATE")
@@ -249,12 +324,16 @@ func trouble(fault looptest.Fault) string {
 			{looptest.Hold, looptest.AtOnce}: "rows_full", {looptest.Hold, looptest.Midway}: "record_full",
 			{looptest.Save, looptest.AtOnce}: "record_full", {looptest.Save, looptest.Midway}: "events_full",
 			{looptest.Take, looptest.AtOnce}: "record_full", {looptest.Take, looptest.Midway}: "events_full",
+			{looptest.Once, looptest.Midway}: "record_full", {looptest.Once, looptest.AtCommit}: "events_full",
+			{looptest.TakeBack, looptest.Midway}: "record_full", {looptest.TakeBack, looptest.AtCommit}: "events_full",
 		}[where]
 	case loop.Other:
 		return map[at]string{
 			{looptest.Hold, looptest.Midway}: "record_breaks",
 			{looptest.Save, looptest.AtOnce}: "record_breaks", {looptest.Save, looptest.Midway}: "events_break",
 			{looptest.Take, looptest.AtOnce}: "record_breaks", {looptest.Take, looptest.Midway}: "events_break",
+			{looptest.Once, looptest.Midway}: "record_breaks", {looptest.Once, looptest.AtCommit}: "events_break",
+			{looptest.TakeBack, looptest.Midway}: "record_breaks", {looptest.TakeBack, looptest.AtCommit}: "events_break",
 		}[where]
 	}
 	return ""
@@ -263,7 +342,7 @@ func trouble(fault looptest.Fault) string {
 // rob gives the job to a run that nobody knows of, and back.
 func (f *fixture) rob(t testing.TB, fault looptest.Fault) (giveBack func(), ok bool) {
 	switch fault.Verb {
-	case looptest.Save, looptest.Hold, looptest.Asked:
+	case looptest.Save, looptest.Hold, looptest.Asked, looptest.Once, looptest.TakeBack:
 	default:
 		return nil, false
 	}

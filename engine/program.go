@@ -161,8 +161,8 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 }
 
 // merged is one map with another over it.
-func merged(one, other map[string]string) map[string]string {
-	all := map[string]string{}
+func merged[V any](one, other map[string]V) map[string]V {
+	all := map[string]V{}
 	maps.Copy(all, one)
 	maps.Copy(all, other)
 	return all
