@@ -88,7 +88,7 @@ func Keys(n int) []int64 {
 }
 
 // Open begins a run of the job.
-func (db *DB) Open() *Run { return &Run{db: db, pass: 1} }
+func (db *DB) Open() *Run { return &Run{around: around{conn: conn{db}}, pass: 1} }
 
 // steps are those of the job.
 func (db *DB) steps() loop.Steps {

@@ -14,7 +14,7 @@ import (
 
 // Run is one run of the job of a [DB]: what the loop asks of a database.
 type Run struct {
-	db    *DB
+	around
 	id    string
 	pass  int
 	of    string // whose range it walks
@@ -22,11 +22,19 @@ type Run struct {
 	end   int64 // of the latest batch
 	began bool  // whether the table had a row when the job began
 
-	shown  chunkfill.Checkpoint
-	asked  chunkfill.Request
+	shown chunkfill.Checkpoint
+	asked chunkfill.Request
+}
+
+// around is what a run asks and tells beside its batches.
+type around struct {
+	conn
 	shared bool
 	ended  []bool // by Leave, and whether the database was gone
 }
+
+// conn is a run's way to the database.
+type conn struct{ db *DB }
 
 // position is a place in the table: after the row of a key.
 func position(key int64) string { return "after " + strconv.FormatInt(key, 10) }
@@ -46,24 +54,24 @@ func keyOf(position string) (int64, error) {
 }
 
 // enter begins a verb: it fails where the context has ended or a fault stands.
-func (r *Run) enter(ctx context.Context, verb Verb) error {
-	if r.db.Before != nil {
-		r.db.Before(verb)
+func (c conn) enter(ctx context.Context, verb Verb) error {
+	if c.db.Before != nil {
+		c.db.Before(verb)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	r.db.mu.Lock()
-	defer r.db.mu.Unlock()
-	return r.db.fault(verb, AtOnce)
+	c.db.mu.Lock()
+	defer c.db.mu.Unlock()
+	return c.db.fault(verb, AtOnce)
 }
 
 // transact makes one hold: whole, or not at all.
-func (r *Run) transact(ctx context.Context, verb Verb, write func(*State) error) error {
-	if err := r.enter(ctx, verb); err != nil {
+func (c conn) transact(ctx context.Context, verb Verb, write func(*State) error) error {
+	if err := c.enter(ctx, verb); err != nil {
 		return err
 	}
-	db := r.db
+	db := c.db
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if db.held {
@@ -262,20 +270,20 @@ func (r *Run) Shown() (cp chunkfill.Checkpoint, request chunkfill.Request) {
 func (r *Run) Class(err error) loop.Class { return classOf(err) }
 
 // Sound tells whether the database is still there.
-func (r *Run) Sound() error { return r.enter(context.Background(), Sound) }
+func (a *around) Sound() error { return a.enter(context.Background(), Sound) }
 
 // Waiting reports whether a live write waits.
-func (r *Run) Waiting() (yes bool) {
-	r.db.set(func() { yes = len(r.db.queue) > 0 })
+func (a *around) Waiting() (yes bool) {
+	a.db.set(func() { yes = len(a.db.queue) > 0 })
 	return yes
 }
 
 // GiveWay lets a live write through.
-func (r *Run) GiveWay(ctx context.Context) (quiet bool, err error) {
-	if err := r.enter(ctx, GiveWay); err != nil {
+func (a *around) GiveWay(ctx context.Context) (quiet bool, err error) {
+	if err := a.enter(ctx, GiveWay); err != nil {
 		return false, err
 	}
-	r.db.set(func() { quiet = !r.db.noisy })
+	a.db.set(func() { quiet = !a.db.noisy })
 	if !quiet {
 		return false, sleep(ctx, time.Millisecond)
 	}
@@ -283,45 +291,45 @@ func (r *Run) GiveWay(ctx context.Context) (quiet bool, err error) {
 }
 
 // GapAsked reports whether a command of another process wants to write.
-func (r *Run) GapAsked() (yes bool) {
-	r.db.set(func() { yes = r.db.gap })
+func (a *around) GapAsked() (yes bool) {
+	a.db.set(func() { yes = a.db.gap })
 	return yes
 }
 
 // WALBytes is how much of a log stands in the way.
-func (r *Run) WALBytes() (n int64) {
-	r.db.set(func() { n = r.db.wal })
+func (a *around) WALBytes() (n int64) {
+	a.db.set(func() { n = a.db.wal })
 	return n
 }
 
 // Free is the free space.
-func (r *Run) Free() (n int64) {
-	r.db.set(func() { n = r.db.free })
+func (a *around) Free() (n int64) {
+	a.db.set(func() { n = a.db.free })
 	return n
 }
 
 // After has nothing to do but to fail where a fault stands.
-func (r *Run) After(ctx context.Context, _ loop.Rest, _ loop.Outcome) error {
-	return r.enter(ctx, After)
+func (a *around) After(ctx context.Context, _ loop.Rest, _ loop.Outcome) error {
+	return a.enter(ctx, After)
 }
 
 // Idle likewise.
-func (r *Run) Idle(ctx context.Context, _ loop.Rest, _ loop.Idle) error { return r.enter(ctx, Idle) }
+func (a *around) Idle(ctx context.Context, _ loop.Rest, _ loop.Idle) error { return a.enter(ctx, Idle) }
 
 // Share notes what it is told.
-func (r *Run) Share(shared bool) { r.db.set(func() { r.shared = shared }) }
+func (a *around) Share(shared bool) { a.db.set(func() { a.shared = shared }) }
 
 // Shared returns what Share was told last.
-func (r *Run) Shared() (yes bool) {
-	r.db.set(func() { yes = r.shared })
+func (a *around) Shared() (yes bool) {
+	a.db.set(func() { yes = a.shared })
 	return yes
 }
 
 // Leave notes that the run has ended.
-func (r *Run) Leave(_ context.Context, gone bool) { r.ended = append(r.ended, gone) }
+func (a *around) Leave(_ context.Context, gone bool) { a.ended = append(a.ended, gone) }
 
 // Ended returns what each call of Leave was told of a database that is gone.
-func (r *Run) Ended() []bool { return r.ended }
+func (a *around) Ended() []bool { return a.ended }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
