@@ -16,7 +16,8 @@ import (
 var ErrNoDowngrade = errors.New("tables of version 1 cannot hold these jobs")
 
 // down brings tables of version 2 back to version 1, which has one row for each job. It is
-// never edited once released. The text of the two tables is what version 1 has, to the space.
+// never edited once released. The text of the two tables is what version 1 has, to the space. Nothing
+// is renamed, as in up.
 var down = []string{
 	`CREATE TABLE IF NOT EXISTS main._async_migration_checkpoints (
 			name TEXT PRIMARY KEY,
@@ -60,7 +61,8 @@ var down = []string{
 			batches, batch_rows, working_us, throttled_us, paused_us, control, control_by, control_reason, target_hold_us, max_rate,
 			created_at, max(j.updated_at, r.updated_at)
 		FROM main._async_migration_jobs j JOIN main._async_migration_ranges r ON r.name = j.name AND r.step = j.range`,
-	`ALTER TABLE main._async_migration_quarantine RENAME TO _async_migration_quarantine_2`,
+	`CREATE TABLE main._async_migration_quarantine_2 AS SELECT * FROM main._async_migration_quarantine`,
+	`DROP TABLE main._async_migration_quarantine`,
 	`CREATE TABLE main._async_migration_quarantine (
 			name TEXT NOT NULL,
 			key TEXT NOT NULL,

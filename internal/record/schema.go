@@ -107,6 +107,9 @@ var create = []string{
 // table that had a row for each job stays, empty: a run of the older version that is still
 // alive finds no row there, takes that for the loss of its job, and stops with nothing
 // written. What such a row does not tell, its steps, the next run fills in.
+//
+// Nothing is renamed: SQLite refuses any RENAME in a database that has a view or a trigger over
+// a table which is gone, and leads the application's views of a table to its new name.
 var up = []string{
 	createJobs,
 	createRanges,
@@ -118,7 +121,8 @@ var up = []string{
 		SELECT name, 'walk', 1, reason, run_id, owner_pid, owner_host, owner_since, lower_bound, upper_bound, cursor, total_rows,
 			rows_scanned, rows_changed, rows_quarantined, batches, batch_rows, working_us, throttled_us, updated_at
 		FROM main._async_migration_checkpoints`,
-	`ALTER TABLE main._async_migration_quarantine RENAME TO _async_migration_quarantine_1`,
+	`CREATE TABLE main._async_migration_quarantine_1 AS SELECT * FROM main._async_migration_quarantine`,
+	`DROP TABLE main._async_migration_quarantine`,
 	createQuarantine,
 	`INSERT INTO main._async_migration_quarantine
 		SELECT name, 'walk', key, error, attempts, at FROM main._async_migration_quarantine_1`,
