@@ -326,6 +326,7 @@ func TestNothingIsDoneOnTheWayBack(t *testing.T) {
 // context, an error or a rival that takes the job, on its way there or back, the next one goes
 // on in the same direction and all ends right.
 func TestStepsEndAnywhere(t *testing.T) {
+	t.Parallel()
 	for end, happens := range map[string]func(db *looptest.DB, verb looptest.Verb, cancel func()){
 		"killed":      func(_ *looptest.DB, verb looptest.Verb, _ func()) { panic(killed{verb}) },
 		"interrupted": func(_ *looptest.DB, _ looptest.Verb, cancel func()) { cancel() },
@@ -354,6 +355,7 @@ func TestStepsEndAnywhere(t *testing.T) {
 // TestStepsPassAnywhere: what asks for patience, room or another try is none of the ends of a
 // change of the schema, nor of its undoing.
 func TestStepsPassAnywhere(t *testing.T) {
+	t.Parallel()
 	for _, class := range []loop.Class{loop.Busy, loop.Full, loop.Again} {
 		for _, when := range []looptest.When{looptest.AtOnce, looptest.Midway, looptest.AtCommit, looptest.AfterCommit} {
 			eachList(t, 9, func(t *testing.T, db *looptest.DB, cfg loop.Config) {

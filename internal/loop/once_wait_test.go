@@ -196,14 +196,12 @@ func TestAskedInTheVeryHold(t *testing.T) {
 func TestCancelPastNoReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := table(50)
-		askAt(t, db, looptest.Enter, chunkfill.NoControl)
-		p := start(t, db, config(job(schemaSteps["rebuild"])))
 		db.Before = func(verb looptest.Verb) {
 			if state := db.State(); state.Record.Step == "empty" && verb == looptest.Hold {
-				p.ask(chunkfill.Cancel)
+				db.Ask(chunkfill.Request{Control: chunkfill.Cancel})
 			}
 		}
-		wantErr(t, p.end(), nil)
+		wantErr(t, start(t, db, config(job(schemaSteps["rebuild"]))).end(), nil)
 		wantMade(t, db, schemaSteps["rebuild"])
 		if control := db.State().Record.Request.Control; control != chunkfill.Cancel {
 			t.Errorf("asked was %q: the play has missed its place", control)

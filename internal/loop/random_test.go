@@ -29,6 +29,7 @@ var (
 // against the database in memory, and wants before each verb that the record and the rows
 // agree. A play goes on, run after run, until the job is done.
 func TestRandom(t *testing.T) {
+	t.Parallel()
 	first := rand.Uint64() >> 32
 	if *seed != 0 {
 		first, *plays = *seed, 1

@@ -259,6 +259,7 @@ func fails(class loop.Class, times int) func(*watched) {
 // not forgotten; a rate lifted by half; computed rows that are waited for
 // in silence.
 func TestReasonShows(t *testing.T) {
+	t.Parallel()
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 		for _, s := range reasons[reason].shows {
 			play := func(t *testing.T) { s.shows(t, reason) }
@@ -294,6 +295,7 @@ func (s scene) shows(t *testing.T, reason throttle.Reason) {
 // for one; a resumed job without a size; a minimum share whenever a little is short; the end
 // of a batch that is the end of the computed rows taken for a cut.
 func TestReasonHides(t *testing.T) {
+	t.Parallel()
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 		for _, s := range reasons[reason].hides {
 			t.Run(string(reason)+"/"+s.name, func(t *testing.T) {

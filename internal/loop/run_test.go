@@ -150,6 +150,7 @@ func (k killed) Error() string { return fmt.Sprintf("killed in %s", k.verb) }
 // it comes from, and the next one goes on from the last good batch. Planted and caught: an
 // error of Bound taken for one more wait.
 func TestFailsAnywhere(t *testing.T) {
+	t.Parallel()
 	for _, when := range []looptest.When{looptest.AtOnce, looptest.Midway, looptest.AtCommit} {
 		var met looptest.Verb
 		plays := each(t, func(db *looptest.DB, verb looptest.Verb, _ func()) {
@@ -177,6 +178,7 @@ func TestFailsAnywhere(t *testing.T) {
 // run. Planted and caught: a record given up on while the database is busy; a bound, and a
 // count, likewise.
 func TestPassesAnywhere(t *testing.T) {
+	t.Parallel()
 	for _, class := range []loop.Class{loop.Busy, loop.Full, loop.Again} {
 		for _, when := range []looptest.When{looptest.AtOnce, looptest.Midway, looptest.AtCommit, looptest.AfterCommit} {
 			plays := each(t, func(db *looptest.DB, verb looptest.Verb, _ func()) {
