@@ -273,6 +273,9 @@ func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 	if err != nil || len(aside) == 0 {
 		return err
 	}
+	if err := waitForOlder(ctx, e.readQuerier(), e.file.Path, p.spec.Name, e.log); err != nil {
+		return err
+	}
 	if err := e.write(ctx, func(ctx context.Context, c lite.Querier) error { return record.UpgradeTx(ctx, c) }); err != nil {
 		return err
 	}

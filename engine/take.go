@@ -15,6 +15,9 @@ import (
 
 // Take makes this run the owner of the job, new or left by another.
 func (s *session) Take(ctx context.Context) (cp chunkfill.Checkpoint, err error) {
+	if err := waitForOlder(ctx, s.e.readQuerier(), s.e.file.Path, s.spec.Name, s.log); err != nil {
+		return cp, err
+	}
 	if !s.surveyed {
 		if s.total, err = s.survey(ctx); err != nil {
 			return cp, err

@@ -11,6 +11,7 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/command/bench"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/control"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/demo"
+	"github.com/chunkfill/chunkfill/cmd/internal/command/doctor"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/preflight"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/run"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/status"
@@ -65,7 +66,7 @@ process runs the job.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit.Usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(demo.Command(), run.Command(), status.Command(), bench.Command(), preflight.Command())
+	root.AddCommand(demo.Command(), run.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command())
 	root.AddCommand(control.Commands()...)
 	return root
 }

@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "own":
 		kept, err = filelock.TryLock(path, "m")
+	case "own and announce":
+		lock, lockErr := filelock.TryLock(path, "m")
+		announced, announceErr := filelock.Announce(path, "m")
+		kept, err = []*filelock.Lock{lock, announced}, errors.Join(lockErr, announceErr)
 	case "own and have a child":
 		var lockErr error
 		kept, lockErr = filelock.TryLock(path, "m")

@@ -80,7 +80,7 @@ func ReleaseTx(ctx context.Context, q Querier, name, step, key string, changed i
 func Quarantine(ctx context.Context, q Querier, name string) ([]chunkfill.BadRow, error) {
 	version, err := Version(ctx, q)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the quarantine of %s: %w", name, err)
 	}
 	step := "step"
 	if version == 1 {

@@ -52,6 +52,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		buildSubject = sync.OnceValues(func() (string, error) { return torture.Build(dir, torture.Subject) })
+		buildOlder = sync.OnceValues(func() (string, error) { return buildEarlier(filepath.Join(dir, "earlier")) })
 		return m.Run()
 	}())
 }

@@ -1,4 +1,4 @@
-package checkpoint_test
+package record_test
 
 import (
 	"context"
@@ -6,7 +6,8 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/record"
 )
 
 // schema is what the database has, name by name.
@@ -27,17 +28,17 @@ func schema(t testing.TB, db *sql.DB) (names []string) {
 func TestUpgradeCreatesTheTables(t *testing.T) {
 	db := withTables(t)
 	want := []string{
-		"_async_migration_checkpoints", "_async_migration_events", "_async_migration_events_name",
-		"_async_migration_quarantine", "_async_migration_samples", "_async_migration_schema",
+		"_async_migration_events", "_async_migration_events_name", "_async_migration_jobs",
+		"_async_migration_quarantine", "_async_migration_ranges", "_async_migration_samples", "_async_migration_schema",
 	}
 	wantEqual(t, schema(t, db), want)
-	version, err := checkpoint.Version(testContext(t), db)
+	version, err := record.Version(testContext(t), db)
 	must(t, err)
-	wantEqual(t, version, checkpoint.CurrentVersion)
+	wantEqual(t, version, record.CurrentVersion)
 
 	// Again: nothing to do, nothing lost.
-	must(t, checkpoint.Take(testContext(t), db, taken("j", "run"), noon))
-	must(t, checkpoint.UpgradeTx(testContext(t), db))
+	must(t, record.TakeTx(testContext(t), db, taken("j", "run"), noon))
+	must(t, record.UpgradeTx(testContext(t), db))
 	wantEqual(t, load(t, db, "j"), taken("j", "run"))
 	wantEqual(t, schema(t, db), want)
 }
@@ -46,7 +47,7 @@ func TestUpgradeIsPartOfTheTransaction(t *testing.T) {
 	db := open(t)
 	broken := errors.New("something else failed")
 	err := inTx(t, db, func(tx *sql.Tx) error {
-		must(t, checkpoint.UpgradeTx(testContext(t), tx))
+		must(t, record.UpgradeTx(testContext(t), tx))
 		return broken
 	})
 	wantErr(t, err, broken)
@@ -56,14 +57,14 @@ func TestUpgradeIsPartOfTheTransaction(t *testing.T) {
 // Looking at a database that has no jobs leaves it as it was.
 func TestReadsCreateNothing(t *testing.T) {
 	db := open(t)
-	version, err := checkpoint.Version(testContext(t), db)
+	version, err := record.Version(testContext(t), db)
 	must(t, err)
 	wantEqual(t, version, 0)
-	all, err := checkpoint.List(testContext(t), db)
+	all, err := record.List(testContext(t), db)
 	must(t, err)
 	wantEqual(t, len(all), 0)
 	for _, err := range unknownJob(testContext(t), db) {
-		wantErr(t, err, checkpoint.ErrUnknown)
+		wantErr(t, err, chunkfill.ErrUnknownJob)
 	}
 	wantEqual(t, len(schema(t, db)), 0)
 }
@@ -71,38 +72,44 @@ func TestReadsCreateNothing(t *testing.T) {
 // Planted and caught: the comparison with CurrentVersion left out of Version.
 func TestNewerTablesAreRefused(t *testing.T) {
 	db := withTables(t)
-	must(t, checkpoint.Take(testContext(t), db, taken("nobody", "run"), noon))
-	exec(t, db, "UPDATE _async_migration_schema SET version = ?", checkpoint.CurrentVersion+1)
+	must(t, record.TakeTx(testContext(t), db, taken("nobody", "run"), noon))
+	exec(t, db, "UPDATE _async_migration_schema SET version = ?", record.CurrentVersion+1)
 
-	_, err := checkpoint.Version(testContext(t), db)
-	wantErr(t, err, checkpoint.ErrNewer)
-	wantErr(t, checkpoint.UpgradeTx(testContext(t), db), checkpoint.ErrNewer)
-	_, err = checkpoint.List(testContext(t), db)
-	wantErr(t, err, checkpoint.ErrNewer)
+	_, err := record.Version(testContext(t), db)
+	wantErr(t, err, chunkfill.ErrNewer)
+	wantErr(t, record.UpgradeTx(testContext(t), db), chunkfill.ErrNewer)
+	_, err = record.List(testContext(t), db)
+	wantErr(t, err, chunkfill.ErrNewer)
 	for _, err := range unknownJob(testContext(t), db) {
-		wantErr(t, err, checkpoint.ErrNewer)
+		wantErr(t, err, chunkfill.ErrNewer)
 	}
 
-	exec(t, db, "UPDATE _async_migration_schema SET version = ?", checkpoint.CurrentVersion)
+	exec(t, db, "UPDATE _async_migration_schema SET version = ?", record.CurrentVersion)
 	wantEqual(t, load(t, db, "nobody"), taken("nobody", "run")) // nothing was touched
 }
 
 // What cannot be understood is an error of its own: no caller may take it for a
-// job that was never begun, or for a database that is busy.
+// job that was never begun, or for a database that is busy. Planted and caught: the two
+// tables joined so that a job without its range is not found.
 func TestUnreadableIsNotUnknown(t *testing.T) {
 	for _, damage := range []string{
-		"UPDATE _async_migration_checkpoints SET updated_at = 'yesterday'",
-		"UPDATE _async_migration_checkpoints SET owner_since = ''",
-		"UPDATE _async_migration_checkpoints SET rows_scanned = 'many'",
+		"UPDATE _async_migration_jobs SET updated_at = 'yesterday'",
+		"UPDATE _async_migration_jobs SET steps = 'walk'",
+		"UPDATE _async_migration_jobs SET takebacks = '{}'",
+		"UPDATE _async_migration_jobs SET pins = '['",
+		"UPDATE _async_migration_jobs SET range = 'another'",
+		"UPDATE _async_migration_ranges SET owner_since = ''",
+		"UPDATE _async_migration_ranges SET rows_scanned = 'many'",
+		"DELETE FROM _async_migration_ranges",
 		"UPDATE _async_migration_schema SET version = 'one'",
 		"UPDATE _async_migration_schema SET version = 0",
 		"DELETE FROM _async_migration_schema",
 	} {
 		db := withTables(t)
-		must(t, checkpoint.Take(testContext(t), db, taken("j", "run"), noon))
+		must(t, record.TakeTx(testContext(t), db, taken("j", "run"), noon))
 		exec(t, db, damage)
-		_, err := checkpoint.Load(testContext(t), db, "j")
-		if !errors.Is(err, checkpoint.ErrUnreadable) || errors.Is(err, checkpoint.ErrUnknown) {
+		_, err := record.Load(testContext(t), db, "j")
+		if !errors.Is(err, chunkfill.ErrUnreadable) || errors.Is(err, chunkfill.ErrUnknownJob) {
 			t.Errorf("%s: %v, want ErrUnreadable", damage, err)
 		}
 	}
@@ -113,13 +120,13 @@ func TestUnreadableIsNotUnknown(t *testing.T) {
 // Planted and caught: ErrUnreadable for whatever reading the version returned.
 func TestUnavailableIsNotUnreadable(t *testing.T) {
 	db := withTables(t)
-	must(t, checkpoint.Take(testContext(t), db, taken("j", "run"), noon))
+	must(t, record.TakeTx(testContext(t), db, taken("j", "run"), noon))
 	for good := range 4 {
-		_, err := checkpoint.Load(testContext(t), &failing{db, good}, "j")
+		_, err := record.Load(testContext(t), &failing{db, good}, "j")
 		switch {
 		case good == 3 && err != nil:
 			t.Errorf("all reads succeeded: %v", err)
-		case good < 3 && (!errors.Is(err, context.Canceled) || errors.Is(err, checkpoint.ErrUnreadable)):
+		case good < 3 && (!errors.Is(err, context.Canceled) || errors.Is(err, chunkfill.ErrUnreadable)):
 			t.Errorf("after %d good reads: %v, want the cancellation alone", good, err)
 		}
 	}
