@@ -1,8 +1,10 @@
 package lite
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -54,4 +56,47 @@ func (k Key) Literals() string {
 			"THEN '+CAST(X''' || hex(%[1]s) || ''' AS TEXT)' ELSE quote(%[1]s) END", name)
 	}
 	return strings.Join(exprs, ", ")
+}
+
+// DecodePos reads what Encode wrote. It refuses anything but a list of as many literals as
+// the key has columns, because the literals become part of a statement.
+func (k Key) DecodePos(text string) (Pos, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var p Pos
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return nil, fmt.Errorf("%w: %q", ErrBadPos, text)
+	}
+	if len(p) != len(k.Columns) {
+		return nil, fmt.Errorf("%w: %q has %d values, the key of %s has %d columns", ErrBadPos, text, len(p), k.Table, len(k.Columns))
+	}
+	for i, value := range p {
+		if strings.HasPrefix(value, unsigned) {
+			p[i] = "+" + value
+		}
+		if !literal.MatchString(p[i]) {
+			return nil, fmt.Errorf("%w: %q", ErrBadPos, text)
+		}
+	}
+	if _, err := strconv.ParseInt(p[0], 10, 64); k.Rowid && err != nil {
+		return nil, fmt.Errorf("%w: %q is not a rowid", ErrBadPos, text)
+	}
+	return p, nil
+}
+
+// Fraction returns how far p is between first and last, from 0 to 1, or false if the key
+// has no arithmetic.
+func (k Key) Fraction(first, p, last Pos) (float64, bool) {
+	if !k.Rowid || first == nil || last == nil {
+		return 0, false
+	}
+	if p == nil {
+		return 0, true
+	}
+	lo, at, hi := float(first[0]), float(p[0]), float(last[0])
+	if hi <= lo {
+		return 1, true
+	}
+	return min(1, max(0, (at-lo)/(hi-lo))), true
 }

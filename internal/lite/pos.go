@@ -3,7 +3,6 @@ package lite
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -38,53 +37,10 @@ var literal = regexp.MustCompile(`^(?:NULL|-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)
 // and could not search for it. The plus sign removes the affinity.
 const unsigned = "CAST(X'"
 
-// DecodePos reads what Encode wrote. It refuses anything but a list of as many literals as
-// the key has columns, because the literals become part of a statement.
-func (k Key) DecodePos(text string) (Pos, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var p Pos
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return nil, fmt.Errorf("%w: %q", ErrBadPos, text)
-	}
-	if len(p) != len(k.Columns) {
-		return nil, fmt.Errorf("%w: %q has %d values, the key of %s has %d columns", ErrBadPos, text, len(p), k.Table, len(k.Columns))
-	}
-	for i, value := range p {
-		if strings.HasPrefix(value, unsigned) {
-			p[i] = "+" + value
-		}
-		if !literal.MatchString(p[i]) {
-			return nil, fmt.Errorf("%w: %q", ErrBadPos, text)
-		}
-	}
-	if _, err := strconv.ParseInt(p[0], 10, 64); k.Rowid && err != nil {
-		return nil, fmt.Errorf("%w: %q is not a rowid", ErrBadPos, text)
-	}
-	return p, nil
-}
-
 // integer returns the rowid of a position.
 func integer(p Pos) int64 {
 	n, _ := strconv.ParseInt(p[0], 10, 64) // an integer literal by construction
 	return n
-}
-
-// Fraction returns how far p is between first and last, from 0 to 1, or false if the key
-// has no arithmetic.
-func (k Key) Fraction(first, p, last Pos) (float64, bool) {
-	if !k.Rowid || first == nil || last == nil {
-		return 0, false
-	}
-	if p == nil {
-		return 0, true
-	}
-	lo, at, hi := float(first[0]), float(p[0]), float(last[0])
-	if hi <= lo {
-		return 1, true
-	}
-	return min(1, max(0, (at-lo)/(hi-lo))), true
 }
 
 func float(integer string) float64 {
