@@ -14,10 +14,14 @@ import (
 // querier is a connection of the host.
 type querier = *sql.Conn
 
+// pool is the host's connections. They are borrowed, one at a time, and given back as they
+// were.
+type pool struct{ *sql.DB }
+
 // on lends fn a connection. ctx ends only the wait for it: database/sql discards a
 // connection on which a statement was cancelled, and with it the host's TEMP tables.
-func (s *Store) on(ctx context.Context, fn func(context.Context, querier) error) error {
-	conn, err := s.db.Conn(ctx)
+func (p pool) on(ctx context.Context, fn func(context.Context, querier) error) error {
+	conn, err := p.Conn(ctx)
 	if err != nil {
 		return err
 	}
@@ -28,8 +32,8 @@ func (s *Store) on(ctx context.Context, fn func(context.Context, querier) error)
 // transact runs fn in a transaction that has the write lock from the start. It does not
 // wait for the lock inside SQLite, where it would block the host's reads on their only
 // connection: a busy database is an error at once.
-func (s *Store) transact(ctx context.Context, fn func(context.Context, querier) error) error {
-	return s.on(ctx, func(ctx context.Context, q querier) (err error) {
+func (p pool) transact(ctx context.Context, fn func(context.Context, querier) error) error {
+	return p.on(ctx, func(ctx context.Context, q querier) (err error) {
 		var timeout int
 		if err := q.QueryRowContext(ctx, `PRAGMA busy_timeout`).Scan(&timeout); err != nil {
 			return err

@@ -4,7 +4,7 @@ package asyncmig
 
 // Standbys is how many the store has.
 func (s *Store) Standbys() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.standbys)
+	s.standbys.mu.Lock()
+	defer s.standbys.mu.Unlock()
+	return len(s.standbys.all)
 }

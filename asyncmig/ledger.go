@@ -5,37 +5,32 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 )
 
-const createLedger = `CREATE TABLE _async_migrations (
-	name TEXT PRIMARY KEY,
-	status TEXT NOT NULL,
-	started_at TEXT NOT NULL DEFAULT (datetime('now')),
-	ended_at TEXT,
-	error TEXT
-)`
-
-// matches finds the row of a name in a ledger whose names may not compare byte by byte, or
-// may not be stored as text. The first half can use the index.
-const matches = `name = ?1 AND CAST(name AS TEXT) = ?1 COLLATE BINARY`
+// ledger reads and writes the table _async_migrations, creating it where that is needed.
+type ledger struct {
+	pool pool
+	log  *slog.Logger
+}
 
 // register sets the row to pending_async unless it is done, and returns its current status.
 // A ledger that would not accept everything that a run has to write is refused before
 // anything is written.
-func (s *Store) register(ctx context.Context, name string) (status string, err error) {
-	return s.registerFor(ctx, patience, name)
+func (l ledger) register(ctx context.Context, name string) (status string, err error) {
+	return l.registerFor(ctx, patience, name)
 }
 
-func (s *Store) registerFor(ctx context.Context, limit time.Duration, name string) (status string, err error) {
+func (l ledger) registerFor(ctx context.Context, limit time.Duration, name string) (status string, err error) {
 	err = patientlyFor(ctx, limit, func() error {
-		return s.transact(ctx, func(ctx context.Context, q querier) error {
-			l, err := makeLedger(ctx, q)
+		return l.pool.transact(ctx, func(ctx context.Context, q querier) error {
+			t, err := makeTable(ctx, q)
 			if err == nil {
-				status, err = l.register(ctx, q, name)
+				status, err = t.register(ctx, q, name)
 			}
 			return err
 		})
@@ -47,28 +42,28 @@ func (s *Store) registerFor(ctx context.Context, limit time.Duration, name strin
 }
 
 // ensure creates the table if it does not exist. An existing one is not locked.
-func (s *Store) ensure(ctx context.Context) error {
+func (l ledger) ensure(ctx context.Context) error {
 	exists := false
-	err := s.on(ctx, func(ctx context.Context, q querier) error {
-		l, err := readLedger(ctx, q)
-		exists = l.exists
+	err := l.pool.on(ctx, func(ctx context.Context, q querier) error {
+		t, err := readTable(ctx, q)
+		exists = t.exists
 		return err
 	})
 	if err != nil || exists {
 		return err
 	}
-	return s.transact(ctx, func(ctx context.Context, q querier) error {
-		_, err := makeLedger(ctx, q)
+	return l.pool.transact(ctx, func(ctx context.Context, q querier) error {
+		_, err := makeTable(ctx, q)
 		return err
 	})
 }
 
 // done reports whether there is nothing to do. Most migrations are done on most boots, and
 // must need neither the lock nor the writer, which another process may hold.
-func (s *Store) done(ctx context.Context, name string) (bool, error) {
+func (l ledger) done(ctx context.Context, name string) (bool, error) {
 	var status string
 	err := patiently(ctx, func() (err error) {
-		status, err = s.status(ctx, name)
+		status, err = l.status(ctx, name)
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -77,16 +72,16 @@ func (s *Store) done(ctx context.Context, name string) (bool, error) {
 	return status == StatusDone, err
 }
 
-func (s *Store) status(ctx context.Context, name string) (status string, err error) {
-	err = s.on(ctx, func(ctx context.Context, q querier) error {
-		l, err := readLedger(ctx, q)
+func (l ledger) status(ctx context.Context, name string) (status string, err error) {
+	err = l.pool.on(ctx, func(ctx context.Context, q querier) error {
+		t, err := readTable(ctx, q)
 		if err != nil {
 			return err
 		}
-		if !l.exists {
+		if !t.exists {
 			return sql.ErrNoRows
 		}
-		status, err = l.status(ctx, q, name)
+		status, err = t.status(ctx, q, name)
 		return err
 	})
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -100,30 +95,33 @@ var retryAfter = [...]time.Duration{100 * time.Millisecond, 500 * time.Milliseco
 
 // finish writes the terminal status that follows from cause, even after ctx has ended. It
 // returns the reason if it could not.
-func (s *Store) finish(ctx context.Context, t *title, cause error) error {
+func (l ledger) finish(ctx context.Context, o *ownership, cause error) error {
 	if errors.Is(cause, ErrKeepPending) {
 		return nil
 	}
-	name, status, message := t.key.name, StatusDone, ""
+
+	name, status, message := o.key.name, StatusDone, ""
 	if cause != nil {
 		status, message = StatusFailed, cause.Error()
-		s.log.Error("chunkfill: migration failed", "migration", name, "error", cause)
+		l.log.Error("chunkfill: migration failed", "migration", name, "error", cause)
 	}
+
 	ctx = context.WithoutCancel(ctx)
 	for attempt := 0; ; attempt++ {
 		// Never into a file that has lost its name, nor into one with a second log.
-		if err := t.unmoved(); err != nil {
-			s.log.Error("chunkfill: the migration has worked on a file that is no longer there", "migration", name, "error", err)
+		if err := o.unmoved(); err != nil {
+			l.log.Error("chunkfill: the migration has worked on a file that is no longer there", "migration", name, "error", err)
 			return err
 		}
+
 		failpoint.Hit("before terminal status")
-		err := s.write(ctx, name, status, message)
+		err := l.write(ctx, name, status, message)
 		failpoint.Hit("after terminal status")
 		if err == nil {
 			return nil
 		}
 		if attempt == len(retryAfter) || isRule(err) {
-			s.log.Error("CRITICAL: the end of a migration could not be recorded; the ledger still says pending_async "+
+			l.log.Error("CRITICAL: the end of a migration could not be recorded; the ledger still says pending_async "+
 				"and the next start runs it again. To record it by hand: UPDATE _async_migrations SET status = '"+status+
 				"' WHERE name = '"+strings.ReplaceAll(name, "'", "''")+"'",
 				"migration", name, "status", status, "error", err)
@@ -133,13 +131,13 @@ func (s *Store) finish(ctx context.Context, t *title, cause error) error {
 	}
 }
 
-func (s *Store) write(ctx context.Context, name, status, message string) error {
-	err := s.transact(ctx, func(ctx context.Context, q querier) error {
-		l, err := makeLedger(ctx, q)
+func (l ledger) write(ctx context.Context, name, status, message string) error {
+	err := l.pool.transact(ctx, func(ctx context.Context, q querier) error {
+		t, err := makeTable(ctx, q)
 		if err != nil {
 			return err
 		}
-		return l.end(ctx, q, name, status, message)
+		return t.end(ctx, q, name, status, message)
 	})
 	if err != nil {
 		return fmt.Errorf("write the status of migration %s: %w", name, err)

@@ -10,12 +10,24 @@ import (
 	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
 
-// ledger is the table _async_migrations as it exists. It may belong to the application:
+const createTable = `CREATE TABLE _async_migrations (
+	name TEXT PRIMARY KEY,
+	status TEXT NOT NULL,
+	started_at TEXT NOT NULL DEFAULT (datetime('now')),
+	ended_at TEXT,
+	error TEXT
+)`
+
+// matches finds the row of a name in a ledger whose names may not compare byte by byte, or
+// may not be stored as text. The first half can use the index.
+const matches = `name = ?1 AND CAST(name AS TEXT) = ?1 COLLATE BINARY`
+
+// table is the table _async_migrations as it exists. It may belong to the application:
 // without some of our columns, with additional ones, and with other types, constraints and
 // triggers.
-type ledger struct {
+type table struct {
 	exists  bool
-	ours    bool // made by createLedger, so everything about it is known
+	ours    bool // made by createTable, so everything about it is known
 	columns map[string]column
 }
 
@@ -25,37 +37,37 @@ type column struct {
 	otherwise string // its default, a SQL expression; "" for none
 }
 
-// readLedger reads the shape of the table, if it exists.
-func readLedger(ctx context.Context, q querier) (ledger, error) {
+// readTable reads the shape of the table, if it exists.
+func readTable(ctx context.Context, q querier) (table, error) {
 	var kind, text string
 	err := q.QueryRowContext(ctx, `SELECT type, sql FROM main.sqlite_schema WHERE name = '_async_migrations' COLLATE NOCASE`).Scan(&kind, &text)
 	if errors.Is(err, sql.ErrNoRows) {
-		return ledger{}, nil
+		return table{}, nil
 	}
 	if err != nil {
-		return ledger{}, err
+		return table{}, err
 	}
-	l := ledger{exists: true, columns: map[string]column{}}
+	t := table{exists: true, columns: map[string]column{}}
 	if kind != "table" {
-		return l, fmt.Errorf("%w: it is a %s", ErrLedger, kind)
+		return t, fmt.Errorf("%w: it is a %s", ErrLedger, kind)
 	}
-	if l.ours, err = untouched(ctx, q, text); err != nil {
-		return l, err
+	if t.ours, err = untouched(ctx, q, text); err != nil {
+		return t, err
 	}
-	if err := l.readColumns(ctx, q); err != nil {
-		return l, err
+	if err := t.readColumns(ctx, q); err != nil {
+		return t, err
 	}
 	for _, name := range []string{"name", "status"} {
-		if _, ok := l.columns[name]; !ok {
-			return l, fmt.Errorf("%w: it has no column %s", ErrLedger, name)
+		if _, ok := t.columns[name]; !ok {
+			return t, fmt.Errorf("%w: it has no column %s", ErrLedger, name)
 		}
 	}
-	return l, nil
+	return t, nil
 }
 
-// untouched reports whether the table is as createLedger makes it, without triggers.
+// untouched reports whether the table is as createTable makes it, without triggers.
 func untouched(ctx context.Context, q querier, text string) (bool, error) {
-	if text != createLedger {
+	if text != createTable {
 		return false, nil
 	}
 	var triggers int
@@ -64,7 +76,7 @@ func untouched(ctx context.Context, q querier, text string) (bool, error) {
 	return triggers == 0, err
 }
 
-func (l ledger) readColumns(ctx context.Context, q querier) error {
+func (t table) readColumns(ctx context.Context, q querier) error {
 	rows, err := q.QueryContext(ctx, `SELECT lower(name), upper(type), "notnull", ifnull(dflt_value, '') FROM pragma_table_xinfo('_async_migrations', 'main')`)
 	if err != nil {
 		return err
@@ -76,27 +88,27 @@ func (l ledger) readColumns(ctx context.Context, q querier) error {
 		if err := rows.Scan(&name, &c.declared, &c.notNull, &c.otherwise); err != nil {
 			return err
 		}
-		l.columns[name] = c
+		t.columns[name] = c
 	}
 	return rows.Err()
 }
 
-// makeLedger is readLedger, but creates the table if it does not exist.
-func makeLedger(ctx context.Context, q querier) (ledger, error) {
-	l, err := readLedger(ctx, q)
-	if err != nil || l.exists {
-		return l, err
+// makeTable is readTable, but creates the table if it does not exist.
+func makeTable(ctx context.Context, q querier) (table, error) {
+	t, err := readTable(ctx, q)
+	if err != nil || t.exists {
+		return t, err
 	}
-	if err := exec(ctx, q, strings.Replace(createLedger, "TABLE ", "TABLE main.", 1)); err != nil {
-		return l, err
+	if err := exec(ctx, q, strings.Replace(createTable, "TABLE ", "TABLE main.", 1)); err != nil {
+		return t, err
 	}
-	return readLedger(ctx, q)
+	return readTable(ctx, q)
 }
 
 // now returns the SQL for the current time in a column: in the form of the table's own
 // default for started_at if the columns are alike, otherwise as its type requires.
-func (l ledger) now(name string) string {
-	c, start := l.columns[name], l.columns["started_at"]
+func (t table) now(name string) string {
+	c, start := t.columns[name], t.columns["started_at"]
 	own := strings.Contains(start.otherwise, "(") || strings.HasPrefix(strings.ToUpper(start.otherwise), "CURRENT_")
 	if own && c.declared == start.declared {
 		return "(" + start.otherwise + ")"
@@ -109,8 +121,8 @@ func (l ledger) now(name string) string {
 
 // none returns the SQL for "not yet" in a column: NULL if that is allowed, otherwise the
 // table's own default.
-func (l ledger) none(name string) string {
-	c := l.columns[name]
+func (t table) none(name string) string {
+	c := t.columns[name]
 	switch {
 	case !c.notNull:
 		return "NULL"
@@ -123,10 +135,10 @@ func (l ledger) none(name string) string {
 }
 
 // set returns assignments for those of the columns that exist.
-func (l ledger) set(status, started, ended, message string) string {
+func (t table) set(status, started, ended, message string) string {
 	set := []string{"status = " + status}
 	for _, c := range [][2]string{{"started_at", started}, {"ended_at", ended}, {"error", message}} {
-		if _, ok := l.columns[c[0]]; ok && c[1] != "" {
+		if _, ok := t.columns[c[0]]; ok && c[1] != "" {
 			set = append(set, c[0]+" = "+c[1])
 		}
 	}
@@ -135,7 +147,7 @@ func (l ledger) set(status, started, ended, message string) string {
 
 // status returns the status of a migration, or sql.ErrNoRows if the ledger does not have
 // it.
-func (l ledger) status(ctx context.Context, q querier, name string) (status string, err error) {
+func (t table) status(ctx context.Context, q querier, name string) (status string, err error) {
 	var n int
 	err = q.QueryRowContext(ctx, `SELECT count(*), ifnull(max(CAST(status AS TEXT)), '') FROM main._async_migrations WHERE `+matches, name).Scan(&n, &status)
 	switch {
@@ -150,18 +162,18 @@ func (l ledger) status(ctx context.Context, q querier, name string) (status stri
 }
 
 // register sets the row to pending_async unless it is done, in the caller's transaction.
-func (l ledger) register(ctx context.Context, q querier, name string) (status string, err error) {
-	status, err = l.status(ctx, q, name)
+func (t table) register(ctx context.Context, q querier, name string) (status string, err error) {
+	status, err = t.status(ctx, q, name)
 	switch {
 	case status == StatusDone:
 		return status, nil
 	case errors.Is(err, sql.ErrNoRows):
-		err = l.insert(ctx, q, name)
+		err = t.insert(ctx, q, name)
 	case err == nil:
-		err = exec(ctx, q, `UPDATE main._async_migrations SET `+l.pending()+` WHERE `+matches, name)
+		err = exec(ctx, q, `UPDATE main._async_migrations SET `+t.pending()+` WHERE `+matches, name)
 	}
 	if err == nil {
-		status, err = l.status(ctx, q, name)
+		status, err = t.status(ctx, q, name)
 	}
 	switch {
 	case busy(err):
@@ -169,19 +181,19 @@ func (l ledger) register(ctx context.Context, q querier, name string) (status st
 	case errors.Is(err, sql.ErrNoRows):
 		return "", fmt.Errorf("%w: column name does not keep %q as it was written", ErrLedger, name)
 	case err != nil:
-		return "", l.refusal("status", l.sameName(ctx, q, name, err))
+		return "", t.refusal("status", t.sameName(ctx, q, name, err))
 	case status != StatusPendingAsync:
 		return "", fmt.Errorf("%w: column status does not keep %q but has %q", ErrLedger, StatusPendingAsync, status)
 	}
-	if l.ours {
+	if t.ours {
 		return status, nil
 	}
-	return status, l.rehearse(ctx, q, name)
+	return status, t.rehearse(ctx, q, name)
 }
 
 // sameName names the row that kept another from being inserted, where names compare without
 // case or trailing spaces.
-func (l ledger) sameName(ctx context.Context, q querier, name string, err error) error {
+func (t table) sameName(ctx context.Context, q querier, name string, err error) error {
 	var other string
 	if q.QueryRowContext(ctx, `SELECT name FROM main._async_migrations WHERE name = ?1`, name).Scan(&other) != nil || other == name {
 		return err
@@ -190,16 +202,16 @@ func (l ledger) sameName(ctx context.Context, q querier, name string, err error)
 }
 
 // pending returns the values that a row gets when its migration begins.
-func (l ledger) pending() string {
-	started := "CASE status WHEN 'failed' THEN " + l.now("started_at") + " ELSE started_at END"
-	return l.set("'"+StatusPendingAsync+"'", started, l.none("ended_at"), l.none("error"))
+func (t table) pending() string {
+	started := "CASE status WHEN 'failed' THEN " + t.now("started_at") + " ELSE started_at END"
+	return t.set("'"+StatusPendingAsync+"'", started, t.none("ended_at"), t.none("error"))
 }
 
 // insert inserts the row. Columns with a default of the table's own get that default.
-func (l ledger) insert(ctx context.Context, q querier, name string) error {
+func (t table) insert(ctx context.Context, q querier, name string) error {
 	columns, values := "name, status", "?1, '"+StatusPendingAsync+"'"
-	for _, c := range [][2]string{{"started_at", l.now("started_at")}, {"ended_at", l.none("ended_at")}, {"error", l.none("error")}} {
-		if known, ok := l.columns[c[0]]; ok && known.otherwise == "" {
+	for _, c := range [][2]string{{"started_at", t.now("started_at")}, {"ended_at", t.none("ended_at")}, {"error", t.none("error")}} {
+		if known, ok := t.columns[c[0]]; ok && known.otherwise == "" {
 			columns, values = columns+", "+c[0], values+", "+c[1]
 		}
 	}
@@ -208,18 +220,18 @@ func (l ledger) insert(ctx context.Context, q querier, name string) error {
 
 // end writes a terminal status, in the caller's transaction, and checks that it was stored:
 // a trigger may have replaced it.
-func (l ledger) end(ctx context.Context, q querier, name, status, message string) error {
-	if _, err := l.status(ctx, q, name); errors.Is(err, sql.ErrNoRows) { // somebody deleted it
-		err = l.insert(ctx, q, name)
+func (t table) end(ctx context.Context, q querier, name, status, message string) error {
+	if _, err := t.status(ctx, q, name); errors.Is(err, sql.ErrNoRows) { // somebody deleted it
+		err = t.insert(ctx, q, name)
 		if err != nil {
 			return err
 		}
 	}
-	statement, args := l.ending(status, message)
+	statement, args := t.ending(status, message)
 	if err := exec(ctx, q, statement, append([]any{name}, args...)...); err != nil {
 		return err
 	}
-	got, err := l.status(ctx, q, name)
+	got, err := t.status(ctx, q, name)
 	if err == nil && got != status {
 		err = fmt.Errorf("%w: column status does not keep %q but has %q", ErrLedger, status, got)
 	}
@@ -228,21 +240,21 @@ func (l ledger) end(ctx context.Context, q querier, name, status, message string
 
 // ending returns the statement that writes a terminal status. The message is its last
 // parameter.
-func (l ledger) ending(status, message string) (statement string, args []any) {
-	said := l.none("error")
-	if _, ok := l.columns["error"]; ok && message != "" {
+func (t table) ending(status, message string) (statement string, args []any) {
+	said := t.none("error")
+	if _, ok := t.columns["error"]; ok && message != "" {
 		said, args = "?2", []any{message}
 	}
-	return `UPDATE main._async_migrations SET ` + l.set("'"+status+"'", "", l.now("ended_at"), said) + ` WHERE ` + matches, args
+	return `UPDATE main._async_migrations SET ` + t.set("'"+status+"'", "", t.now("ended_at"), said) + ` WHERE ` + matches, args
 }
 
 // rehearse writes both terminal statuses into the row and rolls them back, so that a ledger
 // that would not accept one of them is refused now and not after hours of work.
-func (l ledger) rehearse(ctx context.Context, q querier, name string) error {
+func (t table) rehearse(ctx context.Context, q querier, name string) error {
 	for _, end := range []struct{ status, message string }{{StatusDone, ""}, {StatusFailed, "an error"}} {
-		err := l.tryOut(ctx, q, func() error { return l.end(ctx, q, name, end.status, end.message) })
+		err := t.tryOut(ctx, q, func() error { return t.end(ctx, q, name, end.status, end.message) })
 		if err != nil && !busy(err) {
-			return l.refusal(l.culprit(ctx, q, name, end.status, end.message), err)
+			return t.refusal(t.culprit(ctx, q, name, end.status, end.message), err)
 		}
 		if err != nil {
 			return err
@@ -252,7 +264,7 @@ func (l ledger) rehearse(ctx context.Context, q querier, name string) error {
 }
 
 // tryOut does something and rolls it back, including the effects of triggers.
-func (l ledger) tryOut(ctx context.Context, q querier, do func() error) error {
+func (t table) tryOut(ctx context.Context, q querier, do func() error) error {
 	if err := exec(ctx, q, `SAVEPOINT chunkfill_rehearsal`); err != nil {
 		return err
 	}
@@ -261,16 +273,16 @@ func (l ledger) tryOut(ctx context.Context, q querier, do func() error) error {
 }
 
 // culprit returns the column that does not accept what a terminal status writes there.
-func (l ledger) culprit(ctx context.Context, q querier, name, status, message string) string {
-	values := map[string]string{"status": "'" + status + "'", "ended_at": l.now("ended_at"), "error": l.none("error")}
+func (t table) culprit(ctx context.Context, q querier, name, status, message string) string {
+	values := map[string]string{"status": "'" + status + "'", "ended_at": t.now("ended_at"), "error": t.none("error")}
 	if message != "" {
 		values["error"] = "'" + message + "'"
 	}
 	for _, c := range []string{"status", "ended_at", "error"} {
-		if _, ok := l.columns[c]; !ok {
+		if _, ok := t.columns[c]; !ok {
 			continue
 		}
-		err := l.tryOut(ctx, q, func() error {
+		err := t.tryOut(ctx, q, func() error {
 			return exec(ctx, q, `UPDATE main._async_migrations SET `+c+` = `+values[c]+` WHERE `+matches, name)
 		})
 		if err != nil {
@@ -282,7 +294,7 @@ func (l ledger) culprit(ctx context.Context, q querier, name, status, message st
 
 // refusal adds to an error of the table's own rules which column it is about, unless SQLite
 // has named it. Other errors, such as those of a disk, stay as they are.
-func (l ledger) refusal(column string, err error) error {
+func (t table) refusal(column string, err error) error {
 	switch {
 	case errors.Is(err, ErrLedger) || !isRule(err):
 		return err

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -21,12 +23,26 @@ type standby struct {
 	over chan struct{}
 }
 
-// standBy tries to become the owner in the background. It is not needed for a run of this
+// standbys are those of one store.
+type standbys struct {
+	pool   pool
+	ledger ledger
+	owners owners
+	runs   *runs
+	log    *slog.Logger
+	life   context.Context // all of them end with it
+
+	mu       sync.Mutex
+	all      []*standby
+	watching chan struct{} // closed when the goroutine that serves them ends; nil if there is none
+}
+
+// begin tries to become the owner in the background. It is not needed for a run of this
 // process that has yet to write its end: that run ends with this process, and its status is
 // written after this registration. Near its end, or beside Exclusive, the registration may
 // be the last word, and somebody has to act on it.
-func (s *Store) standBy(b *standby, owned *OwnedError) error {
-	if s.Runs(b.ctx, b.name) {
+func (s *standbys) begin(b *standby, owned *OwnedError) error {
+	if s.owners.running(b.ctx, b.name) {
 		return nil
 	}
 	s.log.Info("chunkfill: standing by for a migration that another run has", "migration", b.name, "owner", owned.Owner)
@@ -36,34 +52,50 @@ func (s *Store) standBy(b *standby, owned *OwnedError) error {
 	if s.life.Err() != nil {
 		return ErrClosed
 	}
-	s.standbys = append(s.standbys, b)
+	s.all = append(s.all, b)
 	if s.watching == nil {
 		s.watching = make(chan struct{})
 		go s.watch(s.watching)
 	}
-	context.AfterFunc(b.ctx, func() { s.endStandby(b) })
+	context.AfterFunc(b.ctx, func() { s.drop(b) })
 	return nil
 }
 
-// StandsBy reports whether this store would take over a migration if its owner died.
-func (s *Store) StandsBy(name string) bool {
+// end returns a channel that is closed when the standby for the migration ends; nil if there
+// is none.
+func (s *standbys) end(name string) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.standbys, func(b *standby) bool { return b.name == name })
+	for _, b := range s.all {
+		if b.name == name {
+			return b.over
+		}
+	}
+	return nil
 }
 
-func (s *Store) endStandby(b *standby) {
+// wait waits for the goroutine that serves them, once their life has ended.
+func (s *standbys) wait() {
+	s.mu.Lock()
+	watching := s.watching
+	s.mu.Unlock()
+	if watching != nil {
+		<-watching
+	}
+}
+
+func (s *standbys) drop(b *standby) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i := slices.Index(s.standbys, b); i >= 0 {
-		s.standbys = slices.Delete(s.standbys, i, i+1)
+	if i := slices.Index(s.all, b); i >= 0 {
+		s.all = slices.Delete(s.all, i, i+1)
 		close(b.over)
 	}
 }
 
 // watch serves all standbys of the store, one after another, so that hundreds of them need
 // one goroutine. It ends with the last of them.
-func (s *Store) watch(end chan struct{}) {
+func (s *standbys) watch(end chan struct{}) {
 	defer close(end)
 	ticker := time.NewTicker(standbyEvery)
 	defer ticker.Stop()
@@ -76,12 +108,12 @@ func (s *Store) watch(end chan struct{}) {
 
 		s.mu.Lock()
 		if s.life.Err() != nil {
-			for _, b := range s.standbys {
+			for _, b := range s.all {
 				close(b.over)
 			}
-			s.standbys = nil
+			s.all = nil
 		}
-		if len(s.standbys) == 0 {
+		if len(s.all) == 0 {
 			s.watching = nil
 			s.mu.Unlock()
 			return
@@ -91,52 +123,52 @@ func (s *Store) watch(end chan struct{}) {
 }
 
 // turn checks each standby once.
-func (s *Store) turn() {
+func (s *standbys) turn() {
 	s.mu.Lock()
-	all := slices.Clone(s.standbys)
+	all := slices.Clone(s.all)
 	s.mu.Unlock()
 	if len(all) == 0 {
 		return
 	}
-	closed := s.db.PingContext(s.life) != nil
+	closed := s.pool.PingContext(s.life) != nil
 	for _, b := range all {
 		if s.life.Err() != nil {
 			return
 		}
 		if closed || s.takeOver(b) {
-			s.endStandby(b)
+			s.drop(b)
 		}
 	}
 }
 
 // takeOver runs the migration if its owner is gone, and reports whether the standby is
 // over.
-func (s *Store) takeOver(b *standby) (over bool) {
+func (s *standbys) takeOver(b *standby) (over bool) {
 	ctx, cancel := context.WithCancel(b.ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
 
 	// This is cheap while the owner lives: it asks the kernel, not the database.
-	t, err := s.acquire(ctx, b.name)
+	o, err := s.owners.acquire(ctx, b.name)
 	if errors.Is(err, ErrMoved) {
 		s.log.Error("chunkfill: no longer standing by", "migration", b.name, "error", err)
 		return true
 	}
 	if err != nil { // a run of this process also covers this standby
-		return s.Runs(ctx, b.name)
+		return s.owners.running(ctx, b.name)
 	}
 
 	if b.late {
-		return s.beginLate(b.ctx, t, b.fn) == nil
+		return s.runs.beginLate(b.ctx, o, b.fn) == nil
 	}
 
 	// An owner that reached an end has written it before releasing the lock; one that died
 	// has not. A ledger that cannot be read right now says neither.
-	status, err := s.status(ctx, b.name)
+	status, err := s.ledger.status(ctx, b.name)
 	if err != nil || status != StatusPendingAsync {
-		_ = t.release()
+		_ = o.release()
 		return err == nil || errors.Is(err, sql.ErrNoRows)
 	}
 	s.log.Info("chunkfill: taking over a migration whose owner is gone", "migration", b.name)
-	return s.begin(b.ctx, t, b.fn) == nil
+	return s.runs.begin(b.ctx, o, b.fn) == nil
 }

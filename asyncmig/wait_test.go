@@ -5,6 +5,8 @@ package asyncmig_test
 import (
 	"context"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,5 +53,36 @@ func TestWaitForAsyncMigration(t *testing.T) {
 			return nil
 		}))
 		c.want(t, 1)
+	})
+}
+
+// A standby is waited for at each moment of its taking over, when it is a standby, then both
+// and then a run. Planted and caught: the runs looked at first, and the standbys a quarter
+// of a second later.
+func TestWaitWhileTakingOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "app.db")
+		s, others, g := newStore(openAt(t, path)), newStore(openAt(t, path)), newGate()
+		must(t, others.Exclusive(t.Context(), "m", func(context.Context) error {
+			return s.RunAsyncMigration(t.Context(), "m", g.run)
+		}))
+
+		var ended atomic.Bool
+		var waiting sync.WaitGroup
+		for range 60 { // longer than it takes to take over
+			waiting.Add(1)
+			go func() {
+				defer waiting.Done()
+				if err := s.WaitForAsyncMigration(t.Context(), "m"); err != nil || !ended.Load() {
+					t.Errorf("waited until %v; the migration had ended: %v", err, ended.Load())
+				}
+			}()
+			time.Sleep(10 * time.Millisecond)
+		}
+
+		<-g.began
+		ended.Store(true)
+		g.end <- nil
+		waiting.Wait()
 	})
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/chunkfill/chunkfill/bench/dataset"
 	"github.com/chunkfill/chunkfill/bench/load"
-	"github.com/chunkfill/chunkfill/bench/sysmon"
 	"github.com/chunkfill/chunkfill/engine"
 )
 
@@ -54,43 +53,6 @@ type Report struct {
 	Result   engine.Result   `json:"job"`
 	Verdict  dataset.Verdict `json:"verdict"`
 	Budget   string          `json:"budget"`
-}
-
-func (r *Report) fill(d *demo, result engine.Result, phases []load.Phase, seen sysmon.Report) {
-	r.Data = d.summary
-	r.Resumed = d.resumed
-	r.Result = result
-	r.WALPeak = seen.WAL
-	r.RSSPeak = seen.RSS
-
-	r.Hold = quantiles(d.holds.lengths())
-	var scanned int
-	for _, h := range d.holds.holds {
-		scanned += h.Rows
-	}
-	r.Rate = float64(scanned) / r.Total.Seconds()
-
-	for _, p := range phases {
-		s := &Spread{P50: p.P50, P99: p.P99, Max: p.Max}
-		switch p.Name {
-		case "idle":
-			r.Idle = s
-		case "during":
-			r.During = s
-			r.MaxCause = maxCause(p, &d.holds)
-		}
-		r.Inserts += p.Inserts
-		r.Errors += p.Errors
-	}
-
-	switch {
-	case d.resumed:
-		r.Budget = "no budget line: this run continued an earlier one"
-	case d.cfg.Live == 0:
-		r.Budget = "no budget line: it needs a run with live writes"
-	default:
-		r.Budget = budgetLine(d.cfg.Rows, r.Total)
-	}
 }
 
 // maxCause says what the slowest insert waited for.

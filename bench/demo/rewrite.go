@@ -50,8 +50,47 @@ func (d *demo) rewrite(ctx context.Context, db *sql.DB) error {
 	}
 
 	live.stop()
-	d.report.fill(d, result, live.phases, monitor.Stop())
+	d.measured(result, live.phases, monitor.Stop())
 	return nil
+}
+
+// measured puts into the report what the job and the live writes were seen to do.
+func (d *demo) measured(result engine.Result, phases []load.Phase, seen sysmon.Report) {
+	r := &d.report
+	r.Data = d.summary
+	r.Resumed = d.resumed
+	r.Result = result
+	r.WALPeak = seen.WAL
+	r.RSSPeak = seen.RSS
+
+	r.Hold = quantiles(d.holds.lengths())
+	var scanned int
+	for _, h := range d.holds.holds {
+		scanned += h.Rows
+	}
+	r.Rate = float64(scanned) / r.Total.Seconds()
+
+	for _, p := range phases {
+		s := &Spread{P50: p.P50, P99: p.P99, Max: p.Max}
+		switch p.Name {
+		case "idle":
+			r.Idle = s
+		case "during":
+			r.During = s
+			r.MaxCause = maxCause(p, &d.holds)
+		}
+		r.Inserts += p.Inserts
+		r.Errors += p.Errors
+	}
+
+	switch {
+	case d.resumed:
+		r.Budget = "no budget line: this run continued an earlier one"
+	case d.cfg.Live == 0:
+		r.Budget = "no budget line: it needs a run with live writes"
+	default:
+		r.Budget = budgetLine(d.cfg.Rows, r.Total)
+	}
 }
 
 // liveLoad are the live inserts, if there are any.

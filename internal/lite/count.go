@@ -109,7 +109,7 @@ func (t Tally) Strides(lower Pos) *Strides {
 		k := t.Key
 		s.query = fmt.Sprintf(`SELECT count(*) FILTER (WHERE is_left), count(*), max(place) FROM (
 			SELECT (%s) AS is_left, %s AS place FROM %s WHERE %[2]s BETWEEN ? AND ? ORDER BY %[2]s LIMIT ?)`,
-			t.Cond+"\n", k.tuple(), k.from())
+			t.Cond+"\n", k.order().tuple(), k.From())
 		s.from, s.last = integer(lower), integer(t.Upper)
 		s.done = s.from > s.last
 	}
@@ -207,11 +207,11 @@ var ErrIndexMisses = errors.New("the index of the key is damaged")
 func (t Table) CountRows(ctx context.Context, q Querier) (rows int64, err error) {
 	there := rows
 	if t.keyRoot() == t.root {
-		err = q.QueryRowContext(ctx, "SELECT count(*) FROM "+t.Key.from()).Scan(&rows)
+		err = q.QueryRowContext(ctx, "SELECT count(*) FROM "+t.Key.From()).Scan(&rows)
 		there = rows
 	} else {
 		err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT (SELECT count(*) FROM %s), (SELECT count(*) FROM %s NOT INDEXED)",
-			t.Key.from(), Main(t.Name))).Scan(&rows, &there)
+			t.Key.From(), Main(t.Name))).Scan(&rows, &there)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("count the rows of %s: %w", t.Name, err)
@@ -232,7 +232,7 @@ func (t Table) CountNulls(ctx context.Context, q Querier) (rows int64, err error
 	if terms == nil {
 		return 0, nil
 	}
-	err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", t.Key.from(), strings.Join(terms, " OR "))).Scan(&rows)
+	err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", t.Key.From(), strings.Join(terms, " OR "))).Scan(&rows)
 	if err != nil {
 		return 0, fmt.Errorf("look for NULLs in the key of %s: %w", t.Name, err)
 	}

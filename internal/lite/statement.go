@@ -80,7 +80,7 @@ func (k Key) UpdateStatement(set []Assign, conds []string, args []any) Statement
 	for i, a := range set {
 		terms[i] = Ident(a.Column) + " = (" + a.Expr + "\n)"
 	}
-	return Statement{head: "UPDATE " + k.from() + " SET " + strings.Join(terms, ", "), cond: ordered(conds), Args: args}
+	return Statement{head: "UPDATE " + k.From() + " SET " + strings.Join(terms, ", "), cond: ordered(conds), Args: args}
 }
 
 // Insert is where a walk copies rows to.
@@ -99,18 +99,18 @@ func (k Key) InsertStatement(in Insert, conds []string, args []any) Statement {
 	for i, expr := range in.Exprs {
 		exprs[i] = "(" + expr + "\n)"
 	}
-	return Statement{head: in.Into + " (" + strings.Join(columns, ", ") + ") SELECT " + strings.Join(exprs, ", ") + " FROM " + k.from(),
+	return Statement{head: in.Into + " (" + strings.Join(columns, ", ") + ") SELECT " + strings.Join(exprs, ", ") + " FROM " + k.From(),
 		cond: ordered(conds), Args: args}
 }
 
 // DeleteStatement builds DELETE over ranges of the key.
 func (k Key) DeleteStatement(conds []string, args []any) Statement {
-	return Statement{head: "DELETE FROM " + k.from(), cond: ordered(conds), Args: args}
+	return Statement{head: "DELETE FROM " + k.From(), cond: ordered(conds), Args: args}
 }
 
 // SelectStatement builds SELECT over ranges of the key.
 func (k Key) SelectStatement(columns string, conds []string, args []any) Statement {
-	return Statement{head: "SELECT " + columns + " FROM " + k.from(), cond: ordered(conds), Args: args}
+	return Statement{head: "SELECT " + columns + " FROM " + k.From(), cond: ordered(conds), Args: args}
 }
 
 // ordered combines conditions into one term, a CASE. There are two reasons: SQLite may test
@@ -184,7 +184,7 @@ func (s Statement) Int(ctx context.Context, q Querier, r Range) (n int64, err er
 // that is not one search of the key, bounded on both sides by the range: each batch would
 // then cost as much as the whole table.
 func (s Statement) Compile(ctx context.Context, q Querier, k Key) error {
-	for _, r := range k.samples() {
+	for _, r := range k.order().samples() {
 		text, args := s.SQL(r.Range)
 		plan, err := Plan(ctx, q, text, args)
 		if err != nil {
@@ -193,7 +193,7 @@ func (s Statement) Compile(ctx context.Context, q Querier, k Key) error {
 		if strings.HasPrefix(plan[0], "SEARCH") && strings.HasSuffix(plan[0], r.search) {
 			continue
 		}
-		if small, err := k.small(ctx, q); err != nil || small {
+		if small, err := k.walker(q).small(ctx); err != nil || small {
 			return err
 		}
 		return fmt.Errorf("%w: SQLite plans %q for the key %s of %s; if its statistics are from a time when the table was small, "+
@@ -208,41 +208,37 @@ type sample struct {
 	search string
 }
 
+// Sample returns an arbitrary range, to compile a statement with or to show it.
+func (k Key) Sample() Range {
+	return k.order().samples()[0].Range
+}
+
 // samples returns one range of each form that the walk uses.
-func (k Key) samples() []sample {
-	zero := make(Pos, len(k.Columns))
-	for i := range zero {
-		zero[i] = "0"
-	}
+func (o order) samples() []sample {
+	zero := o.zero()
 	var all []sample
-	for _, pr := range k.after(zero) {
-		within, search := pr.and(k.upto(zero)), ""
+	for _, pr := range o.after(zero) {
+		within, search := pr.and(o.upto(zero)), ""
 		switch {
-		case k.Rowid:
+		case o.rowid:
 			search = "(rowid>? AND rowid<?)"
-		case k.byPrefix:
-			c := k.Columns[pr.shared]
-			within = pr.and(cond{sql: k.expr(c) + c.before() + "= 0"})
-			for _, prefix := range k.Columns[:pr.shared] {
+		case o.byPrefix:
+			c := o.columns[pr.shared]
+			within = pr.and(cond{sql: o.expr(c) + c.before() + "= 0"})
+			for _, prefix := range o.columns[:pr.shared] {
 				search += prefix.Name + "=? AND "
 			}
 			search = "(" + search + c.Name + ">? AND " + c.Name + "<?)"
-		case len(k.Columns) == 1:
-			name := k.Columns[0].Name
+		case len(o.columns) == 1:
+			name := o.columns[0].Name
 			search = "(" + name + ">? AND " + name + "<?)"
 		default:
-			names, marks := "("+strings.Join(k.Names(), ",")+")", "("+strings.Repeat("?,", len(k.Columns)-1)+"?)"
+			names, marks := "("+strings.Join(o.names(), ",")+")", "("+strings.Repeat("?,", len(o.columns)-1)+"?)"
 			search = "(" + names + ">" + marks + " AND " + names + "<" + marks + ")"
 		}
 		all = append(all, sample{Range{where: within, End: zero}, search})
 	}
 	return all
-}
-
-// small reports whether the table is so small that it does not matter what a batch reads.
-func (k Key) small(ctx context.Context, q Querier) (small bool, err error) {
-	err = q.QueryRowContext(ctx, "SELECT count(*) < 1000 FROM (SELECT 1 FROM "+k.from()+" LIMIT 1000)").Scan(&small)
-	return small, err
 }
 
 // Plan returns the EXPLAIN QUERY PLAN of a statement, one line per step.

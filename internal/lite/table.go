@@ -183,7 +183,7 @@ func findKeys(ctx context.Context, q Querier, t Table) ([]Key, error) {
 // because a collation is missing, is left out unless it is the best one.
 func withPrefixRanges(ctx context.Context, q Querier, keys []Key) (usable []Key, err error) {
 	for i, k := range keys {
-		if k.byPrefix, err = k.needsPrefixRanges(ctx, q); err == nil {
+		if k.byPrefix, err = k.walker(q).needsPrefixRanges(ctx); err == nil {
 			usable = append(usable, k)
 		} else if i == 0 {
 			return nil, err
@@ -235,7 +235,7 @@ func (t Table) CheckNulls(ctx context.Context, q Querier) error {
 	for _, name := range t.nullable() {
 		var found bool
 		err := q.QueryRowContext(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT 1 FROM %s WHERE %s IS NULL)`,
-			t.Key.from(), Ident(name))).Scan(&found)
+			t.Key.From(), Ident(name))).Scan(&found)
 		if err != nil {
 			return fmt.Errorf("look for NULLs in %s.%s: %w", t.Name, name, err)
 		}
@@ -276,7 +276,7 @@ func (t Table) RowidAlias() string {
 
 // RowidOf returns the rowid of the row at a position, or false if there is none.
 func (t Table) RowidOf(ctx context.Context, q Querier, p Pos) (rowid int64, found bool, err error) {
-	err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s", t.RowidAlias(), t.Key.from(), t.Key.At(p))).Scan(&rowid)
+	err = q.QueryRowContext(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s", t.RowidAlias(), t.Key.From(), t.Key.At(p))).Scan(&rowid)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return 0, false, nil

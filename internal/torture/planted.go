@@ -71,12 +71,12 @@ var (
 		New:  "if exec(ctx, c, \"BEGIN\") == nil {",
 	}}}
 	BoundaryIncluded = Bug{">= for > at the boundary", []Edit{{
-		File: "internal/lite/key.go",
+		File: "internal/lite/order.go",
 		Old:  "\t\tleast++\n",
 	}, {
-		File: "internal/lite/key.go",
-		Old:  "return []prefixRange{{cond: cond{sql: k.tuple() + \" > \" + row(p)}}}",
-		New:  "return []prefixRange{{cond: cond{sql: k.tuple() + \" >= \" + row(p)}}}",
+		File: "internal/lite/order.go",
+		Old:  "return []prefixRange{{cond: cond{sql: o.tuple() + \" > \" + row(p)}}}",
+		New:  "return []prefixRange{{cond: cond{sql: o.tuple() + \" >= \" + row(p)}}}",
 	}}}
 	CursorIgnored = Bug{"a second run begins at the first row", []Edit{{
 		File: "engine/take.go",
