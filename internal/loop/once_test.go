@@ -61,7 +61,8 @@ func wantMade(t *testing.T, db *looptest.DB, steps loop.Steps) {
 		}
 	}
 	for _, r := range ranges(state) {
-		if step := steps[slices.IndexFunc(steps, func(s chunkfill.Step) bool { return s.Name == r.Of })]; step.Kind == chunkfill.Walk && r.Rows != int64(len(state.Rows)) {
+		i := slices.IndexFunc(steps, func(s chunkfill.Step) bool { return s.Name == r.Of })
+		if i < 0 || steps[i].Kind == chunkfill.Walk && r.Rows != int64(len(state.Rows)) {
 			t.Errorf("the range of %s has %d rows of %d: %+v", r.Of, r.Rows, len(state.Rows), r)
 		}
 	}

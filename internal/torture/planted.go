@@ -160,7 +160,7 @@ var (
 	InterruptionFails = Bug{"an interruption while it verifies recorded as a failure", []Edit{{
 		File: "internal/loop/errors.go",
 		Old:  "if ctx.Err() != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, ErrInterrupted) {",
-		New:  "if false {",
+		New:  "if false && errors.Is(err, ctx.Err()) {",
 	}}}
 )
 
