@@ -146,7 +146,7 @@ func withOtherRanges(ctx context.Context, q Querier) (names []string, err error)
 // rewritesRows reports whether a job is one of those that version 1 knows, and goes forward:
 // a walk, a walk and its verification, or the two walks of a Delete of all rows.
 func rewritesRows(c chunkfill.Checkpoint) bool {
-	if c.Back || c.Phase == chunkfill.Reverting || len(c.Takebacks) > 0 || c.Of != "walk" || !c.Entered {
+	if c.Back || c.Phase == chunkfill.Reverting || !c.Entered {
 		return false
 	}
 	walk := chunkfill.Step{Name: "walk", Kind: chunkfill.Walk}
