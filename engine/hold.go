@@ -64,6 +64,9 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 
 func (s *session) newBatch(in loop.Intent) (b *batch, err error) {
 	b = &batch{s: s, Intent: in}
+	if s.program != nil && s.program.needsAll(in.From.Of) {
+		b.QuarantineLimit = 0
+	}
 	if b.from, err = s.position(in.From.Cursor); err != nil {
 		return nil, err
 	}

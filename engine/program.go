@@ -76,6 +76,14 @@ func (p *program) find(name string) *step {
 	return nil
 }
 
+// needsAll reports whether a step after a walk changes the schema. It may put what was
+// walked in the place of a table, or drop it, so no row may be left out: the walk quarantines
+// none, and its job goes on once the row that failed is mended.
+func (p *program) needsAll(walk string) bool {
+	after := slices.IndexFunc(p.steps, func(s step) bool { return s.Name == walk })
+	return slices.ContainsFunc(p.steps[after+1:], func(s step) bool { return s.Kind == chunkfill.Once })
+}
+
 // planStep holds a walk of a program against the database as it is now.
 func (e *Engine) planStep(ctx context.Context, q lite.Querier, p plan, walk string) (plan, error) {
 	s := p.program.find(walk)
