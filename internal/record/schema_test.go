@@ -103,7 +103,7 @@ func TestUnreadableIsNotUnknown(t *testing.T) {
 		"UPDATE _async_migration_jobs SET steps = '[]'",
 		"UPDATE _async_migration_jobs SET step = 'another'",
 		"UPDATE _async_migration_jobs SET step = ''",
-		"UPDATE _async_migration_jobs SET step = 'shadow'", // of another range
+		"UPDATE _async_migration_jobs SET step = 'swap'", // of another range
 		"UPDATE _async_migration_jobs SET takebacks = '[]'",
 		"UPDATE _async_migration_jobs SET takebacks = '[{}]'",
 		"UPDATE _async_migration_jobs SET phase = 'done'", // with something to take back
