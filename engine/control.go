@@ -219,7 +219,8 @@ func (e *Engine) Retry(ctx context.Context, job jobs.Job) (result Result, err er
 
 // Forget removes all that is known of a job that nobody runs: ledger, checkpoint,
 // events, quarantine. The same name then begins from zero, whatever its definition.
-// It is the explicit choice to do so; rows already rewritten stay as they are.
+// It is the explicit choice to do so; rows already rewritten stay as they are. It forgets a
+// job whose record is unreadable, too.
 //
 // It returns ErrUnknownJob, ErrOwned if somebody runs the job, ErrInSchema for one that has
 // put something into the schema which still stands there, ErrMoved and ErrClosed.
@@ -229,16 +230,18 @@ func (e *Engine) Forget(ctx context.Context, name string) (err error) {
 		return err
 	}
 	defer leave(&err)
-	if _, err := record.Load(ctx, e.readQuerier(), name); err != nil {
+	if _, err := record.Load(ctx, e.readQuerier(), name); err != nil && !errors.Is(err, ErrUnreadable) {
 		return err // before a lock file is made for a name that is none
 	}
 	return e.store.Exclusive(ctx, name, func(ctx context.Context) error {
 		return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
 			cp, err := record.Load(ctx, c, name)
-			if err != nil {
+			switch {
+			case errors.Is(err, ErrUnreadable):
+				e.log.Warn("chunkfill: a record is forgotten that could not be read; what its job may have put into the schema stays there", "error", err)
+			case err != nil:
 				return err
-			}
-			if len(cp.Takebacks) > 0 || cp.Phase != chunkfill.Done && cannotReturn(cp) {
+			case len(cp.Takebacks) > 0 || cp.Phase != chunkfill.Done && cannotReturn(cp):
 				return fmt.Errorf("%w: %s: cancel it, or bring it to its end, before it is forgotten", ErrInSchema, name)
 			}
 			return errors.Join(record.ForgetTx(ctx, c, name), asyncmig.ForgetTx(ctx, c, name))

@@ -135,10 +135,12 @@ func (l *Loop) finish(ctx context.Context) (over bool, err error) {
 	if !steps.goesOn(l.state) {
 		return true, nil
 	}
+	// What changes the schema may drop a table, or put another in its place: with a row
+	// that was left out it would lose it.
 	rest := steps[l.state.Step+1:]
-	ahead := slices.IndexFunc(rest, func(s chunkfill.Step) bool { return s.NoReturn })
+	ahead := slices.IndexFunc(rest, func(s chunkfill.Step) bool { return s.Kind == chunkfill.Once })
 	if ahead >= 0 && l.cp.Quarantined > 0 {
-		return false, fmt.Errorf("%w: %d rows of %s are quarantined, and step %s, which comes after, cannot be taken back; fix the rows, then retry",
+		return false, fmt.Errorf("%w: %d rows of %s are quarantined, and step %s, which comes after, changes the schema; fix the rows, then retry",
 			chunkfill.ErrTooManyBadRows, l.cp.Quarantined, l.cfg.Job.Table, rest[ahead].Name)
 	}
 	next := rest[0]

@@ -146,7 +146,7 @@ func withOtherRanges(ctx context.Context, q Querier) (names []string, err error)
 // rewritesRows reports whether a job is one of those that version 1 knows, and goes forward:
 // a walk, a walk and its verification, or the two walks of a Delete of all rows.
 func rewritesRows(c chunkfill.Checkpoint) bool {
-	if c.Back || c.Phase == chunkfill.Reverting || len(c.Takebacks) > 0 || c.Of != "walk" || !c.Entered {
+	if c.Back || c.Phase == chunkfill.Reverting || !c.Entered {
 		return false
 	}
 	walk := chunkfill.Step{Name: "walk", Kind: chunkfill.Walk}
@@ -164,18 +164,26 @@ func rewritesRows(c chunkfill.Checkpoint) bool {
 }
 
 // MayRun returns the jobs of tables of version 1 that a process with an older version may
-// still run: their records do not say that they have ended for good. It returns none for
-// tables of another version, and ErrUnreadable and ErrNewer.
+// still run: their records do not say that they have ended for good, whatever else is wrong
+// with them. It returns none for tables of another version, and ErrUnreadable and ErrNewer
+// where the tables do not tell which they have.
 func MayRun(ctx context.Context, q Querier) (names []string, err error) {
 	version, err := Version(ctx, q)
 	if err != nil || version != 1 {
 		return nil, err
 	}
-	all, err := List(ctx, q)
-	for _, c := range all {
-		if c.Phase != chunkfill.Done && c.Phase != chunkfill.Cancelled {
-			names = append(names, c.Name)
-		}
+	rows, err := q.QueryContext(ctx, `SELECT name FROM main._async_migration_checkpoints WHERE phase NOT IN (?, ?) ORDER BY name`,
+		chunkfill.Done, chunkfill.Cancelled)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoints: %w", err)
 	}
-	return names, err
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, fmt.Errorf("read checkpoints: %w", err)
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
 }

@@ -101,13 +101,11 @@ func TestDownIsRefused(t *testing.T) {
 		"another step": func(c *chunkfill.Checkpoint) {
 			c.Steps = append(c.Steps, chunkfill.Step{Name: "swap", Kind: chunkfill.Once})
 		},
-		"another verify":     func(c *chunkfill.Checkpoint) { c.Steps[1].Name = "compare" },
+		"another verify":     func(c *chunkfill.Checkpoint) { c.Steps[1].Name, c.Step = "compare", "compare" },
 		"no return":          func(c *chunkfill.Checkpoint) { c.Steps[0].NoReturn = true },
-		"a walk first":       func(c *chunkfill.Checkpoint) { c.Steps = []chunkfill.Step{walk, walk} },
+		"a walk first":       func(c *chunkfill.Checkpoint) { c.Steps, c.Step = []chunkfill.Step{walk, walk}, "walk" },
 		"back":               func(c *chunkfill.Checkpoint) { c.Back = true },
 		"reverting":          func(c *chunkfill.Checkpoint) { c.Phase = chunkfill.Reverting },
-		"a takeback":         func(c *chunkfill.Checkpoint) { c.Takebacks = []chunkfill.Takeback{{Step: "walk"}} },
-		"another range":      func(c *chunkfill.Checkpoint) { c.Of = "copy" },
 		"not begun its walk": func(c *chunkfill.Checkpoint) { c.Entered = false },
 	} {
 		db := withTables(t)

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/chunkfill/chunkfill"
@@ -30,14 +31,14 @@ type Querier interface {
 // What scan reads, of tables of this version and of the one before. A job whose range is
 // missing must not pass for one that was never begun, hence the LEFT JOIN.
 const (
-	selectJobs = `SELECT j.name, j.fingerprint, j.definition, j.table_name, j.steps, j.step, j.pass, j.direction = 'back',
+	selectJobs = `SELECT j.name, r.name IS NULL, j.fingerprint, j.definition, j.table_name, j.steps, j.step, j.pass, j.direction = 'back',
 		j.phase, j.error, j.rows_left, j.paused_us, j.takebacks, j.pins,
 		j.control, j.control_by, j.control_reason, j.target_hold_us, j.max_rate, j.created_at, max(j.updated_at, r.updated_at),
 		r.step, r.entered, r.reason, r.run_id, r.owner_pid, r.owner_host, r.owner_since, r.lower_bound, r.upper_bound, r.cursor, r.total_rows,
 		r.rows_scanned, r.rows_changed, r.rows_quarantined, r.batches, r.batch_rows, r.working_us, r.throttled_us
 		FROM main._async_migration_jobs j LEFT JOIN main._async_migration_ranges r ON r.name = j.name AND r.step = j.range`
 
-	selectJobs1 = `SELECT j.name, fingerprint, definition, table_name, '[]', '', pass, 0,
+	selectJobs1 = `SELECT j.name, 0, fingerprint, definition, table_name, '[]', '', pass, 0,
 		phase, error, rows_left, paused_us, '[]', '{}',
 		control, control_by, control_reason, target_hold_us, max_rate, created_at, updated_at,
 		'walk', 1, reason, run_id, owner_pid, owner_host, owner_since, lower_bound, upper_bound, cursor, total_rows,
@@ -53,9 +54,29 @@ func Load(ctx context.Context, q Querier, name string) (chunkfill.Checkpoint, er
 		return chunkfill.Checkpoint{}, err
 	}
 	if len(found) == 0 {
-		return chunkfill.Checkpoint{}, fmt.Errorf("%w: %s", chunkfill.ErrUnknownJob, name)
+		return chunkfill.Checkpoint{}, missing(ctx, q, name)
 	}
 	return found[0], nil
+}
+
+// missing is why there is no record of a job: it is unknown, unless something else of it
+// is there. It must not pass for one that was never begun.
+func missing(ctx context.Context, q Querier, name string) error {
+	version, err := Version(ctx, q)
+	if err != nil {
+		return err
+	}
+	orphan := false
+	if version == CurrentVersion {
+		err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM main._async_migration_ranges WHERE name = ?)`, name).Scan(&orphan)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("read checkpoints: %w", err)
+	case orphan:
+		return unreadable(name, errors.New("records of its rows are there, and that of the job is missing"))
+	}
+	return fmt.Errorf("%w: %s", chunkfill.ErrUnknownJob, name)
 }
 
 // List returns all checkpoints, ordered by name; none when the tables do not exist. It
@@ -96,8 +117,9 @@ func list(ctx context.Context, q Querier, tail string, args ...any) ([]chunkfill
 func scan(rows *sql.Rows) (chunkfill.Checkpoint, error) {
 	var c chunkfill.Checkpoint
 	var steps, takebacks, pins, since, created, updated string
+	var alone bool
 	var working, throttled, paused, hold int64
-	err := rows.Scan(&c.Name, &c.Fingerprint, &c.Definition, &c.Table, &steps, &c.Step, &c.Pass, &c.Back,
+	err := rows.Scan(&c.Name, &alone, &c.Fingerprint, &c.Definition, &c.Table, &steps, &c.Step, &c.Pass, &c.Back,
 		&c.Phase, &c.Error, &c.Left, &paused, &takebacks, &pins,
 		&c.Request.Control, &c.Request.By, &c.Request.Reason, &hold, &c.Request.MaxRate, &created, &updated,
 		&c.Of, &c.Entered, &c.Reason, &c.RunID, &c.Owner.PID, &c.Owner.Host, &since, &c.Lower, &c.Upper, &c.Cursor, &c.Total,
@@ -105,6 +127,8 @@ func scan(rows *sql.Rows) (chunkfill.Checkpoint, error) {
 	switch {
 	case rows.Err() != nil: // the read broke off; the row itself may be well
 		return c, fmt.Errorf("read checkpoints: %w", rows.Err())
+	case alone:
+		return c, unreadable(c.Name, errors.New("the record of the rows that it stands at is missing"))
 	case err != nil:
 		return c, unreadable(c.Name, err)
 	}
@@ -127,11 +151,56 @@ func scan(rows *sql.Rows) (chunkfill.Checkpoint, error) {
 			return c, unreadable(c.Name, err)
 		}
 	}
+	if err := consistent(c); err != nil {
+		return c, unreadable(c.Name, err)
+	}
 	return c, nil
 }
 
+// consistent tells what of a job's record contradicts the rest of it. A step that is none
+// of the job's would pass for the end of the job, and steps that are made without being there
+// to take back would stay in the schema for good.
+func consistent(c chunkfill.Checkpoint) error {
+	if c.Cursor != "" && c.Upper == "" {
+		return errors.New("it has passed rows, but there is none up to which it goes")
+	}
+	if len(c.Steps) == 0 { // version 1 left it
+		if c.Step != "" || c.Of != "walk" || len(c.Takebacks) > 0 {
+			return fmt.Errorf("it has no steps, but stands at step %q with range %q and %d steps to take back", c.Step, c.Of, len(c.Takebacks))
+		}
+		return nil
+	}
+	at := slices.IndexFunc(c.Steps, func(s chunkfill.Step) bool { return s.Name == c.Step })
+	last := c.Steps[len(c.Steps)-1]
+	switch {
+	case at >= 0:
+		last = c.Steps[at]
+	case c.Step == "" && last.Kind == chunkfill.Once:
+		at = len(c.Steps)
+	default:
+		return fmt.Errorf("it stands at step %q, which is none of its steps", c.Step)
+	}
+	if c.Of != last.Range() {
+		return fmt.Errorf("it stands at step %q with range %q", c.Step, c.Of)
+	}
+
+	var made []string
+	for _, s := range c.Steps[:at] {
+		if s.Kind == chunkfill.Once {
+			made = append(made, s.Name)
+		}
+	}
+	if c.Phase == chunkfill.Done {
+		made = nil // it is the application's
+	}
+	if stands := c.InSchema(); !slices.Equal(stands, made) {
+		return fmt.Errorf("before step %q the steps %q are made, but it has those to take back %q", c.Step, made, stands)
+	}
+	return nil
+}
+
 func unreadable(name string, err error) error {
-	return fmt.Errorf("%w: %s: %w", chunkfill.ErrUnreadable, name, err)
+	return fmt.Errorf("%w: %s: %w (mend that, or forget the job to begin from zero)", chunkfill.ErrUnreadable, name, err)
 }
 
 // Times are text, as the ledger's are, but to the millisecond and always UTC.

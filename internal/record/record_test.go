@@ -112,7 +112,7 @@ func taken(name, run string) chunkfill.Checkpoint {
 func worked(c chunkfill.Checkpoint) chunkfill.Checkpoint {
 	c.Step, c.Pass, c.Back = "walk", 1, false
 	c.Phase, c.Error, c.Left, c.PausedFor = chunkfill.Waiting, "an error", 24, 33*time.Second
-	c.Takebacks = []chunkfill.Takeback{{Step: "swap", Statements: []string{"SELECT 1"}}}
+	c.Takebacks = []chunkfill.Takeback{{Step: "shadow", Statements: []string{"SELECT 1"}}}
 	c.Pins = map[string]string{"walk": "a third"}
 	c.RangeRecord = batched(c.RangeRecord)
 	return c

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/chunkfill/chunkfill"
@@ -90,7 +91,8 @@ func TestNewerTablesAreRefused(t *testing.T) {
 
 // What cannot be understood is an error of its own: no caller may take it for a
 // job that was never begun, or for a database that is busy. Planted and caught: the two
-// tables joined so that a job without its range is not found.
+// tables joined so that a job without its range is not found; each condition of consistent
+// left out; no look for ranges without a job.
 func TestUnreadableIsNotUnknown(t *testing.T) {
 	for _, damage := range []string{
 		"UPDATE _async_migration_jobs SET updated_at = 'yesterday'",
@@ -98,6 +100,15 @@ func TestUnreadableIsNotUnknown(t *testing.T) {
 		"UPDATE _async_migration_jobs SET takebacks = '{}'",
 		"UPDATE _async_migration_jobs SET pins = '['",
 		"UPDATE _async_migration_jobs SET range = 'another'",
+		"UPDATE _async_migration_jobs SET steps = '[]'",
+		"UPDATE _async_migration_jobs SET step = 'another'",
+		"UPDATE _async_migration_jobs SET step = ''",
+		"UPDATE _async_migration_jobs SET step = 'swap'", // of another range
+		"UPDATE _async_migration_jobs SET takebacks = '[]'",
+		"UPDATE _async_migration_jobs SET takebacks = '[{}]'",
+		"UPDATE _async_migration_jobs SET phase = 'done'", // with something to take back
+		"UPDATE _async_migration_ranges SET upper_bound = ''",
+		"DELETE FROM _async_migration_jobs",
 		"UPDATE _async_migration_ranges SET owner_since = ''",
 		"UPDATE _async_migration_ranges SET rows_scanned = 'many'",
 		"DELETE FROM _async_migration_ranges",
@@ -111,6 +122,9 @@ func TestUnreadableIsNotUnknown(t *testing.T) {
 		_, err := record.Load(testContext(t), db, "j")
 		if !errors.Is(err, chunkfill.ErrUnreadable) || errors.Is(err, chunkfill.ErrUnknownJob) {
 			t.Errorf("%s: %v, want ErrUnreadable", damage, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "sql: Scan error") && strings.Contains(damage, "DELETE") {
+			t.Errorf("%s: %v does not say what is missing", damage, err)
 		}
 	}
 }

@@ -165,3 +165,19 @@ func TestUpgradedJobGoesOn(t *testing.T) {
 	c.UpdatedAt = noon.Add(time.Minute)
 	wantEqual(t, load(t, db, "j"), c)
 }
+
+// A damaged record keeps no other job from its run or its upgrade. Planted and caught: the
+// jobs that may still run, read whole.
+func TestDamagedJobOfVersion1(t *testing.T) {
+	db := withVersion1(t, "j", "other", "over")
+	exec(t, db, "UPDATE _async_migration_checkpoints SET updated_at = 'yesterday' WHERE name = 'other'")
+	exec(t, db, "UPDATE _async_migration_checkpoints SET phase = 'done' WHERE name = 'over'")
+	names, err := record.MayRun(testContext(t), db)
+	must(t, err)
+	wantEqual(t, names, []string{"j", "other"})
+
+	must(t, record.UpgradeTx(testContext(t), db))
+	wantEqual(t, load(t, db, "j"), filled("j"))
+	_, err = record.Load(testContext(t), db, "other")
+	wantErr(t, err, chunkfill.ErrUnreadable)
+}

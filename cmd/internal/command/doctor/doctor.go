@@ -4,6 +4,7 @@ package doctor
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -72,13 +73,14 @@ func examine(cmd *cobra.Command, path string) error {
 		fmt.Fprintf(w, label+"\t"+format+"\n", output.Seen(args...)...)
 	}
 
-	if err := aboutFile(ctx, db, path, line, advise); err != nil {
-		return err
-	}
-	if err := aboutJobs(ctx, db, path, line, advise); err != nil {
-		return err
+	err = aboutFile(ctx, db, path, line, advise)
+	if err == nil {
+		err = aboutJobs(ctx, db, path, line, advise)
 	}
 	w.Flush()
+	if err != nil {
+		return err
+	}
 	writeAdvice(cmd.OutOrStdout(), advice)
 	return nil
 }
@@ -132,6 +134,10 @@ func aboutFile(ctx context.Context, db *sql.DB, path string, line sayLine, advis
 // aboutJobs is about each of them.
 func aboutJobs(ctx context.Context, db *sql.DB, path string, line sayLine, advise sayAdvice) error {
 	statuses, err := engine.ReadStatuses(ctx, db)
+	if errors.Is(err, engine.ErrUnreadable) {
+		advise("%v; until then the jobs cannot be listed, but those that can be read can be run", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package status
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -40,9 +42,7 @@ is in the schema. On a file that no process has open, SQLite leaves an empty -wa
 				fmt.Fprintf(cmd.ErrOrStderr(), "chunkfill: the following may be out of date: %v\n", err)
 			}
 
-			statuses, err := readStatuses(cmd.Context(), func(ctx context.Context) ([]chunkfill.Status, error) {
-				return engine.ReadStatuses(ctx, db)
-			}, path, names)
+			statuses, err := readStatuses(cmd.Context(), db, path, names)
 			if err != nil {
 				return err
 			}
@@ -62,8 +62,11 @@ is in the schema. On a file that no process has open, SQLite leaves an empty -wa
 }
 
 // readStatuses reads all jobs, or those named, in that order.
-func readStatuses(ctx context.Context, list func(context.Context) ([]chunkfill.Status, error), path string, names []string) ([]chunkfill.Status, error) {
-	all, err := list(ctx)
+func readStatuses(ctx context.Context, db *sql.DB, path string, names []string) ([]chunkfill.Status, error) {
+	all, err := engine.ReadStatuses(ctx, db)
+	if len(names) > 0 && errors.Is(err, chunkfill.ErrUnreadable) { // it may be another one's record
+		all, err = readNamed(ctx, db, names)
+	}
 	if err != nil || len(names) == 0 {
 		if all == nil {
 			all = []chunkfill.Status{}
@@ -85,6 +88,17 @@ func readStatuses(ctx context.Context, list func(context.Context) ([]chunkfill.S
 		picked = append(picked, s)
 	}
 	return picked, nil
+}
+
+func readNamed(ctx context.Context, db *sql.DB, names []string) (all []chunkfill.Status, err error) {
+	for _, name := range names {
+		s, err := engine.ReadStatus(ctx, db, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
 }
 
 func writeStatuses(out io.Writer, statuses []chunkfill.Status, runs func(string) bool) error {
