@@ -260,7 +260,7 @@ func TestListsThatCannotBe(t *testing.T) {
 		if err := steps.Check(); err == nil {
 			t.Errorf("%s: %v is taken", name, steps)
 		}
-		if _, err := loop.New(looptest.New().Open(), config(job(steps))); err == nil {
+		if _, err := loop.New(looptest.New().Open(), loop.Config{Job: loop.Job{Steps: steps}}); err == nil {
 			t.Errorf("%s: a loop of %v", name, steps)
 		}
 	}
