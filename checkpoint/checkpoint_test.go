@@ -47,7 +47,7 @@ func TestReads(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.db")
 	db := open(t, path)
 	var c checkpoint.Checkpoint
-	c.Name, c.Phase, c.Pass, c.Left, c.Of, c.Cursor, c.RunID = "j", checkpoint.Paused, 1, -1, "walk", `["7"]`, "run"
+	c.Name, c.Phase, c.Pass, c.Left, c.Of, c.Cursor, c.Upper, c.RunID = "j", checkpoint.Paused, 1, -1, "walk", `["7"]`, `["9"]`, "run"
 	event := checkpoint.Event{At: noon, Event: "paused", By: "ann", Detail: "lunch"}
 	row := checkpoint.BadRow{Step: "walk", Key: `["3"]`, Error: "bad", Attempts: 1, At: noon}
 	sample := checkpoint.Sample{At: noon, Rows: 7, BatchRows: 3, Hold: time.Millisecond, WALBytes: 4096}
@@ -93,7 +93,7 @@ func TestErrors(t *testing.T) {
 	load(checkpoint.ErrUnknown)
 
 	var c checkpoint.Checkpoint
-	c.Name = "j"
+	c.Name, c.Of = "j", "walk"
 	must(t, record.TakeTx(ctx, db, c, noon))
 	load(nil)
 	for _, damage := range []struct {

@@ -67,8 +67,9 @@ func missing(ctx context.Context, q Querier, name string) error {
 		return err
 	}
 	orphan := false
-	if version == CurrentVersion {
-		err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM main._async_migration_ranges WHERE name = ?)`, name).Scan(&orphan)
+	if version == CurrentVersion { // both in one read: the job may have begun since it was looked for
+		err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM main._async_migration_ranges WHERE name = ?1)
+			AND NOT EXISTS (SELECT 1 FROM main._async_migration_jobs WHERE name = ?1)`, name).Scan(&orphan)
 	}
 	switch {
 	case err != nil:
@@ -86,16 +87,29 @@ func List(ctx context.Context, q Querier) ([]chunkfill.Checkpoint, error) {
 }
 
 func list(ctx context.Context, q Querier, tail string, args ...any) ([]chunkfill.Checkpoint, error) {
-	version, err := Version(ctx, q)
-	if err != nil || version == 0 {
-		return nil, err
-	}
-	query := selectJobs
-	if version == 1 {
-		query = selectJobs1
-	}
+	for {
+		version, err := Version(ctx, q)
+		if err != nil || version == 0 {
+			return nil, err
+		}
+		query := selectJobs
+		if version == 1 {
+			query = selectJobs1
+		}
+		all, err := listBy(ctx, q, query+tail, args...)
+		if version == CurrentVersion {
+			return all, err
+		}
 
-	rows, err := q.QueryContext(ctx, query+tail, args...)
+		// Where the tables have been upgraded between the two reads, those of version 1 are empty.
+		if now, nowErr := Version(ctx, q); nowErr != nil || now == version {
+			return all, errors.Join(err, nowErr)
+		}
+	}
+}
+
+func listBy(ctx context.Context, q Querier, query string, args ...any) ([]chunkfill.Checkpoint, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoints: %w", err)
 	}

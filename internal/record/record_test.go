@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -420,4 +421,30 @@ func TestTuningInWords(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+}
+
+// between is a database in which something happens before one of its reads.
+type between struct {
+	*sql.DB
+	read string // part of its text
+	do   func()
+}
+
+func (b between) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if strings.Contains(query, b.read) {
+		b.do()
+	}
+	return b.DB.QueryRowContext(ctx, query, args...)
+}
+
+// TestBegunMeanwhile: a job that begins while it is looked for is not known yet, and not
+// damaged. Planted and caught: its record and those of its rows looked for in two reads.
+func TestBegunMeanwhile(t *testing.T) {
+	db := withTables(t)
+	q := between{db, "EXISTS (SELECT 1 FROM main._async_migration_ranges", func() {
+		must(t, record.TakeTx(testContext(t), db, taken("j", "run"), noon))
+	}}
+	_, err := record.Load(testContext(t), q, "j")
+	wantErr(t, err, chunkfill.ErrUnknownJob)
+	load(t, db, "j")
 }
