@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkfill/chunkfill/cmd/internal/command/audit"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/bench"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/control"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/demo"
@@ -68,5 +69,6 @@ process runs the job.`,
 	})
 	root.AddCommand(demo.Command(), run.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command())
 	root.AddCommand(control.Commands()...)
+	root.AddCommand(audit.Commands()...)
 	return root
 }

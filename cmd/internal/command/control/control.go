@@ -4,7 +4,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -110,9 +109,5 @@ func withEngine(cmd *cobra.Command, path string, fn func(*engine.Engine) error) 
 		return err
 	}
 	defer eng.Close()
-	err = fn(eng)
-	if errors.Is(err, engine.ErrUnknownJob) {
-		return fmt.Errorf("%w; `chunkfill status --db %s` lists the jobs", err, path)
-	}
-	return flags.InMessage(err)
+	return flags.InMessage(database.NoSuchJob(fn(eng), path))
 }

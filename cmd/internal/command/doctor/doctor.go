@@ -170,7 +170,7 @@ func aboutJob(s engine.Status, owned bool, path string, advise sayAdvice) {
 		}
 	}
 	if len(s.Quarantine) > 0 {
-		advise("%s has rows in quarantine (%d), which `chunkfill status --db %s %s` lists: mend them and run it with --retry",
+		advise("%s has rows in quarantine (%d), which `chunkfill errors --db %s %s` lists: mend them and run it with --retry",
 			s.Name, len(s.Quarantine), path, s.Name)
 	}
 }

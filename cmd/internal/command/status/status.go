@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chunkfill/chunkfill"
-	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
@@ -31,14 +30,11 @@ is in the schema. On a file that no process has open, SQLite leaves an empty -wa
 -shm file behind; the next process that opens the file uses or removes them.`,
 		Example: "  chunkfill status --db app.db\n  chunkfill status --db app.db users_lower_v1 --json",
 		RunE: func(cmd *cobra.Command, names []string) error {
-			db, err := database.Open(cmd.Context(), path, "ro")
+			db, err := database.OpenToRead(cmd.Context(), path, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
 			defer db.Close()
-			if err := asyncmig.NewStore(db, asyncmig.Config{}).CheckFile(cmd.Context()); err != nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "chunkfill: the following may be out of date: %v\n", err)
-			}
 
 			statuses, err := readStatuses(cmd.Context(), func(ctx context.Context) ([]chunkfill.Status, error) {
 				return engine.ReadStatuses(ctx, db)
@@ -80,7 +76,7 @@ func readStatuses(ctx context.Context, list func(context.Context) ([]chunkfill.S
 	for _, name := range names {
 		s, ok := byName[name]
 		if !ok {
-			return nil, fmt.Errorf("%w: %s; `chunkfill status --db %s` lists the jobs", chunkfill.ErrUnknownJob, name, path)
+			return nil, database.NoSuchJob(fmt.Errorf("%w: %s", chunkfill.ErrUnknownJob, name), path)
 		}
 		picked = append(picked, s)
 	}
