@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintln(stderr, "chunkfill:", output.Indented(err.Error()))
 	}
-	return exit.Code(err)
+	return exit.Code(ctx, err)
 }
 
 func rootCommand() *cobra.Command {
@@ -48,9 +49,8 @@ func rootCommand() *cobra.Command {
 		Long: `chunkfill rewrites large tables inside a live SQLite database, a small
 primary-key range at a time, while the application keeps writing.
 
-Exit status: 0 done, 1 failed, 2 wrong usage (nothing was changed),
-3 interrupted (the same command continues where it stopped), 5 another
-process runs the job.`,
+Exit status:
+` + exitStatuses(),
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -71,4 +71,13 @@ process runs the job.`,
 	root.AddCommand(control.Commands()...)
 	root.AddCommand(audit.Commands()...)
 	return root
+}
+
+// exitStatuses is the table of exit statuses, as help shows it.
+func exitStatuses() string {
+	var lines []string
+	for _, m := range exit.Meanings {
+		lines = append(lines, fmt.Sprintf("  %3d  %s", m.Status, m.Means))
+	}
+	return strings.Join(lines, "\n")
 }
