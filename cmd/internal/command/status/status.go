@@ -43,27 +43,30 @@ is in the schema. On a file that no process has open, SQLite leaves an empty -wa
 				return err
 			}
 
-			if asJSON {
-				return output.WriteJSON(cmd.OutOrStdout(), statuses)
+			jobs := list{Jobs: make([]output.Job, len(statuses))}
+			for i, s := range statuses {
+				jobs.Jobs[i] = output.Job{Status: s, OwnerAlive: database.OwnerAlive(cmd.Context(), db, s.Name)}
 			}
-			return writeStatuses(cmd.OutOrStdout(), statuses, func(name string) bool {
-				_, owned, err := engine.Owner(cmd.Context(), db, name)
-				return owned || err != nil // what is not known is not said
-			})
+			if asJSON {
+				return output.WriteJSON(cmd.OutOrStdout(), jobs)
+			}
+			return writeStatuses(cmd.OutOrStdout(), jobs.Jobs)
 		},
 	}
 	cmd.Flags().StringVar(&path, "db", "", "database file")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: an object with schema_version and jobs")
 	return cmd
+}
+
+// list is all that is shown.
+type list struct {
+	Jobs []output.Job `json:"jobs"`
 }
 
 // readStatuses reads all jobs, or those named, in that order.
 func readStatuses(ctx context.Context, list func(context.Context) ([]chunkfill.Status, error), path string, names []string) ([]chunkfill.Status, error) {
 	all, err := list(ctx)
 	if err != nil || len(names) == 0 {
-		if all == nil {
-			all = []chunkfill.Status{}
-		}
 		return all, err
 	}
 
@@ -83,21 +86,21 @@ func readStatuses(ctx context.Context, list func(context.Context) ([]chunkfill.S
 	return picked, nil
 }
 
-func writeStatuses(out io.Writer, statuses []chunkfill.Status, runs func(string) bool) error {
-	if len(statuses) == 0 {
+func writeStatuses(out io.Writer, jobs []output.Job) error {
+	if len(jobs) == 0 {
 		fmt.Fprintln(out, "no job has run on this database")
 		return nil
 	}
-	for i, s := range statuses {
+	for i, job := range jobs {
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		writeStatus(out, s, runs)
+		writeStatus(out, job)
 	}
 	return nil
 }
 
-func writeStatus(out io.Writer, s chunkfill.Status, runs func(string) bool) {
+func writeStatus(out io.Writer, s output.Job) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(w, label+"\t"+format+"\n", output.Seen(args...)...)
@@ -113,7 +116,7 @@ func writeStatus(out io.Writer, s chunkfill.Status, runs func(string) bool) {
 	if s.Error != "" {
 		line("error", "%s", s.Error)
 	}
-	abandoned := gone(s, runs)
+	abandoned := gone(s)
 	if standing := output.InSchema(s.JobRecord, abandoned != ""); standing != "" {
 		line("schema", "%s", standing)
 	}
@@ -137,17 +140,17 @@ func writeStatus(out io.Writer, s chunkfill.Status, runs func(string) bool) {
 	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
 
 	w.Flush()
-	output.WriteQuarantine(out, s)
+	output.WriteQuarantine(out, s.Status)
 }
 
 // gone says of a job that seems to go on that nobody runs it.
-func gone(s chunkfill.Status, runs func(string) bool) string {
+func gone(s output.Job) string {
 	switch s.Phase {
 	case chunkfill.Running, chunkfill.Verifying, chunkfill.Reverting, chunkfill.Paused, chunkfill.Waiting:
 	default:
 		return ""
 	}
-	if runs(s.Name) {
+	if s.OwnerAlive == nil || *s.OwnerAlive { // what is not known is not said
 		return ""
 	}
 	return "; that process is gone and nobody runs the job: start it again to continue"
