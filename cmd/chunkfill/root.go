@@ -17,6 +17,7 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/command/preflight"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/run"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/status"
+	"github.com/chunkfill/chunkfill/cmd/internal/command/watch"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 )
@@ -70,6 +71,7 @@ Exit status:
 	root.AddCommand(demo.Command(), run.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command())
 	root.AddCommand(control.Commands()...)
 	root.AddCommand(audit.Commands()...)
+	root.AddCommand(watch.Commands()...)
 	return root
 }
 
