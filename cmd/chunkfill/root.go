@@ -11,6 +11,7 @@ import (
 
 	"github.com/chunkfill/chunkfill/cmd/internal/command/audit"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/bench"
+	"github.com/chunkfill/chunkfill/cmd/internal/command/completion"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/control"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/demo"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/doctor"
@@ -64,11 +65,11 @@ Exit status:
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}")
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true // ours knows the shells of the systems that this runs on
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit.Usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(demo.Command(), run.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command())
+	root.AddCommand(completion.Command(), demo.Command(), run.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command())
 	root.AddCommand(control.Commands()...)
 	root.AddCommand(audit.Commands()...)
 	root.AddCommand(watch.Commands()...)

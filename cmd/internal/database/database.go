@@ -26,7 +26,7 @@ import (
 // as it is, and further settings such as "foreign_keys(1)". It never creates a file.
 func Open(ctx context.Context, path, mode string, pragmas ...string) (*sql.DB, error) {
 	if path == "" {
-		return nil, exit.Usagef("--db FILE is missing: name the database file")
+		return nil, exit.Usagef("--db FILE is missing: name the database file, or set $CHUNKFILL_DB")
 	}
 	if err := CheckFile(path); err != nil {
 		return nil, err
@@ -108,8 +108,11 @@ func permission(path string, err error) error {
 }
 
 // NewEngine is engine.New for a command: the message names flags where the engine
-// names the fields of its Config.
+// names the fields of its Config, and the audit trail who uses the command.
 func NewEngine(db *sql.DB, cfg engine.Config) (*engine.Engine, error) {
+	if cfg.Actor == "" {
+		cfg.Actor = actor()
+	}
 	eng, err := engine.New(db, cfg)
 	return eng, flags.InMessage(err)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
@@ -51,7 +52,8 @@ only, over a read-only connection, as status does.`, shownRows),
 			})
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
+	flags.Database(cmd, &path)
+	cmd.ValidArgsFunction = database.CompleteJob(&path, 1)
 	cmd.Flags().BoolVar(&all, "all", false, "list all rows")
 	cmd.Flags().BoolVar(&asCSV, "csv", false, "print all rows as CSV, with a header")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print all rows as JSON")

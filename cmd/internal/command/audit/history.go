@@ -12,6 +12,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
@@ -45,7 +46,8 @@ only, over a read-only connection, as status does.`, checkpoint.MaxEvents),
 			})
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
+	flags.Database(cmd, &path)
+	cmd.ValidArgsFunction = database.CompleteJob(&path, 1)
 	cmd.Flags().IntVarP(&last, "last", "n", checkpoint.MaxEvents, "show only so many events, the latest")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd

@@ -42,7 +42,8 @@ func askCommand(verb, short string, ask func(*engine.Engine, context.Context, st
 			})
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
+	flags.Database(cmd, &path)
+	cmd.ValidArgsFunction = database.CompleteJob(&path, 1)
 	cmd.Flags().StringVar(&reason, "reason", "from the command line", "reason to record in the audit trail")
 	return cmd
 }
@@ -68,7 +69,8 @@ to the one its process was started with; a negative --max-rate removes the cap.`
 			})
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
+	flags.Database(cmd, &path)
+	cmd.ValidArgsFunction = database.CompleteJob(&path, 1)
 	cmd.Flags().DurationVar(&hold, "target-hold", 0, "let live writes wait for about this long at a time")
 	cmd.Flags().Float64Var(&rate, "max-rate", 0, "at most this many rows per second")
 	return cmd
@@ -93,7 +95,8 @@ rewritten stay as they are: a job that is not idempotent rewrites them twice.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
+	flags.Database(cmd, &path)
+	cmd.ValidArgsFunction = database.CompleteJob(&path, 1)
 	return cmd
 }
 

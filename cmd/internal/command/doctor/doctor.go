@@ -48,7 +48,7 @@ a job with this version brings the tables to version 2 again.`,
 			return examine(cmd, path)
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
+	flags.Database(cmd, &path)
 	cmd.Flags().BoolVar(&down, "downgrade", false, "bring the tables back to version 1")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd

@@ -12,6 +12,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
+	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
 )
@@ -53,7 +54,8 @@ is in the schema. On a file that no process has open, SQLite leaves an empty -wa
 			return writeStatuses(cmd.OutOrStdout(), jobs.Jobs)
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
+	flags.Database(cmd, &path)
+	cmd.ValidArgsFunction = database.CompleteJob(&path, 0)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: an object with schema_version and jobs")
 	return cmd
 }

@@ -56,7 +56,8 @@ Exit status: 0 done, 1 failed or cancelled, 3 not at its end when the timeout wa
 			return conclude(cmd.OutOrStdout(), *job, err, asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
+	flags.Database(cmd, &path)
+	cmd.ValidArgsFunction = database.CompleteJob(&path, 1)
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "wait at most for so long (default without a limit)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the job as JSON")
 	return cmd

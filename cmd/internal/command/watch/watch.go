@@ -15,6 +15,7 @@ import (
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
+	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 )
 
@@ -60,7 +61,8 @@ status 1 if one of them failed or was cancelled. Without, Ctrl-C ends it.`,
 			return runWatch(cmd, db, f, strings.Join(args, ""))
 		},
 	}
-	cmd.Flags().StringVar(&f.db, "db", "", "database file")
+	flags.Database(cmd, &f.db)
+	cmd.ValidArgsFunction = database.CompleteJob(&f.db, 1)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON, an object a line")
 	cmd.Flags().BoolVar(&f.untilDone, "until-done", false, "end when the jobs are at their end")
 	return cmd
