@@ -58,7 +58,8 @@ func TestMain(m *testing.M) {
 // mode on opening, a lock file for a job that is none, status 1 where another process
 // has the job, tuned values that are not used, a pause that is not waited out, status
 // on a connection that writes, $CHUNKFILL_DB and $CHUNKFILL_ACTOR not looked at, one more name
-// of a job completed than the command takes, a line drawn over on a dumb terminal.
+// of a job completed than the command takes, a line drawn over on a dumb terminal,
+// a tuned value taken back, or kept under --reset, that was not given.
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {
