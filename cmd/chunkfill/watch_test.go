@@ -32,6 +32,22 @@ func TestWatchersAreInterrupted(t *testing.T) {
 	p.wants(exit.Unfinished)
 }
 
+// TestWatchedFileIsMoved: whoever waits for a job of a file that is replaced is told so, and
+// does not wait for what nobody writes any more. Planted and caught: the file not looked at.
+func TestWatchedFileIsMoved(t *testing.T) {
+	path := counts(t, 100)
+	start(t, runCounts(path)...).wants(exit.OK)
+	if _, err := query(path, "rw", "UPDATE _async_migration_jobs SET phase = 'interrupted'"); err != nil {
+		t.Fatal(err)
+	}
+
+	w := startSaying(t, "wait", "--db", path, "count", "--timeout", "20s")
+	if err := os.Rename(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	w.wants(exit.Failed)
+}
+
 // startSaying starts a process and waits until it has said something.
 func startSaying(t *testing.T, args ...string) *process {
 	t.Helper()

@@ -5,8 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
@@ -29,14 +32,28 @@ const (
 type viewer struct {
 	db   *sql.DB
 	path string
-	name string // of the one job that it looks at; "" for all
+	file os.FileInfo // of the database when it was opened
+	name string      // of the one job that it looks at; "" for all
+}
+
+// newViewer opens the database. The caller closes it.
+func newViewer(cmd *cobra.Command, path, name string) (viewer, error) {
+	db, err := database.OpenToRead(cmd.Context(), path, cmd.ErrOrStderr())
+	if err != nil {
+		return viewer{}, err
+	}
+	file, err := os.Stat(path)
+	if err != nil {
+		return viewer{}, errors.Join(fmt.Errorf("look at the file: %w", err), db.Close())
+	}
+	return viewer{db, path, file, name}, nil
 }
 
 // look returns how the jobs stand, and after how long to look again.
 func (v viewer) look(ctx context.Context) (jobs []output.Job, again time.Duration, err error) {
 	began := time.Now()
-	if err := asyncmig.NewStore(v.db, asyncmig.Config{}).CheckFile(ctx); errors.Is(err, asyncmig.ErrMoved) {
-		return nil, 0, err // what is read from now on is of a file that nobody writes any more
+	if now, err := os.Stat(v.path); err != nil || !os.SameFile(now, v.file) {
+		return nil, 0, fmt.Errorf("%w: %s", asyncmig.ErrMoved, v.path) // what would be read nobody writes any more
 	}
 
 	statuses, err := v.statuses(ctx)

@@ -37,15 +37,15 @@ Exit status: 0 done, 1 failed or cancelled, 3 not at its end when the timeout wa
 			if timeout < 0 {
 				return exit.Usagef("--timeout %v is negative", timeout)
 			}
-			db, err := database.OpenToRead(cmd.Context(), path, cmd.ErrOrStderr())
+			v, err := newViewer(cmd, path, args[0])
 			if err != nil {
 				return err
 			}
-			defer db.Close()
+			defer v.db.Close()
 
 			show := output.NewProgress(cmd.ErrOrStderr())
 			defer show.Clear()
-			job, err := wait(cmd.Context(), viewer{db, path, args[0]}, timeout, show)
+			job, err := wait(cmd.Context(), v, timeout, show)
 			if cmd.Context().Err() != nil {
 				return goesOn
 			}

@@ -3,7 +3,6 @@ package watch
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -53,12 +52,12 @@ status 1 if one of them failed or was cancelled. Without, Ctrl-C ends it.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			db, err := database.OpenToRead(cmd.Context(), f.db, cmd.ErrOrStderr())
+			v, err := newViewer(cmd, f.db, strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
-			defer db.Close()
-			return runWatch(cmd, db, f, strings.Join(args, ""))
+			defer v.db.Close()
+			return runWatch(cmd, v, f)
 		},
 	}
 	flags.Database(cmd, &f.db)
@@ -73,7 +72,7 @@ type printer interface {
 	show(now time.Time, jobs []output.Job) error
 }
 
-func runWatch(cmd *cobra.Command, db *sql.DB, f watchFlags, name string) error {
+func runWatch(cmd *cobra.Command, v viewer, f watchFlags) error {
 	progress := output.NewProgress(cmd.OutOrStdout())
 	defer progress.Clear()
 	var p printer = &linePrinter{out: progress}
@@ -81,7 +80,7 @@ func runWatch(cmd *cobra.Command, db *sql.DB, f watchFlags, name string) error {
 		p = &jsonPrinter{out: cmd.OutOrStdout(), seen: map[string]jsonSeen{}}
 	}
 
-	err := follow(cmd.Context(), viewer{db, f.db, name}, p, f.untilDone)
+	err := follow(cmd.Context(), v, p, f.untilDone)
 	switch {
 	case errors.Is(err, syscall.EPIPE): // who read it has seen enough
 		return nil
