@@ -44,25 +44,20 @@ is in the schema. On a file that no process has open, SQLite leaves an empty -wa
 				return err
 			}
 
-			jobs := list{Jobs: make([]output.Job, len(statuses))}
+			jobs := make([]output.Job, len(statuses))
 			for i, s := range statuses {
-				jobs.Jobs[i] = output.Job{Status: s, OwnerAlive: database.OwnerAlive(cmd.Context(), db, s.Name)}
+				jobs[i] = output.Job{Status: s, OwnerAlive: database.OwnerAlive(cmd.Context(), db, s.Name)}
 			}
 			if asJSON {
-				return output.WriteJSON(cmd.OutOrStdout(), jobs)
+				return output.WriteJSONList(cmd.OutOrStdout(), jobs)
 			}
-			return writeStatuses(cmd.OutOrStdout(), jobs.Jobs)
+			return writeStatuses(cmd.OutOrStdout(), jobs)
 		},
 	}
 	flags.Database(cmd, &path)
 	cmd.ValidArgsFunction = database.CompleteJob(&path, 0)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: an object with schema_version and jobs")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: a list of jobs")
 	return cmd
-}
-
-// list is all that is shown.
-type list struct {
-	Jobs []output.Job `json:"jobs"`
 }
 
 // readStatuses reads all jobs, or those named, in that order.
