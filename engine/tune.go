@@ -2,12 +2,13 @@ package engine
 
 import (
 	"context"
-	"github.com/chunkfill/chunkfill/internal/record"
+	"fmt"
 	"math"
 	"time"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/record"
 )
 
 // Tuning says what [Engine.Tune] changes. What is zero stays as it is; a Reset field
@@ -52,7 +53,7 @@ func (e *Engine) Tune(ctx context.Context, name string, t Tuning) (err error) {
 		if err := record.Tune(ctx, c, name, tuned); err != nil {
 			return err
 		}
-		return e.note(ctx, c, name, "tuned", tuned.Words())
+		return e.note(ctx, c, name, "tuned", fmt.Sprintf("%s (before: %s)", tuned.Words(), cp.Request.Words()))
 	})
 }
 

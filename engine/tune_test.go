@@ -43,7 +43,7 @@ func TestTune(t *testing.T) {
 		}
 		wantValue(t, db, c.events, "SELECT count(*) FROM _async_migration_events WHERE event = 'tuned'")
 	}
-	wantValue(t, db, "as configured", "SELECT detail FROM _async_migration_events WHERE event = 'tuned' ORDER BY id DESC LIMIT 1")
+	wantValue(t, db, "as configured (before: target hold 1s, no cap on rows/s)", "SELECT detail FROM _async_migration_events WHERE event = 'tuned' ORDER BY id DESC LIMIT 1")
 
 	for _, c := range []struct {
 		field  string

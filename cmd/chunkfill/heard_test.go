@@ -218,7 +218,7 @@ func (h *heard) all() {
 		j.wants(exit.Failed)
 		note("cancel", time.Since(asked))
 
-		for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		for s, want := range stopped {
 			j := h.start()
 			if h.state.locks {
 				h.exec("BEGIN IMMEDIATE")
@@ -226,7 +226,7 @@ func (h *heard) all() {
 			}
 			asked := time.Now()
 			j.signal(s)
-			j.wants(exit.Interrupted)
+			j.wants(want)
 			note(map[syscall.Signal]string{syscall.SIGINT: "SIGINT", syscall.SIGTERM: "SIGTERM"}[s], time.Since(asked))
 			if h.state.locks {
 				h.exec("COMMIT")

@@ -120,18 +120,21 @@ func runCounts(path string, more ...string) []string {
 	return append([]string{"run", "--db", path, "--name", "count", "--table", "counts", "--set", "n = n + 1"}, more...)
 }
 
+// stopped are the signals that end a command in good order, and its status.
+var stopped = map[syscall.Signal]int{syscall.SIGINT: exit.Interrupted, syscall.SIGTERM: exit.Unfinished}
+
 // TestInterrupted: Ctrl-C, or a terminate, loses nothing and does nothing twice.
 // Planted and caught: signals left to Go, exit status 1, the cursor not saved.
 func TestInterrupted(t *testing.T) {
 	const rows = 5000
 	path := counts(t, rows)
 	var scanned []string
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for s, want := range stopped {
 		before, _ := query(path, "ro", "SELECT rows_scanned FROM _async_migration_ranges")
 		p := start(t, runCounts(path, "--max-rate", "2000")...)
 		wantSoon(t, path, fmt.Sprintf("SELECT phase = 'running' AND rows_scanned > %d FROM _async_migration_jobs JOIN _async_migration_ranges USING (name)", 200+len(before)*200), "1")
 		p.signal(s)
-		p.wants(exit.Interrupted)
+		p.wants(want)
 		p.says("count: interrupted; ", "chunkfill: "+string(exit.GoesOn)+"\n")
 		wantRows(t, path, `SELECT phase, c.status, rows_changed = (SELECT sum(n) FROM counts), rows_changed < 5000
 			FROM _async_migration_jobs JOIN _async_migration_ranges USING (name) JOIN _async_migrations c USING (name)`, "interrupted|pending_async|1|1")
@@ -285,7 +288,7 @@ func TestRunBesideAnotherProcess(t *testing.T) {
 // The gate ends on a signal while it reads, within the time that a build gives, and its
 // status says by which. Planted and caught: the signal honored only between files.
 func TestPreflightIsStopped(t *testing.T) {
-	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: exit.SIGINT, syscall.SIGTERM: exit.SIGTERM} {
+	for signal, want := range stopped {
 		p := &process{t: t, cmd: exec.CommandContext(t.Context(), "chunkfill", "preflight", "--diff", "-")}
 		p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = t.TempDir(), &p.stdout, &p.stderr
 		stdin, err := p.cmd.StdinPipe()
@@ -395,7 +398,7 @@ func TestHangup(t *testing.T) {
 	p := start(t, runCounts(path, "--window", closed)...)
 	wantSoon(t, path, "SELECT phase FROM _async_migration_jobs", "waiting")
 	p.signal(syscall.SIGHUP)
-	p.wants(exit.Interrupted)
+	p.wants(exit.Unfinished)
 	wantRows(t, path, "SELECT phase FROM _async_migration_jobs", "interrupted")
 
 	signal.Ignore(syscall.SIGHUP) // passed on to processes

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"os"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,6 +64,23 @@ func TestReadmeNamesEveryCommand(t *testing.T) {
 	}
 	for name := range named {
 		t.Errorf("README's table has %s, which is no command", name)
+	}
+}
+
+// TestReadmeListsEveryStatus: the table of exit statuses is that of the code. Planted and
+// caught: a status of the code that README does not have.
+func TestReadmeListsEveryStatus(t *testing.T) {
+	_, rest, _ := strings.Cut(readme(t), "\n| exit status | means |\n|---|---|\n")
+	table, _, _ := strings.Cut(rest, "\n\n")
+	var listed, want []string
+	for row := range strings.Lines(table) {
+		listed = append(listed, strings.TrimSpace(strings.SplitN(row, "|", 3)[1]))
+	}
+	for _, m := range exit.Meanings {
+		want = append(want, strconv.Itoa(m.Status))
+	}
+	if !slices.Equal(listed, want) {
+		t.Errorf("README lists the exit statuses %v, the command has %v", listed, want)
 	}
 }
 

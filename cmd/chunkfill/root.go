@@ -5,16 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkfill/chunkfill/cmd/internal/command/audit"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/bench"
+	"github.com/chunkfill/chunkfill/cmd/internal/command/completion"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/control"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/demo"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/doctor"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/preflight"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/run"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/status"
+	"github.com/chunkfill/chunkfill/cmd/internal/command/watch"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 )
@@ -37,7 +41,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintln(stderr, "chunkfill:", output.Indented(err.Error()))
 	}
-	return exit.Code(err)
+	return exit.Code(ctx, err)
 }
 
 func rootCommand() *cobra.Command {
@@ -47,9 +51,8 @@ func rootCommand() *cobra.Command {
 		Long: `chunkfill rewrites large tables inside a live SQLite database, a small
 primary-key range at a time, while the application keeps writing.
 
-Exit status: 0 done, 1 failed, 2 wrong usage (nothing was changed),
-3 interrupted (the same command continues where it stopped), 5 another
-process runs the job.`,
+Exit status:
+` + exitStatuses(),
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -62,11 +65,22 @@ process runs the job.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}")
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true // ours knows the shells of the systems that this runs on
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit.Usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(demo.Command(), run.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command())
+	root.AddCommand(completion.Command(), demo.Command(), run.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command())
 	root.AddCommand(control.Commands()...)
+	root.AddCommand(audit.Commands()...)
+	root.AddCommand(watch.Commands()...)
 	return root
+}
+
+// exitStatuses is the table of exit statuses, as help shows it.
+func exitStatuses() string {
+	var lines []string
+	for _, m := range exit.Meanings {
+		lines = append(lines, fmt.Sprintf("  %3d  %s", m.Status, m.Means))
+	}
+	return strings.Join(lines, "\n")
 }

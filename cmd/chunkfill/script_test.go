@@ -57,7 +57,9 @@ func TestMain(m *testing.M) {
 // --retry that only runs, a file name that is not escaped, a database turned into WAL
 // mode on opening, a lock file for a job that is none, status 1 where another process
 // has the job, tuned values that are not used, a pause that is not waited out, status
-// on a connection that writes.
+// on a connection that writes, $CHUNKFILL_DB and $CHUNKFILL_ACTOR not looked at, one more name
+// of a job completed than the command takes, a line drawn over on a dumb terminal,
+// a tuned value taken back, or kept under --reset, that was not given.
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/engine"
@@ -25,7 +26,7 @@ import (
 // as it is, and further settings such as "foreign_keys(1)". It never creates a file.
 func Open(ctx context.Context, path, mode string, pragmas ...string) (*sql.DB, error) {
 	if path == "" {
-		return nil, exit.Usagef("--db FILE is missing: name the database file")
+		return nil, exit.Usagef("--db FILE is missing: name the database file, or set $CHUNKFILL_DB")
 	}
 	if err := CheckFile(path); err != nil {
 		return nil, err
@@ -55,6 +56,37 @@ func Open(ctx context.Context, path, mode string, pragmas ...string) (*sql.DB, e
 	return db, nil
 }
 
+// OpenToRead opens an existing database for a command that only reads, and says on stderr
+// where what it reads may be out of date.
+func OpenToRead(ctx context.Context, path string, stderr io.Writer) (*sql.DB, error) {
+	db, err := Open(ctx, path, "ro")
+	if err != nil {
+		return nil, err
+	}
+	if err := asyncmig.NewStore(db, asyncmig.Config{}).CheckFile(ctx); err != nil {
+		fmt.Fprintf(stderr, "chunkfill: the following may be out of date: %v\n", err)
+	}
+	return db, nil
+}
+
+// NoSuchJob adds the way out to the error of a name under which no job has run.
+func NoSuchJob(err error, path string) error {
+	if !errors.Is(err, engine.ErrUnknownJob) {
+		return err
+	}
+	return fmt.Errorf("%w; `chunkfill status --db %s` lists the jobs", err, path)
+}
+
+// OwnerAlive tells whether anybody runs a job, also where its record says so of a process
+// that is dead; nil where that cannot be told.
+func OwnerAlive(ctx context.Context, db *sql.DB, name string) *bool {
+	_, owned, err := engine.Owner(ctx, db, name)
+	if err != nil {
+		return nil
+	}
+	return &owned
+}
+
 // permission says of an error of opening what this user is not allowed to, which
 // SQLite says in numbers.
 func permission(path string, err error) error {
@@ -76,8 +108,11 @@ func permission(path string, err error) error {
 }
 
 // NewEngine is engine.New for a command: the message names flags where the engine
-// names the fields of its Config.
+// names the fields of its Config, and the audit trail who uses the command.
 func NewEngine(db *sql.DB, cfg engine.Config) (*engine.Engine, error) {
+	if cfg.Actor == "" {
+		cfg.Actor = actor()
+	}
 	eng, err := engine.New(db, cfg)
 	return eng, flags.InMessage(err)
 }

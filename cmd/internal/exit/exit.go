@@ -5,27 +5,41 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"syscall"
+
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// The exit statuses. README lists them.
+// The exit statuses, of all commands. README has the same table.
 const (
 	OK          = 0
 	Failed      = 1
 	Usage       = 2
-	Interrupted = 3
-	Owned       = 5
+	Unfinished  = 3
+	NoJob       = 4
+	Busy        = 5
+	Interrupted = 128 + int(syscall.SIGINT) // as shells have it
 )
 
-// Statuses of a process that a signal has ended, as shells have them.
-const (
-	SIGINT  = 128 + int(syscall.SIGINT)
-	SIGTERM = 128 + int(syscall.SIGTERM)
-)
+// Meanings says what each status means, for people; see the constants.
+var Meanings = []struct {
+	Status int
+	Means  string
+}{
+	{OK, "done"},
+	{Failed, "failed, and the message says why"},
+	{Usage, "wrong usage, or what cannot be; nothing was changed"},
+	{Unfinished, "unfinished: stopped by SIGTERM, or a timeout; nothing is lost"},
+	{NoJob, "no such job"},
+	{Busy, "another process runs the job, or keeps the database locked"},
+	{Interrupted, "stopped by Ctrl-C; nothing is lost"},
+}
 
 // Status is returned by a command that has printed its own findings.
 type Status int
@@ -54,14 +68,23 @@ func (i Interruption) Error() string { return string(i) }
 
 func (i Interruption) Is(target error) bool { return target == engine.ErrInterrupted }
 
+// unfinishedError marks what is not at its end, and is left as it is.
+type unfinishedError struct{ error }
+
+// Unfinishedf is fmt.Errorf for what is not at its end when the command ends.
+func Unfinishedf(format string, args ...any) error {
+	return unfinishedError{fmt.Errorf(format, args...)}
+}
+
 // WasInterrupted reports whether a command ended because it was asked to, at whatever.
 func WasInterrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && is(err, context.Canceled, engine.ErrInterrupted)
 }
 
-// Code is the exit status of a command that returned err.
-func Code(err error) int {
+// Code is the exit status of a command that returned err. ctx is the one that a signal ends.
+func Code(ctx context.Context, err error) int {
 	var usage usageError
+	var unfinished unfinishedError
 	switch {
 	case err == nil:
 		return OK
@@ -69,14 +92,30 @@ func Code(err error) int {
 		return Failed
 	case errors.As(err, &usage), is(err, jobs.ErrSpec, engine.ErrConfig, engine.ErrFragment, engine.ErrNoTable, engine.ErrNoColumn,
 		engine.ErrNoKey, engine.ErrNullKey, engine.ErrOwnWork, engine.ErrKeyMoves, engine.ErrCollation, engine.ErrNotWAL, engine.ErrReadOnly,
-		engine.ErrOtherName, engine.ErrJobChanged, engine.ErrUnknownJob, asyncmig.ErrLedger):
+		engine.ErrOtherName, engine.ErrJobChanged, asyncmig.ErrLedger):
 		return Usage
-	case errors.Is(err, asyncmig.ErrOwned):
-		return Owned
-	case errors.Is(err, engine.ErrInterrupted):
+	case errors.Is(err, engine.ErrUnknownJob):
+		return NoJob
+	case errors.Is(err, asyncmig.ErrOwned), locked(err):
+		return Busy
+	case errors.Is(err, engine.ErrInterrupted) && byCtrlC(ctx):
 		return Interrupted
+	case errors.Is(err, engine.ErrInterrupted), errors.As(err, &unfinished):
+		return Unfinished
 	}
 	return Failed
+}
+
+// byCtrlC reports whether ctx was ended by SIGINT, which signal.NotifyContext gives as the
+// cause in words alone.
+func byCtrlC(ctx context.Context) bool {
+	return ctx.Err() != nil && strings.HasPrefix(context.Cause(ctx).Error(), os.Interrupt.String())
+}
+
+// locked reports whether an error is SQLite's word for a lock that somebody else has.
+func locked(err error) bool {
+	var coded interface{ Code() int }
+	return errors.As(err, &coded) && coded.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 func is(err error, targets ...error) bool {

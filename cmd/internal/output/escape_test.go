@@ -44,7 +44,7 @@ func TestEscaperKeepsJSON(t *testing.T) {
 	if err := WriteJSON(Escaper{&out}, map[string]string{"name": name}); err != nil {
 		t.Fatal(err)
 	}
-	var back map[string]string
+	var back map[string]any
 	if err := json.Unmarshal(out.Bytes(), &back); err != nil || back["name"] != name {
 		t.Errorf("%q, %v from %s", back, err, &out)
 	}

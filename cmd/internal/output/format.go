@@ -3,6 +3,7 @@
 package output
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,15 +20,75 @@ func Rate(rows float64) string {
 	return fmt.Sprintf("%.0f", rows)
 }
 
-// WriteJSON writes a value as JSON, indented.
+// SchemaVersion is that of all JSON that commands print. It changes when a key goes or
+// means something else; new keys may come at any time.
+const SchemaVersion = 1
+
+// WriteJSON writes an object as JSON, indented, with "schema_version" before its keys.
 func WriteJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)                                                // conditions stay readable
-	if err := enc.Encode(v); err != nil && !errors.Is(err, syscall.EPIPE) { // not to read it is for the reader to decide
+	text, err := versioned(v)
+	if err != nil {
+		return err
+	}
+	return writeIndented(w, text)
+}
+
+// WriteJSONList writes a list of objects, each of them as WriteJSON does.
+func WriteJSONList[T any](w io.Writer, list []T) error {
+	objects := make([][]byte, len(list))
+	for i, v := range list {
+		text, err := versioned(v)
+		if err != nil {
+			return err
+		}
+		objects[i] = text
+	}
+	return writeIndented(w, fmt.Appendf(nil, "[%s]", bytes.Join(objects, []byte(","))))
+}
+
+func writeIndented(w io.Writer, text []byte) error {
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, text, "", "  "); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	indented.WriteByte('\n')
+	if _, err := w.Write(indented.Bytes()); err != nil && !errors.Is(err, syscall.EPIPE) { // not to read it is for the reader to decide
 		return fmt.Errorf("write JSON: %w", err)
 	}
 	return nil
+}
+
+// WriteJSONLine writes what WriteJSON does in one line. A reader that has gone away is
+// syscall.EPIPE: there may be no end of lines.
+func WriteJSONLine(w io.Writer, v any) error {
+	text, err := versioned(v)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(append(text, '\n')); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
+}
+
+// versioned is an object in JSON, with the version of its schema before its keys.
+func versioned(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // conditions stay readable
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("write JSON: %w", err)
+	}
+
+	keys, ok := bytes.CutPrefix(bytes.TrimSpace(b.Bytes()), []byte("{"))
+	if !ok {
+		return nil, fmt.Errorf("write JSON: a %T is no object", v)
+	}
+	text := fmt.Appendf(nil, `{"schema_version":%d`, SchemaVersion)
+	if !bytes.HasPrefix(keys, []byte("}")) {
+		text = append(text, ',')
+	}
+	return append(text, keys...), nil
 }
 
 // Round shortens a duration to what a person reads.

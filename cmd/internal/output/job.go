@@ -78,9 +78,16 @@ func Left(cp chunkfill.Checkpoint) string {
 	return fmt.Sprintf(", %d left", cp.Left)
 }
 
-// WriteQuarantine lists the rows in quarantine, and the way out.
+// shownBadRows is how many rows in quarantine are listed below the result of a job.
+const shownBadRows = 10
+
+// WriteQuarantine lists the first rows in quarantine, and the way out.
 func WriteQuarantine(w io.Writer, s chunkfill.Status) {
-	for _, row := range s.Quarantine {
+	for i, row := range s.Quarantine {
+		if i == shownBadRows {
+			fmt.Fprintf(w, "  and %d more, which `chunkfill errors` lists\n", len(s.Quarantine)-i)
+			break
+		}
 		fmt.Fprintf(w, "  quarantined: %s key %s: %s\n", Seen(s.Table, row.Key, row.Error)...)
 	}
 	if len(s.Quarantine) > 0 {

@@ -26,7 +26,8 @@ type Progress struct {
 // NewProgress shows progress on out, which may be a terminal.
 func NewProgress(out io.Writer) *Progress {
 	f, ok := beneath(out).(*os.File)
-	p := &Progress{out: out, Terminal: ok && term.IsTerminal(int(f.Fd()))}
+	dumb := os.Getenv("TERM") == "dumb" // it cannot erase what it has drawn
+	p := &Progress{out: out, Terminal: ok && !dumb && term.IsTerminal(int(f.Fd()))}
 	if p.Terminal {
 		p.out, p.width = f, func() int { return columns(f) }
 	}

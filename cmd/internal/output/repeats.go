@@ -13,7 +13,7 @@ import (
 const shownRepeats = 3
 
 // repeats passes on the first warnings of each kind and counts the others. Nothing
-// is lost: they are warnings of rows, which the database keeps and status lists.
+// is lost: they are warnings of rows, which the database keeps and errors lists.
 type repeats struct {
 	slog.Handler
 	counts *repeatCounts
@@ -58,7 +58,7 @@ func (h repeats) sumUp() {
 	h.counts.mu.Unlock()
 	for _, message := range slices.Sorted(maps.Keys(seen)) {
 		if more := seen[message] - shownRepeats; more > 0 {
-			slog.New(h.Handler).Warn(message, "and_more", more, "listed_by", "the result, and chunkfill status")
+			slog.New(h.Handler).Warn(message, "and_more", more, "listed_by", "chunkfill errors")
 		}
 	}
 }

@@ -4,9 +4,7 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,35 +41,9 @@ func askCommand(verb, short string, ask func(*engine.Engine, context.Context, st
 			})
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
+	flags.Database(cmd, &path)
+	cmd.ValidArgsFunction = database.CompleteJob(&path, 1)
 	cmd.Flags().StringVar(&reason, "reason", "from the command line", "reason to record in the audit trail")
-	return cmd
-}
-
-func tuneCommand() *cobra.Command {
-	var path string
-	var hold time.Duration
-	var rate float64
-	cmd := &cobra.Command{
-		Use:   "tune --db FILE NAME [--target-hold 1ms] [--max-rate 5000]",
-		Short: "Change the pace of a job while it runs",
-		Long: `Changes the pace of a job while it runs. A value that is not given goes back
-to the one its process was started with; a negative --max-rate removes the cap.`,
-		Args: flags.ExactArgs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return withEngine(cmd, path, func(eng *engine.Engine) error {
-				err := eng.Tune(cmd.Context(), args[0], engine.Tuning{TargetHold: hold, MaxRate: rate,
-					ResetTargetHold: hold == 0, ResetMaxRate: rate == 0})
-				if err == nil {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s: tuned\n", output.Visible(args[0]))
-				}
-				return err
-			})
-		},
-	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
-	cmd.Flags().DurationVar(&hold, "target-hold", 0, "let live writes wait for about this long at a time")
-	cmd.Flags().Float64Var(&rate, "max-rate", 0, "at most this many rows per second")
 	return cmd
 }
 
@@ -94,7 +66,8 @@ rewritten stay as they are: a job that is not idempotent rewrites them twice.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
+	flags.Database(cmd, &path)
+	cmd.ValidArgsFunction = database.CompleteJob(&path, 1)
 	return cmd
 }
 
@@ -110,9 +83,5 @@ func withEngine(cmd *cobra.Command, path string, fn func(*engine.Engine) error) 
 		return err
 	}
 	defer eng.Close()
-	err = fn(eng)
-	if errors.Is(err, engine.ErrUnknownJob) {
-		return fmt.Errorf("%w; `chunkfill status --db %s` lists the jobs", err, path)
-	}
-	return flags.InMessage(err)
+	return flags.InMessage(database.NoSuchJob(fn(eng), path))
 }

@@ -49,7 +49,7 @@ a job with this version brings the tables to version 2 again.`,
 			return examine(cmd, path)
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
+	flags.Database(cmd, &path)
 	cmd.Flags().BoolVar(&down, "downgrade", false, "bring the tables back to version 1")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
@@ -176,7 +176,7 @@ func aboutJob(s engine.Status, owned bool, path string, advise sayAdvice) {
 		}
 	}
 	if len(s.Quarantine) > 0 {
-		advise("%s has rows in quarantine (%d), which `chunkfill status --db %s %s` lists: mend them and run it with --retry",
+		advise("%s has rows in quarantine (%d), which `chunkfill errors --db %s %s` lists: mend them and run it with --retry",
 			s.Name, len(s.Quarantine), path, s.Name)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -69,7 +68,7 @@ the policy, docs/preflight.md describes what is detected and what is not.
 SQL that cannot be parsed is a finding, too. Statements for another database
 are skipped and counted; an ORM, whose SQL is not in the source, is reported once.
 
-Exit status: 0 clean, 1 findings, 2 could not run, 130 or 143 stopped by SIGINT or
+Exit status: 0 clean, 1 findings, 2 could not run, 130 stopped by Ctrl-C, 3 stopped by
 SIGTERM.`,
 		Args: func(cmd *cobra.Command, args []string) error { return o.validate(cmd, args) },
 		RunE: func(cmd *cobra.Command, args []string) error { return usageIfFailed(o.orStopped(cmd, args)) },
@@ -91,7 +90,7 @@ SIGTERM.`,
 // could not run must not look like one that found something, or nothing.
 func usageIfFailed(err error) error {
 	var status exit.Status
-	if err == nil || errors.As(err, &status) {
+	if err == nil || errors.As(err, &status) || errors.As(err, new(exit.Interruption)) {
 		return err
 	}
 	return exit.AsUsage(err)
@@ -113,12 +112,7 @@ func (o *preflightOptions) orStopped(cmd *cobra.Command, args []string) error {
 	case <-ctx.Done():
 	}
 
-	status := exit.SIGINT
-	if strings.HasPrefix(context.Cause(ctx).Error(), syscall.SIGTERM.String()) {
-		status = exit.SIGTERM
-	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "chunkfill: preflight was interrupted: nothing was checked")
-	return exit.Status(status)
+	return exit.Interruption("preflight was interrupted: nothing was checked")
 }
 
 func (o *preflightOptions) validate(cmd *cobra.Command, args []string) error {

@@ -71,7 +71,7 @@ func runPreflight(dir folder, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		fmt.Fprintln(stderr, "chunkfill:", err)
 	}
-	return exit.Code(err)
+	return exit.Code(context.Background(), err)
 }
 
 func preflightScript(ts *testscript.TestScript, neg bool, args []string) {

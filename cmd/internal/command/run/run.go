@@ -68,8 +68,9 @@ busy_timeout=5000; during a hold busy_timeout is 0.`,
 	}
 
 	f.Register(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("name", database.CompleteJob(&f.db, 0)) // it fails for a flag that is not there
 	set := cmd.Flags()
-	set.StringVar(&f.db, "db", "", "database file")
+	flags.Database(cmd, &f.db)
 	set.DurationVar(&f.targetHold, "target-hold", 0, "hold the write lock for about this long at a time (default 5ms; 20ms with --sole-process)")
 	set.Float64Var(&f.maxRate, "max-rate", 0, "at most this many rows per second (default no cap)")
 	set.StringVar(&f.window, "window", "", "work only in this window, such as 'Mon-Fri 01:00-05:00 Europe/Berlin'")

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chunkfill/chunkfill"
-	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
+	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
 )
@@ -33,31 +33,30 @@ is in the schema. On a file that no process has open, SQLite leaves an empty -wa
 -shm file behind; the next process that opens the file uses or removes them.`,
 		Example: "  chunkfill status --db app.db\n  chunkfill status --db app.db users_lower_v1 --json",
 		RunE: func(cmd *cobra.Command, names []string) error {
-			db, err := database.Open(cmd.Context(), path, "ro")
+			db, err := database.OpenToRead(cmd.Context(), path, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
 			defer db.Close()
-			if err := asyncmig.NewStore(db, asyncmig.Config{}).CheckFile(cmd.Context()); err != nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "chunkfill: the following may be out of date: %v\n", err)
-			}
 
 			statuses, err := readStatuses(cmd.Context(), db, path, names)
 			if err != nil {
 				return err
 			}
 
-			if asJSON {
-				return output.WriteJSON(cmd.OutOrStdout(), statuses)
+			jobs := make([]output.Job, len(statuses))
+			for i, s := range statuses {
+				jobs[i] = output.Job{Status: s, OwnerAlive: database.OwnerAlive(cmd.Context(), db, s.Name)}
 			}
-			return writeStatuses(cmd.OutOrStdout(), statuses, func(name string) bool {
-				_, owned, err := engine.Owner(cmd.Context(), db, name)
-				return owned || err != nil // what is not known is not said
-			})
+			if asJSON {
+				return output.WriteJSONList(cmd.OutOrStdout(), jobs)
+			}
+			return writeStatuses(cmd.OutOrStdout(), jobs)
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "database file")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	flags.Database(cmd, &path)
+	cmd.ValidArgsFunction = database.CompleteJob(&path, 0)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: a list of jobs")
 	return cmd
 }
 
@@ -68,9 +67,6 @@ func readStatuses(ctx context.Context, db *sql.DB, path string, names []string) 
 		all, err = readNamed(ctx, db, names)
 	}
 	if err != nil || len(names) == 0 {
-		if all == nil {
-			all = []chunkfill.Status{}
-		}
 		return all, err
 	}
 
@@ -83,7 +79,7 @@ func readStatuses(ctx context.Context, db *sql.DB, path string, names []string) 
 	for _, name := range names {
 		s, ok := byName[name]
 		if !ok {
-			return nil, fmt.Errorf("%w: %s; `chunkfill status --db %s` lists the jobs", chunkfill.ErrUnknownJob, name, path)
+			return nil, database.NoSuchJob(fmt.Errorf("%w: %s", chunkfill.ErrUnknownJob, name), path)
 		}
 		picked = append(picked, s)
 	}
@@ -101,21 +97,21 @@ func readNamed(ctx context.Context, db *sql.DB, names []string) (all []chunkfill
 	return all, nil
 }
 
-func writeStatuses(out io.Writer, statuses []chunkfill.Status, runs func(string) bool) error {
-	if len(statuses) == 0 {
+func writeStatuses(out io.Writer, jobs []output.Job) error {
+	if len(jobs) == 0 {
 		fmt.Fprintln(out, "no job has run on this database")
 		return nil
 	}
-	for i, s := range statuses {
+	for i, job := range jobs {
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		writeStatus(out, s, runs)
+		writeStatus(out, job)
 	}
 	return nil
 }
 
-func writeStatus(out io.Writer, s chunkfill.Status, runs func(string) bool) {
+func writeStatus(out io.Writer, s output.Job) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(w, label+"\t"+format+"\n", output.Seen(args...)...)
@@ -131,7 +127,7 @@ func writeStatus(out io.Writer, s chunkfill.Status, runs func(string) bool) {
 	if s.Error != "" {
 		line("error", "%s", s.Error)
 	}
-	abandoned := gone(s, runs)
+	abandoned := gone(s)
 	if standing := output.InSchema(s.JobRecord, abandoned != ""); standing != "" {
 		line("schema", "%s", standing)
 	}
@@ -155,17 +151,17 @@ func writeStatus(out io.Writer, s chunkfill.Status, runs func(string) bool) {
 	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
 
 	w.Flush()
-	output.WriteQuarantine(out, s)
+	output.WriteQuarantine(out, s.Status)
 }
 
 // gone says of a job that seems to go on that nobody runs it.
-func gone(s chunkfill.Status, runs func(string) bool) string {
+func gone(s output.Job) string {
 	switch s.Phase {
 	case chunkfill.Running, chunkfill.Verifying, chunkfill.Reverting, chunkfill.Paused, chunkfill.Waiting:
 	default:
 		return ""
 	}
-	if runs(s.Name) {
+	if s.OwnerAlive == nil || *s.OwnerAlive { // what is not known is not said
 		return ""
 	}
 	return "; that process is gone and nobody runs the job: start it again to continue"

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/cmd/internal/output"
 )
 
 // TestJobOfSteps: of a job that changes the schema status says which step stands, and what
@@ -29,8 +30,8 @@ func TestJobOfSteps(t *testing.T) {
 	} {
 		job.Phase = c.phase
 		var out bytes.Buffer
-		writeStatus(&out, chunkfill.Status{Checkpoint: chunkfill.Checkpoint{JobRecord: job}, Ledger: "pending_async", Fraction: -1},
-			func(string) bool { return c.runs })
+		writeStatus(&out, output.Job{Status: chunkfill.Status{Checkpoint: chunkfill.Checkpoint{JobRecord: job}, Ledger: "pending_async", Fraction: -1},
+			OwnerAlive: &c.runs})
 
 		text := out.String()
 		if !strings.Contains(text, "\nstep     2 of 3: copy\n") {
