@@ -22,6 +22,7 @@ var (
 const (
 	leastCoverage = 0.90
 	leastOfKind   = 0.75
+	leastOfTenth  = 0.88 // of the walks, from the second to the last
 	mostWidth10   = 3
 	mostWidth50   = 1.5
 )
@@ -31,7 +32,9 @@ const (
 // "unknown" counts as a miss; and it is not wide. The constants of the forecast were chosen on
 // seeds from the clock (-eta.seed=0 -eta.walks=100), not on the one of the test.
 //
-// Bugs that it caught when they were planted in the forecast: SEE BELOW
+// Bugs that it caught when they were planted in the forecast: the past taken for the truth (doubtPower
+// 0: 87.3 %); blocks of one piece (the seventh tenth and those after it below 88 %); rows that
+// still come in left out (a table that grows: 53.9 %).
 func TestCoverage(t *testing.T) {
 	seed := *seedFlag
 	if seed == 0 {
@@ -51,6 +54,11 @@ func TestCoverage(t *testing.T) {
 
 	if all.coverage() < leastCoverage {
 		t.Errorf("%.1f %% in the range, want %v", 100*all.coverage(), 100*leastCoverage)
+	}
+	for i, tenth := range all.at[1:] {
+		if float64(tenth.held) < leastOfTenth*float64(tenth.asked) {
+			t.Errorf("tenth %d: %d of %d in the range, want %v %%", i+2, tenth.held, tenth.asked, 100*leastOfTenth)
+		}
 	}
 	if w := median(all.width10); w > mostWidth10 {
 		t.Errorf("at 10 %%: high / low is %.2f in the median, want at most %v", w, mostWidth10)
@@ -90,7 +98,7 @@ func TestPlantedFlaws(t *testing.T) {
 type tally struct {
 	asked, held, early, late, unknown int
 	at                                [10]struct{ asked, held int } // by tenth of the walk
-	width10, width50                  []float64                     // high / low; without end where unknown
+	width10, width50, width95         []float64                     // high / low; without end where unknown
 }
 
 // judge adds what was said of a moment.
@@ -136,9 +144,10 @@ func (y *tally) follow(w *walk, moments int, f flaw) {
 	for m := range moments {
 		y.judge(w, from+(w.total()-from)*float64(m)/float64(moments), f)
 	}
-	half := sort.Search(len(shown), func(i int) bool { return shown[i] >= 0.5 })
-	y.width10 = append(y.width10, w.width(w.keys[i], f))
-	y.width50 = append(y.width50, w.width(w.keys[half], f))
+	for part, widths := range map[float64]*[]float64{0.1: &y.width10, 0.5: &y.width50, 0.95: &y.width95} {
+		i := sort.Search(len(shown), func(i int) bool { return shown[i] >= part })
+		*widths = append(*widths, w.width(w.keys[i], f))
+	}
 }
 
 func (y *tally) add(o tally) {
@@ -153,6 +162,7 @@ func (y *tally) add(o tally) {
 	}
 	y.width10 = append(y.width10, o.width10...)
 	y.width50 = append(y.width50, o.width50...)
+	y.width95 = append(y.width95, o.width95...)
 }
 
 func (y *tally) coverage() float64 { return float64(y.held) / float64(y.asked) }
@@ -169,8 +179,8 @@ func (y *tally) String() string {
 		fmt.Fprintf(&tenths, " %3.0f", 100*float64(t.held)/float64(t.asked))
 	}
 	percent := func(n int) float64 { return 100 * float64(n) / float64(y.asked) }
-	return fmt.Sprintf("%5.1f %% (sooner %4.1f, later %4.1f, unknown %4.1f)  high/low %5.2f %5.2f, by tenth%s",
-		percent(y.held), percent(y.early), percent(y.late), percent(y.unknown), median(y.width10), median(y.width50), &tenths)
+	return fmt.Sprintf("%5.1f %% (sooner %4.1f, later %4.1f, unknown %4.1f)  high/low %5.2f %5.2f %5.2f, by tenth%s",
+		percent(y.held), percent(y.early), percent(y.late), percent(y.unknown), median(y.width10), median(y.width50), median(y.width95), &tenths)
 }
 
 // play plays walks of a scenario, the same for the same seed.
