@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
@@ -96,6 +97,9 @@ func (e *Engine) count(name string, change int) {
 	}
 }
 
+// A run of a job gives its name free a moment before the store knows that it has ended.
+const givingFree = 250 * time.Millisecond
+
 // notAnothers refuses a job whose name is that of a migration which runs in this process
 // and is no job: it would end, say done, and the job would never have run.
 func (e *Engine) notAnothers(ctx context.Context, p plan) error {
@@ -103,14 +107,19 @@ func (e *Engine) notAnothers(ctx context.Context, p plan) error {
 	claims.Lock()
 	engines := claims.count[e.claimed(name)]
 	claims.Unlock()
-	if engines > 1 || !e.store.Runs(ctx, name) {
+	if engines > 1 {
 		return nil
 	}
-	e.mu.Lock()
-	_, ours := e.running[name]
-	e.mu.Unlock()
-	if ours {
-		return nil
+	for began := time.Now(); time.Since(began) < givingFree; {
+		e.mu.Lock()
+		_, ours := e.running[name]
+		e.mu.Unlock()
+		if ours || !e.store.Runs(ctx, name) {
+			return nil
+		}
+		if err := sleep(ctx, time.Millisecond); err != nil {
+			return interrupted(err)
+		}
 	}
 	return fmt.Errorf("%w: a function runs as migration %s in this process, and when it ends the ledger says done for it, not for the job; "+
 		"hand it Func(job), or give the job another name", asyncmig.ErrInside, name)

@@ -2,11 +2,15 @@ package engine_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"log/slog"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/chunkfill/chunkfill/asyncmig"
+	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -38,4 +42,28 @@ func TestStartThatGivesUp(t *testing.T) {
 	}
 	e.Wait()
 	wantEachOnce(t, db, 300)
+}
+
+// TestStartAsARunEnds: a run that is about to end is not taken for one of something else.
+// Planted and caught: no second look.
+func TestStartAsARunEnds(t *testing.T) {
+	db := open(t, numbers(10)...)
+	e := newEngine(t, db, engine.Config{})
+	store := asyncmig.NewStore(db, asyncmig.Config{})
+	began, end := make(chan struct{}), make(chan struct{})
+	err := store.RunAsyncMigration(testContext(t), "inc", func(context.Context, *sql.DB) error {
+		close(began)
+		<-end
+		return asyncmig.ErrKeepPending
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-began
+
+	time.AfterFunc(20*time.Millisecond, func() { close(end) }) // Start has looked by then, and looks again
+	if err := e.Start(testContext(t), increment("inc")); err != nil {
+		t.Error(err)
+	}
+	store.WaitForAsyncMigrations()
 }
