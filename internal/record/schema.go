@@ -143,7 +143,9 @@ func Version(ctx context.Context, q Querier) (int, error) {
 		return 0, nil
 	}
 	var stored any
-	err = q.QueryRowContext(ctx, `SELECT version FROM main._async_migration_schema`).Scan(&stored)
+	var one, two bool // what versions 1 and 2 alone need, as of the same moment: somebody may be upgrading them
+	err = q.QueryRowContext(ctx, `SELECT version, EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = '_async_migration_checkpoints'),
+		EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = '_async_migration_jobs') FROM main._async_migration_schema`).Scan(&stored, &one, &two)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, fmt.Errorf("read the version of the checkpoint tables: %w", err)
 	}
@@ -153,6 +155,9 @@ func Version(ctx context.Context, q Querier) (int, error) {
 	}
 	if version > CurrentVersion {
 		return int(version), fmt.Errorf("%w: version %d, this one knows %d; use the newer chunkfill", chunkfill.ErrNewer, version, CurrentVersion)
+	}
+	if version == 1 && (!one || two) || version == CurrentVersion && !two {
+		return 0, fmt.Errorf("%w: the tables say that they have version %d, and are not those of it", chunkfill.ErrUnreadable, version)
 	}
 	return int(version), nil
 }

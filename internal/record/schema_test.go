@@ -114,6 +114,8 @@ func TestUnreadableIsNotUnknown(t *testing.T) {
 		"DELETE FROM _async_migration_ranges",
 		"UPDATE _async_migration_schema SET version = 'one'",
 		"UPDATE _async_migration_schema SET version = 0",
+		"UPDATE _async_migration_schema SET version = 1", // what it says is not what is there
+		"DROP TABLE _async_migration_jobs",
 		"DELETE FROM _async_migration_schema",
 	} {
 		db := withTables(t)
