@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -68,7 +69,7 @@ the policy, docs/preflight.md describes what is detected and what is not.
 SQL that cannot be parsed is a finding, too. Statements for another database
 are skipped and counted; an ORM, whose SQL is not in the source, is reported once.
 
-Exit status: 0 clean, 1 findings, 2 could not run, 130 stopped by Ctrl-C, 3 stopped by
+Exit status: 0 clean, 1 findings, 2 could not run, 130 or 143 stopped by SIGINT or
 SIGTERM.`,
 		Args: func(cmd *cobra.Command, args []string) error { return o.validate(cmd, args) },
 		RunE: func(cmd *cobra.Command, args []string) error { return usageIfFailed(o.orStopped(cmd, args)) },
@@ -112,7 +113,13 @@ func (o *preflightOptions) orStopped(cmd *cobra.Command, args []string) error {
 	case <-ctx.Done():
 	}
 
-	return exit.Interruption("preflight was interrupted: nothing was checked")
+	// There is nothing that could go on later, so it ends as any program that a signal ends.
+	const what = "preflight was interrupted: nothing was checked"
+	if strings.HasPrefix(context.Cause(ctx).Error(), syscall.SIGTERM.String()) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "chunkfill: "+what)
+		return exit.Status(128 + int(syscall.SIGTERM))
+	}
+	return exit.Interruption(what)
 }
 
 func (o *preflightOptions) validate(cmd *cobra.Command, args []string) error {
