@@ -126,21 +126,9 @@ func fitsVersion1(ctx context.Context, q Querier) error {
 
 // withOtherRanges returns the jobs that have a range, or quarantined rows, besides those of
 // their first walk.
-func withOtherRanges(ctx context.Context, q Querier) (names []string, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT name FROM main._async_migration_ranges WHERE step <> 'walk'
+func withOtherRanges(ctx context.Context, q Querier) ([]string, error) {
+	return namesBy(ctx, q, `SELECT name FROM main._async_migration_ranges WHERE step <> 'walk'
 		UNION SELECT name FROM main._async_migration_quarantine WHERE step <> 'walk'`)
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoints: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, fmt.Errorf("read checkpoints: %w", err)
-		}
-		names = append(names, name)
-	}
-	return names, rows.Err()
 }
 
 // rewritesRows reports whether a job is one of those that version 1 knows, and goes forward:
@@ -167,13 +155,18 @@ func rewritesRows(c chunkfill.Checkpoint) bool {
 // still run: their records do not say that they have ended for good, whatever else is wrong
 // with them. It returns none for tables of another version, and ErrUnreadable and ErrNewer
 // where the tables do not tell which they have.
-func MayRun(ctx context.Context, q Querier) (names []string, err error) {
+func MayRun(ctx context.Context, q Querier) ([]string, error) {
 	version, err := Version(ctx, q)
 	if err != nil || version != 1 {
 		return nil, err
 	}
-	rows, err := q.QueryContext(ctx, `SELECT name FROM main._async_migration_checkpoints WHERE phase NOT IN (?, ?) ORDER BY name`,
+	return namesBy(ctx, q, `SELECT name FROM main._async_migration_checkpoints WHERE phase NOT IN (?, ?) ORDER BY name`,
 		chunkfill.Done, chunkfill.Cancelled)
+}
+
+// namesBy returns the names of jobs that a query finds.
+func namesBy(ctx context.Context, q Querier, query string, args ...any) (names []string, err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoints: %w", err)
 	}
