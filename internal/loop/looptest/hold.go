@@ -134,7 +134,10 @@ func (db *DB) unlock(b *batch, commit bool) (waited bool) {
 
 // make rewrites the rows and saves the record. A single row that fails is quarantined.
 func (b *batch) make() error {
-	clean := b.next.clone()
+	var clean State
+	if b.Rows == 1 { // it may be put into quarantine
+		clean = b.next.clone()
+	}
 	err := b.rewrite()
 	if err != nil && classOf(err) == loop.Row && b.Rows == 1 && b.out.Rows == 1 {
 		b.next = clean
