@@ -31,7 +31,7 @@
 // 200 futures, made of the whole past.
 //
 // Close to the end of a walk over stretches the range is wide, since either pace may be that of the rest: at
-// 95 % high is tens of times low there, and 2 to 3 times in the median over all walks.
+// 95 % high is 10 to 17 times low there, and 2.2 times in the median over all walks.
 //
 // It cannot foresee what has left no trace: a load that comes for the first time, a cap that is
 // tuned, one long stretch at the end. TestCoverage says how often the true time lies in the range.

@@ -14,10 +14,16 @@ func (r Range) Then(worked time.Duration, steps ...Share) Range {
 	if !r.Known {
 		return r
 	}
-	low, high := r.Low, r.High
+	walk := r
 	for _, s := range steps {
-		r.Low = min(longest, r.Low+seconds(s.Low*(worked.Seconds()+low.Seconds())))
-		r.High = min(longest, r.High+seconds(s.High*(worked.Seconds()+high.Seconds())))
+		r.Low = sum(r.Low, s.Low, worked, walk.Low)
+		r.High = sum(r.High, s.High, worked, walk.High)
+		r.Likely = sum(r.Likely, (s.Low+s.High)/2, worked, walk.Likely)
 	}
 	return r
+}
+
+// sum adds a share of a walk, which has worked so long and works so much longer.
+func sum(d time.Duration, share float64, worked, left time.Duration) time.Duration {
+	return min(longest, d+seconds(share*(worked.Seconds()+left.Seconds())))
 }
