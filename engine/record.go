@@ -12,6 +12,7 @@ import (
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/lite/wal"
+	"github.com/chunkfill/chunkfill/internal/pace"
 	"github.com/chunkfill/chunkfill/internal/record"
 )
 
@@ -32,6 +33,7 @@ type recorder struct {
 	runID   string
 	sampled time.Time
 	last    lite.Timing // of the latest batch
+	pace    *pace.Keeper
 
 	shown atomic.Pointer[Status]
 }
@@ -68,6 +70,7 @@ func (r *recorder) Asked(ctx context.Context) (chunkfill.Request, error) {
 	case err != nil:
 		return chunkfill.Request{}, err
 	}
+	r.pace.Heard(ctx, cp.Request)
 	return cp.Request, nil
 }
 
@@ -78,15 +81,19 @@ func (r *recorder) Publish(cp chunkfill.Checkpoint, request chunkfill.Request) {
 	r.shown.Store(&status)
 }
 
-// sample adds to the ring of samples, about once a second, with a batch.
-func (r *recorder) sample(ctx context.Context, q record.Querier, saved chunkfill.RangeRecord) error {
+// sample adds to the ring of samples and to the points of the walk, about once a second, with
+// a batch from one record to the next, up to a position.
+func (r *recorder) sample(ctx context.Context, q record.Querier, from chunkfill.Checkpoint, saved chunkfill.RangeRecord, end lite.Pos) error {
 	now := time.Now()
 	if now.Sub(r.sampled) < time.Second {
 		return nil
 	}
 	r.sampled = now
-	return record.AddSample(ctx, q, r.name, chunkfill.Sample{At: now, Rows: saved.Rows, BatchRows: saved.BatchRows,
-		Hold: r.last.Held, Wait: r.last.Wait, WALBytes: lite.WALBytes(r.e.file.Path)})
+	if err := record.AddSample(ctx, q, r.name, chunkfill.Sample{At: now, Rows: saved.Rows, BatchRows: saved.BatchRows,
+		Hold: r.last.Held, Wait: r.last.Wait, WALBytes: lite.WALBytes(r.e.file.Path)}); err != nil {
+		return err
+	}
+	return r.pace.AddTx(ctx, q, now, from, saved, end)
 }
 
 func (r *recorder) report(kind HoldKind, rows, changed int, t lite.Timing) {
