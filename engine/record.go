@@ -35,7 +35,13 @@ type recorder struct {
 	last    lite.Timing // of the latest batch
 	pace    *pace.Keeper
 
-	shown atomic.Pointer[Status]
+	shown atomic.Pointer[shown]
+}
+
+// shown is a run as it stood at a time.
+type shown struct {
+	Status
+	at time.Time
 }
 
 // record makes a hold for the records of the job.
@@ -78,7 +84,7 @@ func (r *recorder) Asked(ctx context.Context) (chunkfill.Request, error) {
 func (r *recorder) Publish(cp chunkfill.Checkpoint, request chunkfill.Request) {
 	status := derive(cp, r.key)
 	status.Ledger, status.Request = asyncmig.StatusPendingAsync, request
-	r.shown.Store(&status)
+	r.shown.Store(&shown{status, time.Now()})
 }
 
 // sample adds to the ring of samples and to the points of the walk, about once a second, with

@@ -92,9 +92,7 @@ func ReadStatuses(ctx context.Context, db *sql.DB) ([]Status, error) {
 }
 
 func read(ctx context.Context, db *sql.DB, cp chunkfill.Checkpoint) (Status, error) {
-	if cp.Phase == chunkfill.Running { // what the latest batch did not know of yet
-		cp.Throttled += min(max(0, time.Since(cp.UpdatedAt)), longestSilence)
-	}
+	cp.Throttled += silence(cp.Phase, cp.UpdatedAt) // what the latest batch did not know of yet
 	s := derive(cp, nil)
 	points, err := record.Pace(ctx, db, cp.Name)
 	if err != nil {
@@ -108,6 +106,14 @@ func read(ctx context.Context, db *sql.DB, cp chunkfill.Checkpoint) (Status, err
 	bad, err := record.Quarantine(ctx, db, cp.Name)
 	s.Quarantine = append(s.Quarantine, bad...)
 	return s, err
+}
+
+// silence is how long a job has worked since it last said so.
+func silence(phase chunkfill.Phase, since time.Time) time.Duration {
+	if phase != chunkfill.Running {
+		return 0
+	}
+	return min(max(0, time.Since(since)), longestSilence)
 }
 
 // bare is the status of a record of which nothing else is known.
@@ -177,8 +183,9 @@ func (e *Engine) Progress(name string) (Status, bool) {
 	if run == nil {
 		return Status{}, false
 	}
-	s := *run.shown.Load()
-	run.pace.Forecast(&s)
+	shown := run.shown.Load()
+	s := shown.Status
+	run.pace.Forecast(&s, silence(s.Phase, shown.at))
 	return s, true
 }
 

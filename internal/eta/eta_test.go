@@ -170,13 +170,13 @@ func TestGrowth(t *testing.T) {
 }
 
 func TestDensity(t *testing.T) {
-	d := Density{1, 0, 3}
+	d := Density{{1. / 3, 1}, {2. / 3, 0}, {1, 3}}
 	for key, want := range map[float64]float64{-1: 0, 0: 0, 1. / 6: 0.125, 1. / 3: 0.25, 0.5: 0.25, 5. / 6: 0.625, 1: 1, 2: 1} {
 		if got := d.Done(key); math.Abs(got-want) > 1e-9 {
 			t.Errorf("Done(%v) = %v, want %v", key, got, want)
 		}
 	}
-	for _, d := range []Density{nil, {}, {0, 0}} {
+	for _, d := range []Density{nil, {}, {{0.5, 0}, {1, 0}}} {
 		if got := d.Done(0.3); got != 0.3 {
 			t.Errorf("%v: Done(0.3) = %v, want the same", d, got)
 		}

@@ -193,7 +193,7 @@ func skewed(r *rand.Rand) *walk {
 
 	density := make(Density, probes)
 	for i := range density {
-		density[i] = rows[(i*cells+cells/2)/probes]
+		density[i] = Part{Upto: float64(i+1) / probes, Rows: rows[(i*cells+cells/2)/probes]}
 	}
 	for i, c := range steady(r) {
 		rows[i] *= c

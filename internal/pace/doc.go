@@ -15,6 +15,6 @@
 // time to time, since rows come in all over the keys, or go.
 //
 // A walk by rowid has not. When it begins, probes of a few rows each tell how dense the rows are
-// in 64 parts of the keys that are left; what is passed is known. Rows that come in get
+// in the keys that are left, at 64 places and, where they stand in heaps, at more; what is passed is known. Rows that come in get
 // greater ids, beyond the end of the walk.
 package pace

@@ -34,7 +34,7 @@ type told struct {
 	phase   chunkfill.Phase
 	step    string
 	pass    int
-	worked  time.Duration // in whole seconds
+	worked  time.Duration // in tenths of a second
 	changes int
 	left    eta.Range
 }
@@ -116,6 +116,12 @@ func (k *Keeper) AddTx(ctx context.Context, q record.Querier, now time.Time, fro
 	return err
 }
 
+// RestartTx keeps that the points before a record tell nothing of the rest of its walk: the
+// cap on the rate has been tuned.
+func RestartTx(ctx context.Context, q record.Querier, cp chunkfill.Checkpoint) error {
+	return record.RestartPaceTx(ctx, q, cp.Name, record.PacePoint{Step: cp.Step, Pass: cp.Pass, At: time.Now(), Worked: worked(cp.RangeRecord), Rows: cp.Rows})
+}
+
 // beginning is where the pass of a record began, of which no point is kept.
 func beginning(cp chunkfill.Checkpoint) record.PacePoint {
 	p := record.PacePoint{Slot: record.PaceBegan, Step: cp.Step, Pass: cp.Pass}
@@ -149,9 +155,12 @@ func (k *Keeper) Committed() {
 	k.added, k.fresh = k.added[:0], false
 }
 
-// Forecast is the function of that name, from the points of the run.
-func (k *Keeper) Forecast(s *chunkfill.Status) {
-	now := told{phase: s.Phase, step: s.Step, pass: s.Pass, worked: worked(s.RangeRecord).Truncate(time.Second)}
+// Forecast is the function of that name, from the points of the run, for a job that has worked
+// so much longer than its status says.
+func (k *Keeper) Forecast(s *chunkfill.Status, silence time.Duration) {
+	cp := s.Checkpoint
+	cp.Throttled += silence
+	now := told{phase: s.Phase, step: s.Step, pass: s.Pass, worked: worked(cp.RangeRecord).Truncate(100 * time.Millisecond)}
 	k.mu.Lock()
 	now.changes, now.left = k.changes, k.told.left
 	if k.told == now {
@@ -165,7 +174,7 @@ func (k *Keeper) Forecast(s *chunkfill.Status) {
 	}
 	k.mu.Unlock()
 
-	now.left = left(s.Checkpoint, points)
+	now.left = left(cp, points)
 	show(s, now.left)
 	k.mu.Lock()
 	defer k.mu.Unlock()

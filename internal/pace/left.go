@@ -95,6 +95,7 @@ func progress(cp chunkfill.Checkpoint, stored []record.PacePoint) []eta.Point {
 	}
 
 	if cp.Total > 0 { // it was counted
+		points[0].Total = points[min(1, len(points)-1)].Total // whoever tunes it has not counted
 		counts := make([]eta.Count, len(points))
 		for i, p := range points {
 			counts[i] = eta.Count{Worked: p.Worked, Rows: p.Rows - began.Rows, Size: p.Total}

@@ -26,7 +26,7 @@ type rows struct {
 	recount bool  // they are counted again
 	due     time.Time
 
-	density eta.Density // of the keys from Lower to Upper, as far as they were left when the run took them up
+	density eta.Density // of the keys from Lower to Upper, nothing where they were passed when the run took them up
 	ahead   float64     // rows in all of that
 }
 
