@@ -21,7 +21,7 @@ import (
 
 // forecastRows are the rows of the tables, and forecastRate how many of them are done in a second.
 const (
-	forecastRows = 1200
+	forecastRows = 2400
 	forecastRate = 20
 )
 
@@ -187,7 +187,7 @@ func TestForecast(t *testing.T) {
 		"slow transform": {jobs.Transform{Name: "j", Table: "t", Read: []string{"n"}, Write: []string{"n"}, Row: func(read []any) ([]any, error) {
 			time.Sleep(300 * time.Millisecond)
 			return []any{read[0].(int64) + 1}, nil
-		}}, forecastTable("INTEGER", "i", forecastRows/3), 8}, // rows come in chunks of many seconds
+		}}, forecastTable("INTEGER", "i", forecastRows/2), 8}, // rows come in chunks of many seconds
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { forecastOf(t, c.job, c.table...).follow(c.width) })

@@ -107,7 +107,7 @@ func (k *Keeper) AddTx(ctx context.Context, q record.Querier, now time.Time, fro
 	}
 
 	p := record.PacePoint{Step: from.Step, Pass: from.Pass, At: now, Worked: worked(saved), Rows: saved.Rows}
-	p.Total = k.rows.total(saved.Rows, end)
+	p.Total = k.rows.total(saved.Rows, p.Worked, end)
 	if p.Total > 0 {
 		p.Done = min(1, float64(saved.Rows-k.rows.before)/float64(p.Total))
 	}

@@ -56,11 +56,15 @@ func (k *Keeper) Recount(ctx context.Context, removed int64, rest Rest) error {
 	found, err := tally.Count(ctx, r.Reader)
 
 	r.due = time.Now().Add(untilNext(time.Since(began)))
-	if err == nil {
-		r.counted = found
-		if r.Removes {
-			r.counted += removed
-		}
+	if err != nil {
+		return restErr
 	}
-	return restErr
+	if r.Removes {
+		found += removed
+	}
+	if since := (r.worked - r.at).Seconds(); since > 0 {
+		r.grows = float64(found-r.counted) / since
+	}
+	r.counted, r.at = found, r.worked
+	return nil
 }

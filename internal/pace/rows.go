@@ -22,9 +22,12 @@ type rows struct {
 	Walked
 	before int64 // scanned when the pass began
 
-	counted int64 // of the pass; 0 where they were not
-	recount bool  // they are counted again
+	counted int64         // of the pass; 0 where they were not
+	at      time.Duration // that the walk had worked by then
+	grows   float64       // rows a second since the count before
+	recount bool          // they are counted again
 	due     time.Time
+	worked  time.Duration // by the latest point
 
 	density eta.Density // of the keys from Lower to Upper, nothing where they were passed when the run took them up
 	ahead   float64     // rows in all of that
@@ -43,16 +46,19 @@ func measure(ctx context.Context, cp chunkfill.Checkpoint, w Walked, before int6
 		}
 	default:
 		r.counted, r.recount = cp.Total, w.Reader != nil
-		r.due = time.Now().Add(untilNext(time.Duration(cp.Total) * countsRow))
+		if cp.Cursor == "" { // else the run before may have counted again
+			r.due = time.Now().Add(untilNext(time.Duration(cp.Total) * countsRow))
+		}
 	}
 	return r
 }
 
 // total returns how many rows the pass has, as far as is known once a batch has ended at a
-// key; 0 for unknown.
-func (r *rows) total(scanned int64, end lite.Pos) int64 {
+// key, after so much work; 0 for unknown.
+func (r *rows) total(scanned int64, worked time.Duration, end lite.Pos) int64 {
+	r.worked = worked
 	if r.counted > 0 {
-		return r.counted
+		return r.counted + int64(r.grows*(worked-r.at).Seconds())
 	}
 	passed := scanned - r.before
 	part, ok := r.Key.Fraction(r.Lower, end, r.Upper)
