@@ -40,5 +40,6 @@
 //
 // The past has to reach back to the beginning of the walk (or of the cap that holds): with the
 // latest ten minutes alone a long walk over stretches is held in the range three times of
-// four instead of nine of ten. One sample for each 1/256 of the walk, kept for good, beside one a second for ten minutes is enough.
+// four instead of nine of ten. One sample for each 1/256 of the walk, kept for good, beside one a second for ten minutes is enough:
+// package pace keeps these.
 package eta

@@ -90,12 +90,12 @@ func walk(cp chunkfill.Checkpoint, stored []record.PacePoint) (left eta.Range, a
 // where nobody knows how many rows there are.
 func progress(cp chunkfill.Checkpoint, stored []record.PacePoint) []eta.Point {
 	began, points := ofPass(cp, stored)
-	if len(points) == 0 {
+	if len(points) < 2 {
 		return nil
 	}
 
 	if cp.Total > 0 { // it was counted
-		points[0].Total = points[min(1, len(points)-1)].Total // whoever tunes it has not counted
+		points[0].Total = points[1].Total // where a walk begins, or is tuned, nobody counts
 		counts := make([]eta.Count, len(points))
 		for i, p := range points {
 			counts[i] = eta.Count{Worked: p.Worked, Rows: p.Rows - began.Rows, Size: p.Total}
