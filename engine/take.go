@@ -10,6 +10,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/pace"
 	"github.com/chunkfill/chunkfill/internal/record"
 )
 
@@ -135,7 +136,7 @@ func (s *session) resetTuning(ctx context.Context, q lite.Querier, cp chunkfill.
 	if now == earlier {
 		return now, nil
 	}
-	if err := tune(ctx, q, cp, now); err != nil {
+	if err := pace.TuneTx(ctx, q, cp, now); err != nil {
 		return now, err
 	}
 	return now, s.e.note(ctx, q, s.spec.Name, "tuned", "a new run asks for another pace than was tuned before: "+earlier.Words())

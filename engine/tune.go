@@ -9,7 +9,6 @@ import (
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/pace"
-	"github.com/chunkfill/chunkfill/internal/record"
 )
 
 // Tuning says what [Engine.Tune] changes. What is zero stays as it is; a Reset field
@@ -51,20 +50,11 @@ func (e *Engine) Tune(ctx context.Context, name string, t Tuning) (err error) {
 		if tuned == cp.Request.Tuning {
 			return nil
 		}
-		if err := tune(ctx, c, cp, tuned); err != nil {
+		if err := pace.TuneTx(ctx, c, cp, tuned); err != nil {
 			return err
 		}
 		return e.note(ctx, c, name, "tuned", fmt.Sprintf("%s (before: %s)", tuned.Words(), cp.Request.Words()))
 	})
-}
-
-// tune stores new values for a job. What a walk took under another cap on the rate tells nothing
-// of the rest of it.
-func tune(ctx context.Context, q record.Querier, cp checkpoint.Checkpoint, to checkpoint.Tuning) error {
-	if err := record.Tune(ctx, q, cp.Name, to); err != nil || to.MaxRate == cp.Request.MaxRate {
-		return err
-	}
-	return pace.RestartTx(ctx, q, cp)
 }
 
 func (t Tuning) validate() error {

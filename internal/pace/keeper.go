@@ -116,10 +116,14 @@ func (k *Keeper) AddTx(ctx context.Context, q record.Querier, now time.Time, fro
 	return err
 }
 
-// RestartTx keeps that the points before a record tell nothing of the rest of its walk: the
-// cap on the rate has been tuned.
-func RestartTx(ctx context.Context, q record.Querier, cp chunkfill.Checkpoint) error {
-	return record.RestartPaceTx(ctx, q, cp.Name, record.PacePoint{Step: cp.Step, Pass: cp.Pass, At: time.Now(), Worked: worked(cp.RangeRecord), Rows: cp.Rows})
+// TuneTx stores new values for a job. What its walk took under another cap on the rate tells
+// nothing of the rest of it.
+func TuneTx(ctx context.Context, q record.Querier, cp chunkfill.Checkpoint, to chunkfill.Tuning) error {
+	if err := record.Tune(ctx, q, cp.Name, to); err != nil || to.MaxRate == cp.Request.MaxRate {
+		return err
+	}
+	from := record.PacePoint{Step: cp.Step, Pass: cp.Pass, At: time.Now(), Worked: worked(cp.RangeRecord), Rows: cp.Rows}
+	return record.RestartPaceTx(ctx, q, cp.Name, from)
 }
 
 // beginning is where the pass of a record began, of which no point is kept.

@@ -164,8 +164,10 @@ func TestKeeper(t *testing.T) {
 			same(fmt.Sprintf("after %d s", s), from, true)
 		}
 	}
-	must(t, RestartTx(ctx, db, from))
-	k.Heard(ctx, chunkfill.Request{Tuning: chunkfill.Tuning{MaxRate: 3}})
+	tuned := chunkfill.Tuning{MaxRate: 3}
+	must(t, record.TakeTx(ctx, db, from, noon))
+	must(t, TuneTx(ctx, db, from, tuned))
+	k.Heard(ctx, chunkfill.Request{Tuning: tuned})
 	same("after a tune", from, false)
 	for s := 701; s <= 720; s++ {
 		batch(int64(s), float64(s)+math.Sin(float64(s)), true)
