@@ -375,7 +375,7 @@ func (e *Engine) heldBack(ctx context.Context) (bool, error) {
 }
 
 // How often whoever has asked for something, or has to wait, looks again.
-const answerEvery = 50 * time.Millisecond
+const answerEvery = 20 * time.Millisecond
 
 // retryQuarantined applies the job to the rows set aside, one hold each.
 func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {

@@ -15,7 +15,7 @@ import (
 )
 
 // RequestRetry asks for a [Engine.Retry] without having the job's code: an engine that has
-// started the job, and is still open, carries it out within some 250 ms; failing that, the
+// started the job, and is still open, carries it out within 250 ms; failing that, the
 // next start of the job. It waits for the first at most for patience, and returns nil once
 // the retry has begun.
 //
@@ -46,7 +46,7 @@ func (e *Engine) mayBeRetried(cp chunkfill.Checkpoint) error {
 }
 
 // RequestVerify asks for a [Engine.Verify] without having the job's code: an engine that has
-// started the job, and is still open, begins within some 250 ms. It waits for that at most
+// started the job, and is still open, begins within 250 ms. It waits for that at most
 // for patience, then for the end of the count, and returns how many rows are left.
 //
 // It returns ErrNoAnswer when nobody had begun by then, and takes the request back; or when
