@@ -217,13 +217,13 @@ func (g *waiting) wait(ctx context.Context, d time.Duration, account *time.Durat
 // something is asked of the job.
 func (g *waiting) Yield(ctx context.Context, p throttle.Pause) error {
 	began := time.Now()
-	for left := p.Fixed; left > 0 && !g.Asked(); left = p.Fixed - time.Since(began) {
+	for left := p.Fixed; left > 0 && !g.called(); left = p.Fixed - time.Since(began) {
 		if err := g.wait(ctx, left, &g.cp.Throttled); err != nil {
 			return err
 		}
 	}
 
-	for p.UntilQuiet && time.Since(began) < p.AtMost && !g.Asked() {
+	for p.UntilQuiet && time.Since(began) < p.AtMost && !g.called() {
 		quiet, err := g.db.GiveWay(ctx)
 		if err != nil {
 			return interrupted(err)
@@ -238,6 +238,13 @@ func (g *waiting) Yield(ctx context.Context, p throttle.Pause) error {
 		}
 	}
 	return nil
+}
+
+// called reports whether there is something for the gate to look at, so that nothing else is
+// waited for until then.
+func (g *waiting) called() bool {
+	_, stands := g.db.Stopped()
+	return stands || g.Asked()
 }
 
 // rest is a piece of a pause or a wait.

@@ -18,19 +18,6 @@ import (
 	"github.com/chunkfill/chunkfill/engine"
 )
 
-// Commands ask something of a job, whoever runs it.
-func Commands() []*cobra.Command {
-	return []*cobra.Command{
-		pauseCommand(),
-		resumeCommand(),
-		cancelCommand(),
-		tuneCommand(),
-		retryCommand(),
-		verifyCommand(),
-		forgetCommand(),
-	}
-}
-
 // common are the flags of all these commands.
 type common struct {
 	db     string
