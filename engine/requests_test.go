@@ -149,9 +149,8 @@ func TestStopFile(t *testing.T) {
 const patience = time.Minute
 
 // TestRetryIsAsked: an engine that has started a job carries a retry out when the job has
-// ended, whichever way, and asked from another process. Planted and caught: a listener that
-// never looks again; one that looks only when the job is started; the row in quarantine not
-// retried; a request that stays; a retry that is not noted.
+// ended, whichever way, and asked from another process. Planted and caught: a request that
+// stays; a retry that is not noted.
 func TestRetryIsAsked(t *testing.T) {
 	ended := map[string]func(t *testing.T, e, other *engine.Engine){
 		"failed": func(t *testing.T, e, _ *engine.Engine) { e.Wait() },
@@ -189,7 +188,8 @@ func TestRetryIsAsked(t *testing.T) {
 // TestRetryIsKept: where nobody answers the retry stays recorded, a status shows nothing of it
 // being done, and the next start carries it out, though the job was cancelled or is done with
 // rows in quarantine. Planted and caught: a start that refuses the cancelled job; a run that
-// leaves the request for the next one; a job that is done and not retried.
+// leaves the request for the next one; a job that is done and not retried; quarantined rows
+// left alone.
 func TestRetryIsKept(t *testing.T) {
 	starts := map[string]func(t *testing.T, e *engine.Engine, db *sql.DB) error{
 		"Run": func(t *testing.T, e *engine.Engine, _ *sql.DB) error {
@@ -243,6 +243,26 @@ func TestRetryIsKept(t *testing.T) {
 	}
 }
 
+// TestCancelledStartListens: a service whose job is cancelled already when it starts carries a
+// retry out all the same. Planted and caught: a start that was refused does not listen.
+func TestCancelledStartListens(t *testing.T) {
+	db := open(t, failingRows()...)
+	first := newEngine(t, db, fewBad())
+	_, err := first.Run(testContext(t), todoJob())
+	wantIs(t, err, engine.ErrFailed)
+	if err := first.Cancel(testContext(t), "inc", "test"); err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, db, "DROP TRIGGER stop")
+
+	e := newEngine(t, db, sole)
+	wantIs(t, e.Start(testContext(t), todoJob()), engine.ErrCancelled)
+	if err := e.RequestRetry(testContext(t), "inc", "after all", patience); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "the job is done", func() bool { return phaseOf(t, e, "inc") == checkpoint.Done })
+}
+
 // TestRetryIsRefused: what cannot be retried is refused at once and nothing is stored.
 func TestRetryIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
@@ -278,15 +298,14 @@ func TestRetryWaits(t *testing.T) {
 	started(t, e)
 	e.Wait()
 	mustExec(t, db, "DROP TRIGGER stop")
+	quarantined := value(t, db, "SELECT count(*) FROM _async_migration_quarantine")
 	if err := e.PauseAll(testContext(t), "test"); err != nil {
 		t.Fatal(err)
 	}
+	wantIs(t, e.RequestRetry(testContext(t), "inc", "mended", 600*time.Millisecond), engine.ErrNoAnswer)
 	if err := os.WriteFile(stopfile.Name(path), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-
-	quarantined := value(t, db, "SELECT count(*) FROM _async_migration_quarantine")
-	wantIs(t, e.RequestRetry(testContext(t), "inc", "mended", 600*time.Millisecond), engine.ErrNoAnswer)
 	if err := e.ResumeAll(testContext(t), "test"); err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func firstLine(name string) string {
 	if err != nil {
 		return ""
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }()                        // it was only read
 	head, _ := io.ReadAll(io.LimitReader(f, longestReason)) // what there is of it will do
 	line, _, _ := strings.Cut(strings.TrimSpace(string(head)), "\n")
 	return strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(line, ""), "\x00", ""))

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chunkfill/chunkfill/internal/stopfile"
 )
@@ -58,13 +59,21 @@ func TestWatch(t *testing.T) {
 	if err := os.WriteFile(stopfile.Name(database), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for stands := false; !stands; _, stands = watch.Stands() {
+	seen := func(want bool) {
+		t.Helper()
+		stands := !want
+		for began := time.Now(); stands != want && time.Since(began) < 10*time.Second; {
+			_, stands = watch.Stands()
+		}
+		if stands != want {
+			t.Errorf("it stands: %t, want %t", stands, want)
+		}
 	}
+	seen(true)
 	if err := os.Remove(stopfile.Name(database)); err != nil {
 		t.Fatal(err)
 	}
-	for stands := true; stands; _, stands = watch.Stands() {
-	}
+	seen(false)
 
 	memory := stopfile.NewWatch("")
 	if why, stands := memory.Stands(); stands {

@@ -23,17 +23,17 @@ func Confirm(cmd *cobra.Command, question string) error {
 }
 
 // OnTerminal asks a person. Scripts, which have another standard input or output than a
-// terminal, are not asked, and go on.
-func OnTerminal(cmd *cobra.Command, question string) error {
-	if !Person(cmd) {
+// terminal, are not asked, and go on. The question is made up where somebody reads it; its
+// error ends the command.
+func OnTerminal(cmd *cobra.Command, question func() (string, error)) error {
+	if !output.IsTerminal(cmd.InOrStdin()) || !output.IsTerminal(cmd.OutOrStdout()) {
 		return nil
 	}
-	return put(cmd, question)
-}
-
-// Person reports whether OnTerminal would ask.
-func Person(cmd *cobra.Command) bool {
-	return output.IsTerminal(cmd.InOrStdin()) && output.IsTerminal(cmd.OutOrStdout())
+	text, err := question()
+	if err != nil {
+		return err
+	}
+	return put(cmd, text)
 }
 
 // put asks on standard error, so that what the command prints is data alone.

@@ -96,15 +96,14 @@ func forgetQuestion(s chunkfill.Status) string {
 // confirm asks a person what a command is about to do. Of a job that is not there, or cannot
 // be asked, the command itself says so.
 func (o operator) confirm(yes bool, name string, question func(chunkfill.Status) string) error {
-	if yes || !ask.Person(o.cmd) {
+	if yes {
 		return nil
 	}
-	s, err := o.Status(o.cmd.Context(), name)
-	switch {
-	case errors.Is(err, chunkfill.ErrUnreadable):
-		return ask.OnTerminal(o.cmd, fmt.Sprintf("The record of %s cannot be read. Go on all the same?", name))
-	case err != nil:
-		return err
-	}
-	return ask.OnTerminal(o.cmd, question(s))
+	return ask.OnTerminal(o.cmd, func() (string, error) {
+		s, err := o.Status(o.cmd.Context(), name)
+		if errors.Is(err, chunkfill.ErrUnreadable) {
+			return fmt.Sprintf("The record of %s cannot be read. Go on all the same?", name), nil
+		}
+		return question(s), err
+	})
 }
