@@ -3,6 +3,7 @@ package looptest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // Run is one run of the job of a [DB]: what the loop asks of a database.
@@ -24,6 +26,7 @@ type Run struct {
 
 	shown chunkfill.Checkpoint
 	asked chunkfill.Request
+	waits map[throttle.Reason]time.Duration
 }
 
 // around is what a run asks and tells beside its batches.
@@ -264,6 +267,22 @@ func (r *Run) Publish(cp chunkfill.Checkpoint, request chunkfill.Request) {
 func (r *Run) Shown() (cp chunkfill.Checkpoint, request chunkfill.Request) {
 	r.db.set(func() { cp, request = r.shown, r.asked })
 	return cp, request
+}
+
+// Waited adds up what the time went into.
+func (r *Run) Waited(why throttle.Reason, d time.Duration) {
+	r.db.set(func() {
+		if r.waits == nil {
+			r.waits = map[throttle.Reason]time.Duration{}
+		}
+		r.waits[why] += d
+	})
+}
+
+// Waits returns what the time of this run went into that did not hold the writer.
+func (r *Run) Waits() (waits map[throttle.Reason]time.Duration) {
+	r.db.set(func() { waits = maps.Clone(r.waits) })
+	return waits
 }
 
 // Class tells what an error asks for.
