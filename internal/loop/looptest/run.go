@@ -26,7 +26,6 @@ type Run struct {
 
 	shown chunkfill.Checkpoint
 	asked chunkfill.Request
-	waits map[throttle.Reason]time.Duration
 }
 
 // around is what a run asks and tells beside its batches.
@@ -34,6 +33,7 @@ type around struct {
 	conn
 	shared bool
 	ended  []bool // by Leave, and whether the database was gone
+	waits  map[throttle.Reason]time.Duration
 }
 
 // conn is a run's way to the database.
@@ -269,24 +269,24 @@ func (r *Run) Shown() (cp chunkfill.Checkpoint, request chunkfill.Request) {
 	return cp, request
 }
 
+// Class tells what an error asks for.
+func (r *Run) Class(err error) loop.Class { return classOf(err) }
+
 // Waited adds up what the time went into.
-func (r *Run) Waited(why throttle.Reason, d time.Duration) {
-	r.db.set(func() {
-		if r.waits == nil {
-			r.waits = map[throttle.Reason]time.Duration{}
+func (a *around) Waited(why throttle.Reason, d time.Duration) {
+	a.db.set(func() {
+		if a.waits == nil {
+			a.waits = map[throttle.Reason]time.Duration{}
 		}
-		r.waits[why] += d
+		a.waits[why] += d
 	})
 }
 
 // Waits returns what the time of this run went into that did not hold the writer.
-func (r *Run) Waits() (waits map[throttle.Reason]time.Duration) {
-	r.db.set(func() { waits = maps.Clone(r.waits) })
+func (a *around) Waits() (waits map[throttle.Reason]time.Duration) {
+	a.db.set(func() { waits = maps.Clone(a.waits) })
 	return waits
 }
-
-// Class tells what an error asks for.
-func (r *Run) Class(err error) loop.Class { return classOf(err) }
 
 // Sound tells whether the database is still there.
 func (a *around) Sound() error { return a.enter(context.Background(), Sound) }
