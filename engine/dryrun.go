@@ -242,6 +242,7 @@ func (r *dryRun) sideEffects(ctx context.Context, q lite.Querier, statement lite
 		return err
 	}
 	for _, t := range effects.Triggers {
+		t.Calls = list(t.Calls)
 		d.Triggers = append(d.Triggers, DryRunTrigger(t))
 	}
 	if effects.Deferred {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -73,7 +74,7 @@ func (r *dryRun) warn(ctx context.Context) error {
 		}
 		for _, word := range lite.StringsInQuotes(ctx, conn, r.spec.Table, fragments[what]) {
 			r.result.Warnings = append(r.result.Warnings, fmt.Sprintf("in %s: \"%s\" is not a column of %s, so SQLite takes it for a text; "+
-				"write '%[2]s' if that is what is meant", what, word, r.table.Name))
+				"write '%s' if that is what is meant", what, word, r.table.Name, strings.ReplaceAll(word, "'", "''")))
 		}
 	}
 	return nil
