@@ -52,7 +52,7 @@ type DryRunResult struct {
 	Measured          time.Duration // for how long the dry run has looked
 	LiveLoad          *bool         // whether others have written meanwhile; nil if that cannot be told
 
-	Held time.Duration // how long the dry run has held the writer
+	Held time.Duration // how long the dry run has held the writer, at most at once
 }
 
 // DryRunRow is one row, as it is and as the job would leave it. Values are SQL literals by
@@ -83,10 +83,11 @@ type DryRunForeignKey struct {
 // DryRun checks a job as Start does and reports what it would do. It changes nothing.
 //
 // It looks for ten rows on the read-only connection, for a second at most, and computes a
-// transform's results for them. Then it applies the job's statement to them, in one
+// transform's results for them. Then it applies the job's statement to them, in a
 // transaction that is rolled back: it begins no further row after Config.TargetHold, and a
-// row that alone takes 50 ms, or TargetHold if that is longer, is interrupted. It waits two seconds
-// for the lock of another process. Where a trigger calls a function of the application that
+// row that alone takes 50 ms, or TargetHold if that is longer, is interrupted. If fewer than three
+// rows were tried so, there is another such transaction, of three at most. It waits two
+// seconds for the lock of another process. Where a trigger calls a function of the application that
 // is not deterministic, which no rollback would undo, no row is tried.
 //
 // Rows that match are counted beside the writer, which takes about as long as reading the table.

@@ -180,16 +180,13 @@ const leastRowCost = 300 * time.Nanosecond
 
 // costs sums up what the sample has measured, false if no row has changed.
 func (r *dryRun) costs() (c costs, ok bool) {
-	var total time.Duration
-	n, least := 0, time.Duration(1<<62)
+	var took []time.Duration
 	c.sizes = make([]float64, len(r.table.Columns))
 	for _, row := range r.tried.Rows {
 		if row.Err != nil || !row.Changed {
 			continue
 		}
-		n++
-		total += row.Took
-		least = min(least, row.Took)
+		took = append(took, row.Took)
 		for i, v := range row.Before {
 			c.sizes[i] += float64(v.Size)
 			if row.After != nil {
@@ -197,6 +194,7 @@ func (r *dryRun) costs() (c costs, ok bool) {
 			}
 		}
 	}
+	n := len(took)
 	if n == 0 {
 		return c, false
 	}
@@ -205,8 +203,13 @@ func (r *dryRun) costs() (c costs, ok bool) {
 		c.sizes[i] /= float64(n)
 	}
 	c.growth /= float64(n)
-	c.least = max(least, leastRowCost)
-	c.most = max(total/time.Duration(n), 4*c.least)
+	slices.Sort(took)
+	c.least, c.most = took[0], 2*took[n/2]
+	if n < dryRunEnough {
+		c.least /= 20 // most of it was for pages that had to be read
+	}
+	c.least = max(c.least, leastRowCost)
+	c.most = max(c.most, 4*c.least)
 	return c, true
 }
 

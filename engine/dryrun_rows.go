@@ -26,6 +26,13 @@ const (
 	dryRunLock    = 2 * time.Second       // the lock of another process is waited for
 )
 
+const (
+	// In the first hold pages have to be read that a job finds in memory. If it got to fewer
+	// than enough rows there is another.
+	dryRunHolds  = 3
+	dryRunEnough = 3
+)
+
 // tried is what became of the sample.
 type tried struct {
 	preview.Tried
@@ -135,16 +142,13 @@ func (r *dryRun) try(ctx context.Context, s preview.Sample) error {
 
 	writer := lite.Writer{DB: r.e.db, NoAutocheckpoint: true, NoSpill: true, Once: true}
 	defer func() { _ = writer.Close(context.WithoutCancel(ctx)) }()
-	err := r.e.untilFree(ctx, dryRunLock, func() error {
-		timing, err := writer.Undo(ctx, func(inside context.Context, c lite.Querier) (err error) {
-			limit, cancel := context.WithTimeout(ctx, max(dryRunRow, s.Hold))
-			defer cancel()
-			r.tried.Tried, err = s.Run(lite.WithLimit(inside, limit), c)
-			return err
-		})
-		d.Held = timing.Held
-		return err
-	})
+	var err error
+	for attempt := 0; err == nil && attempt < dryRunHolds && len(r.tried.Rows) < min(dryRunEnough, len(s.Rows)); attempt++ {
+		err = r.e.untilFree(ctx, dryRunLock, func() error { return r.hold(ctx, &writer, s) })
+		if err == nil && len(r.tried.Rows) == 0 {
+			break // they have gone, or the first was interrupted
+		}
+	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -155,6 +159,22 @@ func (r *dryRun) try(ctx context.Context, s preview.Sample) error {
 		return fmt.Errorf("try some rows: %w", lite.Explain(err))
 	}
 	return nil
+}
+
+// hold is one transaction of the sample. Where an earlier one has got farther that stands.
+func (r *dryRun) hold(ctx context.Context, writer *lite.Writer, s preview.Sample) error {
+	var now preview.Tried
+	timing, err := writer.Undo(ctx, func(inside context.Context, c lite.Querier) (err error) {
+		limit, cancel := context.WithTimeout(ctx, max(dryRunRow, s.Hold))
+		defer cancel()
+		now, err = s.Run(lite.WithLimit(inside, limit), c)
+		return err
+	})
+	if err == nil && len(now.Rows) >= len(r.tried.Rows) {
+		r.tried.Tried = now
+	}
+	r.result.Held = max(r.result.Held, timing.Held)
+	return err
 }
 
 // untilFree tries again, for so long, where another process has the write lock.

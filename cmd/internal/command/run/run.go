@@ -53,7 +53,11 @@ write lock is followed by a pause of the same length, for the writes of other
 processes.
 
 Its connection has foreign_keys=ON (see --foreign-keys), synchronous=NORMAL and
-busy_timeout=5000; during a hold busy_timeout is 0.`,
+busy_timeout=5000; during a hold busy_timeout is 0.
+
+With --dry-run it looks for ten rows, for a second at most, applies the job to
+them in a transaction of at most --target-hold, rolls that back, and shows the
+rows before (-) and after (+), or the error (!) on which the job fails.`,
 		Example: `  chunkfill run --db app.db --name users_lower_v1 --table users --set 'email = lower(email)'
   chunkfill run --db app.db --name purge_2023 --table events --delete --where "at < '2024'" --max-rate 5000
   chunkfill run --db app.db --name fill_v2 --table obs --set 'path = f(raw)' --where 'path IS NULL' --todo 'path IS NULL' --dry-run`,
