@@ -264,7 +264,8 @@ func TestForecastAfterATune(t *testing.T) {
 	})
 }
 
-// TestForecastOfAnotherRun: it goes on from what the run before has left.
+// TestForecastOfAnotherRun: it goes on from what the run before has left. Planted and caught: a
+// walk that is taken up taken for one that begins.
 func TestForecastOfAnotherRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := forecastOf(t, jobs.Delete{Name: "j", Table: "t", Where: "n = 0"}, forecastTable("INTEGER", "i * 100", forecastRows)...)
