@@ -172,8 +172,7 @@ func forecastTable(keyType, key string, rows int) []string {
 var forecastUpdate = jobs.Update{Name: "j", Table: "t", Set: []jobs.Assign{{Column: "n", Expr: "n + 1"}}}
 
 // TestForecast: the range that a status gives holds the time that is left, from the run and
-// from another connection alike. Planted and caught: Working counted alone; keys taken for rows; a
-// count of rows that stays as it was at the beginning.
+// from another connection alike. Planted and caught: Working counted alone; keys taken for rows.
 func TestForecast(t *testing.T) {
 	for name, c := range map[string]struct {
 		job   jobs.Job
@@ -195,7 +194,8 @@ func TestForecast(t *testing.T) {
 	}
 }
 
-// TestForecastOfATableThatGrows: rows that come in all over the keys are met by the walk.
+// TestForecastOfATableThatGrows: rows that come in all over the keys are met by the walk. Planted
+// and caught: no count but the first.
 func TestForecastOfATableThatGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := forecastOf(t, forecastUpdate, forecastTable("TEXT", "printf('%09d', i * 7919 % 3000)", forecastRows)...)
