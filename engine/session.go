@@ -14,6 +14,7 @@ import (
 	"github.com/chunkfill/chunkfill/internal/pace"
 	"github.com/chunkfill/chunkfill/internal/prefetch"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
+	"github.com/chunkfill/chunkfill/internal/stopfile"
 	"github.com/chunkfill/chunkfill/jobs"
 	"github.com/chunkfill/chunkfill/throttle"
 )
@@ -119,7 +120,7 @@ func (e *Engine) newSession(p plan) *session {
 		Held: func(t lite.Timing) { s.report(HoldCheckpoint, 0, 0, t) },
 	})
 	s.upkeep.wal = log
-	s.pressure = pressure{e: e, writer: &s.writer, callbacks: calls, identity: e.identity()}
+	s.pressure = pressure{e: e, writer: &s.writer, callbacks: calls, identity: e.identity(), stop: stopfile.NewWatch(e.file.Path)}
 	s.recorder.e, s.recorder.name, s.recorder.key = e, p.spec.Name, &s.table.Key
 	s.pace = pace.NewKeeper(p.spec.Name, e.readQuerier())
 	s.recorder.writer, s.recorder.callbacks, s.recorder.wal = &s.writer, calls, log

@@ -91,6 +91,9 @@ func (s *session) takeTx(ctx context.Context, c lite.Querier) (cp chunkfill.Chec
 	if err := record.TakeTx(ctx, c, cp, now); err != nil {
 		return cp, err
 	}
+	if cp.Request, err = record.Asked(ctx, c, s.spec.Name); err != nil { // of a new job, too: all may be paused
+		return cp, err
+	}
 	if cp.Request.Tuning, err = s.resetTuning(ctx, c, cp); err != nil {
 		return cp, err
 	}
