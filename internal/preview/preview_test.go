@@ -51,7 +51,7 @@ func open(t *testing.T) (*sql.DB, lite.Table) {
 }
 
 // TestSearchEnds when its limit does, with what it has found, and says how far it has come.
-// Planted and caught: the limit not passed on.
+// Planted and caught: the limit not passed on to the reads (which then never end).
 func TestSearchEnds(t *testing.T) {
 	db, table := open(t)
 	s := preview.Search{Key: table.Key, Upper: lite.Pos{"60000"}, Where: "preview_never(v)", Want: 10, Read: 20_000}
@@ -60,6 +60,13 @@ func TestSearchEnds(t *testing.T) {
 	found, err := s.Run(context.Background(), limit, db)
 	if err != nil || found.All || len(found.Rows) > 0 || found.Looked == 0 || tested > 5000 {
 		t.Errorf("%+v, %v; the condition was tested on %d rows", found, err, tested)
+	}
+
+	slow, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	s.Where = "v < (WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT count(*) FROM c)"
+	if found, err = s.Run(context.Background(), slow, db); err != nil || found.All || len(found.Rows) > 0 {
+		t.Errorf("amid a row: %+v, %v", found, err)
 	}
 
 	ended, cancel := context.WithCancel(context.Background())
