@@ -77,7 +77,7 @@ func TestSearchEnds(t *testing.T) {
 }
 
 // TestSearchFinds the first rows, in order, also behind a cursor, and those on which the
-// condition fails. Planted and caught: a failing row passed over; the search begun at the first row.
+// condition fails. Planted and caught: the search begun at the first row.
 func TestSearchFinds(t *testing.T) {
 	db, table := open(t)
 	ctx := context.Background()

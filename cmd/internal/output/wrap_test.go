@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// TestWrap breaks lines at spaces, indents what follows, and leaves nothing out. Planted and caught:
-// the break before the word that fits; a word that fits nowhere broken off for ever.
+// TestWrap breaks lines at spaces, indents what follows, and leaves nothing out.
 func TestWrap(t *testing.T) {
 	for _, c := range []struct {
 		line          string
