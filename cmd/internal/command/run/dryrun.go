@@ -150,7 +150,7 @@ func (p preview) forecast(d engine.DryRunResult) {
 	if d.WALBytes >= 0 {
 		text := fmt.Sprintf("about %s written to the log in all", bytes(d.WALBytes))
 		if d.GrowBytes > 0 {
-			text += fmt.Sprintf(", values get about %s longer", bytes(d.GrowBytes))
+			text += fmt.Sprintf(", values longer by about %s in all", bytes(d.GrowBytes))
 		}
 		if d.FreeBytes >= 0 {
 			text += fmt.Sprintf("; %s free", bytes(d.FreeBytes))
