@@ -92,7 +92,7 @@ func (r *runs) enter(o *ownership) (done func(), err error) {
 }
 
 // run runs fn, writes the terminal status and releases the ownership, in that order:
-// whoever gets it next sees the status.
+// whoever gets it next sees the status. Then it calls what AfterEnd was given.
 func (r *runs) run(ctx context.Context, o *ownership, fn migration) (err error) {
 	returned := false
 	defer func() {
@@ -104,6 +104,9 @@ func (r *runs) run(ctx context.Context, o *ownership, fn migration) (err error) 
 			err = errors.Join(err, finishErr)
 		}
 		r.owners.release(o)
+		for _, fn := range o.after {
+			fn()
+		}
 	}()
 
 	err = r.call(o.within(ctx), o.key.name, fn)
@@ -111,12 +114,13 @@ func (r *runs) run(ctx context.Context, o *ownership, fn migration) (err error) 
 	return err
 }
 
-// call turns a panic into an error. The ledger keeps its message, the log its stack.
+// call turns a panic into an error. The ledger keeps its message, which may have values of
+// the application's, the log its stack.
 func (r *runs) call(ctx context.Context, name string, fn migration) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
-			r.log.Error("chunkfill: migration panicked", "migration", name, "panic", p, "stack", string(debug.Stack()))
+			r.log.Error("chunkfill: migration panicked", "migration", name, "panic", fmt.Sprintf("of type %T", p), "stack", string(debug.Stack()))
 		}
 	}()
 	return fn(ctx, r.pool.DB)

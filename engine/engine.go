@@ -222,6 +222,7 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) (err error) {
 		defer end()
 		err := e.work(ctx, p)
 		e.setEnded(p.spec.Name, err)
+		e.tellEnd(ctx, p.spec.Name, err)
 		return ledger(err)
 	})
 	if attached := !detach(); attached && (err == nil || e.life.Err() == nil) {
@@ -277,6 +278,7 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (result Result, err erro
 	err = e.store.Run(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
 		workErr = e.work(ctx, p)
 		e.setEnded(p.spec.Name, workErr)
+		e.tellEnd(ctx, p.spec.Name, workErr)
 		return ledger(workErr)
 	})
 	switch {

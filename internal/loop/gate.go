@@ -26,6 +26,7 @@ type waiting struct {
 
 	due     time.Time // of the next batch, by the rate
 	gapEnds time.Time // of the latest gap for a command that asked
+	host    hostWait
 }
 
 // halt is what keeps a job from working, with what is recorded of it.
@@ -97,6 +98,10 @@ func (g *waiting) halted(ctx context.Context, held bool) (halt, error) {
 		g.log.Info("chunkfill: tuned", "target_hold", g.target, "max_rate", g.limiter.Rate())
 	}
 
+	if err := g.heedCritical(ctx); err != nil {
+		return halt{}, err
+	}
+
 	asked := g.request
 	switch asked.Control {
 	case chunkfill.Cancel:
@@ -110,7 +115,40 @@ func (g *waiting) halted(ctx context.Context, held bool) (halt, error) {
 	if reason := string(g.obstacle(held)); reason != "" {
 		return halt{Blocked, reason, event{name: "waiting", detail: reason}}, nil
 	}
-	return halt{}, nil
+	return g.hostHolds(held), nil
+}
+
+// heedCritical has the job paused where the host says that its load is critical, unless
+// something is asked of the job already.
+func (g *waiting) heedCritical(ctx context.Context) error {
+	if g.cfg.Critical == nil || g.request.Control != chunkfill.NoControl {
+		return nil
+	}
+
+	asked, err := g.cfg.Critical(ctx)
+	switch {
+	case err != nil && g.db.Class(err) == Full:
+		g.Full(err) // the job waits for room, and is paused then
+		return nil
+	case err != nil || !asked:
+		return err
+	}
+	return g.Listen(ctx)
+}
+
+// hostHolds is what the host's throttle asks for. A short wait is a matter of pace, as the
+// rate is.
+func (g *waiting) hostHolds(held bool) halt {
+	now := time.Now()
+	left, reason, lasting := g.host.look(now, held)
+	switch {
+	case lasting:
+		return halt{Blocked, reason, event{name: "waiting", detail: reason}}
+	case left > 0:
+		g.due = later(g.due, now.Add(left))
+		g.cp.Reason = reason
+	}
+	return halt{}
 }
 
 // resumed is the event of a halt that is over.
