@@ -9,6 +9,8 @@ import (
 	"math"
 	"runtime/debug"
 	"sync"
+
+	"github.com/chunkfill/chunkfill"
 )
 
 // migration is the function of a migration. It must be idempotent, honor its context, and
@@ -119,7 +121,7 @@ func (r *runs) run(ctx context.Context, o *ownership, fn migration) (err error) 
 func (r *runs) call(ctx context.Context, name string, fn migration) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			err = panicError{p}
 			r.log.Error("chunkfill: migration panicked", "migration", name, "panic", fmt.Sprintf("of type %T", p), "stack", string(debug.Stack()))
 		}
 	}()
@@ -152,3 +154,11 @@ func (r *runs) end(name string) <-chan struct{} {
 	}
 	return nil
 }
+
+// panicError is the panic of a migration's function. It matches ErrHostCode, since its value
+// is the application's.
+type panicError struct{ value any }
+
+func (e panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+func (e panicError) Is(target error) bool { return target == chunkfill.ErrHostCode }
