@@ -130,10 +130,10 @@ func (g *waiting) heedCritical(ctx context.Context) error {
 	case err != nil && g.db.Class(err) == Full:
 		g.Full(err) // the job waits for room, and is paused then
 		return nil
-	case err != nil || !asked:
-		return err
+	case err == nil && asked:
+		err = g.Listen(ctx)
 	}
-	return g.Listen(ctx)
+	return err
 }
 
 // hostHolds is what the host's throttle asks for. A short wait is a matter of pace, as the

@@ -5,6 +5,7 @@ package loop_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -89,6 +90,23 @@ func TestHostWaits(t *testing.T) {
 		wantErr(t, p.end(), nil)
 		wantOnce(t, db)
 		wantTrail(t, db, "started, waiting, resumed, verifying, verified, ended")
+	})
+}
+
+// TestHostSaysAgain: a reason with a number in it is not recorded each time. Planted and
+// caught: each reason recorded.
+func TestHostSaysAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, cfg := table(50), config(verified)
+		asked := 0
+		cfg.Throttle = func() (time.Duration, string) {
+			if asked++; asked > 25 {
+				return 0, ""
+			}
+			return time.Second, fmt.Sprintf("queue of %d", asked)
+		}
+		wantErr(t, run(t.Context(), db, cfg), nil)
+		wantTrail(t, db, "started, waiting, waiting, waiting, resumed, verifying, verified, ended")
 	})
 }
 

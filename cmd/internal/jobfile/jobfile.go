@@ -75,7 +75,10 @@ func Read(path string) (File, error) {
 	if err != nil {
 		return File{}, exit.Usagef("read the job file: %w", err)
 	}
+	return parse(path, text)
+}
 
+func parse(path string, text []byte) (File, error) {
 	where := linesOf(text)
 	var doc document
 	if err := decode(text, &doc); err != nil {

@@ -19,10 +19,10 @@ type lines struct {
 
 // of is where a key stands, or else where the job begins.
 func (l lines) of(key string) int {
-	if line, ok := l.job[key]; ok {
+	if line := l.job[key]; line > 0 {
 		return line
 	}
-	if line, ok := l.all[key]; ok && key != "" {
+	if line := l.all[key]; line > 0 && key != "" {
 		return line
 	}
 	return max(1, l.job[""])
