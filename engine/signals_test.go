@@ -210,8 +210,27 @@ func TestHooks(t *testing.T) {
 	}
 }
 
-// TestNoHookBeforeTheEnd: an interruption is none. A hook that panics does no harm to a job
-// that has ended. Planted and caught: each of them.
+// TestNoHookOfACancel: planted and caught: told of it as of a failure.
+func TestNoHookOfACancel(t *testing.T) {
+	h := &hooked{db: open(t, numbers(50)...)}
+	cfg := h.config()
+	cfg.MaxRate = 1
+	e := newEngine(t, h.db, cfg)
+	if err := e.Start(testContext(t), increment("inc")); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, e, "inc", 1)
+	if err := e.Cancel(testContext(t), "inc", "enough"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Await(testContext(t), "inc"); !errors.Is(err, engine.ErrCancelled) {
+		t.Error(err)
+	}
+	h.want(t, "")
+}
+
+// TestNoHookBeforeTheEnd: an interruption is no end. A hook that panics does no harm to a job
+// that has ended. Planted and caught: told of an interruption; a panic that is not caught.
 func TestNoHookBeforeTheEnd(t *testing.T) {
 	h := &hooked{db: open(t, numbers(50)...), broken: true}
 	cfg := h.config()

@@ -56,6 +56,7 @@ func (g *waiting) gate(ctx context.Context) error {
 		case now.none() && standing.none():
 			due := g.dueIn()
 			if due <= 0 {
+				g.host.used()
 				return nil
 			}
 			if err := g.wait(ctx, due, &g.cp.Throttled); err != nil {
@@ -140,6 +141,9 @@ func (g *waiting) heedCritical(ctx context.Context) error {
 // rate is.
 func (g *waiting) hostHolds(held bool) halt {
 	now := time.Now()
+	if !held && now.Before(g.due) {
+		return halt{} // it is asked when nothing else is in the way
+	}
 	left, reason, lasting := g.host.look(now, held)
 	switch {
 	case lasting:

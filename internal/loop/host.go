@@ -12,6 +12,10 @@ type hostWait struct {
 	since  time.Time // when the host began to want it to wait, without a break; zero if it does not
 	said   time.Time // when the reason was last shown as that of a halt
 	reason string
+
+	// granted is when the host let the job go on. That is for one batch, and not for two
+	// questions: a host may count them.
+	granted time.Time
 }
 
 const (
@@ -22,19 +26,22 @@ const (
 	// Waits that come again and again, and reasons with a number in them, would push all
 	// else out of the audit trail: they are recorded no more often than this.
 	sayAgain = 10 * time.Second
+
+	// A grant that was not used for so long, since something else was in the way, is over.
+	grantLasts = time.Second
 )
 
 // look returns for how long the job has to wait and why; 0 if it need not. lasting says
 // that it is worth a change of state. standing says that such a wait stands already.
 func (h *hostWait) look(now time.Time, standing bool) (left time.Duration, reason string, lasting bool) {
-	if h.ask == nil {
+	if h.ask == nil || now.Sub(h.granted) < grantLasts {
 		return 0, "", false
 	}
 
 	if !now.Before(h.until) {
 		wait, why := h.ask()
 		if wait <= 0 {
-			h.since = time.Time{}
+			h.since, h.granted = time.Time{}, now
 			return 0, "", false
 		}
 		if h.since.IsZero() {
@@ -52,6 +59,9 @@ func (h *hostWait) look(now time.Time, standing bool) (left time.Duration, reaso
 	}
 	return h.until.Sub(now), h.reason, lasting
 }
+
+// used notes that the job goes on.
+func (h *hostWait) used() { h.granted = time.Time{} }
 
 func (h *hostWait) lasts(now time.Time, standing bool) bool {
 	stands := h.until.Sub(h.since)

@@ -93,6 +93,32 @@ func TestHostWaits(t *testing.T) {
 	})
 }
 
+// TestHostWithTickets: a host that lets a job go on now and then lets it make a batch each
+// time, whatever else it waits for. Planted and caught: a question more after a wait, which
+// takes the next ticket.
+func TestHostWithTickets(t *testing.T) {
+	for _, rate := range []float64{0, 20} {
+		synctest.Test(t, func(t *testing.T) {
+			db, cfg := table(50), config(job(loop.WalkOnly))
+			cfg.MaxRate = rate
+			next, given := time.Now(), int64(0)
+			cfg.Throttle = func() (time.Duration, string) {
+				if wait := time.Until(next); wait > 0 {
+					return wait, "one batch in 15 s"
+				}
+				next = time.Now().Add(15 * time.Second)
+				given++
+				return 0, ""
+			}
+			wantErr(t, run(t.Context(), db, cfg), nil)
+			wantOnce(t, db)
+			if batches := db.State().Record.Batches; given > batches+2 {
+				t.Errorf("%d tickets for %d batches", given, batches)
+			}
+		})
+	}
+}
+
 // TestHostSaysAgain: a reason with a number in it is not recorded each time. Planted and
 // caught: each reason recorded.
 func TestHostSaysAgain(t *testing.T) {

@@ -1,7 +1,9 @@
 package run
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -143,7 +145,11 @@ func (s *sequence) one(ctx, limited context.Context, job jobfile.Job, batches in
 		if err != nil {
 			return 0, s.flags.ended(ctx, limited, err)
 		}
-		return 0, s.shown(d, func() error { return f.printDry(job, d, s.out) })
+		name := job.Spec().Name
+		return 0, s.shown(dryOf{name, d}, func() error {
+			fmt.Fprintf(s.out, "name       %s\n", output.Visible(name))
+			return f.printDry(job, d, s.out)
+		})
 	}
 
 	done := f.work(ctx, limited, job, s.show)
@@ -155,6 +161,25 @@ func (s *sequence) one(ctx, limited context.Context, job jobfile.Job, batches in
 		done.err = errors.Join(done.err, s.shown(done.Result, func() error { done.print(s.out); return nil }))
 	}
 	return done.batches, withoutValues(done.err)
+}
+
+// dryOf is a dry run with the name of its job, which tells those of a file apart.
+type dryOf struct {
+	name string
+	engine.DryRunResult
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (d dryOf) MarshalJSON() ([]byte, error) {
+	name, err := json.Marshal(d.name)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := d.DryRunResult.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, `{"name":%s,%s`, name, bytes.TrimPrefix(rest, []byte("{"))), nil
 }
 
 // shown prints a result now, or keeps it for JSON.
