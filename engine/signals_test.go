@@ -230,7 +230,7 @@ func TestNoHookOfACancel(t *testing.T) {
 }
 
 // TestNoHookBeforeTheEnd: an interruption is no end. A hook that panics does no harm to a job
-// that has ended. Planted and caught: told of an interruption; a panic that is not caught.
+// that has ended. Planted and caught: a panic that is not caught.
 func TestNoHookBeforeTheEnd(t *testing.T) {
 	h := &hooked{db: open(t, numbers(50)...), broken: true}
 	cfg := h.config()
