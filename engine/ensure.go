@@ -90,5 +90,9 @@ func (e *Engine) paused(ctx context.Context, name string) error {
 	if s.Request.Control != chunkfill.Pause {
 		return nil
 	}
-	return fmt.Errorf("%w: job %s, by %s: %s", ErrPaused, name, s.Request.By, s.Request.Reason)
+	what := "job " + name
+	if s.Request.All {
+		what = "all jobs are, " + name + " with them"
+	}
+	return fmt.Errorf("%w: %s, by %s: %s", ErrPaused, what, s.Request.By, s.Request.Reason)
 }

@@ -1,7 +1,10 @@
 package loop
 
 import (
+	"strings"
 	"time"
+
+	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // hostWait is the wait that the host asks for by its throttle signal.
@@ -70,8 +73,5 @@ func (h *hostWait) lasts(now time.Time, standing bool) bool {
 
 // hostReason is a reason of the host's, told from those of the throttle.
 func hostReason(why string) string {
-	if why == "" {
-		why = "it asks the job to wait"
-	}
-	return "host: " + why
+	return strings.TrimSuffix(string(throttle.ReasonHost)+": "+why, ": ")
 }

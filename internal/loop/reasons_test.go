@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/loop/looptest"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -235,6 +236,27 @@ var reasons = map[throttle.Reason]halves{
 				time.AfterFunc(middle, func() { w.db.SetFree(1250) })
 			}},
 		},
+	},
+	throttle.ReasonStopFile: {
+		shows: []scene{
+			{name: "a stop file stands", set: func(w *watched) { w.db.SetStop(new(string)) }, lift: func(w *watched) { w.db.SetStop(nil) }},
+			{name: "it comes while the job works", set: func(w *watched) {
+				time.AfterFunc(middle/2, func() { w.db.SetStop(new(string)) })
+			}, lift: func(w *watched) { w.db.SetStop(nil) }},
+			{name: "before the window opens", set: func(w *watched) { w.cfg.Window = closed(w.t); w.db.SetStop(new(string)) },
+				lift: func(w *watched) { w.db.SetStop(nil); w.pass(time.Minute) }},
+		},
+		hides: []scene{{name: "all jobs are paused", set: func(w *watched) {
+			w.db.AskAll(chunkfill.Request{Control: chunkfill.Pause, By: "somebody"})
+			time.AfterFunc(middle, func() { w.db.AskAll(chunkfill.Request{}) })
+		}}},
+	},
+	throttle.ReasonHost: {
+		shows: []scene{
+			{name: "the host wants it to wait", set: func(w *watched) { w.throttle(time.Second) }, lift: func(w *watched) { w.on.Store(0) }},
+			{name: "for a moment, and again", set: func(w *watched) { w.throttle(20 * time.Millisecond) }, lift: func(w *watched) { w.on.Store(0) }},
+		},
+		hides: []scene{{name: "the host is asked, and wants nothing", set: func(w *watched) { w.throttle(0) }}},
 	},
 	throttle.ReasonWindow: {
 		shows: []scene{{name: "the window is closed", set: func(w *watched) { w.cfg.Window = closed(w.t) }, lift: func(w *watched) { w.pass(time.Minute) }}},

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -179,7 +178,7 @@ func (d dryOf) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(nil, `{"name":%s,%s`, name, bytes.TrimPrefix(rest, []byte("{"))), nil
+	return fmt.Appendf(nil, `{"name":%s,%s`, name, strings.TrimPrefix(string(rest), "{")), nil
 }
 
 // shown prints a result now, or keeps it for JSON.

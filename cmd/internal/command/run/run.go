@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,6 +60,10 @@ processes.
 Its connection has foreign_keys=ON (see --foreign-keys), synchronous=NORMAL and
 busy_timeout=5000; during a hold busy_timeout is 0.
 
+With --dry-run it looks for ten rows, for a second at most, applies the job to
+them in a transaction of at most --target-hold, rolls that back, and shows the
+rows before (-) and after (+), or the error (!) on which the job fails.
+
 FILE is a job file, in TOML: jobs that run in order, each begun with [[job]], with
 name, table, set, where, todo, delete and version. db, target_hold, max_rate, window,
 sole_process, quarantine_limit, wal_budget, min_free and foreign_keys stand in a job,
@@ -98,7 +101,7 @@ the first that does not end well ends the run, with its exit status.`,
 	set.Int64Var(&f.minFree, "min-free", 0, "wait while fewer bytes than this are free on the disk (default 64 MiB, negative for no minimum)")
 	set.IntVar(&f.maxBatches, "max-batches", 0, "end in good order after so many batches, with status 3 (default no limit)")
 	set.DurationVar(&f.runTime, "run-time", 0, "end in good order after this time, with status 3; of a job file, for all its jobs (default no limit)")
-	set.BoolVar(&f.dryRun, "dry-run", false, "check the job, show its statement and query plan, count its rows; change nothing")
+	set.BoolVar(&f.dryRun, "dry-run", false, "show what would happen: rows before and after, triggers, plan, space and time; change nothing")
 	set.BoolVar(&f.json, "json", false, "print the result, or the output of --dry-run, as JSON")
 	set.BoolVar(&f.retry, "retry", false, "retry quarantined rows, and a job that failed or was cancelled")
 	return cmd
@@ -275,25 +278,4 @@ func (f runFlags) dry(ctx context.Context, job jobs.Job, show *output.Progress) 
 	}
 	defer closeAll()
 	return eng.DryRun(ctx, job)
-}
-
-func (f runFlags) printDry(job jobs.Job, d engine.DryRunResult, stdout io.Writer) error {
-	if f.json {
-		return output.WriteJSON(stdout, d)
-	}
-
-	fmt.Fprintf(stdout, "dry run: nothing was changed\njob        %s\ntable      %s, %d rows", output.Seen(job.Spec(), d.Table, d.Rows)...)
-	if d.Matching >= 0 {
-		fmt.Fprintf(stdout, ", %d match", d.Matching)
-	}
-	fmt.Fprintf(stdout, "\nkey        %s\nstatement  %s\n", output.Visible(d.Key), output.Indented(d.Statement))
-	for _, step := range d.Plan {
-		fmt.Fprintf(stdout, "plan       %s\n", output.Visible(step))
-	}
-
-	fmt.Fprintf(stdout, "settings   %s, synchronous(normal), busy_timeout(5000)\n", strings.Join(f.pragmas(), ", "))
-	if d.Begun != "" {
-		fmt.Fprintf(stdout, "state      already begun, now %s: a run continues from there\n", d.Begun)
-	}
-	return nil
 }
