@@ -253,7 +253,7 @@ var reasons = map[throttle.Reason]halves{
 	},
 	throttle.ReasonHost: {
 		shows: []scene{
-			{name: "the host wants it to wait", set: func(w *watched) { w.throttle(time.Second) }, lift: func(w *watched) { w.on.Store(0) }},
+			{name: "the host wants it to wait", set: func(w *watched) { w.throttle(200 * time.Millisecond) }, lift: func(w *watched) { w.on.Store(0) }},
 			{name: "for a moment, and again", set: func(w *watched) { w.throttle(20 * time.Millisecond) }, lift: func(w *watched) { w.on.Store(0) }},
 		},
 		hides: []scene{{name: "the host is asked, and wants nothing", set: func(w *watched) { w.throttle(0) }}},
