@@ -1,7 +1,6 @@
 package run
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -12,11 +11,7 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, f runFlags, stdout io.Writer) error {
-	d, err := eng.DryRun(ctx, job)
-	if err != nil {
-		return err
-	}
+func (f runFlags) printDry(job jobs.Job, d engine.DryRunResult, stdout io.Writer) error {
 	if f.json {
 		return output.WriteJSON(stdout, d)
 	}
