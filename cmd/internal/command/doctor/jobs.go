@@ -1,0 +1,154 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/asyncmig"
+	"github.com/chunkfill/chunkfill/checkpoint"
+)
+
+const (
+	// A job at work writes its record with each batch, many times a second.
+	silentFor = time.Minute
+	// A request is honored within a quarter of a second by whoever runs the job.
+	unheardFor = 10 * time.Second
+	// A request of a job that nobody runs, and a pause, are not forgotten for so long.
+	forgottenFor = time.Hour
+	pausedFor    = 24 * time.Hour
+)
+
+// aboutJobs is how the jobs stand, who runs each, and what to do about it.
+func aboutJobs(_ context.Context, p *patient) ([]finding, error) {
+	if p.unreadable != nil {
+		return []finding{untold("the jobs cannot be listed").advise(
+			"%v; until then the jobs cannot be listed, but those that can be read can be run", p.unreadable)}, nil
+	}
+
+	var found []finding
+	for _, j := range p.jobs {
+		found = append(found, p.aboutJob(j))
+	}
+	return orNone(found), nil
+}
+
+func (p *patient) aboutJob(j job) finding {
+	if j.ownerErr != nil {
+		return untold("%s, run by whom: %v", j.Phase, j.ownerErr).of(j.Name)
+	}
+	by := "nobody"
+	if j.owned {
+		by = p.program(j.owner)
+	}
+	f := fine("%s, run by %s", j.Phase, by).of(j.Name)
+
+	switch j.Phase {
+	case chunkfill.Running, chunkfill.Verifying, chunkfill.Reverting, chunkfill.Paused, chunkfill.Waiting:
+		if !j.owned {
+			return f.advise("%s is %s, but nobody runs it: start it again, and it goes on where it stopped", j.Name, j.Phase)
+		}
+		if silent := p.now.Sub(j.UpdatedAt); j.Phase == chunkfill.Running && silent > silentFor {
+			return f.advise("%s is at work and has written nothing for %s: the process that runs it is stopped, or waits for the write lock or for what it computes", j.Name, age(silent))
+		}
+	case chunkfill.Interrupted:
+		if !j.owned {
+			return f.advise("%s has stopped before its end: start it again, and it goes on there", j.Name)
+		}
+	case chunkfill.Failed:
+		return f.advise("%s has failed (%s): start it again once that is mended", j.Name, j.Error)
+	case chunkfill.Done:
+		if j.Ledger != asyncmig.StatusDone && !j.owned {
+			return f.advise("%s is done, but the ledger says %q: start it once more, and it says so without running", j.Name, j.Ledger)
+		}
+	}
+	return f
+}
+
+// program adds the name of its program to an owner on this machine. A container counts its
+// processes otherwise, so it must be one that has the database open here.
+func (p *patient) program(owner string) string {
+	var pid int
+	if _, err := fmt.Sscanf(owner, "pid %d on this machine", &pid); err != nil {
+		return owner
+	}
+	for _, user := range p.watched.users {
+		if user.PID == pid && user.Name != "" {
+			return fmt.Sprintf("%s (%s)", owner, user.Name)
+		}
+	}
+	return owner
+}
+
+func aboutQuarantine(_ context.Context, p *patient) ([]finding, error) {
+	if p.unreadable != nil {
+		return []finding{untold("the jobs cannot be listed")}, nil
+	}
+
+	var found []finding
+	for _, j := range p.jobs {
+		if n := len(j.Quarantine); n > 0 {
+			found = append(found, fine("%d rows", n).of(j.Name).advise(
+				"%s has rows in quarantine (%d), which `chunkfill errors --db %s %s` lists: mend them and run it with --retry", j.Name, n, p.path, j.Name))
+		}
+	}
+	return orNone(found), nil
+}
+
+// aboutRequests finds a pause or a cancel that nobody has honored, or that was forgotten.
+func aboutRequests(ctx context.Context, p *patient) ([]finding, error) {
+	if p.unreadable != nil {
+		return []finding{untold("the jobs cannot be listed")}, nil
+	}
+
+	var found []finding
+	for _, j := range p.jobs {
+		if j.Request.Control == chunkfill.NoControl || j.Phase == chunkfill.Done || j.Phase == chunkfill.Cancelled {
+			continue
+		}
+		at, err := p.askedAt(ctx, j)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, p.aboutRequest(j, at))
+	}
+	return orNone(found), nil
+}
+
+// aboutRequest is about what was asked of a job at some time.
+func (p *patient) aboutRequest(j job, at time.Time) finding {
+	r, since := j.Request, p.now.Sub(at)
+	asked := fmt.Sprintf("%s, asked by %s %s ago: %s", r.Control, r.By, age(since), r.Reason)
+	f := fine("%s", asked).of(j.Name)
+	known := j.ownerErr == nil
+	switch {
+	case known && !j.owned && since > forgottenFor:
+		return f.advise("%s: %s; nobody runs the job: start it, or `chunkfill resume --db %s %s` takes it back", j.Name, asked, p.path, j.Name)
+	case known && j.owned && since > unheardFor && !honored(j):
+		return f.advise("%s: %s; the process that runs the job has not honored it: it is stopped, or hangs", j.Name, asked)
+	case j.Phase == chunkfill.Paused && since > pausedFor:
+		return f.advise("%s: %s; the job stands still since: `chunkfill resume --db %s %s`, or cancel it", j.Name, asked, p.path, j.Name)
+	}
+	return f
+}
+
+func honored(j job) bool {
+	return j.Request.Control == chunkfill.Pause && j.Phase == chunkfill.Paused ||
+		j.Request.Control == chunkfill.Cancel && j.Phase == chunkfill.Reverting
+}
+
+// askedAt is when a request was made: the audit trail has it. Of one that is older than
+// that, it is when the job changed last.
+func (p *patient) askedAt(ctx context.Context, j job) (time.Time, error) {
+	events, err := checkpoint.Events(ctx, p.db, j.Name, checkpoint.MaxEvents)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for i := len(events) - 1; i >= 0; i-- {
+		if events[i].Event == string(j.Request.Control)+" asked" {
+			return events[i].At, nil
+		}
+	}
+	return j.UpdatedAt, nil
+}
