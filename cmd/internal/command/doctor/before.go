@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/chunkfill/chunkfill/cmd/internal/system"
@@ -30,7 +32,7 @@ func lookBefore(file string) closed {
 // the last byte of the index of the log for as long as it does.
 func usersOf(file string) (users []system.Process, seesAll bool, err error) {
 	locks, seesAll, err := system.Locks(file + "-shm")
-	if os.IsNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, true, nil
 	}
 	for _, l := range locks {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -70,33 +71,37 @@ func writeJSON(out io.Writer, file string, all []finding) error {
 
 // writeText prints a line for each finding, then the advice.
 func writeText(out io.Writer, all []finding) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var text bytes.Buffer
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, f := range all {
-		text := f.Text
-		if f.Subject != nil {
-			text = *f.Subject + ": " + text
-		}
-		if f.Status == unknown {
-			text = "unknown: " + text
-		}
-		fmt.Fprintf(w, "%s\t%s\n", strings.ReplaceAll(f.Name, "_", " "), output.Visible(text))
+		fmt.Fprintf(w, "%s\t%s\n", strings.ReplaceAll(f.Name, "_", " "), output.Visible(f.line()))
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
+	w.Flush()
 
-	fmt.Fprintln(out)
+	fmt.Fprintln(&text)
 	wrong := false
 	for _, f := range all {
 		if f.Advice != nil {
 			wrong = true
-			fmt.Fprintln(out, "- "+output.Visible(*f.Advice))
+			fmt.Fprintln(&text, "- "+output.Visible(*f.Advice))
 		}
 	}
 	if !wrong {
-		fmt.Fprintln(out, "nothing is wrong")
+		fmt.Fprintln(&text, "nothing is wrong")
 	}
-	return nil
+	return output.Print(out, text.String())
+}
+
+// line is a finding in a line, without the name of its check.
+func (f finding) line() string {
+	text := f.Text
+	if f.Subject != nil {
+		text = *f.Subject + ": " + text
+	}
+	if f.Status == unknown {
+		text = "unknown: " + text
+	}
+	return text
 }
 
 // size is a number of bytes for people.

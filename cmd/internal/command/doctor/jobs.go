@@ -22,9 +22,9 @@ const (
 
 // aboutJobs is how the jobs stand, who runs each, and what to do about it.
 func aboutJobs(_ context.Context, p *patient) ([]finding, error) {
-	if p.unreadable != nil {
+	if p.unreadable != "" {
 		return []finding{untold("the jobs cannot be listed").advise(
-			"%v; until then the jobs cannot be listed, but those that can be read can be run", p.unreadable)}, nil
+			"%s; until then the jobs cannot be listed, but those that can be read can be run", p.unreadable)}, nil
 	}
 
 	var found []finding
@@ -82,7 +82,7 @@ func (p *patient) program(owner string) string {
 }
 
 func aboutQuarantine(_ context.Context, p *patient) ([]finding, error) {
-	if p.unreadable != nil {
+	if p.unreadable != "" {
 		return []finding{untold("the jobs cannot be listed")}, nil
 	}
 
@@ -98,7 +98,7 @@ func aboutQuarantine(_ context.Context, p *patient) ([]finding, error) {
 
 // aboutRequests finds a pause or a cancel that nobody has honored, or that was forgotten.
 func aboutRequests(ctx context.Context, p *patient) ([]finding, error) {
-	if p.unreadable != nil {
+	if p.unreadable != "" {
 		return []finding{untold("the jobs cannot be listed")}, nil
 	}
 

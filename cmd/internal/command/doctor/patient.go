@@ -27,7 +27,7 @@ type patient struct {
 
 	version    int // of the tables of jobs; 0 without any
 	jobs       []job
-	unreadable error // why the jobs cannot be listed
+	unreadable string // why the jobs cannot be listed; "" if they can
 }
 
 // job is a job, and who runs it.
@@ -72,7 +72,7 @@ func (p *patient) readJobs(ctx context.Context) (err error) {
 	}
 	statuses, err := engine.ReadStatuses(ctx, p.db)
 	if errors.Is(err, chunkfill.ErrUnreadable) {
-		p.unreadable = err
+		p.unreadable = err.Error()
 		return nil
 	}
 	if err != nil {

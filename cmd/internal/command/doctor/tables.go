@@ -53,7 +53,7 @@ func aboutSchema(ctx context.Context, p *patient) ([]finding, error) {
 			continue
 		}
 		f := fine("%s that no job needs", o.kind).of(o.name)
-		if p.unreadable == nil { // else it may be of the job that cannot be read
+		if p.unreadable == "" { // else it may be of the job that cannot be read
 			f = f.advise("the %s %s is of no job: if no other version of chunkfill uses this database, `DROP %s %s` removes it",
 				o.kind, o.name, strings.ToUpper(o.kind), o.name)
 		}
@@ -111,7 +111,7 @@ func aboutLedger(ctx context.Context, p *patient) ([]finding, error) {
 			found = append(found, untold("pending_async; who runs it: %v", err).of(name))
 		case owned:
 			found = append(found, fine("pending_async, run by %s", owner).of(name))
-		case p.unreadable != nil:
+		case p.unreadable != "":
 			found = append(found, fine("pending_async, run by nobody").of(name))
 		default:
 			found = append(found, fine("pending_async, run by nobody").of(name).advise(

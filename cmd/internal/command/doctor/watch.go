@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"time"
@@ -53,14 +55,11 @@ func watch(ctx context.Context, file string, dataVersion func(context.Context) (
 				return w, err
 			}
 		}
-		now, seesAll, err := locksNow(file)
-		if err != nil {
-			return watched{err: err}, nil
-		}
-		if look == 0 {
+		now := locksNow(file)
+		if look == 0 || now.err != nil {
 			w = now
 		}
-		w.seesAll, w.over = seesAll, time.Since(began)
+		w.seesAll, w.over = now.seesAll, time.Since(began)
 		w.keep(now)
 		if len(w.readers) == 0 && w.writer == nil {
 			break
@@ -84,12 +83,13 @@ func (w *watched) keep(now watched) {
 }
 
 // locksNow is one look.
-func locksNow(file string) (w watched, seesAll bool, err error) {
+func locksNow(file string) watched {
 	locks, seesAll, err := system.Locks(file + "-shm")
-	if os.IsNotExist(err) {
-		return w, true, nil // it is not in WAL mode
+	if errors.Is(err, fs.ErrNotExist) {
+		return watched{seesAll: true} // it is not in WAL mode
 	}
-	w.readers = map[int]system.Process{}
+
+	w := watched{err: err, seesAll: seesAll, readers: map[int]system.Process{}}
 	for _, l := range locks {
 		if l.By.PID == os.Getpid() {
 			continue
@@ -104,7 +104,7 @@ func locksNow(file string) (w watched, seesAll bool, err error) {
 			w.writer = &l.By
 		}
 	}
-	return w, seesAll, err
+	return w
 }
 
 func pause(ctx context.Context, d time.Duration) error {

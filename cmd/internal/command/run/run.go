@@ -180,7 +180,7 @@ func conclude(result engine.Result, err error, already, asJSON bool, stdout io.W
 	if already {
 		phase = "already " + phase + ", nothing was changed"
 	}
-	fmt.Fprintf(stdout, "%s: %s; %d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v\n",
+	_ = output.Printf(stdout, "%s: %s; %d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v\n",
 		output.Visible(result.Name), phase, result.Rows, result.Changed, result.Quarantined, output.Left(result.Checkpoint), result.Batches, output.Round(result.Working))
 	output.WriteQuarantine(stdout, result)
 	return err
