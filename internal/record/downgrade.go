@@ -15,6 +15,13 @@ import (
 // forget it.
 var ErrNoDowngrade = errors.New("tables of version 1 cannot hold these jobs")
 
+// down3 brings tables of version 3 back to version 2.
+var down3 = []string{
+	`DROP TABLE main._async_migration_requests`,
+	`DROP TABLE main._async_migration_pace`,
+	`DROP TABLE main._async_migration_images`,
+}
+
 // down brings tables of version 2 back to version 1, which has one row for each job. It is
 // never edited once released. The text of the two tables is what version 1 has, to the space. Nothing
 // is renamed, as in up.
@@ -87,13 +94,17 @@ var down = []string{
 // ErrUnreadable and ErrNewer.
 func DowngradeTx(ctx context.Context, q Querier) error {
 	version, err := Version(ctx, q)
-	if err != nil || version < CurrentVersion {
+	if err != nil || version < 2 {
 		return err
 	}
 	if err := fitsVersion1(ctx, q); err != nil {
 		return err
 	}
-	for _, statement := range down {
+	statements := down
+	if version == 3 {
+		statements = slices.Concat(down3, down)
+	}
+	for _, statement := range statements {
 		if _, err := q.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("bring the checkpoint tables back to version 1: %w", err)
 		}

@@ -154,8 +154,11 @@ func ForgetTx(ctx context.Context, q Querier, name string) error {
 		return err
 	}
 	tables := []string{"jobs", "ranges", "events", "quarantine", "samples"}
-	if version == 1 {
+	switch version {
+	case 1:
 		tables = []string{"checkpoints", "events", "quarantine", "samples"}
+	case 3:
+		tables = append(tables, "requests", "pace")
 	}
 	for _, table := range tables {
 		if _, err := q.ExecContext(ctx, `DELETE FROM main._async_migration_`+table+` WHERE name = ?`, name); err != nil {

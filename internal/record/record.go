@@ -67,7 +67,7 @@ func missing(ctx context.Context, q Querier, name string) error {
 		return err
 	}
 	orphan := false
-	if version == CurrentVersion { // both in one read: the job may have begun since it was looked for
+	if version > 1 { // both in one read: the job may have begun since it was looked for
 		err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM main._async_migration_ranges WHERE name = ?1)
 			AND NOT EXISTS (SELECT 1 FROM main._async_migration_jobs WHERE name = ?1)`, name).Scan(&orphan)
 	}
@@ -97,7 +97,7 @@ func list(ctx context.Context, q Querier, tail string, args ...any) ([]chunkfill
 			query = selectJobs1
 		}
 		all, err := listBy(ctx, q, query+tail, args...)
-		if version == CurrentVersion {
+		if version > 1 {
 			return all, err
 		}
 

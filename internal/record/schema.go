@@ -5,14 +5,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/chunkfill/chunkfill"
 )
 
 // CurrentVersion is the version of the tables this package writes.
-const CurrentVersion = 2
+const CurrentVersion = 3
 
-// The tables of version 2 that version 1 does not have, or has otherwise.
+// The tables of version 2 that version 1 does not have, or has otherwise. They are never
+// edited once released.
 const (
 	createJobs = `CREATE TABLE main._async_migration_jobs (
 		name TEXT PRIMARY KEY,
@@ -74,7 +76,43 @@ const (
 	) WITHOUT ROWID`
 )
 
-// create makes the tables where there are none.
+// What version 3 adds. It is never edited once released. A run of version 2 that is alive
+// goes on beside these tables.
+var add3 = []string{
+	// What is asked of a job beyond what its own row holds; of all jobs under the name ''.
+	`CREATE TABLE main._async_migration_requests (
+		name TEXT NOT NULL,
+		request TEXT NOT NULL,
+		by TEXT NOT NULL DEFAULT '',
+		reason TEXT NOT NULL DEFAULT '',
+		at TEXT NOT NULL,
+		PRIMARY KEY (name, request)
+	) WITHOUT ROWID`,
+
+	// How far a walk was after how much work, for the forecast of the rest.
+	`CREATE TABLE main._async_migration_pace (
+		name TEXT NOT NULL,
+		slot INTEGER NOT NULL,
+		step TEXT NOT NULL,
+		pass INTEGER NOT NULL,
+		at TEXT NOT NULL,
+		worked_us INTEGER NOT NULL,
+		rows_scanned INTEGER NOT NULL,
+		total_rows INTEGER NOT NULL,
+		done REAL NOT NULL,
+		PRIMARY KEY (name, slot)
+	) WITHOUT ROWID`,
+
+	// Which tables hold what rows were before their jobs.
+	`CREATE TABLE main._async_migration_images (
+		name TEXT PRIMARY KEY,
+		images TEXT NOT NULL,
+		about TEXT NOT NULL,
+		created_at TEXT NOT NULL
+	) WITHOUT ROWID`,
+}
+
+// create makes those of version 2 where there are none.
 var create = []string{
 	`CREATE TABLE main._async_migration_schema (version INTEGER NOT NULL)`,
 	`INSERT INTO main._async_migration_schema VALUES (0)`,
@@ -143,9 +181,11 @@ func Version(ctx context.Context, q Querier) (int, error) {
 		return 0, nil
 	}
 	var stored any
-	var one, two bool // what versions 1 and 2 alone need, as of the same moment: somebody may be upgrading them
+	var one, two, three bool // what each version alone needs, as of the same moment: somebody may be upgrading them
 	err = q.QueryRowContext(ctx, `SELECT version, EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = '_async_migration_checkpoints'),
-		EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = '_async_migration_jobs') FROM main._async_migration_schema`).Scan(&stored, &one, &two)
+		EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = '_async_migration_jobs'),
+		EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = '_async_migration_requests')
+		FROM main._async_migration_schema`).Scan(&stored, &one, &two, &three)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, fmt.Errorf("read the version of the checkpoint tables: %w", err)
 	}
@@ -156,7 +196,7 @@ func Version(ctx context.Context, q Querier) (int, error) {
 	if version > CurrentVersion {
 		return int(version), fmt.Errorf("%w: version %d, this one knows %d; use the newer chunkfill", chunkfill.ErrNewer, version, CurrentVersion)
 	}
-	if version == 1 && (!one || two) || version == CurrentVersion && !two {
+	if version == 1 && (!one || two) || version >= 2 && !two || (version >= 3) != three {
 		return 0, fmt.Errorf("%w: the tables say that they have version %d, and are not those of it", chunkfill.ErrUnreadable, version)
 	}
 	return int(version), nil
@@ -169,12 +209,8 @@ func UpgradeTx(ctx context.Context, q Querier) error {
 	if err != nil || version == CurrentVersion {
 		return err
 	}
-	statements := create
-	if version == 1 {
-		statements = up
-	}
-
-	for _, statement := range statements {
+	statements := map[int][]string{0: create, 1: up}[version]
+	for _, statement := range slices.Concat(statements, add3) {
 		if _, err := q.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("upgrade the checkpoint tables to version %d: %w", CurrentVersion, err)
 		}

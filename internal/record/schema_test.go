@@ -29,8 +29,8 @@ func schema(t testing.TB, db *sql.DB) (names []string) {
 func TestUpgradeCreatesTheTables(t *testing.T) {
 	db := withTables(t)
 	want := []string{
-		"_async_migration_events", "_async_migration_events_name", "_async_migration_jobs",
-		"_async_migration_quarantine", "_async_migration_ranges", "_async_migration_samples", "_async_migration_schema",
+		"_async_migration_events", "_async_migration_events_name", "_async_migration_images", "_async_migration_jobs", "_async_migration_pace",
+		"_async_migration_quarantine", "_async_migration_ranges", "_async_migration_requests", "_async_migration_samples", "_async_migration_schema",
 	}
 	wantEqual(t, schema(t, db), want)
 	version, err := record.Version(testContext(t), db)
@@ -42,6 +42,35 @@ func TestUpgradeCreatesTheTables(t *testing.T) {
 	must(t, record.UpgradeTx(testContext(t), db))
 	wantEqual(t, load(t, db, "j"), taken("j", "run"))
 	wantEqual(t, schema(t, db), want)
+}
+
+// TestVersion2: tables of version 2 are read as they are, brought up with what they hold, and
+// brought down as any. Planted and caught: version 2 taken for the current one.
+func TestVersion2(t *testing.T) {
+	db := withTables(t)
+	must(t, record.TakeTx(testContext(t), db, taken("j", "run"), noon))
+	whole := schema(t, db)
+	for _, table := range []string{"requests", "pace", "images"} {
+		exec(t, db, "DROP TABLE _async_migration_"+table)
+	}
+	exec(t, db, "UPDATE _async_migration_schema SET version = 2")
+
+	wantEqual(t, load(t, db, "j"), taken("j", "run"))
+	must(t, record.Tune(testContext(t), db, "j", chunkfill.Tuning{}))
+	undone := errors.New("for the test alone")
+	wantErr(t, inTx(t, db, func(tx *sql.Tx) error {
+		must(t, record.ForgetTx(testContext(t), tx, "j")) // version 1 cannot hold it
+		must(t, record.DowngradeTx(testContext(t), tx))
+		version, err := record.Version(testContext(t), tx)
+		must(t, err)
+		wantEqual(t, version, 1)
+		return undone
+	}), undone)
+
+	must(t, record.UpgradeTx(testContext(t), db))
+	wantEqual(t, schema(t, db), whole)
+	wantEqual(t, load(t, db, "j"), taken("j", "run"))
+	must(t, record.ForgetTx(testContext(t), db, "j"))
 }
 
 func TestUpgradeIsPartOfTheTransaction(t *testing.T) {
@@ -115,6 +144,8 @@ func TestUnreadableIsNotUnknown(t *testing.T) {
 		"UPDATE _async_migration_schema SET version = 'one'",
 		"UPDATE _async_migration_schema SET version = 0",
 		"UPDATE _async_migration_schema SET version = 1", // what it says is not what is there
+		"UPDATE _async_migration_schema SET version = 2",
+		"DROP TABLE _async_migration_requests",
 		"DROP TABLE _async_migration_jobs",
 		"DELETE FROM _async_migration_schema",
 	} {

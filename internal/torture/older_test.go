@@ -261,7 +261,7 @@ func TestOlderVersionRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	said, err := older(t, path, "another").end()
-	const refusal = "version 2, this one knows 1; use the newer chunkfill"
+	const refusal = "version 3, this one knows 1; use the newer chunkfill"
 	if err != nil || !strings.Contains(said, refusal) {
 		t.Errorf("the earlier version says %q, %v; want %q", said, err, refusal)
 	}

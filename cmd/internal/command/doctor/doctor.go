@@ -32,7 +32,7 @@ With --downgrade it brings the tables back to version 1, for a deploy that is ro
 back to a version of chunkfill from before. It does so in one transaction, and asks
 before it does unless --yes is given. It refuses while anybody runs a job (exit
 status 5), and where a job has steps that version 1 does not know. The next run of
-a job with this version brings the tables to version 2 again.`,
+a job with this version brings the tables up to date again.`,
 		Example: "  chunkfill doctor --db app.db\n  chunkfill doctor --db app.db --json\n  chunkfill doctor --db app.db --downgrade --yes",
 		Args:    flags.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -34,7 +34,7 @@ func downgrade(cmd *cobra.Command, path string, yes bool) error {
 	if err != nil {
 		return err
 	}
-	if version < checkpoint.CurrentVersion {
+	if version < 2 {
 		fmt.Fprintf(out, "nothing to do: %s\n", alreadyThere(version))
 		return nil
 	}
@@ -58,7 +58,7 @@ func downgrade(cmd *cobra.Command, path string, yes bool) error {
 		return refused(err)
 	}
 	fmt.Fprintln(out, "the tables have version 1 again, with where each job stands; the older version can be deployed now")
-	fmt.Fprintln(out, "a run of a job with this version brings them to version 2 again")
+	fmt.Fprintln(out, "a run of a job with this version brings them up to date again")
 	return nil
 }
 
@@ -151,7 +151,7 @@ func ask(cmd *cobra.Command) error {
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return exit.Usagef("nobody can be asked, since the standard input is no terminal: say --yes")
 	}
-	fmt.Fprint(cmd.OutOrStdout(), "Bring the tables back to version 1? Stop the service first: it would bring them to version 2 again. [y/N] ")
+	fmt.Fprint(cmd.OutOrStdout(), "Bring the tables back to version 1? Stop the service first: it would bring them up to date again. [y/N] ")
 
 	answers := make(chan string, 1)
 	go func() {

@@ -7,18 +7,10 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
-	"github.com/chunkfill/chunkfill/checkpoint"
 )
 
-const (
-	// A job at work writes its record with each batch, many times a second.
-	silentFor = time.Minute
-	// A request is honored within a quarter of a second by whoever runs the job.
-	unheardFor = 10 * time.Second
-	// A request of a job that nobody runs, and a pause, are not forgotten for so long.
-	forgottenFor = time.Hour
-	pausedFor    = 24 * time.Hour
-)
+// A job at work writes its record with each batch, many times a second.
+const silentFor = time.Minute
 
 // aboutJobs is how the jobs stand, who runs each, and what to do about it.
 func aboutJobs(_ context.Context, p *patient) ([]finding, error) {
@@ -94,61 +86,4 @@ func aboutQuarantine(_ context.Context, p *patient) ([]finding, error) {
 		}
 	}
 	return orNone(found), nil
-}
-
-// aboutRequests finds a pause or a cancel that nobody has honored, or that was forgotten.
-func aboutRequests(ctx context.Context, p *patient) ([]finding, error) {
-	if p.unreadable != "" {
-		return []finding{untold("the jobs cannot be listed")}, nil
-	}
-
-	var found []finding
-	for _, j := range p.jobs {
-		if j.Request.Control == chunkfill.NoControl || j.Phase == chunkfill.Done || j.Phase == chunkfill.Cancelled {
-			continue
-		}
-		at, err := p.askedAt(ctx, j)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, p.aboutRequest(j, at))
-	}
-	return orNone(found), nil
-}
-
-// aboutRequest is about what was asked of a job at some time.
-func (p *patient) aboutRequest(j job, at time.Time) finding {
-	r, since := j.Request, p.now.Sub(at)
-	asked := fmt.Sprintf("%s, asked by %s %s ago: %s", r.Control, r.By, age(since), r.Reason)
-	f := fine("%s", asked).of(j.Name)
-	known := j.ownerErr == nil
-	switch {
-	case known && !j.owned && since > forgottenFor:
-		return f.advise("%s: %s; nobody runs the job: start it, or `chunkfill resume --db %s %s` takes it back", j.Name, asked, p.path, j.Name)
-	case known && j.owned && since > unheardFor && !honored(j):
-		return f.advise("%s: %s; the process that runs the job has not honored it: it is stopped, or hangs", j.Name, asked)
-	case j.Phase == chunkfill.Paused && since > pausedFor:
-		return f.advise("%s: %s; the job stands still since: `chunkfill resume --db %s %s`, or cancel it", j.Name, asked, p.path, j.Name)
-	}
-	return f
-}
-
-func honored(j job) bool {
-	return j.Request.Control == chunkfill.Pause && j.Phase == chunkfill.Paused ||
-		j.Request.Control == chunkfill.Cancel && j.Phase == chunkfill.Reverting
-}
-
-// askedAt is when a request was made: the audit trail has it. Of one that is older than
-// that, it is when the job changed last.
-func (p *patient) askedAt(ctx context.Context, j job) (time.Time, error) {
-	events, err := checkpoint.Events(ctx, p.db, j.Name, checkpoint.MaxEvents)
-	if err != nil {
-		return time.Time{}, err
-	}
-	for i := len(events) - 1; i >= 0; i-- {
-		if events[i].Event == string(j.Request.Control)+" asked" {
-			return events[i].At, nil
-		}
-	}
-	return j.UpdatedAt, nil
 }

@@ -47,9 +47,13 @@ func aboutSchema(ctx context.Context, p *patient) ([]finding, error) {
 	if err != nil {
 		return nil, err
 	}
+	images, err := p.images(ctx)
+	if err != nil {
+		return nil, err
+	}
 	known := record.Objects()
 	for _, o := range ours {
-		if slices.Contains(known, o.name) || p.needs(o.name) {
+		if slices.Contains(known, o.name) || strings.Contains(images, o.name) || strings.Contains(images, o.table) || p.needs(o.name) {
 			continue
 		}
 		f := fine("%s that no job needs", o.kind).of(o.name)
@@ -79,6 +83,15 @@ func (p *patient) ours(ctx context.Context) (found []object, err error) {
 		found = append(found, o)
 	}
 	return found, rows.Err()
+}
+
+// images names the tables that hold what rows were before their jobs.
+func (p *patient) images(ctx context.Context) (names string, err error) {
+	if p.version < 3 {
+		return "", nil
+	}
+	err = p.ask(ctx, "SELECT coalesce(group_concat(images, ' '), '') FROM main._async_migration_images", &names)
+	return names, err
 }
 
 // needs reports whether a job takes an object back, and so has made it.
