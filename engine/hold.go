@@ -55,6 +55,8 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 		return *out, nil
 	}
 	s.report(HoldBatch, out.Rows, out.Changed, timing)
+	s.pace.Committed()
+	s.pace.Heard(ctx, out.Request)
 	s.cursor = place{out.End, b.end}
 	if s.prefetch != nil {
 		s.prefetch.Reached(b.end, in.Rows)
@@ -90,7 +92,7 @@ func (b *batch) attempt(ctx context.Context, c lite.Querier) error {
 	if err := b.save(ctx, c, time.Now()); err != nil {
 		return err
 	}
-	return b.s.sample(ctx, c, b.out.Saved)
+	return b.s.sample(ctx, c, b.From, b.out.Saved, b.end)
 }
 
 // save writes the checkpoint after a batch, in its transaction.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/record"
 )
 
 const (
@@ -26,7 +27,7 @@ func aboutRequests(ctx context.Context, p *patient) ([]finding, error) {
 
 	var found []finding
 	for _, j := range p.jobs {
-		if j.Request.Control == chunkfill.NoControl || j.Phase == chunkfill.Done || j.Phase == chunkfill.Cancelled {
+		if j.Request.Control == chunkfill.NoControl || j.Request.All || j.Phase == chunkfill.Done || j.Phase == chunkfill.Cancelled {
 			continue
 		}
 		at, err := p.askedAt(ctx, j)
@@ -77,31 +78,16 @@ func (p *patient) askedAt(ctx context.Context, j job) (time.Time, error) {
 	return j.UpdatedAt, nil
 }
 
-// furtherRequests are those that have a table of their own: of one job, or, without a name,
-// of all.
+// furtherRequests are those that a job's own record has no place for: of one job, or,
+// without a name, of all.
 func (p *patient) furtherRequests(ctx context.Context) (found []finding, err error) {
-	if p.version < 3 {
-		return nil, nil
+	pending, err := record.Requests(ctx, p.db)
+	for _, r := range pending {
+		since := p.now.Sub(r.At)
+		asked := fmt.Sprintf("%s, asked by %s %s ago: %s", r.Request, r.By, age(since), r.Reason)
+		found = append(found, p.aboutFurther(r.Name, asked, since))
 	}
-	rows, err := p.db.QueryContext(ctx, "SELECT name, request, by, reason, at FROM main._async_migration_requests ORDER BY name, request")
-	if err != nil {
-		return nil, fmt.Errorf("read the requests: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name, request, by, reason, text string
-		if err := rows.Scan(&name, &request, &by, &reason, &text); err != nil {
-			return nil, fmt.Errorf("read the requests: %w", err)
-		}
-		at, err := time.Parse(time.RFC3339Nano, text)
-		if err != nil {
-			found = append(found, untold("%s, asked by %s at %q: %s", request, by, text, reason).of(name))
-			continue
-		}
-		asked := fmt.Sprintf("%s, asked by %s %s ago: %s", request, by, age(p.now.Sub(at)), reason)
-		found = append(found, p.aboutFurther(name, asked, p.now.Sub(at)))
-	}
-	return found, rows.Err()
+	return found, err
 }
 
 func (p *patient) aboutFurther(name, asked string, since time.Duration) finding {
