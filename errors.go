@@ -55,6 +55,9 @@ var (
 	// ErrOwned is returned, as an *[OwnedError] that says who, when another run has the job,
 	// in this process or another. Wait for it, or stop it.
 	ErrOwned = errors.New("another run has this migration")
+	// ErrStuck is returned for a job that does not get on though nothing is known that it
+	// waits for. Look at what the message names.
+	ErrStuck = errors.New("stuck")
 	// ErrInside is returned when a job, or a migration, is started inside a migration of the
 	// same name: it would wait for itself, and the outer run would say done for it. Hand that
 	// migration the job as its function, or give the job another name.

@@ -62,6 +62,9 @@ var (
 	// ErrClosed is returned after Close by every method that needs the database. Nothing is
 	// written. Open another engine.
 	ErrClosed = chunkfill.ErrClosed
+	// ErrStuck is returned by Health for a job that does not get on though nothing is known
+	// that it waits for. Look at what the message names; Status and the log say more.
+	ErrStuck = chunkfill.ErrStuck
 	// ErrInside is returned by Start inside a migration of the same name, which would say
 	// done for the job. Hand that migration Func, or give the job another name.
 	ErrInside = chunkfill.ErrInside

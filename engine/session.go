@@ -94,6 +94,8 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 }
 
 func (e *Engine) run(ctx context.Context, s *session, l *loop.Loop) error {
+	e.begin(s)
+	defer e.leave(s)
 	if err := s.unmoved(); err != nil {
 		return err
 	}
@@ -101,7 +103,6 @@ func (e *Engine) run(ctx context.Context, s *session, l *loop.Loop) error {
 		return err
 	}
 	e.enter(s)
-	defer e.leave(s)
 	if l.Done() {
 		return nil
 	}
@@ -117,13 +118,14 @@ func (e *Engine) newSession(p plan) *session {
 	log := wal.New(wal.Config{
 		Writer: &s.writer, DB: e.checkpointDB, PageSize: e.file.PageSize, Budget: e.cfg.WALBudget,
 		SoleProcess: e.cfg.SoleProcess, MaxEstimate: e.guessed(), Full: e.isFull,
-		Held: func(t lite.Timing) { s.report(HoldCheckpoint, 0, 0, t) },
+		Held: func(t lite.Timing) { s.report(HoldCheckpoint, "", 0, 0, t) },
 	})
 	s.upkeep.wal = log
 	s.pressure = pressure{e: e, writer: &s.writer, callbacks: calls, identity: e.identity(), stop: stopfile.NewWatch(e.file.Path)}
 	s.recorder.e, s.recorder.name, s.recorder.key = e, p.spec.Name, &s.table.Key
 	s.pace = pace.NewKeeper(p.spec.Name, e.readQuerier())
 	s.recorder.writer, s.recorder.callbacks, s.recorder.wal = &s.writer, calls, log
+	s.recorder.observing = observing{job: p.spec.Name, to: e.cfg.Observer, do: calls.do}
 	if s.program == nil {
 		s.compile()
 	}
@@ -247,14 +249,24 @@ func (e *Engine) owner(now time.Time) chunkfill.Owner {
 	return chunkfill.Owner{PID: pid, Host: hostname, Since: now}
 }
 
+// begin notes a run that has yet to take its job over.
+func (e *Engine) begin(s *session) {
+	s.callbacks.pulse.beat(true)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.taking[s.spec.Name] = s
+}
+
 func (e *Engine) enter(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	delete(e.taking, s.spec.Name)
 	e.running[s.spec.Name] = s
 }
 
 func (e *Engine) leave(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	delete(e.taking, s.spec.Name)
 	delete(e.running, s.spec.Name)
 }

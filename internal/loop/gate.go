@@ -19,6 +19,9 @@ const poll = 50 * time.Millisecond
 // looked for more often.
 const pollReaders = 20 * time.Millisecond
 
+// ReasonPaused is what a paused job waits for.
+const ReasonPaused throttle.Reason = "paused"
+
 // waiting is all that a run does while it does not work: it looks what speaks against going
 // on, waits, and listens meanwhile.
 type waiting struct {
@@ -55,11 +58,11 @@ func (g *waiting) gate(ctx context.Context) error {
 
 		switch {
 		case now.none() && standing.none():
-			due := g.dueIn()
+			due, of := g.dueIn()
 			if due <= 0 {
 				return nil
 			}
-			if err := g.wait(ctx, due, &g.cp.Throttled); err != nil {
+			if err := g.wait(ctx, due, &g.cp.Throttled, of); err != nil {
 				return err
 			}
 			continue
@@ -197,13 +200,13 @@ func (g *waiting) attend(ctx context.Context) error {
 // Wait is for upkeep.
 func (g *waiting) Wait(ctx context.Context, d time.Duration, why throttle.Reason) error {
 	g.cp.Reason = string(why)
-	return g.wait(ctx, d, &g.cp.Throttled)
+	return g.wait(ctx, d, &g.cp.Throttled, why)
 }
 
 // wait sleeps for d, or for a piece of it, and listens.
-func (g *waiting) wait(ctx context.Context, d time.Duration, account *time.Duration) error {
+func (g *waiting) wait(ctx context.Context, d time.Duration, account *time.Duration, why throttle.Reason) error {
 	err := sleep(ctx, min(d, poll))
-	g.charge(account)
+	g.charge(account, why)
 	if err != nil {
 		return interrupted(err)
 	}
@@ -218,7 +221,7 @@ func (g *waiting) wait(ctx context.Context, d time.Duration, account *time.Durat
 func (g *waiting) Yield(ctx context.Context, p throttle.Pause) error {
 	began := time.Now()
 	for left := p.Fixed; left > 0 && !g.called(); left = p.Fixed - time.Since(began) {
-		if err := g.wait(ctx, left, &g.cp.Throttled); err != nil {
+		if err := g.wait(ctx, left, &g.cp.Throttled, p.Reason); err != nil {
 			return err
 		}
 	}
@@ -249,27 +252,32 @@ func (g *waiting) called() bool {
 
 // rest is a piece of a pause or a wait.
 func (g *waiting) rest(ctx context.Context, h halt) error {
-	piece, why := poll, Waiting
+	text, _, _ := strings.Cut(h.reason, ": ") // behind it are words of an operator or the host
+	piece, why, reason := poll, Waiting, throttle.Reason(text)
 	switch {
-	case h.on == PauseAsked:
-		why = Paused
-	case h.reason == string(throttle.ReasonWAL):
+	case h.on == PauseAsked: // its reason has the words of whoever asked
+		why, reason = Paused, ReasonPaused
+	case reason == throttle.ReasonWAL:
 		piece, why = pollReaders, ForReaders
 	}
-	if err := g.wait(ctx, piece, &g.cp.PausedFor); err != nil {
+	if err := g.wait(ctx, piece, &g.cp.PausedFor, reason); err != nil {
 		return err
 	}
 	return g.db.Idle(ctx, g, why)
 }
 
 // dueIn is how long the rate, or a command that asks for a gap, keeps the job from its
-// next batch.
-func (g *waiting) dueIn() time.Duration {
-	g.giveGap(time.Now())
-	if g.due.IsZero() {
-		return 0
+// next batch, and which of them.
+func (g *waiting) dueIn() (time.Duration, throttle.Reason) {
+	now := time.Now()
+	why := throttle.ReasonRate
+	if g.giveGap(now) {
+		why = throttle.ReasonOtherProcess
 	}
-	return time.Until(g.due)
+	if g.due.IsZero() {
+		return 0, why
+	}
+	return g.due.Sub(now), why
 }
 
 func later(a, b time.Time) time.Time {
@@ -282,15 +290,16 @@ func later(a, b time.Time) time.Time {
 // giveGap puts the next batch off while a chunkfill command of another process asks for
 // the write lock. Other processes poll for it, and next to a job that leaves no gap they
 // may poll for long. One that is stuck costs the job a fifth of its time.
-func (g *waiting) giveGap(now time.Time) {
+func (g *waiting) giveGap(now time.Time) bool {
 	given := now.Before(g.gapEnds)
 	if !given && now.Sub(g.gapEnds) < gapEvery || !g.db.GapAsked() {
-		return
+		return false
 	}
 	if !given {
 		g.gapEnds = now.Add(longestGap)
 	}
 	g.due = later(g.due, now.Add(longestGap/10))
+	return true
 }
 
 const (
