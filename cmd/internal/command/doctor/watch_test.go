@@ -32,7 +32,7 @@ func TestWhoKeepsItsLock(t *testing.T) {
 
 // TestWriter: who has the write lock all the time is a problem unless it commits, and where
 // not all can be seen nobody is not "nobody". Planted and caught: a writer that commits
-// reported; an error taken for nobody.
+// reported.
 func TestWriter(t *testing.T) {
 	one := &system.Process{PID: 1}
 	for want, w := range map[status]watched{
