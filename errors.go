@@ -37,6 +37,12 @@ var (
 	// ErrUnknownJob is returned for a name under which no job has run on this database.
 	// Check the name, or start the job.
 	ErrUnknownJob = errors.New("no such job")
+	// ErrPaused is returned, instead of a wait for somebody, where a job has to be done and is
+	// paused. The message says by whom and why: resume it.
+	ErrPaused = errors.New("the job is paused")
+	// ErrQuarantined is returned where a job has to be done and has left rows out, on which it
+	// failed. Fix them, then Retry, or do without them.
+	ErrQuarantined = errors.New("rows are in quarantine")
 	// ErrEnded is returned for a pause, a resume, a cancel or new values of a job that is done
 	// or cancelled. There is nothing left to ask of it; Retry begins a cancelled one again.
 	ErrEnded = errors.New("the job has ended already")

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -73,6 +74,33 @@ type Config struct {
 	// 1ms. Defaults to 1s.
 	RowTimeout time.Duration
 
+	// MaxBatches is how many batches each run of a job makes before it is interrupted, in
+	// good order: the next Start goes on. Not negative. Defaults to 0: as many as there are.
+	MaxBatches int
+
+	// Throttle is a signal of the host's own, such as the length of a queue: it returns for
+	// how long jobs are to wait from now on, 0 for not at all, and why. It is asked before
+	// each batch, and again when the wait is over; a pause or a cancel is honored meanwhile,
+	// and status shows the reason with "host: " before it. A job that waits for long, 250 ms or
+	// more, is in phase waiting; what comes again within 10 s of that is a matter of its pace.
+	//
+	// It has a goroutine of its own and 2 ms: after that the job goes by the answer before,
+	// and after a second, when ctx ends, by none. It is not called inside a hold, unless it
+	// took so long. Defaults to nil.
+	Throttle func(ctx context.Context) (wait time.Duration, reason string)
+	// Critical tells why jobs must not go on, "" if they may. Such a job is paused as if
+	// somebody had asked, by "critical signal", also over restarts: only Resume has it go
+	// on. It is asked as Throttle is, and while the job waits. Defaults to nil.
+	Critical func(ctx context.Context) (reason string)
+
+	// OnDone is called when a run has brought a job to its end, and OnFailed when one has
+	// failed, with the error; neither for a job that is cancelled or interrupted. By then
+	// record and ledger say so, and others may run the job. They are called from the run's
+	// goroutine: Wait, Await, Close and Run return after them. A process that dies in between
+	// calls neither. Default to nil.
+	OnDone   func(Status)
+	OnFailed func(Status, error)
+
 	// Actor names whoever acts through this engine in the audit trail. Defaults to
 	// "pid N on HOST".
 	Actor string
@@ -84,9 +112,10 @@ type Config struct {
 	// OnHold is called after every hold of the writer, from the job's goroutine. It must be
 	// quick. Defaults to nil. An Observer is told the same, with the name of the job, and more.
 	//
-	// OnHold, Observer, LiveWriters and Logger may call every method of the Engine but those
-	// that wait for a job: Run, Retry, Await, Wait, Close and Shutdown. None of them is called
-	// under a lock of the engine's. One that panics, or ends its goroutine, fails the job.
+	// All these functions, Observer and Logger may call every method of the Engine but those that
+	// wait for a job: Run, Retry, Await, EnsureDone, Wait, Close and Shutdown. None of them is
+	// called under a lock of the engine's. One that panics, or ends its goroutine, fails the job; OnDone and OnFailed,
+	// which come after it, are only logged.
 	OnHold func(Hold)
 
 	// Observer follows all jobs of the engine. Defaults to nil.
@@ -164,6 +193,8 @@ func (c Config) validate() error {
 		return &ConfigError{Field: "WALBudget", Value: c.WALBudget, Reason: fmt.Sprintf("is less than 1 MiB (%d)", minWALBudget)}
 	case c.SoleProcess && c.WALCap < c.WALBudget:
 		return &ConfigError{Field: "WALCap", Value: c.WALCap, Reason: fmt.Sprintf("is less than WALBudget %d", c.WALBudget)}
+	case c.MaxBatches < 0:
+		return &ConfigError{Field: "MaxBatches", Value: c.MaxBatches, Reason: "is negative"}
 	case c.RowTimeout < minRowTimeout:
 		return &ConfigError{Field: "RowTimeout", Value: c.RowTimeout, Reason: "is not at least 1ms"}
 	case c.StuckAfter < minStuckAfter:

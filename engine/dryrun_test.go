@@ -251,8 +251,7 @@ func TestDryRunBesideALock(t *testing.T) {
 }
 
 // TestDryRunSideEffects lists the triggers that would fire, and those only, and fires none
-// that calls a function of the application. Planted and caught: all triggers of the table
-// listed; the function called.
+// that calls a function of the application. Planted and caught: the function called.
 func TestDryRunSideEffects(t *testing.T) {
 	mailed = nil
 	set := func(column string) jobs.Update {
@@ -300,7 +299,7 @@ func sorted(list string) string {
 }
 
 // TestDryRunWarns of names that are texts to SQLite, and of constants. Planted and caught: names in
-// quotes not looked at; a name of a table in the query taken for a text; plain values warned of.
+// quotes not looked at; plain values warned of.
 func TestDryRunWarns(t *testing.T) {
 	for expr, want := range map[string]string{
 		`lower("emial")`: `in the new value of at: "emial" is not a column of people, so SQLite takes it for a text; write 'emial' if that is what is meant` +

@@ -240,6 +240,7 @@ func (e *Engine) start(ctx context.Context, job jobs.Job) error {
 		defer end()
 		err := e.workAsked(ctx, p, retry)
 		e.setEnded(p.spec.Name, err)
+		e.tellEnd(ctx, p.spec.Name, err)
 		return ledger(err)
 	})
 	if attached := !detach(); attached && (err == nil || e.life.Err() == nil) {
@@ -299,6 +300,7 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (result Result, err erro
 	err = e.store.Run(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
 		workErr = e.workAsked(ctx, p, retry)
 		e.setEnded(p.spec.Name, workErr)
+		e.tellEnd(ctx, p.spec.Name, workErr)
 		return ledger(workErr)
 	})
 	switch {

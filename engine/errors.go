@@ -37,6 +37,12 @@ var (
 	// then start it again: it makes another pass.
 	ErrLeft = chunkfill.ErrLeft
 
+	// ErrPaused is returned by EnsureDone for a job that somebody has paused, or the critical
+	// signal; the message says who and why. Resume the job.
+	ErrPaused = chunkfill.ErrPaused
+	// ErrQuarantined is returned by EnsureDone for a job that is done but for rows on which it
+	// failed. Fix them, then Retry, or do without them.
+	ErrQuarantined = chunkfill.ErrQuarantined
 	// ErrEnded is returned by Pause, Resume, Cancel and Tune for a job that is done or
 	// cancelled. There is nothing left to ask of it; Retry begins a cancelled one again.
 	ErrEnded = chunkfill.ErrEnded

@@ -2,13 +2,17 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
 	"time"
 
+	"github.com/chunkfill/chunkfill/asyncmig"
+	"github.com/chunkfill/chunkfill/internal/hostsignal"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/redact"
 )
 
 // callbacks calls what the host has configured. One that panics or ends its goroutine
@@ -175,6 +179,84 @@ func (h hostHandler) WithGroup(name string) slog.Handler {
 	with := h
 	h.calls.doAnywhere("the Logger", func() { with.host = h.host.WithGroup(name) })
 	return with
+}
+
+// signals are what the host says of its load to one run of a job.
+type signals struct {
+	throttle func() (time.Duration, string)
+	critical func(context.Context) (bool, error)
+	close    func()
+}
+
+// throttled is an answer of the host's throttle.
+type throttled struct {
+	wait   time.Duration
+	reason string
+}
+
+// How long an answer stands that is not fresh: the next look is as soon.
+const staleWait = 50 * time.Millisecond
+
+func (e *Engine) newSignals(name string, calls *callbacks) signals {
+	s := signals{close: func() {}}
+	if ask := e.cfg.Throttle; ask != nil {
+		asker := hostsignal.New(func(ctx context.Context) (t throttled) {
+			t.wait, t.reason = ask(ctx)
+			return t
+		}, calls.brokenIn("Throttle"))
+		s.throttle = func() (time.Duration, string) {
+			now, fresh := asker.Now()
+			if !fresh {
+				now.wait = min(now.wait, staleWait)
+			}
+			return now.wait, now.reason
+		}
+		s.close = asker.Close
+	}
+	if ask := e.cfg.Critical; ask != nil {
+		asker := hostsignal.New(ask, calls.brokenIn("Critical"))
+		s.critical = func(ctx context.Context) (bool, error) {
+			reason, fresh := asker.Now()
+			if reason == "" || !fresh { // a reason that was heeded before may have been overruled by a resume
+				return false, nil
+			}
+			return true, e.pauseCritical(ctx, name, reason)
+		}
+		before := s.close
+		s.close = func() { before(); asker.Close() }
+	}
+	return s
+}
+
+// brokenIn notes that a function of the host did not return.
+func (c *callbacks) brokenIn(what string) func(error) {
+	return func(err error) { c.note(fmt.Errorf("%w: in %s", err, what)) }
+}
+
+// tellEnd has the host told how a run has ended, once the ledger says so.
+func (e *Engine) tellEnd(ctx context.Context, name string, err error) {
+	if e.cfg.OnDone == nil && e.cfg.OnFailed == nil || is(err, ErrCancelled) || errors.Is(ledger(err), asyncmig.ErrKeepPending) {
+		return
+	}
+
+	e.store.AfterEnd(ctx, name, func() {
+		s, readErr := ReadStatus(context.WithoutCancel(ctx), e.guest, name)
+		if readErr != nil {
+			e.log.Error("chunkfill: OnDone and OnFailed are not called, since the status cannot be read", "migration", name, "error", redact.Text(readErr))
+			return
+		}
+
+		var calls callbacks
+		switch {
+		case err == nil && s.Ledger == asyncmig.StatusDone && e.cfg.OnDone != nil:
+			calls.doAnywhere("OnDone", func() { e.cfg.OnDone(s) })
+		case err != nil && s.Ledger == asyncmig.StatusFailed && e.cfg.OnFailed != nil:
+			calls.doAnywhere("OnFailed", func() { e.cfg.OnFailed(s, asFailure(err)) })
+		}
+		if broken := calls.failed(); broken != nil {
+			e.log.Error("chunkfill: a function of the host's did not return", "migration", name, "error", redact.Text(broken))
+		}
+	})
 }
 
 // Sound tells why the run must not go on: the file is another one, or code of the host

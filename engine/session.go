@@ -30,6 +30,7 @@ type session struct {
 	e         *Engine
 	writer    lite.Writer
 	callbacks *callbacks
+	signals   signals
 
 	surveyed bool
 	total    int64            // rows of a new job, where they had to be counted
@@ -113,7 +114,7 @@ func (e *Engine) newSession(p plan) *session {
 	calls := &callbacks{}
 	s := &session{
 		walker: walker{plan: p, e: e, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table), calls: p.open(), pass: 1},
-		e:      e, writer: e.newWriter(), callbacks: calls,
+		e:      e, writer: e.newWriter(), callbacks: calls, signals: e.newSignals(p.spec.Name, calls),
 	}
 	log := wal.New(wal.Config{
 		Writer: &s.writer, DB: e.checkpointDB, PageSize: e.file.PageSize, Budget: e.cfg.WALBudget,
@@ -133,6 +134,7 @@ func (e *Engine) newSession(p plan) *session {
 }
 
 func (s *session) close() {
+	s.signals.close()
 	s.callbacks.end()
 	s.breath.Close()
 	s.leaveOut(nil)
@@ -150,7 +152,8 @@ func (e *Engine) newLoop(s *session) (*loop.Loop, error) {
 		TargetHold: e.cfg.TargetHold, QuietHold: e.cfg.QuietHold, SharedHold: defaultPollingHold, MaxRate: e.cfg.MaxRate,
 		SoleProcess: e.cfg.SoleProcess, ProbeOthers: e.cfg.SoleProcess && e.file.Path != "",
 		Window: window, Guard: throttle.Guard{WALCap: e.cfg.WALCap, MinFree: max(0, e.cfg.MinFree)},
-		QuarantineLimit: max(0, e.cfg.QuarantineLimit),
+		QuarantineLimit: max(0, e.cfg.QuarantineLimit), MaxBatches: e.cfg.MaxBatches,
+		Throttle: s.signals.throttle, Critical: s.signals.critical,
 	})
 }
 

@@ -39,7 +39,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return int(status) // the command has said it all
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "chunkfill:", output.Indented(err.Error()))
+		_ = output.Printf(stderr, "chunkfill: %s\n", output.Indented(err.Error())) // there is nobody else to tell
 	}
 	return exit.Code(ctx, err)
 }

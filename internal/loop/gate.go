@@ -30,6 +30,7 @@ type waiting struct {
 
 	due     time.Time // of the next batch, by the rate
 	gapEnds time.Time // of the latest gap for a command that asked
+	host    hostWait
 }
 
 // halt is what keeps a job from working, with what is recorded of it.
@@ -60,6 +61,7 @@ func (g *waiting) gate(ctx context.Context) error {
 		case now.none() && standing.none():
 			due, of := g.dueIn()
 			if due <= 0 {
+				g.host.used()
 				return nil
 			}
 			if err := g.wait(ctx, due, &g.cp.Throttled, of); err != nil {
@@ -102,6 +104,10 @@ func (g *waiting) halted(ctx context.Context, held bool) (halt, error) {
 		g.log.Info("chunkfill: tuned", "target_hold", g.target, "max_rate", g.limiter.Rate())
 	}
 
+	if err := g.heedCritical(ctx); err != nil {
+		return halt{}, err
+	}
+
 	asked := g.request
 	switch asked.Control {
 	case chunkfill.Cancel:
@@ -114,7 +120,43 @@ func (g *waiting) halted(ctx context.Context, held bool) (halt, error) {
 	if reason := g.obstacle(held); reason != "" {
 		return halt{on: Blocked, reason: reason, event: event{name: "waiting", detail: reason}}, nil
 	}
-	return halt{}, nil
+	return g.hostHolds(held), nil
+}
+
+// heedCritical has the job paused where the host says that its load is critical, unless
+// something is asked of the job already.
+func (g *waiting) heedCritical(ctx context.Context) error {
+	if g.cfg.Critical == nil || g.request.Control != chunkfill.NoControl {
+		return nil
+	}
+
+	asked, err := g.cfg.Critical(ctx)
+	switch {
+	case err != nil && g.db.Class(err) == Full:
+		g.Full(err) // the job waits for room, and is paused then
+		return nil
+	case err == nil && asked:
+		err = g.Listen(ctx)
+	}
+	return err
+}
+
+// hostHolds is what the host's throttle asks for. A short wait is a matter of pace, as the
+// rate is.
+func (g *waiting) hostHolds(held bool) halt {
+	now := time.Now()
+	if !held && now.Before(g.due) {
+		return halt{} // it is asked when nothing else is in the way
+	}
+	left, reason, lasting := g.host.look(now, held)
+	switch {
+	case lasting:
+		return halt{on: Blocked, reason: reason, event: event{name: "waiting", detail: reason}}
+	case left > 0:
+		g.due = later(g.due, now.Add(left))
+		g.cp.Reason = reason
+	}
+	return halt{}
 }
 
 // paused is the halt of a pause, of the job or of all jobs.
@@ -266,13 +308,16 @@ func (g *waiting) rest(ctx context.Context, h halt) error {
 	return g.db.Idle(ctx, g, why)
 }
 
-// dueIn is how long the rate, or a command that asks for a gap, keeps the job from its
-// next batch, and which of them.
+// dueIn is how long the rate, the host, or a command that asks for a gap, keeps the job from
+// its next batch, and which of them.
 func (g *waiting) dueIn() (time.Duration, throttle.Reason) {
 	now := time.Now()
 	why := throttle.ReasonRate
-	if g.giveGap(now) {
+	switch {
+	case g.giveGap(now):
 		why = throttle.ReasonOtherProcess
+	case now.Before(g.host.until):
+		why = throttle.ReasonHost
 	}
 	if g.due.IsZero() {
 		return 0, why

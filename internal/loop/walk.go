@@ -3,10 +3,12 @@ package loop
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
 	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/redact"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -18,12 +20,16 @@ type worker struct {
 	chunks  chunks
 	starved bool // the latest batch had to wait for computed rows
 	busy    int  // attempts in a row that found the database busy
+	made    int  // batches of this run
 }
 
 // walk runs batches until the bound is reached.
 func (w *worker) walk(ctx context.Context) error {
 	w.lap = time.Now()
 	for w.cp.Upper != "" {
+		if w.spent() {
+			return fmt.Errorf("%w (after %d batches, as many as this run was to make)", ErrInterrupted, w.made)
+		}
 		if err := w.gate(ctx); err != nil {
 			return err
 		}
@@ -53,6 +59,12 @@ func (w *worker) walk(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// spent reports whether the run has made all the batches that it was to make and more are
+// needed.
+func (w *worker) spent() bool {
+	return w.cfg.MaxBatches > 0 && w.made >= w.cfg.MaxBatches && w.cp.Cursor != w.cp.Upper
 }
 
 // bound is how far the next batch may reach: to the end of the walk, or, for a
@@ -106,6 +118,7 @@ func (w *worker) batch(ctx context.Context, bound string, n int) (Outcome, throt
 			batch.Cut = throttle.ReasonCompute
 		}
 		w.committed(out)
+		w.made++
 	}
 	return out, batch, err
 }
@@ -170,7 +183,8 @@ func (w *worker) succeeded(out Outcome, batch throttle.Batch) {
 // quarantined ends the search for the bad row that has been put into quarantine.
 func (w *worker) quarantined(out Outcome) {
 	w.busy, w.bisect = 0, bisection{}
-	w.log.Warn("chunkfill: row quarantined", "key", out.Key, "error", out.Bad)
+	// Key and message are values of the application's: not for a log.
+	w.log.Warn("chunkfill: row quarantined", "quarantined", w.cp.Quarantined, "error", redact.Text(out.Bad), "listed_by", "chunkfill errors")
 	w.publish()
 }
 

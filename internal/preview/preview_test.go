@@ -51,7 +51,7 @@ func open(t *testing.T) (*sql.DB, lite.Table) {
 }
 
 // TestSearchEnds when its limit does, with what it has found, and says how far it has come.
-// Planted and caught: the limit not passed on.
+// Planted and caught: the limit not passed on to the reads (which then never end).
 func TestSearchEnds(t *testing.T) {
 	db, table := open(t)
 	s := preview.Search{Key: table.Key, Upper: lite.Pos{"60000"}, Where: "preview_never(v)", Want: 10, Read: 20_000}
@@ -62,6 +62,13 @@ func TestSearchEnds(t *testing.T) {
 		t.Errorf("%+v, %v; the condition was tested on %d rows", found, err, tested)
 	}
 
+	slow, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	s.Where = "v < (WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT count(*) FROM c)"
+	if found, err = s.Run(context.Background(), slow, db); err != nil || found.All || len(found.Rows) > 0 {
+		t.Errorf("amid a row: %+v, %v", found, err)
+	}
+
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := s.Run(ended, ended, db); err == nil {
@@ -70,7 +77,7 @@ func TestSearchEnds(t *testing.T) {
 }
 
 // TestSearchFinds the first rows, in order, also behind a cursor, and those on which the
-// condition fails. Planted and caught: a failing row passed over; the search begun at the first row.
+// condition fails. Planted and caught: the search begun at the first row.
 func TestSearchFinds(t *testing.T) {
 	db, table := open(t)
 	ctx := context.Background()

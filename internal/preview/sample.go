@@ -127,7 +127,7 @@ func (c *compiled) compile(ctx context.Context, text string) error {
 	if c.kept[text] != nil {
 		return nil
 	}
-	stmt, err := c.PrepareContext(ctx, text)
+	stmt, err := c.PrepareContext(ctx, text) //nolint:sqlclosecheck // close does, for all of them
 	if err == nil {
 		c.kept[text] = stmt
 	}

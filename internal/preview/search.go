@@ -57,7 +57,7 @@ func (s Search) Run(ctx, limit context.Context, q lite.Querier) (f Found, err er
 		case ctx.Err() != nil:
 			return f, ctx.Err()
 		case limit.Err() != nil:
-			return f, nil
+			return f, nil //nolint:nilerr // the search was to end here
 		case err != nil && lite.Classify(err) == lite.Row && r.Rows > 1:
 			size = r.Rows / 2
 			continue

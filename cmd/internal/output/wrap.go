@@ -32,7 +32,9 @@ func Wrap(line string, columns, hang int) string {
 			length += width(r)
 		}
 		if i > 0 && at+length > columns && at > hang {
-			b.WriteString("\n" + strings.Repeat(" ", hang))
+			text := strings.TrimRight(b.String(), " ")
+			b.Reset()
+			b.WriteString(text + "\n" + strings.Repeat(" ", hang))
 			at = hang
 		}
 		b.WriteString(word)

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -12,11 +11,7 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, f runFlags, stdout io.Writer) error {
-	d, err := eng.DryRun(ctx, job)
-	if err != nil {
-		return err
-	}
+func (f runFlags) printDry(job jobs.Job, d engine.DryRunResult, stdout io.Writer) error {
 	if f.json {
 		return output.WriteJSON(stdout, d)
 	}
@@ -150,7 +145,7 @@ func (p preview) forecast(d engine.DryRunResult) {
 	if d.WALBytes >= 0 {
 		text := fmt.Sprintf("about %s written to the log in all", bytes(d.WALBytes))
 		if d.GrowBytes > 0 {
-			text += fmt.Sprintf(", values get about %s longer", bytes(d.GrowBytes))
+			text += fmt.Sprintf(", values longer by about %s in all", bytes(d.GrowBytes))
 		}
 		if d.FreeBytes >= 0 {
 			text += fmt.Sprintf("; %s free", bytes(d.FreeBytes))
