@@ -141,7 +141,8 @@ func (s *seat) operate() {
 // looks are the commands that only read.
 func (s *seat) looks() {
 	s.t.Helper()
-	s.gives(exit.OK, "status", demoJob).says("running", "at most")
+	watch := start(s.t, "watch", "--db", s.path, demoJob, "--json")
+	s.gives(exit.OK, "status", demoJob).says("running", "at most", "eta ")
 	s.gives(exit.OK, "status", "--json").says(`"schema_version": 1`, `"jobs"`, `"owner_alive": true`)
 	s.gives(exit.OK, "history", demoJob).says("started", "paused", "lunch", "tuned")
 	s.gives(exit.OK, "history", demoJob, "--json").says(`"events"`)
@@ -149,13 +150,11 @@ func (s *seat) looks() {
 	s.gives(exit.OK, "errors", demoJob, "--json").says(`"schema_version"`)
 	s.gives(exit.OK, "doctor").says("run by pid")
 	s.gives(exit.OK, "doctor", "--json").says(`"schema_version"`)
-	s.gives(exit.OK, "version")
 	s.gives(exit.Unfinished, "wait", demoJob, "--timeout", "100ms")
 
-	watch := start(s.t, "watch", "--db", s.path, demoJob, "--json")
-	s.phase("= 'running'")
 	watch.signal(syscall.SIGINT)
 	watch.wants(exit.Interrupted)
+	watch.says(`"phase":"running"`)
 }
 
 // refusals are what cannot be asked of a job that runs.
@@ -164,5 +163,8 @@ func (s *seat) refusals() {
 	s.gives(exit.Busy, "forget", demoJob, "--yes")
 	s.gives(exit.NoJob, "pause", "another")
 	s.gives(exit.Usage, "tune", demoJob)
-	s.gives(exit.Busy, "run", "--name", demoJob, "--table", "observations", "--set", "path_json = NULL")
+	s.gives(exit.Busy, "retry", demoJob)
+	s.gives(exit.Busy, "verify", demoJob)
+	s.gives(exit.OK, "run", "--dry-run", "--name", "another", "--table", "observations", "--set", "snr = snr + 1").says("nothing was changed")
+	s.gives(exit.Usage, "run", "--name", demoJob, "--table", "observations", "--set", "path_json = NULL")
 }
