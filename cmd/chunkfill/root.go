@@ -69,7 +69,7 @@ Exit status:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit.Usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(completion.Command(), demo.Command(), run.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command())
+	root.AddCommand(completion.Command(), demo.Command(), run.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command(), versionCommand())
 	root.AddCommand(control.Commands()...)
 	root.AddCommand(audit.Commands()...)
 	root.AddCommand(watch.Commands()...)
