@@ -9,8 +9,8 @@ import (
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
-// TestStuck: which standstill is one. Planted and caught: a paused job called stuck; one
-// that waits for the write lock not; a silent one not, since it is paused.
+// TestStuck: which standstill is one. Planted and caught: a job with a low
+// rate called stuck.
 func TestStuck(t *testing.T) {
 	const limit, short, long = time.Minute, time.Second, time.Hour
 	for _, c := range []struct {

@@ -179,9 +179,11 @@ func TestRunningJob(t *testing.T) {
 	}
 	h.wait("rows", func(got map[string]float64) bool { return got[`chunkfill_rows_scanned_total{job_name="inc"}`] >= 100 })
 
+	h.wait("an ETA", func(got map[string]float64) bool { return got[`chunkfill_eta_high_seconds{job_name="inc"}`] > 0 })
 	got := h.samples()
 	if p := got[`chunkfill_progress_ratio{job_name="inc"}`]; p <= 0 || p >= 1 || got[`chunkfill_job_phase{job_name="inc",phase="running"}`] != 1 ||
-		got[`chunkfill_wal_bytes{job_name="inc"}`] == 0 || got[`chunkfill_eta_seconds{job_name="inc"}`] == 0 {
+		got[`chunkfill_wal_bytes{job_name="inc"}`] == 0 || got[`chunkfill_eta_seconds{job_name="inc"}`] < got[`chunkfill_eta_low_seconds{job_name="inc"}`] ||
+		got[`chunkfill_eta_seconds{job_name="inc"}`] > got[`chunkfill_eta_high_seconds{job_name="inc"}`] {
 		t.Errorf("%v", got)
 	}
 	if err := h.eng.Pause(t.Context(), "inc", "the secret lunch"); err != nil {
@@ -256,8 +258,8 @@ func TestStoredJobs(t *testing.T) {
 
 // TestScrapeBesideAHeldWriter: neither another process with the write lock nor whoever has
 // the host's only connection keeps a scrape waiting, and it shows all jobs. With a database
-// in memory, where that connection is the only one, it shows those that run. Planted and
-// caught: the list of jobs read on the host's connection, with the context of nobody.
+// in memory, where that connection is the only one, it says that it could not read. Planted
+// and caught: a read that is waited for to its end.
 func TestScrapeBesideAHeldWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	h := newHost(t, path, 100, engine.Config{})
