@@ -15,13 +15,17 @@ import (
 // mayName are errors whose messages may have a key or a value in them, beside those of SQLite.
 var mayName = []error{chunkfill.ErrTooManyBadRows, chunkfill.ErrHostCode, chunkfill.ErrUnreadable}
 
+// ofNoRow are the codes of errors that are about a lock or the disk, whatever the rows are:
+// BUSY, LOCKED and FULL.
+var ofNoRow = []int{5, 6, 13}
+
 // Hides reports whether the text of an error may have values of a row in it.
 func Hides(err error) bool {
 	if err == nil {
 		return false
 	}
-	_, ofSQLite := code(err)
-	return ofSQLite || slices.ContainsFunc(mayName, func(e error) bool { return errors.Is(err, e) })
+	code, ofSQLite := code(err)
+	return ofSQLite && !slices.Contains(ofNoRow, code&0xff) || slices.ContainsFunc(mayName, func(e error) bool { return errors.Is(err, e) })
 }
 
 // Text is what a log has of an error: its message, or, where that may have values of a row
