@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/internal/filelock"
+	"github.com/chunkfill/chunkfill/internal/images"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/record"
@@ -141,7 +143,7 @@ func cannotReturn(cp chunkfill.Checkpoint) bool {
 // unended refuses to ask anything of a job that will not run again by itself.
 func unended(ctx context.Context, q record.Querier, name string) (chunkfill.Checkpoint, error) {
 	cp, err := record.Load(ctx, q, name)
-	if err == nil && (cp.Phase == chunkfill.Done || cp.Phase == chunkfill.Cancelled) {
+	if err == nil && slices.Contains([]chunkfill.Phase{chunkfill.Done, chunkfill.Cancelled, chunkfill.Undone}, cp.Phase) {
 		err = &endedError{name, cp.Phase}
 	}
 	return cp, err
@@ -241,18 +243,23 @@ func (e *Engine) Forget(ctx context.Context, name string) (err error) {
 				e.log.Warn("chunkfill: a record is forgotten that could not be read; what its job may have put into the schema stays there", "error", err)
 			case err != nil:
 				return err
+			case keepsImages(ctx, c, name) != nil:
+				return keepsImages(ctx, c, name)
 			case len(cp.Takebacks) > 0 || cp.Phase != chunkfill.Done && cannotReturn(cp):
 				return fmt.Errorf("%w: %s: cancel it, or bring it to its end, before it is forgotten", ErrInSchema, name)
 			}
-			return errors.Join(record.ForgetTx(ctx, c, name), asyncmig.ForgetTx(ctx, c, name))
+			return errors.Join(record.ForgetTx(ctx, c, name), asyncmig.ForgetTx(ctx, c, name), forgetUndoTx(ctx, c, name))
 		})
 	})
 }
 
-// reopen makes a cancelled job one that can run.
+// reopen makes a job one that can run that is cancelled, or undone: that one begins again.
 func (e *Engine) reopen(ctx context.Context, name string) error {
 	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
 		cp, err := record.Load(ctx, c, name)
+		if err == nil && cp.Phase == chunkfill.Undone {
+			return e.beginAgain(ctx, c, cp)
+		}
 		if err != nil || cp.Phase != chunkfill.Cancelled {
 			return err
 		}
@@ -278,9 +285,12 @@ func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 			return err
 		}
 	}
+	if err := e.findImages(ctx, &p); err != nil {
+		return err
+	}
 	calls := p.open()
 	defer closeCalls(calls)
-	statement := p.statement(calls, []string{p.spec.Where}, true)
+	statement, keeper := p.keeping(calls, []string{p.spec.Where}, true)
 	aside, err := e.setAsides(ctx, p)
 	if err != nil || len(aside) == 0 {
 		return err
@@ -292,19 +302,20 @@ func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 		return err
 	}
 	for _, row := range aside {
-		if err := e.retryRow(ctx, p, statement, row); err != nil {
+		if err := e.retryRow(ctx, p, statement, keeper, row); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement, row asideRow) error {
+func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement, keeper *images.Keeper, row asideRow) error {
 	name, key, place := p.spec.Name, row.key, row.place
 	attempt := func(ctx context.Context, c lite.Querier) error {
 		changed := 0
 		err := lite.Guarded(ctx, c, func() (err error) {
-			changed, err = statement.Run(ctx, c, p.table.Key.Only(place))
+			only := p.table.Key.Only(place)
+			changed, err = keeper.Around(ctx, c, only, func() (int, error) { return statement.Run(ctx, c, only) })
 			return err
 		})
 		if err != nil {

@@ -163,10 +163,18 @@ func (p plan) refreshed(ctx context.Context, q lite.Querier) (plan, error) {
 	if p.table, fits = table.WalkedBy(p.table.Key); !fits || !p.fits() {
 		return p, errors.New("its key, or a column that the job names, is gone or declared otherwise")
 	}
+	if p.step != nil && p.step.back != nil {
+		if _, err := undoSource(ctx, q, *p.step.back); err != nil {
+			return p, err
+		}
+	}
 	calls := p.open()
 	defer closeCalls(calls)
 	statement := p.statement(calls, []string{p.spec.Where}, true)
 	if err := statement.Compile(ctx, q, p.table.Key); err != nil {
+		return p, err
+	}
+	if err := p.checkImages(ctx, q); err != nil {
 		return p, err
 	}
 	return p, p.checkEffects(ctx, q, statement)
@@ -220,11 +228,8 @@ func (b *batch) rewrite(ctx context.Context, c lite.Querier) error {
 
 func (b *batch) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (changed int, err error) {
 	failpoint.Hit("before apply")
-	stmt, asks := b.s.stmt, b.s.prefetch.MaySkip()
-	if !asks {
-		stmt = b.s.brief
-	}
-	changed, err = stmt.Run(ctx, c, stretch)
+	asks := b.s.prefetch.MaySkip()
+	changed, err = b.s.change(ctx, c, stretch, asks)
 	failpoint.Hit("after apply")
 	switch {
 	case err == nil:

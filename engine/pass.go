@@ -62,5 +62,6 @@ func (w *walker) compile() {
 			w.where = slices.Insert(w.where, 0, w.aside.Lacks(w.table.Key.Literals()))
 		}
 	}
-	w.stmt, w.brief = w.statement(w.calls, w.where, true), w.statement(w.calls, w.where, false)
+	w.stmt, w.keeper = w.keeping(w.calls, w.where, true)
+	w.brief, w.briefKeeper = w.keeping(w.calls, w.where, false)
 }

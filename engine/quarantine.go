@@ -25,6 +25,8 @@ func (b *batch) setAside(ctx context.Context, c lite.Querier, cause error) error
 		return fmt.Errorf("%w: %w (when %w)", ErrTableChanged, err, cause)
 	case b.out.Rows != 1:
 		return cause // it failed before it knew its row, or that row cannot be told from the next
+	case b.s.undo != nil:
+		return b.refuse(ctx, c, cause)
 	case b.From.Quarantined >= int64(b.QuarantineLimit):
 		return fmt.Errorf("%w: %d are quarantined already (QuarantineLimit %d) and row (%s) failed too: %w",
 			ErrTooManyBadRows, b.From.Quarantined, b.QuarantineLimit, b.end, causeOf(cause))

@@ -136,7 +136,7 @@ func eta(cp chunkfill.Checkpoint, fraction float64, active time.Duration) time.D
 	switch cp.Phase {
 	case chunkfill.Done:
 		return 0
-	case chunkfill.Verifying, chunkfill.Failed, chunkfill.Cancelled:
+	case chunkfill.Verifying, chunkfill.Failed, chunkfill.Cancelled, chunkfill.Undone:
 		return -1
 	}
 	left := float64(active) * (1 - fraction) / fraction

@@ -82,6 +82,9 @@ func (s *session) takeTx(ctx context.Context, c lite.Querier) (cp chunkfill.Chec
 		return cp, err
 	}
 
+	if err := s.takeImages(ctx, c, known); err != nil {
+		return cp, err
+	}
 	now := time.Now()
 	cp.RunID, cp.Owner, cp.Reason, cp.Error = uuid.NewString(), s.e.owner(now), "", ""
 	if err := s.adopt(ctx, c, cp); err != nil {

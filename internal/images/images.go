@@ -1,0 +1,161 @@
+// Package images keeps what rows were before a job, so that they can be put back. It owns the
+// SQL of the table of images, one for each job, and of what is done with it; the engine runs
+// that inside the transactions of its batches.
+//
+// An image has the key of its row, the values that the job found (the old ones), those that
+// stood after its statement and the triggers of that (the new ones), and a digest of the
+// columns that it did not write. The columns of the table have no type, and compare byte by
+// byte: a value in an image is what it was in its row, and what compares equal in the row's
+// column ('Ab' and 'ab', '12' and 12, 1 and 1.0) does not here.
+package images
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
+
+// Prefix begins the names of tables of images.
+const Prefix = "_async_migration_images_"
+
+// reserved begins the names of the columns of a table of images, which a table with images
+// may not have: both stand in one statement.
+const reserved = "_async_"
+
+// Columns of a table of images beside those of the values.
+const (
+	hashColumn  = reserved + "hash"
+	stateColumn = reserved + "state"
+	errorColumn = reserved + "error"
+)
+
+func keyColumn(i int) string { return fmt.Sprintf("%sk%d", reserved, i) }
+func oldColumn(i int) string { return fmt.Sprintf("%so%d", reserved, i) }
+func newColumn(i int) string { return fmt.Sprintf("%sn%d", reserved, i) }
+
+// Set is the images of one job: where they are, and what of its rows they hold. It is stored,
+// since it is needed without the job's code.
+type Set struct {
+	Images  string   `json:"-"`       // the table of images
+	Table   string   `json:"table"`   // whose rows they are of
+	Delete  bool     `json:"delete"`  // the job deletes rows
+	Rowid   bool     `json:"rowid"`   // the key is an INTEGER PRIMARY KEY
+	Key     []string `json:"key"`     // columns of the key
+	Columns []string `json:"columns"` // whose values are kept: those written, or all of a row that is deleted
+	Others  []string `json:"others"`  // whose digest is kept
+	Shape   string   `json:"shape"`   // digest of how all of these are declared
+}
+
+// Describe returns what is to be kept of the rows that a job writes. writes are the columns;
+// none for a job that deletes rows.
+func Describe(t lite.Table, deletes bool, writes []string) (Set, error) {
+	s := Set{Table: t.Name, Delete: deletes, Rowid: t.Key.Rowid, Key: t.Key.Names(), Columns: []string{}, Others: []string{}}
+	for _, c := range t.Columns {
+		written := slices.ContainsFunc(writes, func(w string) bool { return lite.SameName(w, c.Name) })
+		switch {
+		case strings.HasPrefix(lite.FoldName(c.Name), reserved):
+			return s, fmt.Errorf("%w: %s has a column %s, and names that begin with %s are those of the images; rename it, or leave KeepBefore out",
+				chunkfill.ErrSpec, t.Name, c.Name, reserved)
+		case c.Generated:
+		case deletes || written:
+			s.Columns = append(s.Columns, c.Name)
+		case !t.Key.Has(c.Name):
+			s.Others = append(s.Others, c.Name)
+		}
+	}
+	s.Shape = s.shape(t)
+	return s, nil
+}
+
+// shape is a digest of the declarations of all columns that the images know. A column that is
+// added to the table changes nothing.
+func (s Set) shape(t lite.Table) string {
+	var declared []string
+	for _, name := range slices.Concat(s.Key, s.Columns, s.Others) {
+		c, err := t.Column(name)
+		declared = append(declared, fmt.Sprintf("%q %q %v %v", lite.FoldName(name), c.Decl, c.Generated, err == nil))
+	}
+	text, _ := json.Marshal([]any{declared, t.Key.Columns, t.Key.Rowid, t.WithoutRowid}) // strings and booleans always encode
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
+}
+
+// Source returns the table of the rows, walked by the key that the images have. It is
+// ErrTableChanged where that, or a column that the images know, is declared otherwise now.
+func (s Set) Source(t lite.Table) (lite.Table, error) {
+	for _, key := range t.Keys {
+		t.Key = key
+		if slices.Equal(key.Names(), s.Key) && s.shape(t) == s.Shape {
+			return t, nil
+		}
+	}
+	return t, fmt.Errorf("%w: a column of %s that images of its rows are kept of, or its key, is gone or declared otherwise", chunkfill.ErrTableChanged, s.Table)
+}
+
+// Encode is what is stored of the set.
+func (s Set) Encode() string {
+	text, _ := json.Marshal(s) // strings and booleans always encode
+	return string(text)
+}
+
+// Decode reads what Encode wrote; images is the table.
+func Decode(images, about string) (Set, error) {
+	s := Set{}
+	if err := json.Unmarshal([]byte(about), &s); err != nil || len(s.Key) == 0 || !strings.HasPrefix(images, Prefix) {
+		return s, fmt.Errorf("%w: what is noted of the images %s: %q", chunkfill.ErrUnreadable, images, about)
+	}
+	s.Images = images
+	return s, nil
+}
+
+// Create returns the statements that make the table.
+func (s Set) Create() []string {
+	columns := make([]string, 0, len(s.Key)+2*len(s.Columns)+3)
+	for i := range s.Key {
+		columns = append(columns, keyColumn(i))
+	}
+	for i := range s.Columns {
+		columns = append(columns, oldColumn(i))
+		if !s.Delete {
+			columns = append(columns, newColumn(i))
+		}
+	}
+	columns = append(columns, hashColumn, stateColumn, errorColumn)
+
+	end := ", PRIMARY KEY (" + strings.Join(columns[:len(s.Key)], ", ") + ")) WITHOUT ROWID"
+	if s.Rowid { // whose values are integers and nothing else
+		columns[0] += " INTEGER PRIMARY KEY"
+		end = ")"
+	}
+	return []string{
+		"CREATE TABLE " + lite.Main(s.Images) + " (" + strings.Join(columns, ", ") + end,
+		// It is empty but in the middle of a transaction, and finds there what a statement has yet to settle.
+		fmt.Sprintf("CREATE INDEX %s ON %s (%s) WHERE %[3]s = %[4]d", lite.Main(s.pendingIndex()), lite.Ident(s.Images), stateColumn, pending),
+	}
+}
+
+func (s Set) pendingIndex() string { return s.Images + "_pending" }
+
+// Writes reports whether the job of the set may have written a column that another's has.
+func (s Set) Writes(other Set) bool {
+	if !lite.SameName(s.Table, other.Table) {
+		return false
+	}
+	return s.Delete || other.Delete || len(s.Shared(other)) > 0
+}
+
+// Shared returns the columns that both keep.
+func (s Set) Shared(other Set) (names []string) {
+	for _, name := range s.Columns {
+		if slices.ContainsFunc(other.Columns, func(o string) bool { return lite.SameName(name, o) }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
