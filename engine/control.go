@@ -15,6 +15,7 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/record"
+	"github.com/chunkfill/chunkfill/internal/stopfile"
 	"github.com/chunkfill/chunkfill/jobs"
 	"github.com/chunkfill/chunkfill/throttle"
 )
@@ -33,8 +34,8 @@ func (e *Engine) Pause(ctx context.Context, name, reason string) error {
 // Resume takes a pause back, and is followed as Pause is. It does nothing to a job that is
 // not paused.
 //
-// It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrMoved and
-// ErrClosed.
+// It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrAllPaused, with
+// nothing changed, while PauseAll holds, ErrMoved and ErrClosed.
 func (e *Engine) Resume(ctx context.Context, name, reason string) error {
 	return e.ask(ctx, name, chunkfill.NoControl, reason)
 }
@@ -99,6 +100,7 @@ func (e *Engine) revertOnce(ctx context.Context, c lite.Querier, from chunkfill.
 	if err != nil {
 		return false, fmt.Errorf("%w: %s: %w", ErrEnded, from.Name, err)
 	}
+	to.Error = "" // of a run that failed, and is not what the job ends with
 
 	over = to.Phase == chunkfill.Cancelled
 	switch {
@@ -127,11 +129,31 @@ func (e *Engine) ask(ctx context.Context, name string, control chunkfill.Control
 		if control == chunkfill.Cancel && cannotReturn(cp) {
 			return fmt.Errorf("%w: %s", ErrNoReturn, name)
 		}
+		if err := beside(ctx, c, name, control); err != nil {
+			return err
+		}
 		if err := record.Ask(ctx, c, name, control, e.cfg.Actor, reason); err != nil {
 			return err
 		}
 		return e.note(ctx, c, name, asked[control], reason)
 	})
+}
+
+// beside holds what is asked of a job against what is pending: a resume of one job is none
+// while all are paused, and a cancel takes back a retry that nobody has begun.
+func beside(ctx context.Context, c lite.Querier, name string, control chunkfill.Control) error {
+	switch control {
+	case chunkfill.NoControl:
+		all, paused, err := record.FindRequest(ctx, c, "", record.RequestPause)
+		if paused {
+			err = fmt.Errorf("%w, by %s: %s; %s is not resumed alone", ErrAllPaused, all.By, all.Reason, name)
+		}
+		return err
+	case chunkfill.Cancel:
+		_, err := record.DropRequest(ctx, c, name, record.RequestRetry)
+		return err
+	}
+	return nil
 }
 
 // cannotReturn reports whether a job can only be brought to its end.
@@ -205,7 +227,7 @@ func (e *Engine) Retry(ctx context.Context, job jobs.Job) (result Result, err er
 	}
 	defer leave(&err)
 	name := job.Spec().Name
-	if err := e.reopen(ctx, name); err != nil {
+	if _, err := e.reopen(ctx, name, false); err != nil {
 		return Result{}, err
 	}
 	p, err := e.prepare(ctx, job)
@@ -253,9 +275,14 @@ func (e *Engine) Forget(ctx context.Context, name string) (err error) {
 	})
 }
 
-// reopen makes a job one that can run that is cancelled, or undone: that one begins again.
-func (e *Engine) reopen(ctx context.Context, name string) error {
-	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
+// reopen makes a job one that can run that is cancelled, or undone (that one begins again), and
+// takes up a retry that was asked for. With ifAsked it does so only where one was, and reports whether that is so.
+func (e *Engine) reopen(ctx context.Context, name string, ifAsked bool) (asked bool, err error) {
+	err = e.write(ctx, func(ctx context.Context, c lite.Querier) (err error) {
+		asked, err = e.takeRequest(ctx, c, name, record.RequestRetry, "retrying")
+		if err != nil || ifAsked && !asked {
+			return err
+		}
 		cp, err := record.Load(ctx, c, name)
 		if err == nil && cp.Phase == chunkfill.Undone {
 			return e.beginAgain(ctx, c, cp)
@@ -272,7 +299,90 @@ func (e *Engine) reopen(ctx context.Context, name string) error {
 		}
 		return record.Ask(ctx, c, name, chunkfill.NoControl, e.cfg.Actor, "retry")
 	})
+	return asked, err
 }
+
+// takeRequest takes a request away and notes that it is carried out, and reports whether it
+// was there: of several processes one takes it.
+func (e *Engine) takeRequest(ctx context.Context, c lite.Querier, name, request, event string) (taken bool, err error) {
+	p, found, err := record.FindRequest(ctx, c, name, request)
+	if err != nil || !found {
+		return false, err
+	}
+	if _, err := record.DropRequest(ctx, c, name, request); err != nil {
+		return false, err
+	}
+	return true, e.note(ctx, c, name, event, fmt.Sprintf("asked by %s: %s", p.By, p.Reason))
+}
+
+// prepareAsked is prepareUnlessDone, and tells whether a retry was asked for that nobody has
+// begun: a cancelled job is then one that can run.
+func (e *Engine) prepareAsked(ctx context.Context, job jobs.Job) (p plan, retry bool, err error) {
+	p, err = e.prepareUnlessDone(ctx, job)
+	if err != nil && !errors.Is(err, ErrCancelled) {
+		return p, false, err
+	}
+	_, retry, findErr := record.FindRequest(ctx, e.readQuerier(), p.spec.Name, record.RequestRetry)
+	if retry {
+		err = nil
+	}
+	return p, retry, errors.Join(err, findErr)
+}
+
+// workAsked is work, after what a retry does first where one was asked for.
+func (e *Engine) workAsked(ctx context.Context, p plan, retry bool) error {
+	if retry {
+		if err := e.retryFirst(ctx, p); err != nil {
+			return err
+		}
+	}
+	return e.work(ctx, p)
+}
+
+// retryFirst puts a job back that this process owns, and applies it to its quarantined rows.
+// As long as all jobs have to wait the request stays as it is.
+func (e *Engine) retryFirst(ctx context.Context, p plan) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.life, cancel)()
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = interrupted(err)
+		}
+	}()
+
+	for {
+		held, err := e.heldBack(ctx)
+		if err != nil {
+			return err
+		}
+		if !held {
+			break
+		}
+		if err := sleep(ctx, answerEvery); err != nil {
+			return err
+		}
+	}
+	if _, err := e.reopen(ctx, p.spec.Name, false); err != nil {
+		return err
+	}
+	return e.retryQuarantined(ctx, p)
+}
+
+// heldBack reports whether all jobs have to wait, since there is a stop file or somebody has
+// paused them.
+func (e *Engine) heldBack(ctx context.Context) (bool, error) {
+	if e.file.Path != "" {
+		if _, stands := stopfile.Look(e.file.Path); stands {
+			return true, nil
+		}
+	}
+	_, paused, err := record.FindRequest(ctx, e.readQuerier(), "", record.RequestPause)
+	return paused, err
+}
+
+// How often whoever has asked for something, or has to wait, looks again.
+const answerEvery = 20 * time.Millisecond
 
 // retryQuarantined applies the job to the rows set aside, one hold each.
 func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
@@ -329,4 +439,59 @@ func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement,
 	return e.try(ctx, attempt, func(ctx context.Context, c lite.Querier, cause error) error {
 		return record.QuarantineTx(ctx, c, name, row.step, key, cause.Error(), time.Now())
 	})
+}
+
+// UndoName returns the name of the job that undoes another: it has a status, can be paused,
+// tuned and cancelled as any.
+func UndoName(name string) string { return "undo:" + name }
+
+// forgetUndoTx forgets an undo that is at its end.
+func forgetUndoTx(ctx context.Context, c lite.Querier, name string) error {
+	last, err := record.Load(ctx, c, UndoName(name))
+	switch {
+	case errors.Is(err, ErrUnknownJob):
+		return nil
+	case err != nil:
+		return err
+	case last.Phase != chunkfill.Done && last.Phase != chunkfill.Cancelled:
+		return nil
+	}
+	return errors.Join(record.ForgetTx(ctx, c, last.Name), asyncmig.ForgetTx(ctx, c, last.Name))
+}
+
+// keepsImages is why a job cannot be forgotten of whose rows there are images.
+func keepsImages(ctx context.Context, q lite.Querier, name string) error {
+	_, found, err := record.FindImages(ctx, q, name)
+	if err != nil || !found {
+		return err
+	}
+	return fmt.Errorf("%w: of %s; undo it, or remove them (forget --undo-data), before it is forgotten", ErrImages, name)
+}
+
+// findImages has a plan keep images where the job does.
+func (e *Engine) findImages(ctx context.Context, p *plan) error {
+	if !p.spec.KeepBefore {
+		return nil
+	}
+	kept, found, err := record.FindImages(ctx, e.readQuerier(), p.spec.Name)
+	if err != nil || !found {
+		return err
+	}
+	set, err := images.Decode(kept.Table, kept.About)
+	p.images = &set
+	return err
+}
+
+// beginAgain has a job that was undone begin at its first row. Its audit trail is kept.
+func (e *Engine) beginAgain(ctx context.Context, c lite.Querier, cp chunkfill.Checkpoint) error {
+	if last, err := record.Load(ctx, c, UndoName(cp.Name)); err == nil && last.Phase != chunkfill.Done {
+		return fmt.Errorf("%w: %s: its undo is %s: bring that to its end first", ErrUndone, cp.Name, last.Phase)
+	}
+	if _, err := loop.Outside(cp, loop.Retried); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrEnded, cp.Name, err)
+	}
+	if err := record.RestartTx(ctx, c, cp.Name); err != nil {
+		return err
+	}
+	return e.note(ctx, c, cp.Name, "retry", "it begins again, since it was undone")
 }

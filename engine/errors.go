@@ -43,6 +43,12 @@ var (
 	// ErrEnded is returned by Pause, Resume, Cancel and Tune for a job that is done or
 	// cancelled. There is nothing left to ask of it; Retry begins a cancelled one again.
 	ErrEnded = chunkfill.ErrEnded
+	// ErrAllPaused is returned by Resume while all jobs are paused. Nothing is changed.
+	// ResumeAll takes that back.
+	ErrAllPaused = chunkfill.ErrAllPaused
+	// ErrNoAnswer is returned by RequestRetry and RequestVerify when no process that has the
+	// code of the job answers. Start the service that runs the job, or the job itself.
+	ErrNoAnswer = chunkfill.ErrNoAnswer
 	// ErrNoReturn is returned by Cancel for a job that has gone so far that it can only be
 	// brought to its end. Start it again, or wait.
 	ErrNoReturn = chunkfill.ErrNoReturn
@@ -85,6 +91,10 @@ var (
 	// ErrStepsChanged is returned when the job was begun by a version that makes other steps
 	// of its definition. Bring it to its end with that version, or cancel it.
 	ErrStepsChanged = chunkfill.ErrStepsChanged
+	// ErrOlderTables is returned by PauseAll, RequestRetry and RequestVerify where the tables are
+	// of an older version, which has no place for that. Nothing is changed. The next run of a job
+	// with this version brings them up to date.
+	ErrOlderTables = chunkfill.ErrOlderTables
 	// ErrLostOwner is returned when another run has taken the job over, which can only
 	// happen if this one was stopped so long that its lock was lost. It has written nothing
 	// since. Leave the job to the other run.
@@ -220,3 +230,8 @@ var (
 
 // interrupted says of the end of a context what it is for a job.
 func interrupted(err error) error { return fmt.Errorf("%w (%w)", ErrInterrupted, err) }
+
+// undone is why a job that was undone is refused.
+func undone(cp chunkfill.Checkpoint) error {
+	return fmt.Errorf("%w: %s: %s", ErrUndone, cp.Name, cp.Error)
+}

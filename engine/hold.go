@@ -55,6 +55,8 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 		return *out, nil
 	}
 	s.report(HoldBatch, out.Rows, out.Changed, timing)
+	s.pace.Committed()
+	s.pace.Heard(ctx, out.Request)
 	s.cursor = place{out.End, b.end}
 	if s.prefetch != nil {
 		s.prefetch.Reached(b.end, in.Rows)
@@ -90,7 +92,7 @@ func (b *batch) attempt(ctx context.Context, c lite.Querier) error {
 	if err := b.save(ctx, c, time.Now()); err != nil {
 		return err
 	}
-	return b.s.sample(ctx, c, b.out.Saved)
+	return b.s.sample(ctx, c, b.From, b.out.Saved, b.end)
 }
 
 // save writes the checkpoint after a batch, in its transaction.
@@ -243,3 +245,16 @@ func (b *batch) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (
 // errMetSkip: a row that is to stay as it is has come since its chunk was computed,
 // and the statement was the one that does not ask.
 var errMetSkip = errors.New("a row is to be skipped")
+
+// change rewrites the rows of a range, and keeps their images where that is asked for. asks
+// says whether a transform's function may leave some of them as they are.
+func (w *walker) change(ctx context.Context, c lite.Querier, stretch lite.Range, asks bool) (int, error) {
+	if w.undo != nil {
+		return w.undo.Put(ctx, c, stretch)
+	}
+	stmt, keeper := w.stmt, w.keeper
+	if !asks {
+		stmt, keeper = w.brief, w.briefKeeper
+	}
+	return keeper.Around(ctx, c, stretch, func() (int, error) { return stmt.Run(ctx, c, stretch) })
+}

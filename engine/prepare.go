@@ -338,3 +338,26 @@ func (p plan) changed(begun checkpoint.Checkpoint) error {
 		"its state is kept: give the new job another name, bring the old definition back, or forget the old job to begin from zero",
 		ErrJobChanged, p.spec.Name, begun.Definition, p.spec)
 }
+
+// describeImages says what is to be kept of the rows of a job, and refuses one whose rows
+// could not be put back from it.
+func (r rewrite) describeImages(ctx context.Context, q lite.Querier) (images.Set, error) {
+	deletes := r.spec.Kind == jobs.KindDelete
+	set, err := images.Describe(r.table, deletes, r.spec.Writes())
+	if err != nil {
+		return set, err
+	}
+	return set, images.CheckEffects(ctx, q, set)
+}
+
+// checkImages is the part of a check that is about images.
+func (r rewrite) checkImages(ctx context.Context, q lite.Querier) error {
+	if !r.spec.KeepBefore {
+		return nil
+	}
+	set, err := r.describeImages(ctx, q)
+	if err == nil && r.images != nil && set.Shape != r.images.Shape {
+		_, err = r.images.Source(r.table)
+	}
+	return err
+}

@@ -190,7 +190,8 @@ func takeBackTx(ctx context.Context, c lite.Querier, from, to chunkfill.Checkpoi
 		to.Takebacks = from.Takebacks[:n-1]
 		for _, statement := range last.Statements {
 			if _, err := c.ExecContext(ctx, statement); err != nil {
-				return to, fmt.Errorf("take back step %s (%s): %w", last.Step, statement, lite.Explain(err))
+				return to, fmt.Errorf("take back step %s: %w; the statement that fails is: %s; remove what it stumbles over, or do by hand what it does "+
+					"(it finds nothing to do then), and cancel the job again", last.Step, lite.Explain(err), statement)
 			}
 		}
 	}
@@ -198,4 +199,27 @@ func takeBackTx(ctx context.Context, c lite.Querier, from, to chunkfill.Checkpoi
 		return to, err
 	}
 	return to, record.DropRangesTx(ctx, c, to.Name, loop.LaterRanges(to))
+}
+
+// enterUndo holds a step that puts rows back against the table of the rows.
+func (w *walker) enterUndo(ctx context.Context, q lite.Querier, p plan) error {
+	w.undo = nil
+	if p.step.back == nil {
+		return nil
+	}
+	rows, err := undoSource(ctx, q, *p.step.back)
+	if err != nil {
+		return err
+	}
+	w.undo = p.step.back.Undo(p.table.Key, rows.Key)
+	return w.undo.Compile(ctx, q, p.table.Key)
+}
+
+// undoSource is the table of the rows that images are of, as it is now.
+func undoSource(ctx context.Context, q lite.Querier, set images.Set) (lite.Table, error) {
+	table, err := lite.LoadTable(ctx, q, set.Table)
+	if err != nil {
+		return table, fmt.Errorf("%w: %w", ErrTableChanged, err)
+	}
+	return set.Source(table)
 }

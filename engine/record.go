@@ -12,6 +12,7 @@ import (
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/lite/wal"
+	"github.com/chunkfill/chunkfill/internal/pace"
 	"github.com/chunkfill/chunkfill/internal/record"
 )
 
@@ -32,8 +33,15 @@ type recorder struct {
 	runID   string
 	sampled time.Time
 	last    lite.Timing // of the latest batch
+	pace    *pace.Keeper
 
-	shown atomic.Pointer[Status]
+	shown atomic.Pointer[shown]
+}
+
+// shown is a run as it stood at a time.
+type shown struct {
+	Status
+	at time.Time
 }
 
 // record makes a hold for the records of the job.
@@ -68,6 +76,7 @@ func (r *recorder) Asked(ctx context.Context) (chunkfill.Request, error) {
 	case err != nil:
 		return chunkfill.Request{}, err
 	}
+	r.pace.Heard(ctx, cp.Request)
 	return cp.Request, nil
 }
 
@@ -75,18 +84,22 @@ func (r *recorder) Asked(ctx context.Context) (chunkfill.Request, error) {
 func (r *recorder) Publish(cp chunkfill.Checkpoint, request chunkfill.Request) {
 	status := derive(cp, r.key)
 	status.Ledger, status.Request = asyncmig.StatusPendingAsync, request
-	r.shown.Store(&status)
+	r.shown.Store(&shown{status, time.Now()})
 }
 
-// sample adds to the ring of samples, about once a second, with a batch.
-func (r *recorder) sample(ctx context.Context, q record.Querier, saved chunkfill.RangeRecord) error {
+// sample adds to the ring of samples and to the points of the walk, about once a second, with
+// a batch from one record to the next, up to a position.
+func (r *recorder) sample(ctx context.Context, q record.Querier, from chunkfill.Checkpoint, saved chunkfill.RangeRecord, end lite.Pos) error {
 	now := time.Now()
 	if now.Sub(r.sampled) < time.Second {
 		return nil
 	}
 	r.sampled = now
-	return record.AddSample(ctx, q, r.name, chunkfill.Sample{At: now, Rows: saved.Rows, BatchRows: saved.BatchRows,
-		Hold: r.last.Held, Wait: r.last.Wait, WALBytes: lite.WALBytes(r.e.file.Path)})
+	if err := record.AddSample(ctx, q, r.name, chunkfill.Sample{At: now, Rows: saved.Rows, BatchRows: saved.BatchRows,
+		Hold: r.last.Held, Wait: r.last.Wait, WALBytes: lite.WALBytes(r.e.file.Path)}); err != nil {
+		return err
+	}
+	return r.pace.AddTx(ctx, q, now, from, saved, end)
 }
 
 func (r *recorder) report(kind HoldKind, rows, changed int, t lite.Timing) {

@@ -12,8 +12,11 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/lite/wal"
 	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/internal/pace"
 	"github.com/chunkfill/chunkfill/internal/prefetch"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
+	"github.com/chunkfill/chunkfill/internal/stopfile"
+	"github.com/chunkfill/chunkfill/jobs"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -120,8 +123,9 @@ func (e *Engine) newSession(p plan) *session {
 		Held: func(t lite.Timing) { s.report(HoldCheckpoint, 0, 0, t) },
 	})
 	s.upkeep.wal = log
-	s.pressure = pressure{e: e, writer: &s.writer, callbacks: calls, identity: e.identity()}
+	s.pressure = pressure{e: e, writer: &s.writer, callbacks: calls, identity: e.identity(), stop: stopfile.NewWatch(e.file.Path)}
 	s.recorder.e, s.recorder.name, s.recorder.key = e, p.spec.Name, &s.table.Key
+	s.pace = pace.NewKeeper(p.spec.Name, e.readQuerier())
 	s.recorder.writer, s.recorder.callbacks, s.recorder.wal = &s.writer, calls, log
 	if s.program == nil {
 		s.compile()
@@ -149,6 +153,24 @@ func (e *Engine) newLoop(s *session) (*loop.Loop, error) {
 		Window: window, Guard: throttle.Guard{WALCap: e.cfg.WALCap, MinFree: max(0, e.cfg.MinFree)},
 		QuarantineLimit: max(0, e.cfg.QuarantineLimit),
 	})
+}
+
+// Begin begins a walk: what is computed ahead of the writer, and what tells how far it is.
+func (s *session) Begin(ctx context.Context, cp chunkfill.Checkpoint) {
+	walked := pace.Walked{Key: s.table.Key, Lower: s.lower, Upper: s.upper.pos, Removes: s.spec.Kind == jobs.KindDelete}
+	if s.e.reader != nil {
+		walked.Reader = s.e.reader
+	}
+	s.pace.Enter(ctx, cp, walked)
+	s.walker.Begin(ctx, cp)
+}
+
+// After does what is due after a batch, outside of a hold.
+func (s *session) After(ctx context.Context, rest loop.Rest, out loop.Outcome) error {
+	if err := s.pace.Recount(ctx, out.Saved.Changed, rest); err != nil {
+		return err
+	}
+	return s.upkeep.After(ctx, rest, out)
 }
 
 // steps are those of the job.

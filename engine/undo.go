@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,10 +15,6 @@ import (
 	"github.com/chunkfill/chunkfill/internal/record"
 	"github.com/chunkfill/chunkfill/jobs"
 )
-
-// UndoName returns the name of the job that undoes another: it has a status, can be paused,
-// tuned and cancelled as any.
-func UndoName(name string) string { return "undo:" + name }
 
 // UndoResult is what an undo has done.
 type UndoResult struct {
@@ -41,16 +36,6 @@ func (r UndoResult) NotPutBack() (rows int64) {
 		rows += reason.Rows
 	}
 	return rows
-}
-
-// MarshalJSON implements [json.Marshaler].
-func (r UndoResult) MarshalJSON() ([]byte, error) {
-	reasons := map[string]int64{}
-	for _, reason := range r.NotBack {
-		reasons[reason.Name] = reason.Rows
-	}
-	return json.Marshal(map[string]any{"name": r.Name, "undo_job": UndoName(r.Name), "rows_put_back": r.PutBack, "rows_not_put_back": r.NotPutBack(),
-		"reasons": reasons, "triggers": append([]string{}, r.Triggers...)})
 }
 
 // words is the result for people.
@@ -97,6 +82,18 @@ func (e *Engine) Undo(ctx context.Context, name string) (r UndoResult, err error
 	return r, err
 }
 
+// Undoable returns why a job could not be undone now, as [Engine.Undo] does. Whether somebody
+// runs it is not looked at.
+func (e *Engine) Undoable(ctx context.Context, name string) (err error) {
+	ctx, leave, err := e.enterCall(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave(&err)
+	_, err = e.undoable(ctx, e.readQuerier(), name)
+	return err
+}
+
 // undo is Undo for whoever owns the job.
 func (e *Engine) undo(ctx context.Context, name string) (r UndoResult, err error) {
 	set, err := e.undoable(ctx, e.readQuerier(), name)
@@ -104,7 +101,7 @@ func (e *Engine) undo(ctx context.Context, name string) (r UndoResult, err error
 		return r, err
 	}
 	r.Name = name
-	if r.Triggers, err = set.Triggers(ctx, e.readQuerier()); err != nil {
+	if r.Triggers, err = images.Triggers(ctx, e.readQuerier(), set.Table); err != nil {
 		return r, err
 	}
 
@@ -194,20 +191,6 @@ func (e *Engine) beginUndo(ctx context.Context, c lite.Querier, name, by string)
 	return e.note(ctx, c, name, "undo", "its rows are put back by "+UndoName(name))
 }
 
-// forgetUndoTx forgets an undo that is at its end.
-func forgetUndoTx(ctx context.Context, c lite.Querier, name string) error {
-	last, err := record.Load(ctx, c, UndoName(name))
-	switch {
-	case errors.Is(err, ErrUnknownJob):
-		return nil
-	case err != nil:
-		return err
-	case last.Phase != chunkfill.Done && last.Phase != chunkfill.Cancelled:
-		return nil
-	}
-	return errors.Join(record.ForgetTx(ctx, c, last.Name), asyncmig.ForgetTx(ctx, c, last.Name))
-}
-
 // endUndo records what an undo came to, and drops the table of images if it is empty.
 func (e *Engine) endUndo(ctx context.Context, c lite.Querier, set images.Set, r UndoResult) error {
 	if r.NotPutBack() == 0 {
@@ -223,7 +206,7 @@ func (e *Engine) endUndo(ctx context.Context, c lite.Querier, set images.Set, r 
 }
 
 func dropImages(ctx context.Context, c lite.Querier, set images.Set, name string) error {
-	if _, err := c.ExecContext(ctx, set.Drop()); err != nil {
+	if _, err := c.ExecContext(ctx, "DROP TABLE "+lite.Main(set.Images)); err != nil {
 		return fmt.Errorf("drop the images of %s: %w", name, err)
 	}
 	return record.DropImagesTx(ctx, c, name)
@@ -358,50 +341,13 @@ func (e *Engine) discardSome(ctx context.Context, c lite.Querier, name string) (
 	if upper != nil {
 		r, ok, err := key.Next(ctx, c, nil, upper, rowsPerDiscard)
 		if err != nil || ok {
-			return r.Rows, false, errors.Join(err, set.Discard(ctx, c, key, r))
+			return r.Rows, false, errors.Join(err, images.Discard(ctx, c, key, r))
 		}
 	}
 	if err := dropImages(ctx, c, set, name); err != nil {
 		return 0, false, err
 	}
 	return 0, true, e.note(ctx, c, name, "undo data removed", set.Images)
-}
-
-// keepsImages is why a job cannot be forgotten of whose rows there are images.
-func keepsImages(ctx context.Context, q lite.Querier, name string) error {
-	_, found, err := record.FindImages(ctx, q, name)
-	if err != nil || !found {
-		return err
-	}
-	return fmt.Errorf("%w: of %s; undo it, or remove them (forget --undo-data), before it is forgotten", ErrImages, name)
-}
-
-// findImages has a plan keep images where the job does.
-func (e *Engine) findImages(ctx context.Context, p *plan) error {
-	if !p.spec.KeepBefore {
-		return nil
-	}
-	kept, found, err := record.FindImages(ctx, e.readQuerier(), p.spec.Name)
-	if err != nil || !found {
-		return err
-	}
-	set, err := images.Decode(kept.Table, kept.About)
-	p.images = &set
-	return err
-}
-
-// beginAgain has a job that was undone begin at its first row. Its audit trail is kept.
-func (e *Engine) beginAgain(ctx context.Context, c lite.Querier, cp chunkfill.Checkpoint) error {
-	if last, err := record.Load(ctx, c, UndoName(cp.Name)); err == nil && last.Phase != chunkfill.Done {
-		return fmt.Errorf("%w: %s: its undo is %s: bring that to its end first", ErrUndone, cp.Name, last.Phase)
-	}
-	if _, err := loop.Outside(cp, loop.Retried); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrEnded, cp.Name, err)
-	}
-	if err := record.RestartTx(ctx, c, cp.Name); err != nil {
-		return err
-	}
-	return e.note(ctx, c, cp.Name, "retry", "it begins again, since it was undone")
 }
 
 // undoJob is the job that puts the rows of another back.

@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -11,18 +12,18 @@ import (
 // CheckEffects refuses what a job would do to rows besides its own statement, of which there
 // is no image: foreign keys that delete or empty other rows, and constraints that replace rows.
 func CheckEffects(ctx context.Context, q lite.Querier, s Set) error {
-	if err := s.checkReplace(ctx, q); err != nil {
+	if err := checkReplace(ctx, q, s); err != nil {
 		return err
 	}
 	var enforced bool
 	if err := q.QueryRowContext(ctx, "PRAGMA foreign_keys").Scan(&enforced); err != nil || !enforced {
 		return err
 	}
-	return s.checkReferences(ctx, q)
+	return checkReferences(ctx, q, s)
 }
 
 // checkReplace refuses a table with a constraint that resolves a conflict by REPLACE.
-func (s Set) checkReplace(ctx context.Context, q lite.Querier) error {
+func checkReplace(ctx context.Context, q lite.Querier, s Set) error {
 	var text string
 	err := q.QueryRowContext(ctx, "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE", s.Table).Scan(&text)
 	if err != nil {
@@ -36,7 +37,7 @@ func (s Set) checkReplace(ctx context.Context, q lite.Querier) error {
 }
 
 // checkReferences refuses a table to which foreign keys refer that delete or empty rows.
-func (s Set) checkReferences(ctx context.Context, q lite.Querier) error {
+func checkReferences(ctx context.Context, q lite.Querier, s Set) error {
 	rows, err := q.QueryContext(ctx, `SELECT l.name, f."from", coalesce(f."to", ''), f.on_delete, f.on_update
 		FROM pragma_table_list l, pragma_foreign_key_list(l.name, 'main') f
 		WHERE l.schema = 'main' AND l.type = 'table' AND f."table" = ? COLLATE NOCASE`, s.Table)
@@ -54,7 +55,7 @@ func (s Set) checkReferences(ctx context.Context, q lite.Querier) error {
 			action, clause = onDelete, "ON DELETE"
 		}
 		loses := action == "SET NULL" || action == "SET DEFAULT" || s.Delete && action == "CASCADE"
-		if loses && (s.Delete || s.keeps(to)) {
+		if loses && (s.Delete || has(s.Columns, to)) {
 			return fmt.Errorf("%w: %s.%s refers to %s with %s %s, and of the rows that this changes there would be no image; "+
 				"leave KeepBefore out, or see to those rows first", chunkfill.ErrSpec, table, from, s.Table, clause, action)
 		}
@@ -62,12 +63,6 @@ func (s Set) checkReferences(ctx context.Context, q lite.Querier) error {
 	return rows.Err()
 }
 
-// keeps reports whether the values of a column are kept.
-func (s Set) keeps(column string) bool {
-	for _, name := range s.Columns {
-		if lite.SameName(name, column) {
-			return true
-		}
-	}
-	return false
+func has(columns []string, column string) bool {
+	return slices.ContainsFunc(columns, func(name string) bool { return lite.SameName(name, column) })
 }

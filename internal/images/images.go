@@ -57,7 +57,7 @@ type Set struct {
 func Describe(t lite.Table, deletes bool, writes []string) (Set, error) {
 	s := Set{Table: t.Name, Delete: deletes, Rowid: t.Key.Rowid, Key: t.Key.Names(), Columns: []string{}, Others: []string{}}
 	for _, c := range t.Columns {
-		written := slices.ContainsFunc(writes, func(w string) bool { return lite.SameName(w, c.Name) })
+		written := has(writes, c.Name)
 		switch {
 		case strings.HasPrefix(lite.FoldName(c.Name), reserved):
 			return s, fmt.Errorf("%w: %s has a column %s, and names that begin with %s are those of the images; rename it, or leave KeepBefore out",
@@ -69,13 +69,13 @@ func Describe(t lite.Table, deletes bool, writes []string) (Set, error) {
 			s.Others = append(s.Others, c.Name)
 		}
 	}
-	s.Shape = s.shape(t)
+	s.Shape = shape(s, t)
 	return s, nil
 }
 
 // shape is a digest of the declarations of all columns that the images know. A column that is
 // added to the table changes nothing.
-func (s Set) shape(t lite.Table) string {
+func shape(s Set, t lite.Table) string {
 	var declared []string
 	for _, name := range slices.Concat(s.Key, s.Columns, s.Others) {
 		c, err := t.Column(name)
@@ -91,7 +91,7 @@ func (s Set) shape(t lite.Table) string {
 func (s Set) Source(t lite.Table) (lite.Table, error) {
 	for _, key := range t.Keys {
 		t.Key = key
-		if slices.Equal(key.Names(), s.Key) && s.shape(t) == s.Shape {
+		if slices.Equal(key.Names(), s.Key) && shape(s, t) == s.Shape {
 			return t, nil
 		}
 	}
@@ -136,11 +136,12 @@ func (s Set) Create() []string {
 	return []string{
 		"CREATE TABLE " + lite.Main(s.Images) + " (" + strings.Join(columns, ", ") + end,
 		// It is empty but in the middle of a transaction, and finds there what a statement has yet to settle.
-		fmt.Sprintf("CREATE INDEX %s ON %s (%s) WHERE %[3]s = %[4]d", lite.Main(s.pendingIndex()), lite.Ident(s.Images), stateColumn, pending),
+		fmt.Sprintf("CREATE INDEX %s ON %s (%s) WHERE %[3]s = %[4]d", lite.Main(pendingIndex(s.Images)), lite.Ident(s.Images), stateColumn, pending),
 	}
 }
 
-func (s Set) pendingIndex() string { return s.Images + "_pending" }
+// pendingIndex is the index of a table of images.
+func pendingIndex(images string) string { return images + "_pending" }
 
 // Writes reports whether the job of the set may have written a column that another's has.
 func (s Set) Writes(other Set) bool {
@@ -153,7 +154,7 @@ func (s Set) Writes(other Set) bool {
 // Shared returns the columns that both keep.
 func (s Set) Shared(other Set) (names []string) {
 	for _, name := range s.Columns {
-		if slices.ContainsFunc(other.Columns, func(o string) bool { return lite.SameName(name, o) }) {
+		if has(other.Columns, name) {
 			names = append(names, name)
 		}
 	}

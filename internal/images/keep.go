@@ -39,7 +39,7 @@ func (s Set) Keeper(w Work) *Keeper {
 		rest = stands
 	}
 	return &Keeper{set: s, old: s.oldValues(w), fresh: s.newValues(w.Key),
-		rest: fmt.Sprintf("UPDATE %s INDEXED BY %s SET %s = %d WHERE %[3]s = %[5]d", lite.Main(s.Images), lite.Ident(s.pendingIndex()), stateColumn, rest, pending)}
+		rest: fmt.Sprintf("UPDATE %s INDEXED BY %s SET %s = %d WHERE %[3]s = %[5]d", lite.Main(s.Images), lite.Ident(pendingIndex(s.Images)), stateColumn, rest, pending)}
 }
 
 // Chosen is the condition for rows whose images Around has just stored: a job that changes
@@ -63,7 +63,7 @@ func (s Set) Chosen(conds []string) string {
 // pass, keeps its first image if it is as the job left it. If somebody else has written all of
 // the job's columns since, what they wrote is what it was before; if some of them, nobody can tell.
 func (s Set) oldValues(w Work) lite.Statement {
-	keys, olds := s.keys(), each(len(s.Columns), oldColumn)
+	keys, olds := each(len(s.Key), keyColumn), each(len(s.Columns), oldColumn)
 	in := lite.Insert{Into: "INSERT INTO " + lite.Main(s.Images)}
 	in.Columns = append(append(append(in.Columns, keys...), olds...), stateColumn)
 	in.Exprs = append(append(in.Exprs, quoted(s.Key)...), quoted(s.Columns)...)
@@ -103,7 +103,7 @@ func (s Set) metAgain(key lite.Key) string {
 // newValues stores what the rows of a range hold after the statement and its triggers.
 func (s Set) newValues(key lite.Key) lite.Statement {
 	in := lite.Insert{Into: "INSERT INTO " + lite.Main(s.Images)}
-	in.Columns = append(append(append(in.Columns, s.keys()...), each(len(s.Columns), newColumn)...), hashColumn)
+	in.Columns = append(append(append(in.Columns, each(len(s.Key), keyColumn)...), each(len(s.Columns), newColumn)...), hashColumn)
 	in.Exprs = append(append(append(in.Exprs, quoted(s.Key)...), quoted(s.Columns)...), s.hash())
 
 	set := each(len(s.Columns), func(i int) string { return newColumn(i) + " = excluded." + newColumn(i) })

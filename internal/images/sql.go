@@ -68,12 +68,9 @@ func (s Set) hash() string {
 	return rowfunc.Hash(each(len(s.Others), func(i int) string { return lite.Ident(s.Others[i]) }))
 }
 
-// keys are the names of the image's key.
-func (s Set) keys() []string { return each(len(s.Key), keyColumn) }
-
 // conflict is what becomes of an image whose row is met again.
 func (s Set) conflict(set []string, where string) string {
-	return " ON CONFLICT (" + strings.Join(s.keys(), ", ") + ") DO UPDATE SET " + strings.Join(set, ", ") + " WHERE " + where
+	return " ON CONFLICT (" + strings.Join(each(len(s.Key), keyColumn), ", ") + ") DO UPDATE SET " + strings.Join(set, ", ") + " WHERE " + where
 }
 
 func quoted(columns []string) []string {

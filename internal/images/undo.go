@@ -159,26 +159,23 @@ func (s Set) Rows(ctx context.Context, q lite.Querier, key lite.Key, r lite.Rang
 	return list, rows.Err()
 }
 
-// Discard deletes the images of a range.
-func (s Set) Discard(ctx context.Context, q lite.Querier, key lite.Key, r lite.Range) error {
+// Discard deletes the images of a range; key is that of their table.
+func Discard(ctx context.Context, q lite.Querier, key lite.Key, r lite.Range) error {
 	_, err := key.DeleteStatement(nil, nil).Run(ctx, q, r)
 	return err
 }
 
-// Drop returns the statement that drops the table.
-func (s Set) Drop() string { return "DROP TABLE " + lite.Main(s.Images) }
-
-// Triggers returns the triggers of the table that putting a row back may fire.
-func (s Set) Triggers(ctx context.Context, q lite.Querier) (names []string, err error) {
-	rows, err := q.QueryContext(ctx, "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name", s.Table)
+// Triggers returns the triggers of a table that putting a row back may fire.
+func Triggers(ctx context.Context, q lite.Querier, table string) (names []string, err error) {
+	rows, err := q.QueryContext(ctx, "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name", table)
 	if err != nil {
-		return nil, fmt.Errorf("look for triggers of %s: %w", s.Table, err)
+		return nil, fmt.Errorf("look for triggers of %s: %w", table, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
-			return nil, fmt.Errorf("look for triggers of %s: %w", s.Table, err)
+			return nil, fmt.Errorf("look for triggers of %s: %w", table, err)
 		}
 		names = append(names, name)
 	}

@@ -149,6 +149,10 @@ type Pressure interface {
 	// did not return.
 	Sound() error
 
+	// Stopped reports whether somebody stops all jobs beside the database, where it may be
+	// locked or have no room, and why.
+	Stopped() (why string, stands bool)
+
 	// Waiting reports whether a live write waits. It is called inside holds.
 	Waiting() bool
 

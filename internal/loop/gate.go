@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/chunkfill/chunkfill"
@@ -33,6 +34,7 @@ type halt struct {
 	on     Event // PauseAsked or Blocked; none for nothing
 	reason string
 	event  event
+	ofAll  bool // the pause is one of all jobs
 }
 
 func (h halt) none() bool { return h.on == none }
@@ -104,18 +106,26 @@ func (g *waiting) halted(ctx context.Context, held bool) (halt, error) {
 			return halt{}, fmt.Errorf("%w: by %s: %s", ErrCancelled, asked.By, asked.Reason)
 		}
 	case chunkfill.Pause:
-		return halt{PauseAsked, "paused by " + asked.By + ": " + asked.Reason,
-			event{name: "paused", by: asked.By, detail: asked.Reason}}, nil
+		return paused(asked), nil
 	}
-	if reason := string(g.obstacle(held)); reason != "" {
-		return halt{Blocked, reason, event{name: "waiting", detail: reason}}, nil
+	if reason := g.obstacle(held); reason != "" {
+		return halt{on: Blocked, reason: reason, event: event{name: "waiting", detail: reason}}, nil
 	}
 	return halt{}, nil
 }
 
+// paused is the halt of a pause, of the job or of all jobs.
+func paused(asked chunkfill.Request) halt {
+	what := "paused by "
+	if asked.All {
+		what = "all jobs are paused by "
+	}
+	return halt{PauseAsked, what + asked.By + ": " + asked.Reason, event{name: "paused", by: asked.By, detail: asked.Reason}, asked.All}
+}
+
 // resumed is the event of a halt that is over.
 func (g *waiting) resumed(from halt) event {
-	if from.on == PauseAsked {
+	if from.on == PauseAsked && !from.ofAll { // who has resumed all jobs is in the trail already
 		return event{name: "resumed", by: g.request.By, detail: g.request.Reason}
 	}
 	return event{name: "resumed", detail: "no longer: " + from.reason}
@@ -144,8 +154,16 @@ func (g *waiting) tune(t chunkfill.Tuning) {
 	g.due = time.Time{}         // what was owed at the old rate is forgiven
 }
 
-// obstacle names what keeps the job from working now, "" for nothing.
-func (g *waiting) obstacle(held bool) throttle.Reason {
+// obstacle says what keeps the job from working now, "" for nothing.
+func (g *waiting) obstacle(held bool) string {
+	if why, stands := g.db.Stopped(); stands {
+		return strings.TrimSuffix(string(throttle.ReasonStopFile)+": "+why, ": ")
+	}
+	return string(g.guard(held))
+}
+
+// guard is what the window, the log and the disk have to say.
+func (g *waiting) guard(held bool) throttle.Reason {
 	if g.cfg.Window != nil {
 		if open, _ := g.cfg.Window.Open(time.Now()); !open {
 			return throttle.ReasonWindow
@@ -199,13 +217,13 @@ func (g *waiting) wait(ctx context.Context, d time.Duration, account *time.Durat
 // something is asked of the job.
 func (g *waiting) Yield(ctx context.Context, p throttle.Pause) error {
 	began := time.Now()
-	for left := p.Fixed; left > 0 && !g.Asked(); left = p.Fixed - time.Since(began) {
+	for left := p.Fixed; left > 0 && !g.called(); left = p.Fixed - time.Since(began) {
 		if err := g.wait(ctx, left, &g.cp.Throttled); err != nil {
 			return err
 		}
 	}
 
-	for p.UntilQuiet && time.Since(began) < p.AtMost && !g.Asked() {
+	for p.UntilQuiet && time.Since(began) < p.AtMost && !g.called() {
 		quiet, err := g.db.GiveWay(ctx)
 		if err != nil {
 			return interrupted(err)
@@ -220,6 +238,13 @@ func (g *waiting) Yield(ctx context.Context, p throttle.Pause) error {
 		}
 	}
 	return nil
+}
+
+// called reports whether there is something for the gate to look at, so that nothing else is
+// waited for until then.
+func (g *waiting) called() bool {
+	_, stands := g.db.Stopped()
+	return stands || g.Asked()
 }
 
 // rest is a piece of a pause or a wait.

@@ -81,7 +81,7 @@ func (w *worker) bound(ctx context.Context) (bound string, ok bool, err error) {
 		// held back by that and by nothing else.
 		w.starved, w.cp.Reason = true, string(throttle.ReasonCompute)
 		w.charge(&w.cp.Throttled)
-		if err := w.Listen(ctx); err != nil || w.Asked() {
+		if err := w.Listen(ctx); err != nil || w.called() {
 			return "", false, err
 		}
 	}

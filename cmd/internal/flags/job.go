@@ -14,7 +14,7 @@ type Job struct {
 	Name                        string
 	table, where, todo, version string
 	set                         []string
-	delete                      bool
+	delete, keepBefore          bool
 }
 
 // Register adds the flags to a command.
@@ -26,6 +26,7 @@ func (f *Job) Register(cmd *cobra.Command) {
 	set.StringVar(&f.where, "where", "", "only rows that match this condition")
 	set.StringVar(&f.todo, "todo", "", "a condition that the rewrite makes false; rows that still match at the end are rewritten too")
 	set.BoolVar(&f.delete, "delete", false, "delete the rows instead of updating them")
+	set.BoolVar(&f.keepBefore, "keep-before", false, "keep what the rows were in a table beside, so that 'chunkfill undo' can put them back; part of the job's identity")
 	set.StringVar(&f.version, "job-version", "", "part of the job's identity; change it when a Go function used in an expression changes")
 }
 
@@ -39,7 +40,7 @@ func (f *Job) Parse() (jobs.Job, error) {
 		if len(f.set) > 0 || f.todo != "" {
 			return nil, exit.Usagef("--delete can be combined with --where, not with --set or --todo")
 		}
-		return jobs.Delete{Name: f.Name, Table: f.table, Where: f.where}, nil
+		return jobs.Delete{Name: f.Name, Table: f.table, Where: f.where, KeepBefore: f.keepBefore}, nil
 	}
 
 	if len(f.set) == 0 {
@@ -55,7 +56,7 @@ func (f *Job) Parse() (jobs.Job, error) {
 		set[i] = assign
 	}
 
-	return jobs.Update{Name: f.Name, Table: f.table, Set: set, Where: f.where, Todo: f.todo, Version: f.version}, nil
+	return jobs.Update{Name: f.Name, Table: f.table, Set: set, Where: f.where, Todo: f.todo, Version: f.version, KeepBefore: f.keepBefore}, nil
 }
 
 // parseAssign splits 'column = expression' at the first =. A column name that has
