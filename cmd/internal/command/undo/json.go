@@ -8,7 +8,6 @@ import (
 
 // result is the result of an undo as JSON has it.
 type result struct {
-	Version int
 	engine.UndoResult
 	List string
 }
@@ -24,7 +23,6 @@ func (r result) MarshalJSON() ([]byte, error) {
 		list = &r.List
 	}
 	return json.Marshal(struct {
-		Version    int              `json:"schema_version"`
 		Name       string           `json:"name"`
 		Job        string           `json:"undo_job"`
 		PutBack    int64            `json:"rows_put_back"`
@@ -32,5 +30,5 @@ func (r result) MarshalJSON() ([]byte, error) {
 		Reasons    map[string]int64 `json:"reasons"`
 		Triggers   []string         `json:"triggers"`
 		List       *string          `json:"list"`
-	}{r.Version, r.Name, engine.UndoName(r.Name), r.PutBack, r.NotPutBack(), reasons, append([]string{}, r.Triggers...), list})
+	}{r.Name, engine.UndoName(r.Name), r.PutBack, r.NotPutBack(), reasons, append([]string{}, r.Triggers...), list})
 }

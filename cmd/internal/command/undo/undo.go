@@ -127,7 +127,7 @@ func conclude(cmd *cobra.Command, f undoFlags, eng *engine.Engine, r engine.Undo
 	}
 	out := cmd.OutOrStdout()
 	if f.asJSON {
-		return output.WriteJSON(out, result{Version: 1, UndoResult: r, List: f.list})
+		return output.WriteJSON(out, result{UndoResult: r, List: f.list})
 	}
 
 	fmt.Fprintf(out, "%s: undone; %d rows put back, %d not\n", output.Visible(r.Name), r.PutBack, r.NotPutBack())
