@@ -20,6 +20,8 @@ type DryRunResult struct {
 	Statement string           `json:"statement"` // of one batch
 	Plan      []string         `json:"plan"`      // SQLite's plan for it
 	Begun     checkpoint.Phase `json:"begun"`     // "" if no job of this name has run
+
+	ImageBytes int64 `json:"image_bytes"` // that an image of a row takes, about, in the database file; -1, in JSON null, without KeepBefore
 }
 
 // DryRun checks a job as Start does and reports what it would do. It changes
@@ -38,7 +40,7 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d DryRunResult, err 
 		return DryRunResult{}, err
 	}
 	q, key := e.readQuerier(), p.table.Key
-	d = DryRunResult{Table: p.table.Name, Key: strings.Join(key.Names(), ", "), Matching: -1}
+	d = DryRunResult{Table: p.table.Name, Key: strings.Join(key.Names(), ", "), Matching: -1, ImageBytes: -1}
 	if err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Main(p.table.Name)).Scan(&d.Rows); err != nil {
 		return d, fmt.Errorf("count the rows of %s: %w", p.table.Name, err)
 	}
@@ -49,6 +51,9 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d DryRunResult, err 
 		}
 	}
 	if err := d.plan(ctx, q, p); err != nil {
+		return d, err
+	}
+	if d.ImageBytes, err = imageBytes(ctx, q, p); err != nil {
 		return d, err
 	}
 	begun, err := checkpoint.Load(ctx, q, p.spec.Name)
@@ -68,4 +73,16 @@ func (d *DryRunResult) plan(ctx context.Context, q lite.Querier, p plan) (err er
 	d.Statement = text
 	d.Plan, err = lite.Plan(ctx, q, text, args)
 	return err
+}
+
+// imageBytes is about how much room the image of a row takes, -1 for a job that keeps none.
+func imageBytes(ctx context.Context, q lite.Querier, p plan) (int64, error) {
+	if !p.spec.KeepBefore {
+		return -1, nil
+	}
+	set, err := p.describeImages(ctx, q)
+	if err != nil {
+		return -1, err
+	}
+	return set.Estimate(ctx, q, p.table.Key)
 }

@@ -18,6 +18,10 @@ func (d DryRunResult) MarshalJSON() ([]byte, error) {
 	if d.Matching >= 0 {
 		matching = &d.Matching
 	}
+	var image *int64
+	if d.ImageBytes >= 0 {
+		image = &d.ImageBytes
+	}
 	err := enc.Encode(struct {
 		Table     string          `json:"table"`
 		Key       string          `json:"key"`
@@ -26,6 +30,7 @@ func (d DryRunResult) MarshalJSON() ([]byte, error) {
 		Statement string          `json:"statement"`
 		Plan      []string        `json:"plan"`
 		Begun     chunkfill.Phase `json:"begun"`
-	}{d.Table, d.Key, d.Rows, matching, d.Statement, d.Plan, d.Begun})
+		Image     *int64          `json:"image_bytes"`
+	}{d.Table, d.Key, d.Rows, matching, d.Statement, d.Plan, d.Begun, image})
 	return b.Bytes(), err
 }

@@ -10,6 +10,7 @@
 package images
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -136,7 +137,7 @@ func (s Set) Create() []string {
 	return []string{
 		"CREATE TABLE " + lite.Main(s.Images) + " (" + strings.Join(columns, ", ") + end,
 		// It is empty but in the middle of a transaction, and finds there what a statement has yet to settle.
-		fmt.Sprintf("CREATE INDEX %s ON %s (%s) WHERE %[3]s = %[4]d", lite.Main(pendingIndex(s.Images)), lite.Ident(s.Images), stateColumn, pending),
+		fmt.Sprintf("CREATE INDEX %s ON %s (%s) WHERE %[3]s <= %[4]d", lite.Main(pendingIndex(s.Images)), lite.Ident(s.Images), stateColumn, pending),
 	}
 }
 
@@ -159,4 +160,33 @@ func (s Set) Shared(other Set) (names []string) {
 		}
 	}
 	return names
+}
+
+// How many rows tell what an image takes, and what it takes beside its values: the record's
+// header, the digest, the state, and its place in a page that is two thirds full.
+const (
+	sampledRows   = 1000
+	imageOverhead = 40
+)
+
+// Estimate returns how many bytes the image of a row takes, by a sample of the table's first
+// rows; what the job will write is taken to be as long as what is there.
+func (s Set) Estimate(ctx context.Context, q lite.Querier, key lite.Key) (bytes int64, err error) {
+	length := func(columns []string) string {
+		terms := []string{"0"}
+		for _, c := range columns {
+			terms = append(terms, fmt.Sprintf("1 + coalesce(length(CAST(%s AS BLOB)), 0)", lite.Ident(c)))
+		}
+		return strings.Join(terms, " + ")
+	}
+	times := 2
+	if s.Delete {
+		times = 1
+	}
+	query := fmt.Sprintf("SELECT coalesce(CAST(avg(bytes) * 1.5 AS INTEGER), 0) FROM (SELECT %d + %s + %d * (%s) AS bytes FROM %s LIMIT %d)",
+		imageOverhead, length(s.Key), times, length(s.Columns), key.From(), sampledRows)
+	if err := q.QueryRowContext(ctx, query).Scan(&bytes); err != nil {
+		return 0, fmt.Errorf("estimate what images of %s take: %w", s.Table, err)
+	}
+	return bytes, nil
 }

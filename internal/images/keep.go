@@ -10,11 +10,12 @@ import (
 
 // States of an image.
 const (
-	pending  = 0 // its row has been chosen, and is not yet rewritten; never committed
-	stands   = 1 // the job has written what the image says
-	disputed = 2 // somebody else wrote the row between two times that the job did
-	ready    = 8 // decided on: its row is to be put back; never committed
-	before   = 9 // decided on: its row is as it was; never committed
+	doubtful = -1 // as pending, and disputed; never committed
+	pending  = 0  // its row has been chosen, and is not yet rewritten; never committed
+	stands   = 1  // the job has written what the image says
+	disputed = 2  // somebody else wrote the row between two times that the job did
+	ready    = 8  // decided on: its row is to be put back; never committed
+	before   = 9  // decided on: its row is as it was; never committed
 )
 
 // Keeper keeps the images of the rows that a statement changes, for one pass of a job.
@@ -39,14 +40,14 @@ func (s Set) Keeper(w Work) *Keeper {
 		rest = stands
 	}
 	return &Keeper{set: s, old: s.oldValues(w), fresh: s.newValues(w.Key),
-		rest: fmt.Sprintf("UPDATE %s INDEXED BY %s SET %s = %d WHERE %[3]s = %[5]d", lite.Main(s.Images), lite.Ident(pendingIndex(s.Images)), stateColumn, rest, pending)}
+		rest: fmt.Sprintf("UPDATE %s INDEXED BY %s SET %s = %d WHERE %[3]s <= %[5]d", lite.Main(s.Images), lite.Ident(pendingIndex(s.Images)), stateColumn, rest, pending)}
 }
 
 // Chosen is the condition for rows whose images Around has just stored: a job that changes
 // these and no others needs not rely on its own condition having the same answer twice. The
 // conditions themselves stay in the text, for the sake of the arguments that they take.
 func (s Set) Chosen(conds []string) string {
-	chosen := "EXISTS (" + s.of(fmt.Sprintf("%s = %d", stateColumn, pending)) + ")"
+	chosen := "EXISTS (" + s.of(fmt.Sprintf("%s <= %d", stateColumn, pending)) + ")"
 	var terms []string
 	for _, c := range conds {
 		if c != "" {
@@ -92,12 +93,13 @@ func (s Set) metAgain(key lite.Key) string {
 		sameKey = all(each(len(s.Key), func(i int) string { return same(keyColumn(i), "excluded."+keyColumn(i)) }))
 	}
 	untouched := fmt.Sprintf("%s IS (SELECT %s FROM %s WHERE %s)", hashColumn, s.hash(), key.From(), s.at(key, "excluded."))
-	state := fmt.Sprintf("%s = CASE WHEN NOT %s THEN %d WHEN %[1]s <> %[4]d THEN %[5]d WHEN %[6]s THEN CASE WHEN %[7]s THEN %[5]d ELSE %[3]d END "+
-		"WHEN %[8]s THEN %[5]d ELSE %[3]d END", stateColumn, sameKey, disputed, stands, pending, all(kept), untouched, all(none))
+	state := fmt.Sprintf("%s = CASE WHEN %[1]s = %[2]d OR NOT %[3]s THEN %[4]d WHEN %[1]s <> %[5]d THEN %[6]d WHEN %[7]s THEN CASE WHEN %[8]s THEN %[6]d ELSE %[4]d END "+
+		"WHEN %[9]s THEN %[6]d ELSE %[4]d END", stateColumn, disputed, sameKey, doubtful, stands, pending, all(kept), untouched, all(none))
 	set := each(len(s.Columns), func(i int) string {
-		return fmt.Sprintf("%[1]s = CASE WHEN %[2]s = %[3]d AND NOT %[4]s THEN %[1]s ELSE %[5]s END", oldColumn(i), stateColumn, stands, all(none), olds[i])
+		return fmt.Sprintf("%[1]s = CASE WHEN %[2]s = %[3]d OR %[2]s = %[4]d AND NOT %[5]s THEN %[1]s ELSE %[6]s END",
+			oldColumn(i), stateColumn, disputed, stands, all(none), olds[i])
 	})
-	return s.conflict(append(set, state, errorColumn+" = NULL"), fmt.Sprintf("%s <> %d", stateColumn, disputed))
+	return s.conflict(append(set, state, errorColumn+" = NULL"), "1")
 }
 
 // newValues stores what the rows of a range hold after the statement and its triggers.

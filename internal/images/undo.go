@@ -39,7 +39,7 @@ type Undo struct {
 // whose ranges it goes; rows is that of the table of the rows.
 func (s Set) Undo(key, rows lite.Key) *Undo {
 	u := &Undo{set: s}
-	u.decide = key.UpdateStatement([]lite.Assign{{Column: stateColumn, Expr: s.decision(rows)}}, []string{fmt.Sprintf("%s <> %d", stateColumn, pending)}, nil)
+	u.decide = key.UpdateStatement([]lite.Assign{{Column: stateColumn, Expr: s.decision(rows)}}, nil, nil)
 
 	chosen := fmt.Sprintf("%s = %d", stateColumn, ready)
 	if s.Delete {

@@ -214,6 +214,9 @@ func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, f runFlags, s
 	}
 
 	fmt.Fprintf(stdout, "settings   %s, synchronous(normal), busy_timeout(5000)\n", strings.Join(f.pragmas(), ", "))
+	if d.ImageBytes >= 0 {
+		fmt.Fprintf(stdout, "images     about %d bytes per row that is changed, until an undo or forget --undo-data\n", d.ImageBytes)
+	}
 	if d.Begun != "" {
 		fmt.Fprintf(stdout, "state      already begun, now %s: a run continues from there\n", d.Begun)
 	}
