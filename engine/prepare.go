@@ -343,7 +343,11 @@ func (p plan) changed(begun checkpoint.Checkpoint) error {
 // could not be put back from it.
 func (r rewrite) describeImages(ctx context.Context, q lite.Querier) (images.Set, error) {
 	deletes := r.spec.Kind == jobs.KindDelete
-	set, err := images.Describe(r.table, deletes, r.spec.Writes())
+	triggers, err := images.Triggers(ctx, q, r.table.Name)
+	if err != nil {
+		return images.Set{}, err
+	}
+	set, err := images.Describe(r.table, deletes, r.spec.Writes(), len(triggers) > 0)
 	if err != nil {
 		return set, err
 	}

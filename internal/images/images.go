@@ -51,12 +51,13 @@ type Set struct {
 	Columns []string `json:"columns"` // whose values are kept: those written, or all of a row that is deleted
 	Others  []string `json:"others"`  // whose digest is kept
 	Shape   string   `json:"shape"`   // digest of how all of these are declared
+	Indexed bool     `json:"indexed"` // rows may be gone after the statement, so images to settle have an index
 }
 
 // Describe returns what is to be kept of the rows that a job writes. writes are the columns;
-// none for a job that deletes rows.
-func Describe(t lite.Table, deletes bool, writes []string) (Set, error) {
-	s := Set{Table: t.Name, Delete: deletes, Rowid: t.Key.Rowid, Key: t.Key.Names(), Columns: []string{}, Others: []string{}}
+// none for a job that deletes rows. triggers says whether the table has any.
+func Describe(t lite.Table, deletes bool, writes []string, triggers bool) (Set, error) {
+	s := Set{Table: t.Name, Delete: deletes, Rowid: t.Key.Rowid, Key: t.Key.Names(), Columns: []string{}, Others: []string{}, Indexed: deletes || triggers}
 	for _, c := range t.Columns {
 		written := has(writes, c.Name)
 		switch {
@@ -127,15 +128,19 @@ func (s Set) Create() []string {
 			columns = append(columns, newColumn(i))
 		}
 	}
-	columns = append(columns, hashColumn, stateColumn, errorColumn)
+	columns = append(columns, hashColumn, fmt.Sprintf("%s DEFAULT %d", stateColumn, disputed), errorColumn)
 
 	end := ", PRIMARY KEY (" + strings.Join(columns[:len(s.Key)], ", ") + ")) WITHOUT ROWID"
 	if s.Rowid { // whose values are integers and nothing else
 		columns[0] += " INTEGER PRIMARY KEY"
 		end = ")"
 	}
+	table := "CREATE TABLE " + lite.Main(s.Images) + " (" + strings.Join(columns, ", ") + end
+	if !s.Indexed {
+		return []string{table}
+	}
 	return []string{
-		"CREATE TABLE " + lite.Main(s.Images) + " (" + strings.Join(columns, ", ") + end,
+		table,
 		// It is empty but in the middle of a transaction, and finds there what a statement has yet to settle.
 		fmt.Sprintf("CREATE INDEX %s ON %s (%s) WHERE %[3]s <= %[4]d", lite.Main(pendingIndex(s.Images)), lite.Ident(s.Images), stateColumn, pending),
 	}

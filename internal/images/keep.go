@@ -21,7 +21,8 @@ const (
 // Keeper keeps the images of the rows that a statement changes, for one pass of a job.
 type Keeper struct {
 	set        Set
-	old, fresh lite.Statement
+	old        lite.Statement
+	fresh, all lite.Statement // all: where each row of the range has been chosen
 	rest       string
 }
 
@@ -39,8 +40,13 @@ func (s Set) Keeper(w Work) *Keeper {
 	if s.Delete {
 		rest = stands
 	}
-	return &Keeper{set: s, old: s.oldValues(w), fresh: s.newValues(w.Key),
-		rest: fmt.Sprintf("UPDATE %s INDEXED BY %s SET %s = %d WHERE %[3]s <= %[5]d", lite.Main(s.Images), lite.Ident(pendingIndex(s.Images)), stateColumn, rest, pending)}
+	by := ""
+	if s.Indexed {
+		by = " INDEXED BY " + lite.Ident(pendingIndex(s.Images))
+	}
+	some := "EXISTS (" + s.of(fmt.Sprintf("%s <= %d", stateColumn, pending)) + ")"
+	return &Keeper{set: s, old: s.oldValues(w), fresh: s.newValues(w.Key, some), all: s.newValues(w.Key, ""),
+		rest: fmt.Sprintf("UPDATE %s%s SET %s = %d WHERE %[3]s <= %[5]d", lite.Main(s.Images), by, stateColumn, rest, pending)}
 }
 
 // Chosen is the condition for rows whose images Around has just stored: a job that changes
@@ -103,16 +109,16 @@ func (s Set) metAgain(key lite.Key) string {
 }
 
 // newValues stores what the rows of a range hold after the statement and its triggers.
-func (s Set) newValues(key lite.Key) lite.Statement {
+func (s Set) newValues(key lite.Key, which string) lite.Statement {
 	in := lite.Insert{Into: "INSERT INTO " + lite.Main(s.Images)}
 	in.Columns = append(append(append(in.Columns, each(len(s.Key), keyColumn)...), each(len(s.Columns), newColumn)...), hashColumn)
 	in.Exprs = append(append(append(in.Exprs, quoted(s.Key)...), quoted(s.Columns)...), s.hash())
 
 	set := each(len(s.Columns), func(i int) string { return newColumn(i) + " = excluded." + newColumn(i) })
-	set = append(set, hashColumn+" = excluded."+hashColumn, fmt.Sprintf("%s = %d", stateColumn, stands))
-	is := fmt.Sprintf("%s = %d", stateColumn, pending)
-	in.Tail = s.conflict(set, is)
-	return key.InsertStatement(in, []string{"EXISTS (" + s.of(is) + ")"}, nil)
+	set = append(set, hashColumn+" = excluded."+hashColumn,
+		fmt.Sprintf("%s = CASE %[1]s WHEN %d THEN %d ELSE %d END", stateColumn, pending, stands, disputed))
+	in.Tail = s.conflict(set, fmt.Sprintf("%s <= %d", stateColumn, pending))
+	return key.InsertStatement(in, []string{which}, nil)
 }
 
 // Around changes the rows of a range and keeps their images, in the caller's transaction.
@@ -130,11 +136,15 @@ func (k *Keeper) Around(ctx context.Context, q lite.Querier, r lite.Range, chang
 
 	settled := 0
 	if !k.set.Delete {
-		if settled, err = k.fresh.Run(ctx, q, r); err != nil {
+		fresh := k.fresh
+		if chosen == r.Rows {
+			fresh = k.all
+		}
+		if settled, err = fresh.Run(ctx, q, r); err != nil {
 			return 0, fmt.Errorf("keep what the rows have become: %w", err)
 		}
 	}
-	if settled < chosen { // rows that are deleted, by the job or by a trigger, and images that are disputed
+	if settled < chosen { // rows that are deleted, by the job or by a trigger
 		_, err = q.ExecContext(ctx, k.rest)
 	}
 	return changed, err
