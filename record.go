@@ -22,6 +22,7 @@ const (
 	Cancelled   Phase = "cancelled"   // somebody asked; left by Retry only
 	Failed      Phase = "failed"      // an error; the next Start goes on from the last good batch
 	Done        Phase = "done"        // for good
+	Undone      Phase = "undone"      // its rows were put back, or are being put back; left by Retry only
 )
 
 // Control is what somebody asks of a running job.

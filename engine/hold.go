@@ -171,10 +171,18 @@ func (p plan) refreshed(ctx context.Context, q lite.Querier) (plan, error) {
 	if p.table, fits = table.WalkedBy(p.table.Key); !fits || !p.fits() {
 		return p, errors.New("its key, or a column that the job names, is gone or declared otherwise")
 	}
+	if p.step != nil && p.step.back != nil {
+		if _, err := undoSource(ctx, q, *p.step.back); err != nil {
+			return p, err
+		}
+	}
 	calls := p.open()
 	defer closeCalls(calls)
 	statement := p.statement(calls, []string{p.spec.Where}, true)
 	if err := statement.Compile(ctx, q, p.table.Key); err != nil {
+		return p, err
+	}
+	if err := p.checkImages(ctx, q); err != nil {
 		return p, err
 	}
 	return p, p.checkEffects(ctx, q, statement)
@@ -228,11 +236,8 @@ func (b *batch) rewrite(ctx context.Context, c lite.Querier) error {
 
 func (b *batch) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (changed int, err error) {
 	failpoint.Hit("before apply")
-	stmt, asks := b.s.stmt, b.s.prefetch.MaySkip()
-	if !asks {
-		stmt = b.s.brief
-	}
-	changed, err = stmt.Run(ctx, c, stretch)
+	asks := b.s.prefetch.MaySkip()
+	changed, err = b.s.change(ctx, c, stretch, asks)
 	failpoint.Hit("after apply")
 	switch {
 	case err == nil:
@@ -246,3 +251,16 @@ func (b *batch) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (
 // errMetSkip: a row that is to stay as it is has come since its chunk was computed,
 // and the statement was the one that does not ask.
 var errMetSkip = errors.New("a row is to be skipped")
+
+// change rewrites the rows of a range, and keeps their images where that is asked for. asks
+// says whether a transform's function may leave some of them as they are.
+func (w *walker) change(ctx context.Context, c lite.Querier, stretch lite.Range, asks bool) (int, error) {
+	if w.undo != nil {
+		return w.undo.Put(ctx, c, stretch)
+	}
+	stmt, keeper := w.stmt, w.keeper
+	if !asks {
+		stmt, keeper = w.brief, w.briefKeeper
+	}
+	return keeper.Around(ctx, c, stretch, func() (int, error) { return stmt.Run(ctx, c, stretch) })
+}

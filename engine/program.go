@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/images"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/record"
@@ -33,6 +34,9 @@ type step struct {
 
 	// insert has the walk copy rows instead.
 	insert *lite.Insert
+
+	// back are the images from which a walk over them puts rows back instead.
+	back *images.Set
 
 	// precopy makes rows durable elsewhere before a batch may touch them: up to n after a
 	// position and up to another. It returns how far it came, and may be called again for
@@ -107,7 +111,7 @@ func (w *walker) enterStep(ctx context.Context, q lite.Querier, cp chunkfill.Che
 		return fmt.Errorf("%w: %s, since step %s began", ErrTableChanged, p.spec.Table, cp.Of)
 	}
 	w.plan, w.schema, w.copied = p, 0, place{}
-	return nil
+	return w.enterUndo(ctx, q, p)
 }
 
 // Enter holds the walk that stands against the database.
@@ -194,5 +198,28 @@ func takeBackTx(ctx context.Context, c lite.Querier, from, to chunkfill.Checkpoi
 	if err := saveStep(ctx, c, from, &to, e); err != nil {
 		return to, err
 	}
-	return to, record.DropRangesTx(ctx, c, to.Name, loop.Undone(to))
+	return to, record.DropRangesTx(ctx, c, to.Name, loop.LaterRanges(to))
+}
+
+// enterUndo holds a step that puts rows back against the table of the rows.
+func (w *walker) enterUndo(ctx context.Context, q lite.Querier, p plan) error {
+	w.undo = nil
+	if p.step.back == nil {
+		return nil
+	}
+	rows, err := undoSource(ctx, q, *p.step.back)
+	if err != nil {
+		return err
+	}
+	w.undo = p.step.back.Undo(p.table.Key, rows.Key)
+	return w.undo.Compile(ctx, q, p.table.Key)
+}
+
+// undoSource is the table of the rows that images are of, as it is now.
+func undoSource(ctx context.Context, q lite.Querier, set images.Set) (lite.Table, error) {
+	table, err := lite.LoadTable(ctx, q, set.Table)
+	if err != nil {
+		return table, fmt.Errorf("%w: %w", ErrTableChanged, err)
+	}
+	return set.Source(table)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/command/preflight"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/run"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/status"
+	"github.com/chunkfill/chunkfill/cmd/internal/command/undo"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/watch"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
@@ -69,7 +70,7 @@ Exit status:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit.Usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(completion.Command(), demo.Command(), run.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command(), versionCommand())
+	root.AddCommand(completion.Command(), demo.Command(), run.Command(), undo.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command(), versionCommand())
 	root.AddCommand(control.Commands()...)
 	root.AddCommand(audit.Commands()...)
 	root.AddCommand(watch.Commands()...)

@@ -163,7 +163,7 @@ func writeStatus(out io.Writer, s output.Job) {
 		line("progress", "more rows than when it began, cursor %s of %s", s.Cursor, s.Upper)
 	}
 
-	if over := s.Phase == chunkfill.Done || s.Phase == chunkfill.Failed || s.Phase == chunkfill.Cancelled; !over {
+	if over := s.Phase == chunkfill.Done || s.Phase == chunkfill.Failed || s.Phase == chunkfill.Cancelled || s.Phase == chunkfill.Undone; !over {
 		line("eta", "%s", output.ETA(s.Status))
 	}
 	line("rows", "%d scanned, %d changed, %d quarantined%s", s.Rows, s.Changed, s.Quarantined, output.Left(s.Checkpoint))
