@@ -224,7 +224,7 @@ func (b *batch) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (
 	if !asks {
 		stmt = b.s.brief
 	}
-	changed, err = stmt.Run(ctx, c, stretch)
+	changed, err = b.s.run(ctx, c, stmt, stretch)
 	failpoint.Hit("after apply")
 	switch {
 	case err == nil:
@@ -233,6 +233,14 @@ func (b *batch) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (
 		return 0, errMetSkip
 	}
 	return 0, &rowError{err}
+}
+
+// run does to a stretch what the job, or its step, does.
+func (w *walker) run(ctx context.Context, c lite.Querier, stmt lite.Statement, r lite.Range) (int, error) {
+	if w.step != nil && w.step.apply != nil {
+		return w.step.apply(ctx, c, stretch{Range: r, statement: stmt, where: w.where, again: w.pass > 1})
+	}
+	return stmt.Run(ctx, c, r)
 }
 
 // errMetSkip: a row that is to stay as it is has come since its chunk was computed,

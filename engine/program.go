@@ -34,14 +34,31 @@ type step struct {
 	// insert has the walk copy rows instead.
 	insert *lite.Insert
 
+	// load fills in what of the above follows from the database as it is when it is the
+	// step's turn; nil where nothing does.
+	load func(ctx context.Context, q lite.Querier, to *step) error
+
+	// apply does to a stretch of rows what takes more than one statement; nil for the one
+	// statement of rows.
+	apply func(ctx context.Context, c lite.Querier, s stretch) (changed int, err error)
+
 	// precopy makes rows durable elsewhere before a batch may touch them: up to n after a
 	// position and up to another. It returns how far it came, and may be called again for
 	// the same rows. The condition of rows then keeps the batch to what is as precopy saw it.
 	precopy func(ctx context.Context, table lite.Table, after, upto lite.Pos, n int) (lite.Pos, error)
 }
 
+// stretch is what apply is given.
+type stretch struct {
+	lite.Range
+	statement lite.Statement
+	where     []string // its conditions
+	again     bool     // some of its rows may have been done in an earlier pass
+}
+
 // made is what a step of kind Once has done.
 type made struct {
+	again bool              // only a part of it, which is to stand; the step is made again for the rest
 	back []string          // statements that undo it, idempotent
 	pins map[string]string // by later step: what its table looks like now; see plan.shape
 }
@@ -51,6 +68,12 @@ type programmed interface{ program() *program }
 
 // programOf returns the program of a job, nil for one that only rewrites rows.
 func programOf(job jobs.Job) *program {
+	switch job := job.(type) {
+	case jobs.Rebuild:
+		return newRebuild(job)
+	case *jobs.Rebuild:
+		return newRebuild(*job)
+	}
 	if p, ok := job.(programmed); ok {
 		return p.program()
 	}
@@ -81,6 +104,13 @@ func (e *Engine) planStep(ctx context.Context, q lite.Querier, p plan, walk stri
 	s := p.program.find(walk)
 	if s == nil {
 		return p, fmt.Errorf("%w: it has no step %s", ErrJobChanged, walk)
+	}
+	if s.load != nil {
+		loaded := *s
+		if err := s.load(ctx, q, &loaded); err != nil {
+			return p, fmt.Errorf("step %s: %w", walk, err)
+		}
+		s = &loaded
 	}
 	name := p.spec.Name
 	p.step, p.spec = s, s.rows
@@ -134,7 +164,7 @@ func (s *session) Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill
 // Once makes a step that changes the schema and records it, in one hold.
 func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
 	step := s.program.find(from.Step)
-	next := to
+	next, again := to, false
 	err := s.record(ctx, func(ctx context.Context, c lite.Querier) error {
 		asked, err := record.Asked(ctx, c, s.name)
 		if err != nil {
@@ -152,11 +182,17 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 		if err != nil {
 			return fmt.Errorf("step %s: %w", step.Name, lite.Explain(err))
 		}
+		if again = done.again; again {
+			return nil
+		}
 		next = to
 		next.Takebacks = append(slices.Clone(from.Takebacks), chunkfill.Takeback{Step: step.Name, Statements: done.back})
 		next.Pins = merged(from.Pins, done.pins)
 		return saveStep(ctx, c, from, &next, e)
 	})
+	if err == nil && again {
+		return from, errAgain
+	}
 	return next, err
 }
 

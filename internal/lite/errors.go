@@ -62,6 +62,10 @@ func Classify(err error) Class {
 	return Other
 }
 
+// IsUnique reports whether err is that of a row which has a key or a unique value that another
+// row has.
+func IsUnique(err error) bool { return sqlite.Unique(err) }
+
 // Guarded runs apply and returns ErrRolledBack if the transaction did not survive it,
 // before anything else can be written. SQLite refuses BEGIN inside a transaction, which
 // shows that it is still open. (So would the RELEASE of a savepoint, but with one SQLite

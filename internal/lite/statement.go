@@ -69,6 +69,7 @@ type Assign struct {
 type Statement struct {
 	head string // the text before the condition
 	cond string // the job's own condition, made by ordered; "" for all rows
+	tail string // the text after it
 	Args []any  // arguments of head, then of cond
 }
 
@@ -141,11 +142,18 @@ func ordered(conds []string) string {
 func (s Statement) SQL(r Range) (string, []any) {
 	switch {
 	case s.cond == "":
-		return s.head + " WHERE " + r.where.sql, slices.Concat(s.Args, r.where.args)
+		return s.head + " WHERE " + r.where.sql + s.tail, slices.Concat(s.Args, r.where.args)
 	case len(r.where.args) > 0:
-		return s.head + " WHERE " + s.cond + " AND " + r.where.sql, slices.Concat(s.Args, r.where.args)
+		return s.head + " WHERE " + s.cond + " AND " + r.where.sql + s.tail, slices.Concat(s.Args, r.where.args)
 	}
-	return s.head + " WHERE " + r.where.sql + " AND " + s.cond, s.Args
+	return s.head + " WHERE " + r.where.sql + " AND " + s.cond + s.tail, s.Args
+}
+
+// Within returns a statement that this one, a SELECT, is part of: with a text before and
+// one behind it.
+func (s Statement) Within(before, behind string) Statement {
+	s.head, s.tail = before+s.head, s.tail+behind
+	return s
 }
 
 // CheckArgs refuses arguments that no parameter of a statement that compiles takes. SQLite

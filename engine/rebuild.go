@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/record"
+	"github.com/chunkfill/chunkfill/internal/reshape"
+	"github.com/chunkfill/chunkfill/jobs"
+)
+
+// rebuild is the program of a jobs.Rebuild.
+type rebuild struct {
+	jobs.Rebuild
+	wanted reshape.Wanted
+}
+
+func newRebuild(job jobs.Rebuild) *program {
+	r := rebuild{job, reshape.Wanted{Table: job.Table, Schema: job.Schema}}
+	for _, a := range job.Set {
+		r.wanted.Set = append(r.wanted.Set, lite.Assign(a))
+	}
+
+	once := func(name string, fn func(context.Context, lite.Querier) (made, error)) step {
+		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Once}, once: fn}
+	}
+	walk := func(name string, load func(context.Context, lite.Querier, *step) error) step {
+		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load}
+	}
+	swap := once("swap", r.swap)
+	swap.NoReturn = true
+	steps := []step{
+		once("shadow", r.shadow),
+		walk("copy", r.copying),
+		{Step: chunkfill.Step{Name: "compare", Kind: chunkfill.Verify, Of: "copy"}},
+		walk("catch up", r.catchUp),
+		walk("sweep", r.sweep),
+		swap,
+	}
+	if !job.KeepOld {
+		steps = append(steps, walk("empty", r.empty), once("drop", r.drop))
+	}
+	return &program{definition: fmt.Sprintf("rebuild %s as %s", job.Table, job.Schema), steps: steps}
+}
+
+// shape is the table as it is, and as it is to be, once the shadow is there.
+func (r rebuild) shape(ctx context.Context, q lite.Querier) (*reshape.Shape, error) {
+	s, err := r.wanted.Load(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return &s, s.Resume(ctx, q)
+}
+
+func (r rebuild) shadow(ctx context.Context, q lite.Querier) (made, error) {
+	s, err := r.wanted.Load(ctx, q)
+	if err != nil {
+		return made{}, err
+	}
+	back, err := s.Create(ctx, q)
+	return made{back: back, pins: map[string]string{"swap": digest(s.Text())}}, err
+}
+
+func (r rebuild) copying(ctx context.Context, q lite.Querier, to *step) error {
+	s, err := r.shape(ctx, q)
+	if err != nil {
+		return err
+	}
+	insert := s.Insert()
+	to.rows, to.insert = jobs.Spec{Table: r.Table, Todo: s.Differs()}, &insert
+	to.apply = func(ctx context.Context, c lite.Querier, b stretch) (int, error) {
+		return s.Copy(ctx, c, b.statement, b.where, b.Range, b.again)
+	}
+	return nil
+}
+
+func (r rebuild) catchUp(ctx context.Context, q lite.Querier, to *step) error {
+	s, err := r.shape(ctx, q)
+	if err != nil {
+		return err
+	}
+	log, err := lite.LoadTable(ctx, q, reshape.LogTable(s.Table))
+	if err != nil {
+		return err
+	}
+	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: log.Name, Where: "1"}
+	to.apply = func(ctx context.Context, c lite.Querier, b stretch) (int, error) {
+		return s.Replay(ctx, c, log.Key, b.Range)
+	}
+	return nil
+}
+
+func (r rebuild) sweep(ctx context.Context, q lite.Querier, to *step) error {
+	s, err := r.shape(ctx, q)
+	if err != nil {
+		return err
+	}
+	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: reshape.ShadowTable(s.Table), Where: s.Orphaned()}
+	return nil
+}
+
+func (r rebuild) swap(ctx context.Context, q lite.Querier) (made, error) {
+	s, err := r.shape(ctx, q)
+	if err != nil {
+		return made{}, err
+	}
+	begun, err := record.Load(ctx, q, r.Name)
+	if err != nil {
+		return made{}, err
+	}
+	if begun.Pins["swap"] != digest(s.Text()) {
+		return made{}, fmt.Errorf("%w: the schema of %s is another one than when the rebuild began; cancel it, and begin a new one under another name", ErrTableChanged, r.Table)
+	}
+	swapped, err := s.Swap(ctx, q)
+	return made{again: !swapped}, err
+}
+
+func (r rebuild) empty(_ context.Context, _ lite.Querier, to *step) error {
+	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: reshape.OldName(r.Table), Where: "1"}
+	return nil
+}
+
+func (r rebuild) drop(ctx context.Context, q lite.Querier) (made, error) {
+	_, err := q.ExecContext(ctx, "DROP TABLE IF EXISTS "+lite.Main(reshape.OldName(r.Table)))
+	return made{}, err
+}

@@ -1,0 +1,88 @@
+package engine_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill/jobs"
+)
+
+func rebuildDB(t *testing.T, schema string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "app.db")+"?_pragma=journal_mode(wal)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=synchronous(0)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() { db.Close() })
+	if _, err := db.Exec(schema); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func valueOf(t *testing.T, db *sql.DB, query string) (text string) {
+	t.Helper()
+	if err := db.QueryRow("SELECT coalesce((" + query + "), 'NULL')").Scan(&text); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return text
+}
+
+func TestRebuild(t *testing.T) {
+	db := rebuildDB(t, `CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1), (2);
+		CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT UNIQUE, p INTEGER REFERENCES p (id), price TEXT);
+		CREATE INDEX t_p ON t (p);
+		CREATE TABLE c (id INTEGER PRIMARY KEY, t INTEGER REFERENCES t (id) ON DELETE CASCADE);
+		CREATE TABLE audit (x);
+		CREATE TRIGGER t_ai AFTER INSERT ON t BEGIN INSERT INTO audit VALUES (NEW.id); END;
+		CREATE VIEW tv AS SELECT id, v FROM t;
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO t SELECT i, 'v' || i, 1 + i % 2, i || '.5' FROM n;
+		INSERT INTO c SELECT id, id FROM t WHERE id % 10 = 0; DELETE FROM audit; DELETE FROM t WHERE id = 2000`)
+	live := 0
+	eng, err := engine.New(db, engine.Config{SoleProcess: true, OnHold: func(h engine.Hold) {
+		live++
+		for _, q := range []string{
+			fmt.Sprintf("INSERT INTO t (v, p, price) VALUES ('live%d', 1, '3.25')", live),
+			fmt.Sprintf("UPDATE t SET v = 'changed%d' WHERE id = %d", live, live*7),
+			fmt.Sprintf("DELETE FROM t WHERE id = %d", 1000+live),
+			fmt.Sprintf("INSERT OR REPLACE INTO t VALUES (%d, 'v%d', 2, '9')", 5000+live, 1900-live),
+		} {
+			if _, err := db.Exec(q); err != nil {
+				t.Errorf("%s: %v", q, err)
+			}
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer eng.Close()
+	result, err := eng.Run(context.Background(), jobs.Rebuild{Name: "r", Table: "t",
+		Schema: `CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, p INTEGER NOT NULL REFERENCES p (id), v TEXT UNIQUE, price REAL CHECK (price > 0), note TEXT DEFAULT 'n');
+			CREATE INDEX t_v ON t (price DESC)`,
+		Set: []jobs.Assign{{Column: "price", Expr: "CAST(price AS REAL)"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", result.JobRecord)
+	for query, want := range map[string]string{
+		"SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema WHERE name NOT LIKE '\\_async%' ESCAPE '\\' ORDER BY name)": "audit c p sqlite_autoindex__async_migrations_1 sqlite_autoindex_t_1 sqlite_sequence t t_ai t_p t_v tv",
+		"SELECT DISTINCT typeof(price) || note FROM t":              "realn",
+		"SELECT * FROM pragma_integrity_check":                      "ok",
+		"SELECT count(*) FROM pragma_foreign_key_check":             "0",
+		"SELECT count(*) FROM t":                                    valueOf(t, db, "SELECT count(*) FROM tv"),
+		"SELECT seq >= 5000 FROM sqlite_sequence WHERE name = 't'":  "1",
+		"SELECT count(*) FROM sqlite_sequence WHERE name LIKE '%chunk%'": "0",
+	} {
+		if got := valueOf(t, db, query); got != want {
+			t.Errorf("%s\n%s, want %s", query, got, want)
+		}
+	}
+	if _, err := db.Exec("INSERT INTO t (v, p, price) VALUES ('x', 1, -1)"); err == nil {
+		t.Error("the CHECK does not hold")
+	}
+}

@@ -1,0 +1,358 @@
+package reshape
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
+
+// ErrShape is returned for a new shape that a table cannot be given in this way. Nothing has
+// been changed. The message says what stands in the way.
+var ErrShape = errors.New("the table cannot be given this shape")
+
+// Wanted is the shape that a table is to have.
+type Wanted struct {
+	Table  string
+	Schema string        // CREATE TABLE, and any CREATE INDEX
+	Set    []lite.Assign // columns whose values are not those of the old column of that name
+}
+
+// Names of what the job puts into the schema. There is one rebuild of a table at a time.
+func shadowName(table string) string { return "_chunkfill_new_" + table }
+func logName(table string) string    { return "_chunkfill_log_" + table }
+
+// OldName is what the table is called after the swap, until its rows are gone.
+func OldName(table string) string { return "_chunkfill_old_" + table }
+
+// LogTable is the table of keys that live writes have touched.
+func LogTable(table string) string { return logName(table) }
+
+// ShadowTable is the table that gets the rows.
+func ShadowTable(table string) string { return shadowName(table) }
+
+var events = []string{"bi", "bu", "ai", "au", "ad"}
+
+func triggerName(table, event string) string { return "_chunkfill_" + event + "_" + table }
+
+// object is a row of sqlite_schema.
+type object struct{ kind, name, table, sql string }
+
+// objects lists what belongs to a table, itself first.
+func objects(ctx context.Context, q lite.Querier, table string) ([]object, error) {
+	rows, err := q.QueryContext(ctx, `SELECT type, name, tbl_name, coalesce(sql, '') FROM main.sqlite_schema
+		WHERE tbl_name = ? COLLATE NOCASE ORDER BY type <> 'table', rowid`, table)
+	if err != nil {
+		return nil, fmt.Errorf("read the schema of %s: %w", table, err)
+	}
+	defer rows.Close()
+	var all []object
+	for rows.Next() {
+		var o object
+		if err := rows.Scan(&o.kind, &o.name, &o.table, &o.sql); err != nil {
+			return nil, fmt.Errorf("read the schema of %s: %w", table, err)
+		}
+		all = append(all, o)
+	}
+	return all, rows.Err()
+}
+
+// Shape is the table as it is and as it is to be, held against one another.
+type Shape struct {
+	Wanted
+	live    lite.Table
+	objects []object // of the live table
+	table   table    // as it is to be
+	indexes []index  // all that it is to have
+	copied  []pair
+	key     []string // by which rows are found in both
+}
+
+// pair is a column of the new table and where its value comes from.
+type pair struct {
+	column string
+	expr   string
+	same   bool // it is the column of that name
+}
+
+// Load holds a wanted shape against the table as it is now.
+func (w Wanted) Load(ctx context.Context, q lite.Querier) (s Shape, err error) {
+	s.Wanted = w
+	if s.live, err = lite.LoadTable(ctx, q, w.Table); err != nil {
+		return s, err
+	}
+	s.Table = s.live.Name
+	if s.objects, err = objects(ctx, q, s.Table); err != nil {
+		return s, err
+	}
+	if err := s.parse(); err != nil {
+		return s, err
+	}
+	s.key = s.live.Key.Names()
+	return s, nil
+}
+
+// parse reads the statements of the new shape. The indexes of the table stay, but for those
+// that are given another definition.
+func (s *Shape) parse() error {
+	for i, statement := range Statements(s.Schema) {
+		if i == 0 {
+			var err error
+			if s.table, err = parseTable(statement); err != nil {
+				return fmt.Errorf("%w: %w", ErrShape, err)
+			}
+			continue
+		}
+		ix, err := parseIndex(statement)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrShape, err)
+		}
+		if !lite.SameName(ix.Table, s.Table) {
+			return fmt.Errorf("%w: index %s is one of %s", ErrShape, ix.Name, ix.Table)
+		}
+		s.indexes = append(s.indexes, ix)
+	}
+	if !lite.SameName(s.table.Name, s.Table) {
+		return fmt.Errorf("%w: the new CREATE TABLE is one of %q; write it under the name of the table, %s", ErrShape, s.table.Name, s.Table)
+	}
+
+	for _, o := range s.objects {
+		given := slices.ContainsFunc(s.indexes, func(ix index) bool { return lite.SameName(ix.Name, o.name) })
+		if o.kind != "index" || o.sql == "" || given {
+			continue
+		}
+		ix, err := parseIndex(o.sql)
+		if err != nil {
+			return err
+		}
+		ix.Name = o.name
+		s.indexes = append(s.indexes, ix)
+	}
+	return nil
+}
+
+// Create makes the shadow, the log and the triggers, and returns what undoes that.
+func (s *Shape) Create(ctx context.Context, q lite.Querier) (back []string, err error) {
+	if err := s.free(ctx, q); err != nil {
+		return nil, err
+	}
+	statements := []string{withoutReferences(s.table.as(shadowName(s.Table)))}
+	for _, ix := range s.indexes {
+		statements = append(statements, ix.as(shadowName(ix.Name), shadowName(s.Table)))
+	}
+	if err := run(ctx, q, statements...); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrShape, lite.Explain(err))
+	}
+	if err := s.pairs(ctx, q); err != nil {
+		return nil, err
+	}
+
+	triggers, err := s.triggers(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]string, len(s.key))
+	for i := range s.key {
+		keys[i] = keyColumn(i)
+	}
+	log := fmt.Sprintf("CREATE TABLE %s (%s INTEGER PRIMARY KEY, %s)", lite.Main(logName(s.Table)), logID, strings.Join(keys, ", "))
+	index := fmt.Sprintf("CREATE INDEX %s ON %s (%s)", lite.Main(logName(s.Table)+"_key"), lite.Ident(logName(s.Table)), strings.Join(keys, ", "))
+	statements = append([]string{log, index}, triggers...)
+	if err := run(ctx, q, statements...); err != nil {
+		return nil, err
+	}
+	return s.undo(), nil
+}
+
+func (s *Shape) undo() []string {
+	var back []string
+	for _, e := range events {
+		back = append(back, "DROP TRIGGER IF EXISTS "+lite.Main(triggerName(s.Table, e)))
+	}
+	return append(back, "DROP TABLE IF EXISTS "+lite.Main(logName(s.Table)), "DROP TABLE IF EXISTS "+lite.Main(shadowName(s.Table)))
+}
+
+// free refuses names that are taken.
+func (s *Shape) free(ctx context.Context, q lite.Querier) error {
+	var name string
+	err := q.QueryRowContext(ctx, `SELECT name FROM main.sqlite_schema WHERE name COLLATE NOCASE IN (?, ?, ?) LIMIT 1`,
+		shadowName(s.Table), logName(s.Table), OldName(s.Table)).Scan(&name)
+	switch {
+	case err == nil:
+		return fmt.Errorf("%w: there is a table %s already, which another rebuild has left; cancel or finish that one", ErrShape, name)
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	}
+	return fmt.Errorf("read the schema: %w", err)
+}
+
+// pairs finds where each column of the new table comes from.
+func (s *Shape) pairs(ctx context.Context, q lite.Querier) error {
+	shadow, err := lite.LoadTable(ctx, q, shadowName(s.Table))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrShape, err)
+	}
+	if err := s.findable(shadow); err != nil {
+		return err
+	}
+
+	s.copied = nil
+	for _, a := range s.Set {
+		if _, err := shadow.Column(a.Column); err != nil {
+			return fmt.Errorf("%w: %w", ErrShape, err)
+		}
+	}
+	for _, c := range shadow.Columns {
+		if c.Generated {
+			continue
+		}
+		given := slices.IndexFunc(s.Set, func(a lite.Assign) bool { return lite.SameName(a.Column, c.Name) })
+		_, err := s.live.Column(c.Name)
+		switch {
+		case given >= 0:
+			s.copied = append(s.copied, pair{c.Name, s.Set[given].Expr, false})
+		case err == nil:
+			s.copied = append(s.copied, pair{c.Name, lite.Ident(c.Name), true})
+		}
+	}
+	if alias := s.rowid(shadow); alias != "" { // what goes by it, such as full text, finds its rows
+		s.copied = append(s.copied, pair{alias, alias, true})
+	}
+	return nil
+}
+
+// rowid is a name by which the rowid goes in both tables where it is hidden in both.
+func (s *Shape) rowid(shadow lite.Table) string {
+	alias := s.live.RowidAlias()
+	hidden := func(t lite.Table) bool { return !slices.ContainsFunc(t.Keys, func(k lite.Key) bool { return k.Rowid }) }
+	if alias == "" || alias != shadow.RowidAlias() || !hidden(s.live) || !hidden(shadow) {
+		return ""
+	}
+	return alias
+}
+
+// findable refuses a shape in which a row cannot be found by the key of the live table.
+func (s *Shape) findable(shadow lite.Table) error {
+	for _, name := range s.key {
+		was, _ := s.live.Column(name)
+		is, err := shadow.Column(name)
+		given := slices.ContainsFunc(s.Set, func(a lite.Assign) bool { return lite.SameName(a.Column, name) })
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w: it has no column %s, which is part of the key by which rows are found while they are copied", ErrShape, name)
+		case given, lite.FoldName(was.Decl) != lite.FoldName(is.Decl):
+			return fmt.Errorf("%w: column %s is part of the key by which rows are found while they are copied, and must keep its type (%s) and its values", ErrShape, name, was.Decl)
+		}
+	}
+	if !slices.ContainsFunc(shadow.Keys, func(k lite.Key) bool { return sameColumns(k, s.live.Key) }) {
+		return fmt.Errorf("%w: it has no PRIMARY KEY or UNIQUE over (%s), by which rows are found while they are copied", ErrShape, strings.Join(s.key, ", "))
+	}
+	return nil
+}
+
+func sameColumns(a, b lite.Key) bool {
+	return slices.EqualFunc(a.Columns, b.Columns, func(x, y lite.KeyColumn) bool {
+		return lite.SameName(x.Name, y.Name) && lite.FoldName(x.Collation) == lite.FoldName(y.Collation)
+	})
+}
+
+const logID = "_chunkfill_id"
+
+// keyColumn is a column of the log. It has no type, so that it keeps a key as it is.
+func keyColumn(i int) string { return fmt.Sprintf("_chunkfill_key_%d", i+1) }
+
+// triggers note the keys of rows that are written, before and after. INSERT OR REPLACE removes rows
+// of other keys without a trigger of theirs; so keys are noted beforehand that the new
+// row will displace.
+func (s *Shape) triggers(ctx context.Context, q lite.Querier) ([]string, error) {
+	displaced, err := s.displaced(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	keys, olds, news := make([]string, len(s.key)), make([]string, len(s.key)), make([]string, len(s.key))
+	for i, name := range s.key {
+		keys[i], olds[i], news[i] = keyColumn(i), "OLD."+lite.Ident(name), "NEW."+lite.Ident(name)
+	}
+	into := fmt.Sprintf("INSERT INTO %s (%s) ", lite.Ident(logName(s.Table)), strings.Join(keys, ", "))
+	log := func(values []string) string { return into + "VALUES (" + strings.Join(values, ", ") + "); " }
+
+	before := ""
+	for _, where := range displaced {
+		before += into + "SELECT " + lite.Idents(s.key) + " FROM " + lite.Ident(s.Table) + " WHERE " + where + "; "
+	}
+	bodies := map[string][2]string{"ai": {"AFTER INSERT", log(news)}, "au": {"AFTER UPDATE", log(olds) + log(news)}, "ad": {"AFTER DELETE", log(olds)}}
+	if before != "" {
+		bodies["bi"], bodies["bu"] = [2]string{"BEFORE INSERT", before}, [2]string{"BEFORE UPDATE", before}
+	}
+
+	var statements []string
+	for _, e := range events {
+		if b, ok := bodies[e]; ok {
+			statements = append(statements, fmt.Sprintf("CREATE TRIGGER %s %s ON %s BEGIN %sEND", lite.Main(triggerName(s.Table, e)), b[0], lite.Ident(s.Table), b[1]))
+		}
+	}
+	return statements, nil
+}
+
+// displaced returns, for each unique index besides the key, the condition for the row whose
+// place there a new row takes.
+func (s *Shape) displaced(ctx context.Context, q lite.Querier) ([]string, error) {
+	rows, err := q.QueryContext(ctx, `SELECT l.name, l.partial, coalesce(x.name, ''), x.coll, x.cid FROM pragma_index_list(?, 'main') l, pragma_index_xinfo(l.name, 'main') x
+		WHERE l."unique" AND x.key ORDER BY l.seq, x.seqno`, s.Table)
+	if err != nil {
+		return nil, fmt.Errorf("read indexes of %s: %w", s.Table, err)
+	}
+	defer rows.Close()
+	var names, wheres []string
+	for rows.Next() {
+		var name, column, collation string
+		var partial bool
+		var cid int
+		if err := rows.Scan(&name, &partial, &column, &collation, &cid); err != nil {
+			return nil, fmt.Errorf("read indexes of %s: %w", s.Table, err)
+		}
+		if cid == -2 {
+			return nil, fmt.Errorf("%w: %s has a unique index on an expression, %s: rows that INSERT OR REPLACE displaces by it cannot be told", ErrShape, s.Table, name)
+		}
+		if n := len(names); n == 0 || names[n-1] != name {
+			names, wheres = append(names, name), append(wheres, "1")
+		}
+		wheres[len(wheres)-1] += fmt.Sprintf(" AND %s.%s = NEW.%s COLLATE %s", lite.Ident(s.Table), lite.Ident(column), lite.Ident(column), lite.Ident(collation))
+	}
+	for i := range wheres {
+		wheres[i] = strings.TrimPrefix(wheres[i], "1 AND ")
+	}
+	return wheres, rows.Err()
+}
+
+// Resume is Create for a job that has been there: it holds the shape against the shadow.
+func (s *Shape) Resume(ctx context.Context, q lite.Querier) error { return s.pairs(ctx, q) }
+
+// run executes statements one after the other.
+func run(ctx context.Context, q lite.Querier, statements ...string) error {
+	for _, statement := range statements {
+		if _, err := q.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil
+}
+
+// Text is the live table with its indexes as they are, which must stay so while the job runs. Its
+// triggers may come and go.
+func (s *Shape) Text() string {
+	var b strings.Builder
+	for _, o := range s.objects {
+		if o.kind != "trigger" {
+			fmt.Fprintln(&b, o.kind, o.name, o.sql)
+		}
+	}
+	return b.String()
+}
+
+var _ = chunkfill.ErrSpec
