@@ -59,8 +59,8 @@ type stretch struct {
 // made is what a step of kind Once has done.
 type made struct {
 	again bool              // only a part of it, which is to stand; the step is made again for the rest
-	back []string          // statements that undo it, idempotent
-	pins map[string]string // by later step: what its table looks like now; see plan.shape
+	back  []string          // statements that undo it, idempotent
+	pins  map[string]string // by later step: what its table looks like now; see plan.shape
 }
 
 // programmed is a job that is a program.
@@ -191,7 +191,7 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 		return saveStep(ctx, c, from, &next, e)
 	})
 	if err == nil && again {
-		return from, errAgain
+		return from, nil
 	}
 	return next, err
 }

@@ -97,6 +97,7 @@ func TestRebuildIsTheTable(t *testing.T) {
 			if got := valueOf(t, db, "SELECT group_concat(integrity_check) FROM pragma_integrity_check"); got != "ok" {
 				t.Error(got)
 			}
+			t.Log(valueOf(t, db, "SELECT group_concat(substr(at, 15, 9) || ' ' || event || ' ' || substr(detail, 1, 20), char(10)) FROM _async_migration_events"))
 			t.Logf("%d writes made, %d refused, %s rows", w.made, w.refused, valueOf(t, db, "SELECT count(*) FROM t"))
 		})
 	}

@@ -71,11 +71,11 @@ func TestRebuild(t *testing.T) {
 	t.Logf("%+v", result.JobRecord)
 	for query, want := range map[string]string{
 		"SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema WHERE name NOT LIKE '\\_async%' ESCAPE '\\' ORDER BY name)": "audit c p sqlite_autoindex__async_migrations_1 sqlite_autoindex_t_1 sqlite_sequence t t_ai t_p t_v tv",
-		"SELECT DISTINCT typeof(price) || note FROM t":              "realn",
-		"SELECT * FROM pragma_integrity_check":                      "ok",
-		"SELECT count(*) FROM pragma_foreign_key_check":             "0",
-		"SELECT count(*) FROM t":                                    valueOf(t, db, "SELECT count(*) FROM tv"),
-		"SELECT seq >= 5000 FROM sqlite_sequence WHERE name = 't'":  "1",
+		"SELECT DISTINCT typeof(price) || note FROM t":                   "realn",
+		"SELECT * FROM pragma_integrity_check":                           "ok",
+		"SELECT count(*) FROM pragma_foreign_key_check":                  "0",
+		"SELECT count(*) FROM t":                                         valueOf(t, db, "SELECT count(*) FROM tv"),
+		"SELECT seq >= 5000 FROM sqlite_sequence WHERE name = 't'":       "1",
 		"SELECT count(*) FROM sqlite_sequence WHERE name LIKE '%chunk%'": "0",
 	} {
 		if got := valueOf(t, db, query); got != want {

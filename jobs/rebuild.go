@@ -38,4 +38,6 @@ func (r Rebuild) Spec() Spec {
 }
 
 // version has all of the job that Spec has no field for.
-func (r Rebuild) version() string { return fmt.Sprintf("%s; keep old %t", strings.TrimSpace(r.Schema), r.KeepOld) }
+func (r Rebuild) version() string {
+	return fmt.Sprintf("%s; keep old %t", strings.TrimSpace(r.Schema), r.KeepOld)
+}
