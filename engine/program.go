@@ -18,6 +18,11 @@ import (
 type program struct {
 	definition string // all that makes the job what it is; part of its identity
 	steps      []step
+
+	// rehearse makes the changes of the schema, in a transaction that is rolled back, before
+	// anything of a new job is written, and returns what to read then; nil where there is
+	// nothing to try.
+	rehearse func(ctx context.Context, c lite.Querier) (look func(ctx context.Context, q lite.Querier) error, err error)
 }
 
 // step is one of a program.

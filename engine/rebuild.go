@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -42,7 +43,31 @@ func newRebuild(job jobs.Rebuild) *program {
 	if !job.KeepOld {
 		steps = append(steps, walk("empty", r.empty), once("drop", r.drop))
 	}
-	return &program{definition: fmt.Sprintf("rebuild %s as %s", job.Table, job.Schema), steps: steps}
+	return &program{definition: r.describe(), steps: steps, rehearse: r.rehearse}
+}
+
+// describe has all that makes the job what it is.
+func (r rebuild) describe() string {
+	text := "REBUILD " + strings.TrimSpace(r.Schema)
+	for _, a := range r.Set {
+		text += fmt.Sprintf(" SET %s = %s", a.Column, a.Expr)
+	}
+	if r.KeepOld {
+		text += " KEEP OLD"
+	}
+	return text
+}
+
+func (r rebuild) rehearse(ctx context.Context, c lite.Querier) (func(context.Context, lite.Querier) error, error) {
+	conversions, err := r.wanted.Rehearse(ctx, c)
+	return func(ctx context.Context, q lite.Querier) error {
+		for _, conversion := range conversions {
+			if err := conversion.Check(ctx, q); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, err
 }
 
 // shape is the table as it is, and as it is to be, once the shadow is there.

@@ -3,8 +3,10 @@ package engine_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chunkfill/chunkfill/engine"
@@ -50,7 +52,7 @@ func TestRebuild(t *testing.T) {
 			fmt.Sprintf("INSERT INTO t (v, p, price) VALUES ('live%d', 1, '3.25')", live),
 			fmt.Sprintf("UPDATE t SET v = 'changed%d' WHERE id = %d", live, live*7),
 			fmt.Sprintf("DELETE FROM t WHERE id = %d", 1000+live),
-			fmt.Sprintf("INSERT OR REPLACE INTO t VALUES (%d, 'v%d', 2, '9')", 5000+live, 1900-live),
+			fmt.Sprintf("INSERT OR REPLACE INTO t (id, v, p, price) VALUES (%d, 'v%d', 2, '9')", 5000+live, 1900-live),
 		} {
 			if _, err := db.Exec(q); err != nil {
 				t.Errorf("%s: %v", q, err)
@@ -84,5 +86,84 @@ func TestRebuild(t *testing.T) {
 	}
 	if _, err := db.Exec("INSERT INTO t (v, p, price) VALUES ('x', 1, -1)"); err == nil {
 		t.Error("the CHECK does not hold")
+	}
+}
+
+// TestRebuildRefuses: what cannot be is said before anything is written, by name.
+func TestRebuildRefuses(t *testing.T) {
+	db := rebuildDB(t, `CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n INTEGER);
+		INSERT INTO t VALUES (1, '007', 1), (2, 'x', 2);
+		CREATE TABLE audit (x); CREATE TRIGGER audits AFTER UPDATE OF v ON t BEGIN INSERT INTO audit VALUES (NEW.n); END;
+		CREATE TABLE c (id INTEGER PRIMARY KEY, v REFERENCES p (id)); CREATE VIEW sees AS SELECT v, n FROM t WHERE n > 1;
+		CREATE TABLE u (id INTEGER PRIMARY KEY, a); CREATE UNIQUE INDEX u_a ON u (lower(a));
+		CREATE TABLE k (a TEXT, b); CREATE VIRTUAL TABLE f USING fts5 (v)`)
+	eng, err := engine.New(db, engine.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer eng.Close()
+	schema := "SELECT group_concat(coalesce(sql, name), ';') || (SELECT schema_version FROM pragma_schema_version) FROM sqlite_schema"
+	before := valueOf(t, db, schema)
+	for _, c := range []struct{ table, schema, want string }{
+		{"t", "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER, n INTEGER)", "1 values of v, such as '007', would be changed by its new type INTEGER"},
+		{"t", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)", "would no longer work"},
+		{"t", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n INTEGER REFERENCES p (id))", "foreign key on p"},
+		{"t", "CREATE TABLE t (id TEXT PRIMARY KEY, v TEXT, n INTEGER)", "must keep its type (INTEGER)"},
+		{"t", "CREATE TABLE t (id INTEGER, v TEXT, n INTEGER)", "no PRIMARY KEY or UNIQUE over (id)"},
+		{"t", "CREATE TABLE t (v TEXT PRIMARY KEY, n INTEGER)", "it has no column id"},
+		{"t", "CREATE TABLE other (id INTEGER PRIMARY KEY)", "write it under the name of the table, t"},
+		{"t", "CREATE TABLE t AS SELECT 1", "not written out"},
+		{"t", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n INTEGER); DROP TABLE c", "no CREATE INDEX"},
+		{"t", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n INTEGER); CREATE INDEX x ON t (nothing)", "nothing"},
+		{"t", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT,, n INTEGER)", "syntax error"},
+		{"t", "", "no CREATE TABLE"},
+		{"u", "CREATE TABLE u (id INTEGER PRIMARY KEY, a TEXT)", "u_a"},
+		{"k", "CREATE TABLE k (a TEXT, b)", "neither a PRIMARY KEY nor"},
+		{"nothing", "CREATE TABLE nothing (id)", "no such table"},
+		{"f", "CREATE TABLE f (id)", "f"},
+		{"sees", "CREATE TABLE sees (id)", "is a view"},
+	} {
+		_, err := eng.Run(context.Background(), jobs.Rebuild{Name: "r", Table: c.table, Schema: c.schema})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.schema, err, c.want)
+		}
+		if after := valueOf(t, db, schema); after != before {
+			t.Fatalf("%s: the schema is another one:\n%s\n%s", c.schema, before, after)
+		}
+	}
+	if got := valueOf(t, db, "SELECT count(*) FROM t WHERE v = '007'"); got != "1" {
+		t.Error("a row is gone")
+	}
+}
+
+// TestRebuildStops: a row that the new shape does not allow stops the job before the swap, and no
+// live write; a cancel leaves nothing. Planted and caught: the mirror of rows in place of the log.
+func TestRebuildStops(t *testing.T) {
+	db := rebuildDB(t, `CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) INSERT INTO t SELECT i, 'v' || i FROM n; UPDATE t SET v = 'v3' WHERE id = 400`)
+	live := 0
+	eng, err := engine.New(db, engine.Config{SoleProcess: true, OnHold: func(engine.Hold) {
+		live++
+		for _, q := range []string{fmt.Sprintf("INSERT OR IGNORE INTO t (v) VALUES ('v%d')", live), fmt.Sprintf("UPDATE t SET v = 'v4' WHERE id = %d", 100+live)} {
+			if result, err := db.Exec(q); err != nil {
+				t.Errorf("%s: %v", q, err)
+			} else if n, _ := result.RowsAffected(); n != 1 {
+				t.Errorf("%s: %d rows", q, n)
+			}
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer eng.Close()
+	result, err := eng.Run(context.Background(), jobs.Rebuild{Name: "r", Table: "t", Schema: "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT UNIQUE CHECK (v <> 'v9'))"})
+	if !errors.Is(err, engine.ErrFailed) || len(result.Quarantine) == 0 {
+		t.Fatalf("%v, %d rows in quarantine", err, len(result.Quarantine))
+	}
+	if err := eng.Cancel(context.Background(), "r", "it cannot be"); err != nil {
+		t.Fatal(err)
+	}
+	if got := valueOf(t, db, "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%chunkfill%'"); got != "0" {
+		t.Errorf("%s things of ours are left", got)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
 
@@ -71,6 +70,8 @@ type Shape struct {
 	indexes []index  // all that it is to have
 	copied  []pair
 	key     []string // by which rows are found in both
+
+	conversions []Conversion
 }
 
 // pair is a column of the new table and where its value comes from.
@@ -100,7 +101,11 @@ func (w Wanted) Load(ctx context.Context, q lite.Querier) (s Shape, err error) {
 // parse reads the statements of the new shape. The indexes of the table stay, but for those
 // that are given another definition.
 func (s *Shape) parse() error {
-	for i, statement := range Statements(s.Schema) {
+	statements := Statements(s.Schema)
+	if len(statements) == 0 {
+		return fmt.Errorf("%w: there is no CREATE TABLE", ErrShape)
+	}
+	for i, statement := range statements {
 		if i == 0 {
 			var err error
 			if s.table, err = parseTable(statement); err != nil {
@@ -194,14 +199,17 @@ func (s *Shape) free(ctx context.Context, q lite.Querier) error {
 // pairs finds where each column of the new table comes from.
 func (s *Shape) pairs(ctx context.Context, q lite.Querier) error {
 	shadow, err := lite.LoadTable(ctx, q, shadowName(s.Table))
-	if err != nil {
+	switch {
+	case errors.Is(err, lite.ErrNoKey):
+		return s.notFindable()
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrShape, err)
 	}
 	if err := s.findable(shadow); err != nil {
 		return err
 	}
 
-	s.copied = nil
+	s.copied, s.conversions = nil, nil
 	for _, a := range s.Set {
 		if _, err := shadow.Column(a.Column); err != nil {
 			return fmt.Errorf("%w: %w", ErrShape, err)
@@ -218,12 +226,21 @@ func (s *Shape) pairs(ctx context.Context, q lite.Querier) error {
 			s.copied = append(s.copied, pair{c.Name, s.Set[given].Expr, false})
 		case err == nil:
 			s.copied = append(s.copied, pair{c.Name, lite.Ident(c.Name), true})
+			if was := s.column(c.Name); affinityOf(was.Decl) != affinityOf(c.Decl) {
+				s.conversions = append(s.conversions, Conversion{s.Table, c.Name, was.Decl, c.Decl})
+			}
 		}
 	}
 	if alias := s.rowid(shadow); alias != "" { // what goes by it, such as full text, finds its rows
 		s.copied = append(s.copied, pair{alias, alias, true})
 	}
 	return nil
+}
+
+// column is one of the live table that is there.
+func (s *Shape) column(name string) lite.Column {
+	c, _ := s.live.Column(name)
+	return c
 }
 
 // rowid is a name by which the rowid goes in both tables where it is hidden in both.
@@ -239,7 +256,7 @@ func (s *Shape) rowid(shadow lite.Table) string {
 // findable refuses a shape in which a row cannot be found by the key of the live table.
 func (s *Shape) findable(shadow lite.Table) error {
 	for _, name := range s.key {
-		was, _ := s.live.Column(name)
+		was := s.column(name)
 		is, err := shadow.Column(name)
 		given := slices.ContainsFunc(s.Set, func(a lite.Assign) bool { return lite.SameName(a.Column, name) })
 		switch {
@@ -250,9 +267,13 @@ func (s *Shape) findable(shadow lite.Table) error {
 		}
 	}
 	if !slices.ContainsFunc(shadow.Keys, func(k lite.Key) bool { return sameColumns(k, s.live.Key) }) {
-		return fmt.Errorf("%w: it has no PRIMARY KEY or UNIQUE over (%s), by which rows are found while they are copied", ErrShape, strings.Join(s.key, ", "))
+		return s.notFindable()
 	}
 	return nil
+}
+
+func (s *Shape) notFindable() error {
+	return fmt.Errorf("%w: it has no PRIMARY KEY or UNIQUE over (%s), by which rows are found while they are copied", ErrShape, strings.Join(s.key, ", "))
 }
 
 func sameColumns(a, b lite.Key) bool {
@@ -354,5 +375,3 @@ func (s *Shape) Text() string {
 	}
 	return b.String()
 }
-
-var _ = chunkfill.ErrSpec
