@@ -101,7 +101,9 @@ func (e *Engine) revertOnce(ctx context.Context, c lite.Querier, from chunkfill.
 	over = to.Phase == chunkfill.Cancelled
 	switch {
 	case on == loop.TakenBack:
-		_, err = takeBackTx(ctx, c, from, to, event)
+		var made chunkfill.Checkpoint
+		made, err = takeBackTx(ctx, c, from, to, event)
+		over = over && made.Phase == to.Phase
 	case over: // nothing of it is in the schema
 		err = record.SetPhase(ctx, c, from.Name, to.Phase)
 	default:

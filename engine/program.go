@@ -65,6 +65,7 @@ type stretch struct {
 type made struct {
 	again bool              // only a part of it, which is to stand; the step is made again for the rest
 	back  []string          // statements that undo it, idempotent
+	part  []string          // those to be repeated before, until they change nothing
 	pins  map[string]string // by later step: what its table looks like now; see plan.shape
 }
 
@@ -191,7 +192,7 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 			return nil
 		}
 		next = to
-		next.Takebacks = append(slices.Clone(from.Takebacks), chunkfill.Takeback{Step: step.Name, Statements: done.back})
+		next.Takebacks = append(slices.Clone(from.Takebacks), chunkfill.Takeback{Step: step.Name, Repeat: done.part, Statements: done.back})
 		next.Pins = merged(from.Pins, done.pins)
 		return saveStep(ctx, c, from, &next, e)
 	})
@@ -220,10 +221,15 @@ func (s *session) TakeBack(ctx context.Context, from, to chunkfill.Checkpoint, e
 }
 
 // takeBackTx is the hold in which a step is taken back, by whoever does it: it needs
-// nothing of the job's code.
+// nothing of the job's code. Where it made a part only, it returns from as it is.
 func takeBackTx(ctx context.Context, c lite.Querier, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
 	if n := len(from.Takebacks); n > 0 {
 		last := from.Takebacks[n-1]
+		for _, statement := range last.Repeat {
+			if part, err := repeats(ctx, c, statement); err != nil || part {
+				return from, err
+			}
+		}
 		to.Takebacks = from.Takebacks[:n-1]
 		for _, statement := range last.Statements {
 			if _, err := c.ExecContext(ctx, statement); err != nil {
@@ -235,4 +241,17 @@ func takeBackTx(ctx context.Context, c lite.Querier, from, to chunkfill.Checkpoi
 		return to, err
 	}
 	return to, record.DropRangesTx(ctx, c, to.Name, loop.Undone(to))
+}
+
+// repeats runs a statement, and reports whether it is to be run again.
+func repeats(ctx context.Context, c lite.Querier, statement string) (bool, error) {
+	result, err := c.ExecContext(ctx, statement)
+	if lite.IsMissing(err) { // the run that died had got so far
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", statement, lite.Explain(err))
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
 }

@@ -85,7 +85,7 @@ func (r rebuild) shadow(ctx context.Context, q lite.Querier) (made, error) {
 		return made{}, err
 	}
 	back, err := s.Create(ctx, q)
-	return made{back: back, pins: map[string]string{"swap": digest(s.Text())}}, err
+	return made{back: back.Statements, part: back.Repeat, pins: map[string]string{"swap": digest(s.Text())}}, err
 }
 
 func (r rebuild) copying(ctx context.Context, q lite.Querier, to *step) error {

@@ -142,24 +142,24 @@ func (s *Shape) parse() error {
 }
 
 // Create makes the shadow, the log and the triggers, and returns what undoes that.
-func (s *Shape) Create(ctx context.Context, q lite.Querier) (back []string, err error) {
+func (s *Shape) Create(ctx context.Context, q lite.Querier) (back Undo, err error) {
 	if err := s.free(ctx, q); err != nil {
-		return nil, err
+		return back, err
 	}
 	statements := []string{withoutReferences(s.table.as(shadowName(s.Table)))}
 	for _, ix := range s.indexes {
 		statements = append(statements, ix.as(shadowName(ix.Name), shadowName(s.Table)))
 	}
 	if err := run(ctx, q, statements...); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrShape, lite.Explain(err))
+		return back, fmt.Errorf("%w: %w", ErrShape, lite.Explain(err))
 	}
 	if err := s.pairs(ctx, q); err != nil {
-		return nil, err
+		return back, err
 	}
 
 	triggers, err := s.triggers(ctx, q)
 	if err != nil {
-		return nil, err
+		return back, err
 	}
 	keys := make([]string, len(s.key))
 	for i := range s.key {
@@ -169,17 +169,29 @@ func (s *Shape) Create(ctx context.Context, q lite.Querier) (back []string, err 
 	index := fmt.Sprintf("CREATE INDEX %s ON %s (%s)", lite.Main(logName(s.Table)+"_key"), lite.Ident(logName(s.Table)), strings.Join(keys, ", "))
 	statements = append([]string{log, index}, triggers...)
 	if err := run(ctx, q, statements...); err != nil {
-		return nil, err
+		return back, err
 	}
 	return s.undo(), nil
 }
 
-func (s *Shape) undo() []string {
-	var back []string
+// Undo is what takes the shadow, the log and the triggers back.
+type Undo struct {
+	Repeat     []string // each by itself, until it changes nothing
+	Statements []string // then these, together
+}
+
+// deleteAtOnce is how many rows of a table that goes are deleted at once. To drop it whole would hold
+// the writer for as long as it is large.
+const deleteAtOnce = 200
+
+func (s *Shape) undo() Undo {
+	keys := lite.Idents(s.key)
+	u := Undo{Repeat: []string{fmt.Sprintf("DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s LIMIT %[3]d)", lite.Main(shadowName(s.Table)), keys, deleteAtOnce)}}
 	for _, e := range events {
-		back = append(back, "DROP TRIGGER IF EXISTS "+lite.Main(triggerName(s.Table, e)))
+		u.Statements = append(u.Statements, "DROP TRIGGER IF EXISTS "+lite.Main(triggerName(s.Table, e)))
 	}
-	return append(back, "DROP TABLE IF EXISTS "+lite.Main(logName(s.Table)), "DROP TABLE IF EXISTS "+lite.Main(shadowName(s.Table)))
+	u.Statements = append(u.Statements, "DROP TABLE IF EXISTS "+lite.Main(logName(s.Table)), "DROP TABLE IF EXISTS "+lite.Main(shadowName(s.Table)))
+	return u
 }
 
 // free refuses names that are taken.
