@@ -214,6 +214,29 @@ func (ix index) as(name, table string) string {
 	return "CREATE " + unique + "INDEX " + lite.Ident(name) + " ON " + lite.Ident(table) + ix.rest
 }
 
+// terms are what the index is over, without collation and direction.
+func (ix index) terms() (all []string) {
+	toks := scan(ix.rest)
+	from, end := 0, 0
+	for i, t := range toks {
+		symbol := ix.rest[t.start]
+		switch {
+		case t.depth == 0 && symbol == '(' && from == 0:
+			from, end = t.end, t.end
+		case t.depth == 1 && symbol == ',', t.depth == 0 && symbol == ')':
+			all = append(all, strings.TrimSpace(ix.rest[from:end]))
+			from, end = t.end, t.end
+			if symbol == ')' {
+				return all
+			}
+		case t.depth == 1 && (t.word == "asc" || t.word == "desc" || t.word == "collate"), i > 0 && t.depth == 1 && toks[i-1].word == "collate":
+		default:
+			end = t.end
+		}
+	}
+	return all
+}
+
 // withoutReferences is a CREATE TABLE without its foreign keys: while rows are copied, and when
 // those of the old table are deleted, an action of theirs, or a check, would reach live writes.
 func withoutReferences(text string) string {

@@ -1,6 +1,9 @@
 package reshape
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestWithoutReferences: foreign keys go, and nothing else. Planted and caught: the comma before a
 // constraint kept, ON UPDATE left, the name of a constraint left.
@@ -42,6 +45,10 @@ func TestRename(t *testing.T) {
 	ix, err := parseIndex("CREATE UNIQUE INDEX i ON t(a COLLATE NOCASE DESC) WHERE b")
 	if err != nil || ix.Name != "i" || ix.Table != "t" || ix.as("j", "n") != `CREATE UNIQUE INDEX "j" ON "n"(a COLLATE NOCASE DESC) WHERE b` {
 		t.Errorf("%+v %v", ix, err)
+	}
+	ix, err = parseIndex("CREATE UNIQUE INDEX i ON t(a, lower(b) COLLATE NOCASE DESC, (c || ',') ASC, coalesce(d, '') ) WHERE (e)")
+	if got := ix.terms(); err != nil || strings.Join(got, ";") != "a;lower(b);(c || ',');coalesce(d, '')" {
+		t.Errorf("%q, %v", got, err)
 	}
 	for _, bad := range []string{"CREATE TABLE x AS SELECT 1", "CREATE TABLE other.t(a)", "CREATE TEMP TABLE t(a)", "DROP TABLE t"} {
 		if _, err := parseTable(bad); err == nil {

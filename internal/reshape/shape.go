@@ -335,32 +335,68 @@ func (s *Shape) triggers(ctx context.Context, q lite.Querier) ([]string, error) 
 // displaced returns, for each unique index besides the key, the condition for the row whose
 // place there a new row takes.
 func (s *Shape) displaced(ctx context.Context, q lite.Querier) ([]string, error) {
-	rows, err := q.QueryContext(ctx, `SELECT l.name, l.partial, coalesce(x.name, ''), x.coll, x.cid FROM pragma_index_list(?, 'main') l, pragma_index_xinfo(l.name, 'main') x
+	rows, err := q.QueryContext(ctx, `SELECT l.name, x.seqno, coalesce(x.name, ''), x.coll FROM pragma_index_list(?, 'main') l, pragma_index_xinfo(l.name, 'main') x
 		WHERE l."unique" AND x.key ORDER BY l.seq, x.seqno`, s.Table)
 	if err != nil {
 		return nil, fmt.Errorf("read indexes of %s: %w", s.Table, err)
 	}
 	defer rows.Close()
-	var names, wheres []string
+	var wheres []string
 	for rows.Next() {
 		var name, column, collation string
-		var partial bool
-		var cid int
-		if err := rows.Scan(&name, &partial, &column, &collation, &cid); err != nil {
+		var n int
+		if err := rows.Scan(&name, &n, &column, &collation); err != nil {
 			return nil, fmt.Errorf("read indexes of %s: %w", s.Table, err)
 		}
-		if cid == -2 {
-			return nil, fmt.Errorf("%w: %s has a unique index on an expression, %s: rows that INSERT OR REPLACE displaces by it cannot be told", ErrShape, s.Table, name)
+		term := lite.Ident(column)
+		if column == "" {
+			if term, err = s.term(name, n); err != nil {
+				return nil, err
+			}
 		}
-		if n := len(names); n == 0 || names[n-1] != name {
-			names, wheres = append(names, name), append(wheres, "1")
+
+		where := fmt.Sprintf("%s = %s COLLATE %s", term, s.ofNew(term), lite.Ident(collation))
+		if n == 0 {
+			wheres = append(wheres, where)
+		} else {
+			wheres[len(wheres)-1] += " AND " + where
 		}
-		wheres[len(wheres)-1] += fmt.Sprintf(" AND %s.%s = NEW.%s COLLATE %s", lite.Ident(s.Table), lite.Ident(column), lite.Ident(column), lite.Ident(collation))
-	}
-	for i := range wheres {
-		wheres[i] = strings.TrimPrefix(wheres[i], "1 AND ")
 	}
 	return wheres, rows.Err()
+}
+
+// term is the n-th of what an index of the table is over, where that is an expression.
+func (s *Shape) term(name string, n int) (string, error) {
+	for _, o := range s.objects {
+		if o.kind != "index" || o.name != name {
+			continue
+		}
+		ix, err := parseIndex(o.sql)
+		if terms := ix.terms(); err == nil && n < len(terms) {
+			return terms[n], nil
+		}
+	}
+	return "", fmt.Errorf("%w: index %s has a form that is not known", ErrShape, name)
+}
+
+// ofNew is an expression over the row that a trigger is for: inside a query of its own, names of columns
+// are those of that row.
+func (s *Shape) ofNew(expr string) string {
+	var columns []string
+	for _, c := range s.live.Columns {
+		if !c.Generated {
+			columns = append(columns, "NEW."+lite.Ident(c.Name)+" AS "+lite.Ident(c.Name))
+		}
+	}
+	for _, c := range s.live.Columns {
+		if c.Generated && lite.Names(expr)[lite.FoldName(c.Name)] {
+			columns = append(columns, "NEW."+lite.Ident(c.Name)+" AS "+lite.Ident(c.Name))
+		}
+	}
+	if strings.HasPrefix(expr, `"`) {
+		return "NEW." + expr
+	}
+	return "(SELECT " + expr + " FROM (SELECT " + strings.Join(columns, ", ") + "))"
 }
 
 // Resume is Create for a job that has been there: it holds the shape against the shadow.
