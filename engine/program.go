@@ -72,13 +72,13 @@ type made struct {
 // programmed is a job that is a program.
 type programmed interface{ program() *program }
 
+// programs are how jobs of the kinds that change the schema become programs.
+var programs = map[jobs.Kind]func(jobs.Job) *program{}
+
 // programOf returns the program of a job, nil for one that only rewrites rows.
 func programOf(job jobs.Job) *program {
-	switch job := job.(type) {
-	case jobs.Rebuild:
-		return newRebuild(job)
-	case *jobs.Rebuild:
-		return newRebuild(*job)
+	if newProgram := programs[job.Spec().Kind]; newProgram != nil {
+		return newProgram(job)
 	}
 	if p, ok := job.(programmed); ok {
 		return p.program()

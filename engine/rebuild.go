@@ -18,6 +18,15 @@ type rebuild struct {
 	wanted reshape.Wanted
 }
 
+func init() {
+	programs[jobs.KindRebuild] = func(job jobs.Job) *program {
+		if p, ok := job.(*jobs.Rebuild); ok {
+			return newRebuild(*p)
+		}
+		return newRebuild(job.(jobs.Rebuild))
+	}
+}
+
 func newRebuild(job jobs.Rebuild) *program {
 	r := rebuild{job, reshape.Wanted{Table: job.Table, Schema: job.Schema}}
 	for _, a := range job.Set {
@@ -94,9 +103,10 @@ func (r rebuild) copying(ctx context.Context, q lite.Querier, to *step) error {
 		return err
 	}
 	insert := s.Insert()
-	to.rows, to.insert = jobs.Spec{Table: r.Table, Todo: s.Differs()}, &insert
+	rows := reshape.Copier{Shape: s}
+	to.rows, to.insert = jobs.Spec{Table: r.Table, Todo: rows.Differs()}, &insert
 	to.apply = func(ctx context.Context, c lite.Querier, b stretch) (int, error) {
-		return s.Copy(ctx, c, b.statement, b.where, b.Range, b.again)
+		return rows.Copy(ctx, c, b.statement, b.where, b.Range, b.again)
 	}
 	return nil
 }
@@ -112,7 +122,7 @@ func (r rebuild) catchUp(ctx context.Context, q lite.Querier, to *step) error {
 	}
 	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: log.Name, Where: "1"}
 	to.apply = func(ctx context.Context, c lite.Querier, b stretch) (int, error) {
-		return s.Replay(ctx, c, log.Key, b.Range)
+		return reshape.Copier{Shape: s}.Replay(ctx, c, log.Key, b.Range)
 	}
 	return nil
 }
@@ -122,7 +132,7 @@ func (r rebuild) sweep(ctx context.Context, q lite.Querier, to *step) error {
 	if err != nil {
 		return err
 	}
-	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: reshape.ShadowTable(s.Table), Where: s.Orphaned()}
+	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: reshape.ShadowTable(s.Table), Where: reshape.Copier{Shape: s}.Orphaned()}
 	return nil
 }
 

@@ -36,6 +36,7 @@ var zoo = []struct {
 		after: "CREATE TABLE t (id INTEGER PRIMARY KEY, c TEXT, b, a)"},
 	{name: "unique expression", key: "id", before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b, c TEXT); CREATE UNIQUE INDEX t_b ON t (a COLLATE NOCASE DESC, coalesce(b, '') || 'x') WHERE id > 3",
 		after: "CREATE TABLE t (id INTEGER PRIMARY KEY, c TEXT, b, a, d AS (a || b))"},
+	{name: "no unique", key: "id", before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b, c TEXT)", after: "CREATE TABLE t (id INTEGER PRIMARY KEY, c TEXT, b, a)"},
 	{name: "unique that goes", key: "id", before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b UNIQUE, c TEXT UNIQUE)", after: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b, c TEXT)"},
 	{name: "generated", key: "id", before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b UNIQUE, c TEXT, g AS (a || 'x') VIRTUAL)", after: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b UNIQUE, c TEXT, g AS (a || 'x') STORED, h TEXT)"},
 	{name: "self reference", key: "id", pragma: "&_pragma=foreign_keys(1)", before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a REFERENCES t (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, b UNIQUE, c TEXT)",

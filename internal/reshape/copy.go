@@ -8,6 +8,9 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
 
+// Copier moves rows into the shadow.
+type Copier struct{ *Shape }
+
 // Insert is the copy of rows into the shadow.
 func (s *Shape) Insert() lite.Insert {
 	in := lite.Insert{Into: "INSERT INTO " + lite.Main(shadowName(s.Table))}
@@ -21,7 +24,7 @@ func (s *Shape) Insert() lite.Insert {
 // is to be, though no live write is waiting in the log. A column that is copied as it is must
 // have the type and the bytes that it had; of another the new column may convert what the
 // expression gives.
-func (s *Shape) Differs() string {
+func (s Copier) Differs() string {
 	logged := make([]string, len(s.key))
 	for i, name := range s.key {
 		logged[i] = lite.Ident(s.Table) + "." + lite.Ident(name) + " = " + keyColumn(i)
@@ -31,7 +34,7 @@ func (s *Shape) Differs() string {
 }
 
 // held is the condition, on a row of the live table, that the shadow holds it as it is to be.
-func (s *Shape) held() string {
+func (s Copier) held() string {
 	var is, has []string
 	const shadow = "_chunkfill_s"
 	for _, p := range s.copied {
@@ -51,7 +54,7 @@ func (s *Shape) held() string {
 
 // Orphaned is the condition, on a row of the shadow, that the live table has no such row, and
 // no live write that says so is waiting in the log.
-func (s *Shape) Orphaned() string {
+func (s Copier) Orphaned() string {
 	const live = "_chunkfill_t"
 	found, logged := make([]string, len(s.key)), make([]string, len(s.key))
 	for i, name := range s.key {
@@ -68,7 +71,7 @@ func (s *Shape) Orphaned() string {
 //
 // A row that a live write has changed since it was copied may stand in the way of another that
 // has its unique value now. It is in the log, as any row that has changed, and comes back from there.
-func (s *Shape) Copy(ctx context.Context, q lite.Querier, insert lite.Statement, conds []string, r lite.Range, again bool) (int, error) {
+func (s Copier) Copy(ctx context.Context, q lite.Querier, insert lite.Statement, conds []string, r lite.Range, again bool) (int, error) {
 	if again {
 		stale := s.live.Key.SelectStatement(lite.Idents(s.key), conds, nil).Within(s.deleteKeys(), ")")
 		if _, err := stale.Run(ctx, q, r); err != nil {
@@ -87,17 +90,17 @@ func (s *Shape) Copy(ctx context.Context, q lite.Querier, insert lite.Statement,
 
 // deleteKeys deletes the rows of the shadow whose keys a query finds; the query follows, and a
 // parenthesis.
-func (s *Shape) deleteKeys() string {
+func (s Copier) deleteKeys() string {
 	return "DELETE FROM " + lite.Main(shadowName(s.Table)) + " WHERE (" + lite.Idents(s.key) + ") IN ("
 }
 
 // makeWay deletes the rows of the shadow that the log has, which are to be copied anew.
-func (s *Shape) makeWay(ctx context.Context, q lite.Querier) error {
+func (s Copier) makeWay(ctx context.Context, q lite.Querier) error {
 	return run(ctx, q, s.deleteKeys()+"SELECT "+s.logged()+" FROM "+lite.Main(logName(s.Table))+")")
 }
 
 // logged are the columns of the log that hold a key.
-func (s *Shape) logged() string {
+func (s Copier) logged() string {
 	keys := make([]string, len(s.key))
 	for i := range keys {
 		keys[i] = keyColumn(i)
@@ -107,7 +110,7 @@ func (s *Shape) logged() string {
 
 // Replay brings the shadow in step with the live table for the rows of a range of the log, and takes
 // that range out of the log.
-func (s *Shape) Replay(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range) (int, error) {
+func (s Copier) Replay(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range) (int, error) {
 	keys := log.SelectStatement(s.logged(), nil, nil)
 	if _, err := keys.Within(s.deleteKeys(), ")").Run(ctx, q, r); err != nil {
 		return 0, err
@@ -121,7 +124,7 @@ func (s *Shape) Replay(ctx context.Context, q lite.Querier, log lite.Key, r lite
 
 // copyLogged copies the rows whose keys a range of the log has, and looks at what has become of
 // them.
-func (s *Shape) copyLogged(ctx context.Context, q lite.Querier, keys lite.Statement, r lite.Range) error {
+func (s Copier) copyLogged(ctx context.Context, q lite.Querier, keys lite.Statement, r lite.Range) error {
 	in := s.Insert()
 	exprs := make([]string, len(in.Exprs))
 	for i, e := range in.Exprs {

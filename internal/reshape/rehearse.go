@@ -18,13 +18,16 @@ func (w Wanted) Rehearse(ctx context.Context, q lite.Querier) ([]Conversion, err
 	if err != nil {
 		return nil, err
 	}
-	if err := s.rehearse(ctx, q); err != nil {
+	if err := (rehearsal{&s}).rehearse(ctx, q); err != nil {
 		return nil, err
 	}
 	return s.conversions, nil
 }
 
-func (s *Shape) rehearse(ctx context.Context, q lite.Querier) error {
+// rehearsal is the change of shape without the rows.
+type rehearsal struct{ *Shape }
+
+func (s rehearsal) rehearse(ctx context.Context, q lite.Querier) error {
 	probes, err := probes(ctx, q)
 	if err != nil {
 		return err
@@ -41,7 +44,7 @@ func (s *Shape) rehearse(ctx context.Context, q lite.Querier) error {
 	if _, err := s.Create(ctx, q); err != nil {
 		return err
 	}
-	if err := s.exchange(ctx, q); err != nil {
+	if err := (swap{s.Shape}).exchange(ctx, q); err != nil {
 		return fmt.Errorf("%w: %w", ErrShape, err)
 	}
 	for _, p := range probes {
@@ -113,7 +116,7 @@ func updates(ctx context.Context, q lite.Querier) (all []probe, err error) {
 }
 
 // foreignKeys lists those of the table, without an order.
-func (s *Shape) foreignKeys(ctx context.Context, q lite.Querier) ([]string, error) {
+func (s rehearsal) foreignKeys(ctx context.Context, q lite.Querier) ([]string, error) {
 	rows, err := q.QueryContext(ctx, `SELECT lower(group_concat("from" || '>' || coalesce("to", ''), ',')) || ' ' || lower("table") FROM
 		(SELECT * FROM pragma_foreign_key_list(?, 'main') ORDER BY id, seq) GROUP BY id`, s.Table)
 	if err != nil {
@@ -133,7 +136,7 @@ func (s *Shape) foreignKeys(ctx context.Context, q lite.Querier) ([]string, erro
 
 // sameForeignKeys refuses a foreign key that the table does not have yet: nothing has looked
 // whether its rows meet it.
-func (s *Shape) sameForeignKeys(ctx context.Context, q lite.Querier, before []string) error {
+func (s rehearsal) sameForeignKeys(ctx context.Context, q lite.Querier, before []string) error {
 	after, err := s.foreignKeys(ctx, q)
 	if err != nil {
 		return err

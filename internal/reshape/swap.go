@@ -17,15 +17,18 @@ const replayAtOnce = 100
 // reports false where more was left than fits into one hold: some of it is replayed, and it
 // is to be called again. Afterwards the old table has no trigger and no foreign key.
 func (s *Shape) Swap(ctx context.Context, q lite.Querier) (swapped bool, err error) {
-	left, err := s.drain(ctx, q)
+	left, err := swap{s}.drain(ctx, q)
 	if err != nil || left {
 		return false, err
 	}
-	return true, s.exchange(ctx, q)
+	return true, swap{s}.exchange(ctx, q)
 }
 
+// swap exchanges the tables.
+type swap struct{ *Shape }
+
 // drain replays the first entries of the log, and reports whether there are more.
-func (s *Shape) drain(ctx context.Context, q lite.Querier) (left bool, err error) {
+func (s swap) drain(ctx context.Context, q lite.Querier) (left bool, err error) {
 	log, err := lite.LoadTable(ctx, q, logName(s.Table))
 	if err != nil {
 		return false, err
@@ -38,7 +41,7 @@ func (s *Shape) drain(ctx context.Context, q lite.Querier) (left bool, err error
 	if err != nil || !ok {
 		return false, err
 	}
-	if _, err := s.Replay(ctx, q, log.Key, r); err != nil {
+	if _, err := (Copier{s.Shape}).Replay(ctx, q, log.Key, r); err != nil {
 		return false, err
 	}
 	return r.End.Encode() != last.Encode(), nil
@@ -47,7 +50,7 @@ func (s *Shape) drain(ctx context.Context, q lite.Querier) (left bool, err error
 // exchange is the swap itself. Each table takes the other's place in sqlite_schema; what goes by the
 // name of the live table, its triggers among it, then goes by the new one. SQLite
 // reads the schema in the order of the rows, so a table has to come before what belongs to it.
-func (s *Shape) exchange(ctx context.Context, q lite.Querier) (err error) {
+func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 	live, shadow, old := s.Table, shadowName(s.Table), OldName(s.Table)
 	for _, e := range events {
 		if err := run(ctx, q, "DROP TRIGGER IF EXISTS "+lite.Main(triggerName(live, e))); err != nil {
@@ -93,7 +96,7 @@ func (s *Shape) exchange(ctx context.Context, q lite.Querier) (err error) {
 
 // rename gives a table and its indexes other names, and the table a place in the schema; 0
 // for the end.
-func (s *Shape) rename(ctx context.Context, q lite.Querier, from, to, sql string, place int64) error {
+func (s swap) rename(ctx context.Context, q lite.Querier, from, to, sql string, place int64) error {
 	of, err := objects(ctx, q, from)
 	if err != nil {
 		return err
@@ -148,7 +151,7 @@ func change(ctx context.Context, q lite.Querier, set string, args ...any) error 
 }
 
 // renumber has the new table go on with the numbers of the old one, as AUTOINCREMENT promises.
-func (s *Shape) renumber(ctx context.Context, q lite.Querier) error {
+func (s swap) renumber(ctx context.Context, q lite.Querier) error {
 	var there int
 	err := q.QueryRowContext(ctx, "SELECT count(*) FROM main.sqlite_schema WHERE name = 'sqlite_sequence'").Scan(&there)
 	if err != nil {
