@@ -21,14 +21,22 @@ type rebuild struct {
 func init() {
 	programs[jobs.KindRebuild] = func(job jobs.Job) *program {
 		if p, ok := job.(*jobs.Rebuild); ok {
-			return newRebuild(*p)
+			return newRebuild(*p, false)
 		}
-		return newRebuild(job.(jobs.Rebuild))
+		return newRebuild(job.(jobs.Rebuild), false)
+	}
+	programs[jobs.KindIndex] = func(job jobs.Job) *program {
+		p, ok := job.(*jobs.Index)
+		if !ok {
+			index := job.(jobs.Index)
+			p = &index
+		}
+		return newRebuild(jobs.Rebuild{Name: p.Name, Table: p.Table, Schema: p.Create}, p.Twin)
 	}
 }
 
-func newRebuild(job jobs.Rebuild) *program {
-	r := rebuild{job, reshape.Wanted{Table: job.Table, Schema: job.Schema}}
+func newRebuild(job jobs.Rebuild, twin bool) *program {
+	r := rebuild{job, reshape.Wanted{Table: job.Table, Schema: job.Schema, Twin: twin}}
 	for _, a := range job.Set {
 		r.wanted.Set = append(r.wanted.Set, lite.Assign(a))
 	}
@@ -63,6 +71,9 @@ func (r rebuild) describe() string {
 	}
 	if r.KeepOld {
 		text += " KEEP OLD"
+	}
+	if r.wanted.Twin {
+		text += " BY A TWIN"
 	}
 	return text
 }
@@ -153,11 +164,19 @@ func (r rebuild) swap(ctx context.Context, q lite.Querier) (made, error) {
 }
 
 func (r rebuild) empty(_ context.Context, _ lite.Querier, to *step) error {
-	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: reshape.OldName(r.Table), Where: "1"}
+	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: r.rest(), Where: "1"}
 	return nil
 }
 
 func (r rebuild) drop(ctx context.Context, q lite.Querier) (made, error) {
-	_, err := q.ExecContext(ctx, "DROP TABLE IF EXISTS "+lite.Main(reshape.OldName(r.Table)))
+	_, err := q.ExecContext(ctx, "DROP TABLE IF EXISTS "+lite.Main(r.rest()))
 	return made{}, err
+}
+
+// rest is the table that is no longer needed after the swap.
+func (r rebuild) rest() string {
+	if r.wanted.Twin {
+		return reshape.ShadowTable(r.Table)
+	}
+	return reshape.OldName(r.Table)
 }

@@ -150,6 +150,12 @@ type writer struct {
 	made, refused int
 }
 
+func seededWriter(t *testing.T) *writer {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	return &writer{random: rand.New(rand.NewPCG(seed, 0)), key: "id"}
+}
+
 func (w *writer) pick(from ...string) string { return from[w.random.IntN(len(from))] }
 
 func (w *writer) newKey() string {

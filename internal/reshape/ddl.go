@@ -173,6 +173,26 @@ func (t table) autoincrement() bool {
 	return slices.ContainsFunc(scan(t.rest), func(t tok) bool { return t.word == "autoincrement" })
 }
 
+// collation is that of a column, "" where none is declared.
+func (t table) collation(column string) string {
+	toks := scan(t.rest)
+	within := false
+	for i, k := range toks {
+		switch {
+		case i > 0 && k.depth == 1 && (t.rest[toks[i-1].start] == '(' && toks[i-1].depth == 0 || t.rest[toks[i-1].start] == ','):
+			within = lite.SameName(k.name, column)
+		case within && k.depth == 1 && k.word == "collate" && i+1 < len(toks):
+			return toks[i+1].name
+		}
+	}
+	return ""
+}
+
+// strict reports whether the table is a STRICT one.
+func (t table) strict() bool {
+	return slices.ContainsFunc(scan(t.rest), func(t tok) bool { return t.depth == 0 && t.word == "strict" })
+}
+
 // index is CREATE INDEX, taken apart.
 type index struct {
 	Name, Table string

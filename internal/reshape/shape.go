@@ -18,8 +18,12 @@ var ErrShape = errors.New("the table cannot be given this shape")
 // Wanted is the shape that a table is to have.
 type Wanted struct {
 	Table  string
-	Schema string        // CREATE TABLE, and any CREATE INDEX
+	Schema string        // CREATE TABLE, and any CREATE INDEX; or these alone, for the table as it is
 	Set    []lite.Assign // columns whose values are not those of the old column of that name
+
+	// Twin has the table stay, and get the one index of Schema, which is built on a table that has the
+	// columns of the index and no others.
+	Twin bool
 }
 
 // Names of what the job puts into the schema. There is one rebuild of a table at a time.
@@ -105,14 +109,14 @@ func (s *Shape) parse() error {
 	if len(statements) == 0 {
 		return fmt.Errorf("%w: there is no CREATE TABLE", ErrShape)
 	}
-	for i, statement := range statements {
-		if i == 0 {
-			var err error
-			if s.table, err = parseTable(statement); err != nil {
-				return fmt.Errorf("%w: %w", ErrShape, err)
-			}
-			continue
-		}
+	if _, err := parseIndex(statements[0]); err == nil { // the table is to stay as it is
+		statements = append([]string{s.objects[0].sql}, statements...)
+	}
+	var err error
+	if s.table, err = parseTable(statements[0]); err != nil {
+		return fmt.Errorf("%w: %w", ErrShape, err)
+	}
+	for _, statement := range statements[1:] {
 		ix, err := parseIndex(statement)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrShape, err)
@@ -121,6 +125,9 @@ func (s *Shape) parse() error {
 			return fmt.Errorf("%w: index %s is one of %s", ErrShape, ix.Name, ix.Table)
 		}
 		s.indexes = append(s.indexes, ix)
+	}
+	if s.Twin {
+		return s.narrow()
 	}
 	if !lite.SameName(s.table.Name, s.Table) {
 		return fmt.Errorf("%w: the new CREATE TABLE is one of %q; write it under the name of the table, %s", ErrShape, s.table.Name, s.Table)
@@ -138,6 +145,42 @@ func (s *Shape) parse() error {
 		ix.Name = o.name
 		s.indexes = append(s.indexes, ix)
 	}
+	return nil
+}
+
+// narrow has the shadow hold the columns of the one index and no others. Its entries are then, to the
+// rowid, those that an index on the table has; the rowid must be one that VACUUM leaves alone.
+func (s *Shape) narrow() error {
+	switch {
+	case len(s.indexes) != 1:
+		return fmt.Errorf("%w: a twin is for one CREATE INDEX", ErrShape)
+	case !s.live.Key.Rowid:
+		return fmt.Errorf("%w: %s has no INTEGER PRIMARY KEY, by which an index that is built beside it could find its rows; rebuild the table in place of a twin", ErrShape, s.Table)
+	}
+	for _, o := range s.objects {
+		if lite.SameName(o.name, s.indexes[0].Name) {
+			return fmt.Errorf("%w: there is an index %s already", ErrShape, o.name)
+		}
+	}
+
+	key := s.live.Key.Columns[0].Name
+	columns := []string{lite.Ident(key) + " INTEGER PRIMARY KEY"}
+	names := lite.Names(s.indexes[0].rest)
+	for _, c := range s.live.Columns {
+		if !names[lite.FoldName(c.Name)] || lite.SameName(c.Name, key) {
+			continue
+		}
+		column := lite.Ident(c.Name) + " " + c.Decl
+		if collation := s.table.collation(c.Name); collation != "" {
+			column += " COLLATE " + lite.Ident(collation)
+		}
+		columns = append(columns, column)
+	}
+	strict := ""
+	if s.table.strict() {
+		strict = " STRICT"
+	}
+	s.table.rest = " (" + strings.Join(columns, ", ") + ")" + strict
 	return nil
 }
 

@@ -82,6 +82,12 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 			err = errors.Join(err, resetErr)
 		}
 	}()
+	if s.Twin {
+		if err := s.graft(ctx, q); err != nil {
+			return err
+		}
+		return run(ctx, q, fmt.Sprintf("PRAGMA main.schema_version = %d", version+1))
+	}
 	if err := s.rename(ctx, q, live, old, withoutReferences(was.as(old)), 0); err != nil {
 		return err
 	}
@@ -92,6 +98,13 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 		return err
 	}
 	return run(ctx, q, fmt.Sprintf("PRAGMA main.schema_version = %d", version+1))
+}
+
+// graft makes the index of the twin one of the table.
+func (s swap) graft(ctx context.Context, q lite.Querier) error {
+	ix := s.indexes[0]
+	return change(ctx, q, `name = ?1, tbl_name = ?2, sql = ?3, rowid = (SELECT max(rowid) + 1 FROM main.sqlite_schema) WHERE type = 'index' AND name = ?4`,
+		ix.Name, s.Table, ix.as(ix.Name, s.Table), shadowName(ix.Name))
 }
 
 // rename gives a table and its indexes other names, and the table a place in the schema; 0
