@@ -100,9 +100,42 @@ func TestRebuildIsTheTable(t *testing.T) {
 			if got := valueOf(t, db, "SELECT group_concat(integrity_check) FROM pragma_integrity_check"); got != "ok" {
 				t.Error(got)
 			}
+			wantSchema(t, db, z.before, z.after)
 			t.Log(valueOf(t, db, "SELECT group_concat(substr(at, 15, 9) || ' ' || event || ' ' || substr(detail, 1, 20), char(10)) FROM _async_migration_events"))
 			t.Logf("%d writes made, %d refused, %s rows", w.made, w.refused, valueOf(t, db, "SELECT count(*) FROM t"))
 		})
+	}
+}
+
+// wantSchema compares the table and its indexes with those of a database in which the new table was
+// made at once, with the indexes that the old one had.
+func wantSchema(t *testing.T, db *sql.DB, before, after string) {
+	t.Helper()
+	want, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer want.Close()
+	want.SetMaxOpenConns(1)
+	for i, statement := range append([]string{after}, strings.Split(before, "; ")...) {
+		if i > 0 && !strings.Contains(statement, " INDEX ") {
+			continue
+		}
+		if _, err := want.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const schema = `SELECT group_concat(line, char(10)) FROM (SELECT type || ' ' || name || ' ' || coalesce(lower(replace(replace(sql, '"', ''), ' ', '')), '') AS line
+		FROM sqlite_schema WHERE tbl_name = 't' AND type IN ('table', 'index') ORDER BY line)`
+	if got, want := valueOf(t, db, schema), valueOf(t, want, schema); got != want {
+		t.Errorf("the schema is\n%s\nwant\n%s", got, want)
+	}
+	const pragmas = `SELECT group_concat(line, char(10)) FROM (SELECT l.name || l."unique" || l.origin || l.partial || x.seqno || coalesce(x.name, '') || x."desc" || x.coll AS line
+		FROM pragma_index_list('t') l, pragma_index_xinfo(l.name) x UNION ALL
+		SELECT name || type || "notnull" || coalesce(dflt_value, '') || pk || hidden FROM pragma_table_xinfo('t') UNION ALL
+		SELECT "table" || "from" || coalesce("to", '') || on_update || on_delete FROM pragma_foreign_key_list('t') ORDER BY 1)`
+	if got, want := valueOf(t, db, pragmas), valueOf(t, want, pragmas); got != want {
+		t.Errorf("the pragmas say\n%s\nwant\n%s", got, want)
 	}
 }
 
