@@ -36,12 +36,22 @@ type step struct {
 	// verification, too. Name is left out.
 	rows jobs.Spec
 
+	// also is a condition that no row of another table may meet: the verification counts those that
+	// do among what is left. Nil for none.
+	also *jobs.Spec
+
 	// insert has the walk copy rows instead.
 	insert *lite.Insert
 
 	// load fills in what of the above follows from the database as it is when it is the
 	// step's turn; nil where nothing does.
 	load func(ctx context.Context, q lite.Querier, to *step) error
+
+	// intact looks, when the schema has changed, whether the step can go on; nil for a step to which
+	// nothing matters but the columns that it names. Where it cannot, abandon is run, which
+	// keeps the application from paying for a job that is stuck.
+	intact  func(ctx context.Context, q lite.Querier) error
+	abandon []string
 
 	// apply does to a stretch of rows what takes more than one statement; nil for the one
 	// statement of rows.

@@ -45,7 +45,7 @@ func newRebuild(job jobs.Rebuild, twin bool) *program {
 		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Once}, once: fn}
 	}
 	walk := func(name string, load func(context.Context, lite.Querier, *step) error) step {
-		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load}
+		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(job.Table)}
 	}
 	swap := once("swap", r.swap)
 	swap.NoReturn = true
@@ -54,11 +54,12 @@ func newRebuild(job jobs.Rebuild, twin bool) *program {
 		walk("copy", r.copying),
 		{Step: chunkfill.Step{Name: "compare", Kind: chunkfill.Verify, Of: "copy"}},
 		walk("catch up", r.catchUp),
-		walk("sweep", r.sweep),
 		swap,
 	}
 	if !job.KeepOld {
-		steps = append(steps, walk("empty", r.empty), once("drop", r.drop))
+		empty := walk("empty", r.empty)
+		empty.intact, empty.abandon = nil, nil
+		steps = append(steps, empty, once("drop", r.drop))
 	}
 	return &program{definition: r.describe(), steps: steps, rehearse: r.rehearse}
 }
@@ -92,11 +93,32 @@ func (r rebuild) rehearse(ctx context.Context, c lite.Querier) (func(context.Con
 
 // shape is the table as it is, and as it is to be, once the shadow is there.
 func (r rebuild) shape(ctx context.Context, q lite.Querier) (*reshape.Shape, error) {
+	if err := r.intact(ctx, q); err != nil {
+		return nil, err
+	}
 	s, err := r.wanted.Load(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	return &s, s.Resume(ctx, q)
+}
+
+// pinned is the step under whose name the record keeps what must stay as it is.
+const pinned = "swap"
+
+// intact looks whether the table, and what the job has made beside it, are what they were when it
+// began: without a trigger of ours a live write would be lost.
+func (r rebuild) intact(ctx context.Context, q lite.Querier) error {
+	begun, err := record.Load(ctx, q, r.Name)
+	if err != nil {
+		return err
+	}
+	now, err := reshape.Text(ctx, q, r.Table)
+	if err == nil && begun.Pins[pinned] != digest(now) {
+		err = fmt.Errorf("%w: %s has another shape or other indexes than when the job began, or what the job made beside it is another; "+
+			"cancel the job, and begin a new one under another name", ErrTableChanged, r.Table)
+	}
+	return err
 }
 
 func (r rebuild) shadow(ctx context.Context, q lite.Querier) (made, error) {
@@ -105,7 +127,11 @@ func (r rebuild) shadow(ctx context.Context, q lite.Querier) (made, error) {
 		return made{}, err
 	}
 	back, err := s.Create(ctx, q)
-	return made{back: back.Statements, part: back.Repeat, pins: map[string]string{"swap": digest(s.Text())}}, err
+	if err != nil {
+		return made{}, err
+	}
+	text, err := reshape.Text(ctx, q, s.Table)
+	return made{back: back.Statements, part: back.Repeat, pins: map[string]string{pinned: digest(text)}}, err
 }
 
 func (r rebuild) copying(ctx context.Context, q lite.Querier, to *step) error {
@@ -116,6 +142,7 @@ func (r rebuild) copying(ctx context.Context, q lite.Querier, to *step) error {
 	insert := s.Insert()
 	rows := reshape.Copier{Shape: s}
 	to.rows, to.insert = jobs.Spec{Table: r.Table, Todo: rows.Differs()}, &insert
+	to.also = &jobs.Spec{Table: reshape.ShadowTable(s.Table), Todo: rows.Orphaned()}
 	to.apply = func(ctx context.Context, c lite.Querier, b stretch) (int, error) {
 		return rows.Copy(ctx, c, b.statement, b.where, b.Range, b.again)
 	}
@@ -138,26 +165,10 @@ func (r rebuild) catchUp(ctx context.Context, q lite.Querier, to *step) error {
 	return nil
 }
 
-func (r rebuild) sweep(ctx context.Context, q lite.Querier, to *step) error {
-	s, err := r.shape(ctx, q)
-	if err != nil {
-		return err
-	}
-	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: reshape.ShadowTable(s.Table), Where: reshape.Copier{Shape: s}.Orphaned()}
-	return nil
-}
-
 func (r rebuild) swap(ctx context.Context, q lite.Querier) (made, error) {
 	s, err := r.shape(ctx, q)
 	if err != nil {
 		return made{}, err
-	}
-	begun, err := record.Load(ctx, q, r.Name)
-	if err != nil {
-		return made{}, err
-	}
-	if begun.Pins["swap"] != digest(s.Text()) {
-		return made{}, fmt.Errorf("%w: the schema of %s is another one than when the rebuild began; cancel it, and begin a new one under another name", ErrTableChanged, r.Table)
 	}
 	swapped, err := s.Swap(ctx, q)
 	return made{again: !swapped}, err

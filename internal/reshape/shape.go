@@ -230,10 +230,7 @@ const deleteAtOnce = 200
 func (s *Shape) undo() Undo {
 	keys := lite.Idents(s.key)
 	u := Undo{Repeat: []string{fmt.Sprintf("DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s LIMIT %[3]d)", lite.Main(shadowName(s.Table)), keys, deleteAtOnce)}}
-	for _, e := range events {
-		u.Statements = append(u.Statements, "DROP TRIGGER IF EXISTS "+lite.Main(triggerName(s.Table, e)))
-	}
-	u.Statements = append(u.Statements, "DROP TABLE IF EXISTS "+lite.Main(logName(s.Table)), "DROP TABLE IF EXISTS "+lite.Main(shadowName(s.Table)))
+	u.Statements = append(Unwatch(s.Table), "DROP TABLE IF EXISTS "+lite.Main(logName(s.Table)), "DROP TABLE IF EXISTS "+lite.Main(shadowName(s.Table)))
 	return u
 }
 
@@ -355,14 +352,23 @@ func run(ctx context.Context, q lite.Querier, statements ...string) error {
 	return nil
 }
 
-// Text is the live table with its indexes as they are, which must stay so while the job runs. Its
-// triggers may come and go.
-func (s *Shape) Text() string {
-	var b strings.Builder
-	for _, o := range s.objects {
-		if o.kind != "trigger" {
-			fmt.Fprintln(&b, o.kind, o.name, o.sql)
-		}
+// Text is what must stay as it is while the job runs: the live table and its indexes, and all
+// that the job has made. The application's triggers may come and go.
+func Text(ctx context.Context, q lite.Querier, table string) (string, error) {
+	var text string
+	err := q.QueryRowContext(ctx, `SELECT coalesce(group_concat(line, char(10)), '') FROM (SELECT type || ' ' || name || ' ' || coalesce(sql, '') AS line FROM main.sqlite_schema
+		WHERE tbl_name COLLATE NOCASE = ?1 AND type <> 'trigger' OR tbl_name COLLATE NOCASE IN (?2, ?3) OR type = 'trigger' AND name LIKE '\_chunkfill\_%' ESCAPE '\' AND tbl_name COLLATE NOCASE = ?1
+		ORDER BY name)`, table, shadowName(table), logName(table)).Scan(&text)
+	if err != nil {
+		return "", fmt.Errorf("read the schema of %s: %w", table, err)
 	}
-	return b.String()
+	return text, nil
+}
+
+// Unwatch are the statements after which live writes are no longer noted. The job can then not go on.
+func Unwatch(table string) (statements []string) {
+	for _, e := range events {
+		statements = append(statements, "DROP TRIGGER IF EXISTS "+lite.Main(triggerName(table, e)))
+	}
+	return statements
 }

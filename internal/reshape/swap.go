@@ -52,12 +52,7 @@ func (s swap) drain(ctx context.Context, q lite.Querier) (left bool, err error) 
 // reads the schema in the order of the rows, so a table has to come before what belongs to it.
 func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 	live, shadow, old := s.Table, shadowName(s.Table), OldName(s.Table)
-	for _, e := range events {
-		if err := run(ctx, q, "DROP TRIGGER IF EXISTS "+lite.Main(triggerName(live, e))); err != nil {
-			return err
-		}
-	}
-	if err := run(ctx, q, "DROP TABLE "+lite.Main(logName(live))); err != nil {
+	if err := run(ctx, q, append(Unwatch(live), "DROP TABLE "+lite.Main(logName(live)))...); err != nil {
 		return err
 	}
 	var version, place int64
