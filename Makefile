@@ -20,7 +20,7 @@ bench: ## every benchmark; BENCHTIME=1x for a quick look
 	go test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),1s) work
 
 heard: ## worst time from request to effect, ten tries of each in each state of a job; some 5 minutes
-	go test -count=1 -v -timeout 30m -run 'TestHeard$$' ./cmd/chunkfill -args -heard $(or $(TRIES),10) | grep -E 'worst of|^(ok|FAIL|---)'
+	go test -count=1 -v -timeout 30m -run 'TestHeard(All)?$$' ./cmd/chunkfill -args -heard $(or $(TRIES),10) | grep -E 'worst of|^(ok|FAIL|---)'
 
 fuzz: ## every fuzz target for a minute; FUZZTIME=10m for longer
 	FUZZTIME=$(or $(FUZZTIME),1m) .ci/run fuzz

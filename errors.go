@@ -40,6 +40,12 @@ var (
 	// ErrEnded is returned for a pause, a resume, a cancel or new values of a job that is done
 	// or cancelled. There is nothing left to ask of it; Retry begins a cancelled one again.
 	ErrEnded = errors.New("the job has ended already")
+	// ErrAllPaused is returned when one job is to be resumed while all jobs are paused. Nothing
+	// is changed. Resume them all.
+	ErrAllPaused = errors.New("all jobs are paused")
+	// ErrNoAnswer is returned for a request that needs the code of the job when no process that
+	// has it answers. Start the service that runs the job, or the job itself.
+	ErrNoAnswer = errors.New("no running process that has the job's code has answered")
 	// ErrNoReturn is returned when a job is to be cancelled that has gone so far that it can
 	// only be brought to its end. Start it again, or wait.
 	ErrNoReturn = errors.New("the job has passed its point of no return")
@@ -49,6 +55,9 @@ var (
 	// ErrOwned is returned, as an *[OwnedError] that says who, when another run has the job,
 	// in this process or another. Wait for it, or stop it.
 	ErrOwned = errors.New("another run has this migration")
+	// ErrStuck is returned for a job that does not get on though nothing is known that it
+	// waits for. Look at what the message names.
+	ErrStuck = errors.New("stuck")
 	// ErrInside is returned when a job, or a migration, is started inside a migration of the
 	// same name: it would wait for itself, and the outer run would say done for it. Hand that
 	// migration the job as its function, or give the job another name.
@@ -84,6 +93,9 @@ var (
 	// ErrNewer is returned for tables that a newer version of chunkfill has written. Use that
 	// version.
 	ErrNewer = errors.New("the checkpoint tables are from a newer version of chunkfill")
+	// ErrOlderTables is returned for a request for which the tables of an older version have no
+	// place. Nothing is changed. The next run of a job with this version brings them up to date.
+	ErrOlderTables = errors.New("the checkpoint tables are from an older version of chunkfill")
 	// ErrLedger is returned for a table _async_migrations that cannot take what a run writes;
 	// the message names the column. Nothing has been changed. Change the table.
 	ErrLedger = errors.New("the table _async_migrations cannot be used")

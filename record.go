@@ -91,6 +91,7 @@ type Request struct {
 	Control Control `json:"control"`
 	By      string  `json:"by"`     // who asked
 	Reason  string  `json:"reason"` // why
+	All     bool    `json:"all"`    // it is asked of all jobs at once, and not of this one
 	Tuning
 }
 

@@ -9,7 +9,11 @@ import (
 
 // Status is how a job stands: its checkpoint and what follows from it.
 //
-// What cannot be known (Fraction, ETA, Left) is -1 here and null in JSON, which has all
+// How much longer the job works is a range, ETALow to ETAHigh, in which the true time lies nine
+// times out of ten. It is working time, over all steps of the job: it stands still while the
+// job is paused or waits.
+//
+// What cannot be known (Fraction, the ETA, Left) is -1 here and null in JSON, which has all
 // its keys in every state, lists that are never null, and reads back as the same Status
 // but for Pins, which it leaves out.
 type Status struct {
@@ -17,7 +21,9 @@ type Status struct {
 	Ledger     string        `json:"ledger"`          // pending_async, done or failed
 	Fraction   float64       `json:"fraction"`        // of the walk, 0 to 1; -1 where it cannot be known
 	Rate       float64       `json:"rows_per_second"` // scanned, over the time not paused
-	ETA        time.Duration `json:"eta_ns"`          // of the walk; -1 where it cannot be known
+	ETA        time.Duration `json:"eta_ns"`          // working time left: as likely less as more; -1 where it cannot be known
+	ETALow     time.Duration `json:"eta_low_ns"`      // at least, likewise
+	ETAHigh    time.Duration `json:"eta_high_ns"`     // at most, likewise
 	Quarantine []BadRow      `json:"quarantine"`
 }
 
@@ -34,6 +40,8 @@ type statusJSON struct {
 	Fraction   *float64       `json:"fraction"`
 	Rate       float64        `json:"rows_per_second"`
 	ETA        *time.Duration `json:"eta_ns"`
+	ETALow     *time.Duration `json:"eta_low_ns"`
+	ETAHigh    *time.Duration `json:"eta_high_ns"`
 	Quarantine []BadRow       `json:"quarantine"`
 }
 
@@ -45,7 +53,8 @@ func (s Status) MarshalJSON() ([]byte, error) {
 	}
 
 	return encode(statusJSON{Checkpoint: &s.Checkpoint, Steps: listed(s.Steps), Left: known(s.Left), Takebacks: takebacks,
-		Ledger: s.Ledger, Fraction: known(s.Fraction), Rate: s.Rate, ETA: known(s.ETA), Quarantine: listed(s.Quarantine)})
+		Ledger: s.Ledger, Fraction: known(s.Fraction), Rate: s.Rate,
+		ETA: known(s.ETA), ETALow: known(s.ETALow), ETAHigh: known(s.ETAHigh), Quarantine: listed(s.Quarantine)})
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -57,7 +66,7 @@ func (s *Status) UnmarshalJSON(text []byte) error {
 	}
 	cp.Steps, cp.Left, cp.Takebacks = read.Steps, orUnknown(read.Left), read.Takebacks
 	*s = Status{Checkpoint: cp, Ledger: read.Ledger, Fraction: orUnknown(read.Fraction), Rate: read.Rate,
-		ETA: orUnknown(read.ETA), Quarantine: read.Quarantine}
+		ETA: orUnknown(read.ETA), ETALow: orUnknown(read.ETALow), ETAHigh: orUnknown(read.ETAHigh), Quarantine: read.Quarantine}
 	return nil
 }
 

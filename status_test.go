@@ -20,14 +20,14 @@ func TestUnknownIsNull(t *testing.T) {
 	for _, c := range []struct {
 		left     int64
 		fraction float64
-		eta      time.Duration
-		want     [3]string
+		eta      [3]time.Duration
+		want     [5]string
 	}{
-		{-1, -1, -1, [3]string{"null", "null", "null"}},
-		{0, 0, 0, [3]string{"0", "0", "0"}},
-		{7, 0.25, time.Second, [3]string{"7", "0.25", "1000000000"}},
+		{-1, -1, [3]time.Duration{-1, -1, -1}, [5]string{"null", "null", "null", "null", "null"}},
+		{0, 0, [3]time.Duration{}, [5]string{"0", "0", "0", "0", "0"}},
+		{7, 0.25, [3]time.Duration{0, time.Second, 3}, [5]string{"7", "0.25", "0", "1000000000", "3"}},
 	} {
-		s := chunkfill.Status{Fraction: c.fraction, ETA: c.eta, Ledger: "done", Quarantine: []chunkfill.BadRow{{Key: "k"}}}
+		s := chunkfill.Status{Fraction: c.fraction, ETALow: c.eta[0], ETA: c.eta[1], ETAHigh: c.eta[2], Ledger: "done", Quarantine: []chunkfill.BadRow{{Key: "k"}}}
 		s.Name, s.Definition, s.Left, s.Rows = "j", "a <> b", c.left, 3
 		s.Steps = []chunkfill.Step{{Name: "walk", Kind: chunkfill.Walk}}
 		s.Takebacks = []chunkfill.Takeback{{Step: "shadow", Statements: []string{"DROP TABLE t_new"}}}
@@ -44,7 +44,8 @@ func TestUnknownIsNull(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		if got := [3]string{string(keys["rows_left"]), string(keys["fraction"]), string(keys["eta_ns"])}; got != c.want {
+		got := [5]string{string(keys["rows_left"]), string(keys["fraction"]), string(keys["eta_low_ns"]), string(keys["eta_ns"]), string(keys["eta_high_ns"])}
+		if got != c.want {
 			t.Errorf("%v, want %v", got, c.want)
 		}
 		if string(keys["rows_scanned"]) != "3" || string(keys["definition"]) != `"a <> b"` {

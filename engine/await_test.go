@@ -236,17 +236,26 @@ func TestFuncAfterClose(t *testing.T) {
 func calls(e *engine.Engine) map[string]func(context.Context, jobs.Job) error {
 	name := func(j jobs.Job) string { return j.Spec().Name }
 	return map[string]func(context.Context, jobs.Job) error{
-		"Await":  func(ctx context.Context, j jobs.Job) error { _, err := e.Await(ctx, name(j)); return err },
-		"Cancel": func(ctx context.Context, j jobs.Job) error { return e.Cancel(ctx, name(j), "test") },
-		"DryRun": func(ctx context.Context, j jobs.Job) error { _, err := e.DryRun(ctx, j); return err },
-		"Forget": func(ctx context.Context, j jobs.Job) error { return e.Forget(ctx, name(j)) },
-		"List":   func(ctx context.Context, j jobs.Job) error { _, err := e.List(ctx); return err },
-		"Pause":  func(ctx context.Context, j jobs.Job) error { return e.Pause(ctx, name(j), "test") },
-		"Resume": func(ctx context.Context, j jobs.Job) error { return e.Resume(ctx, name(j), "test") },
-		"Retry":  func(ctx context.Context, j jobs.Job) error { _, err := e.Retry(ctx, j); return err },
-		"Run":    func(ctx context.Context, j jobs.Job) error { _, err := e.Run(ctx, j); return err },
-		"Start":  func(ctx context.Context, j jobs.Job) error { return e.Start(ctx, j) },
-		"Status": func(ctx context.Context, j jobs.Job) error { _, err := e.Status(ctx, name(j)); return err },
+		"Await":    func(ctx context.Context, j jobs.Job) error { _, err := e.Await(ctx, name(j)); return err },
+		"Cancel":   func(ctx context.Context, j jobs.Job) error { return e.Cancel(ctx, name(j), "test") },
+		"DryRun":   func(ctx context.Context, j jobs.Job) error { _, err := e.DryRun(ctx, j); return err },
+		"Forget":   func(ctx context.Context, j jobs.Job) error { return e.Forget(ctx, name(j)) },
+		"List":     func(ctx context.Context, j jobs.Job) error { _, err := e.List(ctx); return err },
+		"Pause":    func(ctx context.Context, j jobs.Job) error { return e.Pause(ctx, name(j), "test") },
+		"PauseAll": func(ctx context.Context, j jobs.Job) error { return e.PauseAll(ctx, "test") },
+		"RequestRetry": func(ctx context.Context, j jobs.Job) error {
+			return e.RequestRetry(ctx, name(j), "test", patience)
+		},
+		"RequestVerify": func(ctx context.Context, j jobs.Job) error {
+			_, err := e.RequestVerify(ctx, name(j), "test", patience)
+			return err
+		},
+		"ResumeAll": func(ctx context.Context, j jobs.Job) error { return e.ResumeAll(ctx, "test") },
+		"Resume":    func(ctx context.Context, j jobs.Job) error { return e.Resume(ctx, name(j), "test") },
+		"Retry":     func(ctx context.Context, j jobs.Job) error { _, err := e.Retry(ctx, j); return err },
+		"Run":       func(ctx context.Context, j jobs.Job) error { _, err := e.Run(ctx, j); return err },
+		"Start":     func(ctx context.Context, j jobs.Job) error { return e.Start(ctx, j) },
+		"Status":    func(ctx context.Context, j jobs.Job) error { _, err := e.Status(ctx, name(j)); return err },
 		"Tune": func(ctx context.Context, j jobs.Job) error {
 			return e.Tune(ctx, name(j), engine.Tuning{MaxRate: 1000})
 		},

@@ -77,33 +77,21 @@ type Config struct {
 	// "pid N on HOST".
 	Actor string
 
+	// StuckAfter is how long a job may stand still, though nothing is known that it waits
+	// for, before Health says so. At least 1ms. Defaults to 1m.
+	StuckAfter time.Duration
+
 	// OnHold is called after every hold of the writer, from the job's goroutine. It must be
-	// quick. Defaults to nil.
+	// quick. Defaults to nil. An Observer is told the same, with the name of the job, and more.
 	//
-	// OnHold, LiveWriters and Logger may call every method of the Engine but those that
-	// wait for a job: Run, Retry, Await, Wait, Close and Shutdown. None of them is called
-	// under a lock of the engine's.
+	// OnHold, Observer, LiveWriters and Logger may call every method of the Engine but those
+	// that wait for a job: Run, Retry, Await, Wait, Close and Shutdown. None of them is called
+	// under a lock of the engine's. One that panics, or ends its goroutine, fails the job.
 	OnHold func(Hold)
+
+	// Observer follows all jobs of the engine. Defaults to nil.
+	Observer Observer
 }
-
-// Hold is one time that the engine had the write lock and, of a pool of one, the connection.
-type Hold struct {
-	At      time.Time     // when it ended
-	Kind    HoldKind      // what it was for
-	Rows    int           // rows scanned; 0 if it was rolled back
-	Changed int           // rows rewritten
-	Waited  time.Duration // for the connection
-	Held    time.Duration // from BEGIN to the end of COMMIT, settings of the connection included
-}
-
-// HoldKind is what a hold was for.
-type HoldKind string
-
-const (
-	HoldBatch      HoldKind = "batch"          // rows and their checkpoint
-	HoldCheckpoint HoldKind = "wal checkpoint" // the short end of one
-	HoldRecord     HoldKind = "record"         // phases, events, quarantine
-)
 
 const (
 	defaultTargetHold      = 2 * time.Millisecond
@@ -112,6 +100,7 @@ const (
 	defaultWALBudget       = 64 << 20
 	defaultMinFree         = 64 << 20
 	defaultQuarantineLimit = 100
+	defaultStuckAfter      = time.Minute
 	defaultRowTimeout      = time.Second // also the longest stall of live writes, if the row changed since it was read
 )
 
@@ -121,6 +110,7 @@ const (
 	maxHold       = time.Second
 	minWALBudget  = 1 << 20
 	minRowTimeout = time.Millisecond
+	minStuckAfter = time.Millisecond
 )
 
 func (c Config) withDefaults(soleProcess bool) Config {
@@ -139,6 +129,7 @@ func (c Config) withDefaults(soleProcess bool) Config {
 	setDefault(&c.MinFree, defaultMinFree)
 	setDefault(&c.QuarantineLimit, defaultQuarantineLimit)
 	setDefault(&c.RowTimeout, defaultRowTimeout)
+	setDefault(&c.StuckAfter, defaultStuckAfter)
 	setDefault(&c.Actor, defaultActor())
 	return c
 }
@@ -175,6 +166,8 @@ func (c Config) validate() error {
 		return &ConfigError{Field: "WALCap", Value: c.WALCap, Reason: fmt.Sprintf("is less than WALBudget %d", c.WALBudget)}
 	case c.RowTimeout < minRowTimeout:
 		return &ConfigError{Field: "RowTimeout", Value: c.RowTimeout, Reason: "is not at least 1ms"}
+	case c.StuckAfter < minStuckAfter:
+		return &ConfigError{Field: "StuckAfter", Value: c.StuckAfter, Reason: "is not at least 1ms"}
 	}
 	if _, err := throttle.NewLimiter(c.MaxRate); err != nil {
 		return &ConfigError{Field: "MaxRate", Value: c.MaxRate, Err: err}

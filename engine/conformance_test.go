@@ -10,10 +10,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/record"
+	"github.com/chunkfill/chunkfill/internal/stopfile"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/loop"
@@ -255,6 +257,35 @@ func (f *fixture) Ask(t testing.TB, r checkpoint.Request) {
 		t.Fatal(err)
 	}
 	if err := record.Tune(context.Background(), f.db, "job", r.Tuning); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *fixture) AskAll(t testing.TB, r checkpoint.Request) {
+	t.Helper()
+	ctx := context.Background()
+	err := record.UpgradeTx(ctx, f.db)
+	if err == nil && r.Control == chunkfill.NoControl {
+		_, err = record.DropRequest(ctx, f.db, "", record.RequestPause)
+	} else if err == nil {
+		err = record.PutRequest(ctx, f.db, record.Pending{Request: string(r.Control), By: r.By, Reason: r.Reason, At: time.Now()})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *fixture) Stop(t testing.TB, on bool) {
+	t.Helper()
+	name := stopfile.Name(f.path)
+	err := os.Remove(name)
+	if os.IsNotExist(err) {
+		err = nil
+	}
+	if on {
+		err = os.WriteFile(name, nil, 0o600)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/record"
+	"github.com/chunkfill/chunkfill/internal/stopfile"
 	"github.com/chunkfill/chunkfill/jobs"
 	"github.com/chunkfill/chunkfill/throttle"
 )
@@ -31,8 +32,8 @@ func (e *Engine) Pause(ctx context.Context, name, reason string) error {
 // Resume takes a pause back, and is followed as Pause is. It does nothing to a job that is
 // not paused.
 //
-// It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrMoved and
-// ErrClosed.
+// It returns ErrUnknownJob, ErrEnded for a job that is done or cancelled, ErrAllPaused, with
+// nothing changed, while PauseAll holds, ErrMoved and ErrClosed.
 func (e *Engine) Resume(ctx context.Context, name, reason string) error {
 	return e.ask(ctx, name, chunkfill.NoControl, reason)
 }
@@ -97,6 +98,7 @@ func (e *Engine) revertOnce(ctx context.Context, c lite.Querier, from chunkfill.
 	if err != nil {
 		return false, fmt.Errorf("%w: %s: %w", ErrEnded, from.Name, err)
 	}
+	to.Error = "" // of a run that failed, and is not what the job ends with
 
 	over = to.Phase == chunkfill.Cancelled
 	switch {
@@ -127,11 +129,31 @@ func (e *Engine) ask(ctx context.Context, name string, control chunkfill.Control
 		if control == chunkfill.Cancel && cannotReturn(cp) {
 			return fmt.Errorf("%w: %s", ErrNoReturn, name)
 		}
+		if err := beside(ctx, c, name, control); err != nil {
+			return err
+		}
 		if err := record.Ask(ctx, c, name, control, e.cfg.Actor, reason); err != nil {
 			return err
 		}
 		return e.note(ctx, c, name, asked[control], reason)
 	})
+}
+
+// beside holds what is asked of a job against what is pending: a resume of one job is none
+// while all are paused, and a cancel takes back a retry that nobody has begun.
+func beside(ctx context.Context, c lite.Querier, name string, control chunkfill.Control) error {
+	switch control {
+	case chunkfill.NoControl:
+		all, paused, err := record.FindRequest(ctx, c, "", record.RequestPause)
+		if paused {
+			err = fmt.Errorf("%w, by %s: %s; %s is not resumed alone", ErrAllPaused, all.By, all.Reason, name)
+		}
+		return err
+	case chunkfill.Cancel:
+		_, err := record.DropRequest(ctx, c, name, record.RequestRetry)
+		return err
+	}
+	return nil
 }
 
 // cannotReturn reports whether a job can only be brought to its end.
@@ -205,7 +227,7 @@ func (e *Engine) Retry(ctx context.Context, job jobs.Job) (result Result, err er
 	}
 	defer leave(&err)
 	name := job.Spec().Name
-	if err := e.reopen(ctx, name); err != nil {
+	if _, err := e.reopen(ctx, name, false); err != nil {
 		return Result{}, err
 	}
 	p, err := e.prepare(ctx, job)
@@ -251,9 +273,14 @@ func (e *Engine) Forget(ctx context.Context, name string) (err error) {
 	})
 }
 
-// reopen makes a cancelled job one that can run.
-func (e *Engine) reopen(ctx context.Context, name string) error {
-	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
+// reopen makes a cancelled job one that can run, and takes up a retry that was asked for. With
+// ifAsked it does so only where one was, and reports whether that is so.
+func (e *Engine) reopen(ctx context.Context, name string, ifAsked bool) (asked bool, err error) {
+	err = e.write(ctx, func(ctx context.Context, c lite.Querier) (err error) {
+		asked, err = e.takeRequest(ctx, c, name, record.RequestRetry, "retrying")
+		if err != nil || ifAsked && !asked {
+			return err
+		}
 		cp, err := record.Load(ctx, c, name)
 		if err != nil || cp.Phase != chunkfill.Cancelled {
 			return err
@@ -267,7 +294,90 @@ func (e *Engine) reopen(ctx context.Context, name string) error {
 		}
 		return record.Ask(ctx, c, name, chunkfill.NoControl, e.cfg.Actor, "retry")
 	})
+	return asked, err
 }
+
+// takeRequest takes a request away and notes that it is carried out, and reports whether it
+// was there: of several processes one takes it.
+func (e *Engine) takeRequest(ctx context.Context, c lite.Querier, name, request, event string) (taken bool, err error) {
+	p, found, err := record.FindRequest(ctx, c, name, request)
+	if err != nil || !found {
+		return false, err
+	}
+	if _, err := record.DropRequest(ctx, c, name, request); err != nil {
+		return false, err
+	}
+	return true, e.note(ctx, c, name, event, fmt.Sprintf("asked by %s: %s", p.By, p.Reason))
+}
+
+// prepareAsked is prepareUnlessDone, and tells whether a retry was asked for that nobody has
+// begun: a cancelled job is then one that can run.
+func (e *Engine) prepareAsked(ctx context.Context, job jobs.Job) (p plan, retry bool, err error) {
+	p, err = e.prepareUnlessDone(ctx, job)
+	if err != nil && !errors.Is(err, ErrCancelled) {
+		return p, false, err
+	}
+	_, retry, findErr := record.FindRequest(ctx, e.readQuerier(), p.spec.Name, record.RequestRetry)
+	if retry {
+		err = nil
+	}
+	return p, retry, errors.Join(err, findErr)
+}
+
+// workAsked is work, after what a retry does first where one was asked for.
+func (e *Engine) workAsked(ctx context.Context, p plan, retry bool) error {
+	if retry {
+		if err := e.retryFirst(ctx, p); err != nil {
+			return err
+		}
+	}
+	return e.work(ctx, p)
+}
+
+// retryFirst puts a job back that this process owns, and applies it to its quarantined rows.
+// As long as all jobs have to wait the request stays as it is.
+func (e *Engine) retryFirst(ctx context.Context, p plan) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.life, cancel)()
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = interrupted(err)
+		}
+	}()
+
+	for {
+		held, err := e.heldBack(ctx)
+		if err != nil {
+			return err
+		}
+		if !held {
+			break
+		}
+		if err := sleep(ctx, answerEvery); err != nil {
+			return err
+		}
+	}
+	if _, err := e.reopen(ctx, p.spec.Name, false); err != nil {
+		return err
+	}
+	return e.retryQuarantined(ctx, p)
+}
+
+// heldBack reports whether all jobs have to wait, since there is a stop file or somebody has
+// paused them.
+func (e *Engine) heldBack(ctx context.Context) (bool, error) {
+	if e.file.Path != "" {
+		if _, stands := stopfile.Look(e.file.Path); stands {
+			return true, nil
+		}
+	}
+	_, paused, err := record.FindRequest(ctx, e.readQuerier(), "", record.RequestPause)
+	return paused, err
+}
+
+// How often whoever has asked for something, or has to wait, looks again.
+const answerEvery = 20 * time.Millisecond
 
 // retryQuarantined applies the job to the rows set aside, one hold each.
 func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {

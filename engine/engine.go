@@ -42,6 +42,7 @@ import (
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/filelock"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/requests"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -65,13 +66,18 @@ type Engine struct {
 	closing  sync.Once
 	closeErr error
 
-	calls sync.WaitGroup // those under way; Close waits for them
+	calls    sync.WaitGroup     // those under way; Close waits for them
+	requests *requests.Listener // for what is asked of jobs at rest
 
 	mu      sync.Mutex
-	running map[string]*session
+	taking  map[string]*session // by name: those that take a job over
+	running map[string]*session // and then run it
 	started map[string]*started // by name: jobs that this engine runs or stands by for
 	ended   map[string]error    // by name: how the latest run ended that Start began, if not well
 }
+
+// errands is the engine as who carries out what is asked of jobs at rest.
+type errands struct{ *Engine }
 
 // New returns an engine for db. It reads the database's settings and writes nothing. The
 // engine does not own db: close the engine first, then db. If something of a job that
@@ -113,8 +119,9 @@ func NewContext(ctx context.Context, db *sql.DB, cfg Config) (*Engine, error) {
 	e := &Engine{
 		db: db, guest: lite.Guest(db), cfg: cfg, log: calls.logger(cfg.Logger), file: file, id: id, reader: reader, checkpointDB: checkpointDB,
 		override: override, endOverride: endOverride, store: asyncmig.NewStore(db, asyncmig.Config{Logger: calls.logger(cfg.Logger)}),
-		life: life, stop: stop, running: map[string]*session{}, started: map[string]*started{}, ended: map[string]error{},
+		life: life, stop: stop, taking: map[string]*session{}, running: map[string]*session{}, started: map[string]*started{}, ended: map[string]error{},
 	}
+	e.requests = requests.New(life, reader, errands{e})
 	e.warnOfStanding(ctx)
 	return e, nil
 }
@@ -165,6 +172,7 @@ func (e *Engine) close() error {
 
 	e.store.Close() // no standby takes over any more
 	e.Wait()
+	e.requests.Close()
 	e.calls.Wait()
 	e.endOverride()
 	err := e.guest.Close()
@@ -189,7 +197,9 @@ func (e *Engine) Wait() {
 //
 // A job that is done is not run again; one that was interrupted, failed or left behind by
 // a dead process goes on from its last good batch. If another process runs it, this
-// one stands by and takes over should that process die.
+// one stands by and takes over should that process die. A retry that was asked for while no
+// process had the job's code begins with it. From then on, until Close, the engine carries
+// out what RequestRetry and RequestVerify ask of the job while it rests.
 //
 // It returns, before anything is written, ErrSpec and what else keeps a job from running,
 // see [ErrNoTable] and those after it; ErrJobChanged for a job that has changed since it
@@ -204,7 +214,15 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) (err error) {
 	if err := e.usable(); err != nil {
 		return err
 	}
-	p, err := e.prepareUnlessDone(ctx, job)
+	err = e.start(ctx, job)
+	if err == nil || errors.Is(err, ErrCancelled) {
+		e.requests.Listen(job)
+	}
+	return err
+}
+
+func (e *Engine) start(ctx context.Context, job jobs.Job) error {
+	p, retry, err := e.prepareAsked(ctx, job)
 	if err != nil {
 		return err
 	}
@@ -220,7 +238,7 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) (err error) {
 	background, detach := detachable(ctx)
 	err = e.store.RunAsyncMigration(background, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
 		defer end()
-		err := e.work(ctx, p)
+		err := e.workAsked(ctx, p, retry)
 		e.setEnded(p.spec.Name, err)
 		return ledger(err)
 	})
@@ -236,7 +254,11 @@ func (e *Engine) Start(ctx context.Context, job jobs.Job) (err error) {
 		end()
 		return nil
 	}
-	return e.sameElsewhere(ctx, p)
+	err = e.sameElsewhere(ctx, p)
+	if retry && errors.Is(err, ErrCancelled) { // it is not put back yet
+		return nil
+	}
+	return err
 }
 
 // detachable returns a context that ends with ctx until detach is called; detach reports
@@ -263,7 +285,7 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (result Result, err erro
 	if err := e.usable(); err != nil {
 		return Result{}, err
 	}
-	p, err := e.prepareUnlessDone(ctx, job)
+	p, retry, err := e.prepareAsked(ctx, job)
 	if err != nil {
 		return Result{}, err
 	}
@@ -275,13 +297,15 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (result Result, err erro
 
 	var workErr error
 	err = e.store.Run(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
-		workErr = e.work(ctx, p)
+		workErr = e.workAsked(ctx, p, retry)
 		e.setEnded(p.spec.Name, workErr)
 		return ledger(workErr)
 	})
 	switch {
 	case errors.Is(err, asyncmig.ErrOwned):
 		return Result{}, e.naming(ctx, err)
+	case errors.Is(err, asyncmig.ErrDone) && retry: // its quarantined rows are
+		return e.Retry(ctx, job)
 	case errors.Is(err, asyncmig.ErrDone):
 		err = nil
 	case workErr != nil:

@@ -40,6 +40,12 @@ var (
 	// ErrEnded is returned by Pause, Resume, Cancel and Tune for a job that is done or
 	// cancelled. There is nothing left to ask of it; Retry begins a cancelled one again.
 	ErrEnded = chunkfill.ErrEnded
+	// ErrAllPaused is returned by Resume while all jobs are paused. Nothing is changed.
+	// ResumeAll takes that back.
+	ErrAllPaused = chunkfill.ErrAllPaused
+	// ErrNoAnswer is returned by RequestRetry and RequestVerify when no process that has the
+	// code of the job answers. Start the service that runs the job, or the job itself.
+	ErrNoAnswer = chunkfill.ErrNoAnswer
 	// ErrNoReturn is returned by Cancel for a job that has gone so far that it can only be
 	// brought to its end. Start it again, or wait.
 	ErrNoReturn = chunkfill.ErrNoReturn
@@ -56,6 +62,9 @@ var (
 	// ErrClosed is returned after Close by every method that needs the database. Nothing is
 	// written. Open another engine.
 	ErrClosed = chunkfill.ErrClosed
+	// ErrStuck is returned by Health for a job that does not get on though nothing is known
+	// that it waits for. Look at what the message names; Status and the log say more.
+	ErrStuck = chunkfill.ErrStuck
 	// ErrInside is returned by Start inside a migration of the same name, which would say
 	// done for the job. Hand that migration Func, or give the job another name.
 	ErrInside = chunkfill.ErrInside
@@ -72,6 +81,10 @@ var (
 	// ErrStepsChanged is returned when the job was begun by a version that makes other steps
 	// of its definition. Bring it to its end with that version, or cancel it.
 	ErrStepsChanged = chunkfill.ErrStepsChanged
+	// ErrOlderTables is returned by PauseAll, RequestRetry and RequestVerify where the tables are
+	// of an older version, which has no place for that. Nothing is changed. The next run of a job
+	// with this version brings them up to date.
+	ErrOlderTables = chunkfill.ErrOlderTables
 	// ErrLostOwner is returned when another run has taken the job over, which can only
 	// happen if this one was stopped so long that its lock was lost. It has written nothing
 	// since. Leave the job to the other run.

@@ -16,6 +16,7 @@ import (
 // again by it.
 type callbacks struct {
 	worker lite.Worker // for those that the job's goroutine calls
+	pulse  pulse
 
 	// The gauge has a goroutine of its own, since it need not answer in time.
 	asks    chan func() int
@@ -28,10 +29,16 @@ type callbacks struct {
 
 // do is for the job's goroutine.
 func (c *callbacks) do(what string, fn func()) {
-	if c.failed() == nil {
-		c.note(c.worker.Do(what, func() error { fn(); return nil }))
+	if c.failed() != nil {
+		return
 	}
+	call := c.pulse.begin(what + notReturned)
+	defer c.pulse.end(call)
+	c.note(c.worker.Do(what, func() error { fn(); return nil }))
 }
+
+// notReturned is what there is to say of a call under way.
+const notReturned = ", a callback of the host, has not returned"
 
 const (
 	// How long a hold waits for what the host's gauge says. One that asks something of the job,
@@ -80,7 +87,9 @@ func (c *callbacks) gauge(ask func() int, limit time.Duration) int {
 // answer makes the calls, for as long as they return. One that does not is answered by 0.
 func (c *callbacks) answer(asks <-chan func() int, answers chan<- int) {
 	calling := false
+	var under *call
 	defer func() {
+		c.pulse.end(under)
 		p := recover()
 		switch {
 		case p != nil:
@@ -94,9 +103,11 @@ func (c *callbacks) answer(asks <-chan func() int, answers chan<- int) {
 	}()
 
 	for ask := range asks {
+		under = c.pulse.begin("LiveWriters" + notReturned)
 		calling = true
 		n := ask()
 		calling = false
+		c.pulse.end(under)
 		answers <- n
 	}
 }
@@ -112,6 +123,8 @@ func (c *callbacks) end() {
 
 // doAnywhere is for any goroutine, and also after a failure: a logger hears how it ended.
 func (c *callbacks) doAnywhere(what string, fn func()) {
+	call := c.pulse.begin(what + notReturned)
+	defer c.pulse.end(call)
 	var w lite.Worker
 	defer w.End()
 	c.note(w.Do(what, func() error { fn(); return nil }))

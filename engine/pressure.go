@@ -9,6 +9,7 @@ import (
 	"github.com/chunkfill/chunkfill/internal/filelock"
 	"github.com/chunkfill/chunkfill/internal/kernel"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/stopfile"
 )
 
 // How long nobody must use the connection before the waiters count as through. A
@@ -22,8 +23,12 @@ type pressure struct {
 	writer    *lite.Writer
 	callbacks *callbacks
 	identity  identity
+	stop      stopfile.Watch
 	breath    kernel.Timer
 }
+
+// Stopped reports whether there is a stop file.
+func (p *pressure) Stopped() (why string, stands bool) { return p.stop.Stands() }
 
 // Waiting reports whether a live write waits for the hold at hand to end.
 func (p *pressure) Waiting() bool { return p.writer.Queued() || p.gauge(gaugePatience) > 0 }
@@ -41,6 +46,8 @@ func (p *pressure) GiveWay(ctx context.Context) (bool, error) {
 func (p *pressure) queue(ctx context.Context) error {
 	switch {
 	case p.poolInUse() > 0:
+		call := p.callbacks.pulse.begin("the wait for the host's connection has lasted")
+		defer p.callbacks.pulse.end(call)
 		conn, err := p.e.db.Conn(ctx)
 		if err != nil {
 			return err

@@ -243,7 +243,8 @@ func takeBackTx(ctx context.Context, c lite.Querier, from, to chunkfill.Checkpoi
 		to.Takebacks = from.Takebacks[:n-1]
 		for _, statement := range last.Statements {
 			if _, err := c.ExecContext(ctx, statement); err != nil {
-				return to, fmt.Errorf("take back step %s (%s): %w", last.Step, statement, lite.Explain(err))
+				return to, fmt.Errorf("take back step %s: %w; the statement that fails is: %s; remove what it stumbles over, or do by hand what it does "+
+					"(it finds nothing to do then), and cancel the job again", last.Step, lite.Explain(err), statement)
 			}
 		}
 	}

@@ -11,8 +11,11 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/lite/wal"
 	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/internal/pace"
 	"github.com/chunkfill/chunkfill/internal/prefetch"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
+	"github.com/chunkfill/chunkfill/internal/stopfile"
+	"github.com/chunkfill/chunkfill/jobs"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -91,6 +94,8 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 }
 
 func (e *Engine) run(ctx context.Context, s *session, l *loop.Loop) error {
+	e.begin(s)
+	defer e.leave(s)
 	if err := s.unmoved(); err != nil {
 		return err
 	}
@@ -98,7 +103,6 @@ func (e *Engine) run(ctx context.Context, s *session, l *loop.Loop) error {
 		return err
 	}
 	e.enter(s)
-	defer e.leave(s)
 	if l.Done() {
 		return nil
 	}
@@ -114,12 +118,14 @@ func (e *Engine) newSession(p plan) *session {
 	log := wal.New(wal.Config{
 		Writer: &s.writer, DB: e.checkpointDB, PageSize: e.file.PageSize, Budget: e.cfg.WALBudget,
 		SoleProcess: e.cfg.SoleProcess, MaxEstimate: e.guessed(), Full: e.isFull,
-		Held: func(t lite.Timing) { s.report(HoldCheckpoint, 0, 0, t) },
+		Held: func(t lite.Timing) { s.report(HoldCheckpoint, "", 0, 0, t) },
 	})
 	s.upkeep.wal = log
-	s.pressure = pressure{e: e, writer: &s.writer, callbacks: calls, identity: e.identity()}
+	s.pressure = pressure{e: e, writer: &s.writer, callbacks: calls, identity: e.identity(), stop: stopfile.NewWatch(e.file.Path)}
 	s.recorder.e, s.recorder.name, s.recorder.key = e, p.spec.Name, &s.table.Key
+	s.pace = pace.NewKeeper(p.spec.Name, e.readQuerier())
 	s.recorder.writer, s.recorder.callbacks, s.recorder.wal = &s.writer, calls, log
+	s.recorder.observing = observing{job: p.spec.Name, to: e.cfg.Observer, do: calls.do}
 	if s.program == nil {
 		s.compile()
 	}
@@ -146,6 +152,24 @@ func (e *Engine) newLoop(s *session) (*loop.Loop, error) {
 		Window: window, Guard: throttle.Guard{WALCap: e.cfg.WALCap, MinFree: max(0, e.cfg.MinFree)},
 		QuarantineLimit: max(0, e.cfg.QuarantineLimit),
 	})
+}
+
+// Begin begins a walk: what is computed ahead of the writer, and what tells how far it is.
+func (s *session) Begin(ctx context.Context, cp chunkfill.Checkpoint) {
+	walked := pace.Walked{Key: s.table.Key, Lower: s.lower, Upper: s.upper.pos, Removes: s.spec.Kind == jobs.KindDelete}
+	if s.e.reader != nil {
+		walked.Reader = s.e.reader
+	}
+	s.pace.Enter(ctx, cp, walked)
+	s.walker.Begin(ctx, cp)
+}
+
+// After does what is due after a batch, outside of a hold.
+func (s *session) After(ctx context.Context, rest loop.Rest, out loop.Outcome) error {
+	if err := s.pace.Recount(ctx, out.Saved.Changed, rest); err != nil {
+		return err
+	}
+	return s.upkeep.After(ctx, rest, out)
 }
 
 // steps are those of the job.
@@ -225,14 +249,24 @@ func (e *Engine) owner(now time.Time) chunkfill.Owner {
 	return chunkfill.Owner{PID: pid, Host: hostname, Since: now}
 }
 
+// begin notes a run that has yet to take its job over.
+func (e *Engine) begin(s *session) {
+	s.callbacks.pulse.beat(true)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.taking[s.spec.Name] = s
+}
+
 func (e *Engine) enter(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	delete(e.taking, s.spec.Name)
 	e.running[s.spec.Name] = s
 }
 
 func (e *Engine) leave(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	delete(e.taking, s.spec.Name)
 	delete(e.running, s.spec.Name)
 }

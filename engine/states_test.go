@@ -100,17 +100,22 @@ var (
 	// What each method returns in each state; nothing where it is not listed.
 	errorsIn = map[string]map[string]error{
 		"unknown": {"Await": engine.ErrUnknownJob, "Cancel": engine.ErrUnknownJob, "Forget": engine.ErrUnknownJob, "Pause": engine.ErrUnknownJob,
+			"PauseAll": engine.ErrUnknownJob, "RequestRetry": engine.ErrUnknownJob, "RequestVerify": engine.ErrUnknownJob,
 			"Resume": engine.ErrUnknownJob, "Retry": engine.ErrUnknownJob, "Status": engine.ErrUnknownJob, "Tune": engine.ErrUnknownJob},
 		"registered": {"Await": engine.ErrInterrupted, "Cancel": engine.ErrUnknownJob, "Forget": engine.ErrUnknownJob,
+			"PauseAll": engine.ErrUnknownJob, "RequestRetry": engine.ErrUnknownJob, "RequestVerify": engine.ErrUnknownJob,
 			"Pause": engine.ErrUnknownJob, "Resume": engine.ErrUnknownJob, "Retry": engine.ErrUnknownJob, "Tune": engine.ErrUnknownJob},
-		"running": {"Await": late, "Forget": engine.ErrOwned, "Retry": engine.ErrOwned, "Run": engine.ErrOwned},
-		"paused":  {"Await": late, "Forget": engine.ErrOwned, "Retry": engine.ErrOwned, "Run": engine.ErrOwned},
-		"done":    {"Cancel": engine.ErrEnded, "Pause": engine.ErrEnded, "Resume": engine.ErrEnded, "Tune": engine.ErrEnded},
-		"failed":  {"Await": engine.ErrFailed, "Retry": engine.ErrFailed, "Run": engine.ErrFailed},
+		"running": {"Await": late, "Forget": engine.ErrOwned, "RequestRetry": engine.ErrOwned, "RequestVerify": engine.ErrOwned,
+			"Retry": engine.ErrOwned, "Run": engine.ErrOwned},
+		"paused": {"Await": late, "Forget": engine.ErrOwned, "RequestRetry": engine.ErrOwned, "RequestVerify": engine.ErrOwned,
+			"Retry": engine.ErrOwned, "Run": engine.ErrOwned},
+		"done":   {"Cancel": engine.ErrEnded, "Pause": engine.ErrEnded, "RequestRetry": engine.ErrEnded, "Resume": engine.ErrEnded, "Tune": engine.ErrEnded},
+		"failed": {"Await": engine.ErrFailed, "Retry": engine.ErrFailed, "Run": engine.ErrFailed},
 		"cancelled": {"Await": engine.ErrCancelled, "Cancel": engine.ErrEnded, "DryRun": engine.ErrCancelled, "Pause": engine.ErrEnded,
-			"Resume": engine.ErrEnded, "Run": engine.ErrCancelled, "Start": engine.ErrCancelled, "Tune": engine.ErrEnded, "Verify": engine.ErrCancelled},
+			"Resume": engine.ErrEnded, "Run": engine.ErrCancelled, "Start": engine.ErrCancelled, "Tune": engine.ErrEnded, "RequestVerify": engine.ErrCancelled, "Verify": engine.ErrCancelled},
 		"closed": {"Await": engine.ErrClosed, "Cancel": engine.ErrClosed, "DryRun": engine.ErrClosed, "Forget": engine.ErrClosed,
-			"List": engine.ErrClosed, "Pause": engine.ErrClosed, "Resume": engine.ErrClosed, "Retry": engine.ErrClosed, "Run": engine.ErrClosed,
+			"List": engine.ErrClosed, "PauseAll": engine.ErrClosed, "RequestRetry": engine.ErrClosed, "RequestVerify": engine.ErrClosed,
+			"ResumeAll": engine.ErrClosed, "Pause": engine.ErrClosed, "Resume": engine.ErrClosed, "Retry": engine.ErrClosed, "Run": engine.ErrClosed,
 			"Start": engine.ErrClosed, "Status": engine.ErrClosed, "Tune": engine.ErrClosed, "Verify": engine.ErrClosed},
 	}
 

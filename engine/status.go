@@ -9,6 +9,7 @@ import (
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/pace"
 	"github.com/chunkfill/chunkfill/internal/record"
 )
 
@@ -67,7 +68,9 @@ func ReadStatus(ctx context.Context, db *sql.DB, name string) (Status, error) {
 	}
 	phase := map[string]chunkfill.Phase{asyncmig.StatusPendingAsync: chunkfill.Registered,
 		asyncmig.StatusDone: chunkfill.Done, asyncmig.StatusFailed: chunkfill.Failed}[status]
-	return Status{Checkpoint: chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Name: name, Phase: phase, Left: -1}}, Ledger: status, Fraction: -1, ETA: -1, Quarantine: []chunkfill.BadRow{}}, nil
+	s := bare(chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Name: name, Phase: phase, Left: -1}})
+	s.Ledger = status
+	return s, nil
 }
 
 // ReadStatuses is [Engine.List] for any connection to the database, also a read-only one.
@@ -89,11 +92,13 @@ func ReadStatuses(ctx context.Context, db *sql.DB) ([]Status, error) {
 }
 
 func read(ctx context.Context, db *sql.DB, cp chunkfill.Checkpoint) (Status, error) {
-	if cp.Phase == chunkfill.Running { // what the latest batch did not know of yet
-		cp.Throttled += min(max(0, time.Since(cp.UpdatedAt)), longestSilence)
-	}
+	cp.Throttled += silence(cp.Phase, cp.UpdatedAt) // what the latest batch did not know of yet
 	s := derive(cp, nil)
-	var err error
+	points, err := record.Pace(ctx, db, cp.Name)
+	if err != nil {
+		return s, err
+	}
+	pace.Forecast(&s, points)
 	s.Ledger, err = asyncmig.NewStore(db, asyncmig.Config{}).AsyncMigrationStatus(cp.Name)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return s, err
@@ -103,17 +108,29 @@ func read(ctx context.Context, db *sql.DB, cp chunkfill.Checkpoint) (Status, err
 	return s, err
 }
 
-// derive adds what follows from a chunkfill. A stored one does not say what kind
-// of key it has; its bounds tell.
+// silence is how long a job has worked since it last said so.
+func silence(phase chunkfill.Phase, since time.Time) time.Duration {
+	if phase != chunkfill.Running {
+		return 0
+	}
+	return min(max(0, time.Since(since)), longestSilence)
+}
+
+// bare is the status of a record of which nothing else is known.
+func bare(cp chunkfill.Checkpoint) Status {
+	return Status{Checkpoint: cp, Fraction: -1, ETA: -1, ETALow: -1, ETAHigh: -1, Quarantine: []chunkfill.BadRow{}}
+}
+
+// derive adds what follows from a record, without how much longer the job works. A stored one
+// does not say what kind of key it has; its bounds tell.
 func derive(cp chunkfill.Checkpoint, key *lite.Key) Status {
-	s := Status{Checkpoint: cp, Fraction: -1, ETA: -1, Quarantine: []chunkfill.BadRow{}}
+	s := bare(cp)
 	if key == nil || len(key.Columns) == 0 {
 		key = &lite.Key{Rowid: cp.Total == 0, Columns: make([]lite.KeyColumn, 1)}
 	}
 	s.Fraction = fraction(cp, *key)
 	if active := cp.Working + cp.Throttled; active > 0 {
 		s.Rate = float64(cp.Rows) / active.Seconds()
-		s.ETA = eta(cp, s.Fraction, active)
 	}
 	return s
 }
@@ -122,29 +139,10 @@ const (
 	// Of a job that runs but has said nothing for longer, nobody knows whether it is at
 	// work or dead.
 	longestSilence = time.Minute
-	// Before this part of the walk its end cannot be told. Where a few keys are far from
-	// all others, it cannot be for long; an ETA of so many years is none.
-	leastFraction = 1e-4
 	// Where rows have come in ahead of the cursor, nobody knows how many, all that can be said
 	// is that the walk is not over.
 	mostWhenGrown = 0.99
-	longestETA    = 100 * 365 * 24 * time.Hour
 )
-
-// eta is how much longer the walk takes at the pace so far, -1 where that cannot be told.
-func eta(cp chunkfill.Checkpoint, fraction float64, active time.Duration) time.Duration {
-	switch cp.Phase {
-	case chunkfill.Done:
-		return 0
-	case chunkfill.Verifying, chunkfill.Failed, chunkfill.Cancelled:
-		return -1
-	}
-	left := float64(active) * (1 - fraction) / fraction
-	if fraction < leastFraction || grown(cp) || cp.Pass != 1 || left > float64(longestETA) {
-		return -1
-	}
-	return time.Duration(left)
-}
 
 // grown reports whether more rows have come in ahead of the cursor than were counted.
 func grown(cp chunkfill.Checkpoint) bool {
@@ -180,12 +178,15 @@ func fraction(cp chunkfill.Checkpoint, key lite.Key) float64 {
 // does not touch the database: made for a progress display.
 func (e *Engine) Progress(name string) (Status, bool) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	s := e.running[name]
-	if s == nil {
+	run := e.running[name]
+	e.mu.Unlock()
+	if run == nil {
 		return Status{}, false
 	}
-	return *s.shown.Load(), true
+	shown := run.shown.Load()
+	s := shown.Status
+	run.pace.Forecast(&s, silence(s.Phase, shown.at))
+	return s, true
 }
 
 // Live is Progress.

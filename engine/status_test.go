@@ -23,19 +23,18 @@ func TestNumbersAreTrue(t *testing.T) {
 		key      *lite.Key
 		cp       checkpoint.Checkpoint
 		fraction float64
-		eta      time.Duration
 	}{
-		{"half", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Running, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Lower: `["0"]`, Cursor: `["50"]`, Upper: `["100"]`, Entered: true, Working: time.Second, Throttled: time.Second}}, 0.5, 2 * time.Second},
-		{"a few far from all others", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Running, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Lower: `["1"]`, Cursor: `["500"]`, Upper: `["9223372036854775807"]`, Entered: true, Working: time.Second}}, 499 / float64(math.MaxInt64), -1},
-		{"grown", text, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Running, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Total: 2000, Rows: 3000, Cursor: `["'b'"]`, Upper: `["'z'"]`, Entered: true, Working: time.Second}}, 0.99, -1},
-		{"nothing yet", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Running, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Upper: `["9"]`, Lower: `["1"]`, Entered: true, Working: time.Second}}, 0, -1},
-		{"counting", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Verifying, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Lower: `["0"]`, Cursor: `["9"]`, Upper: `["9"]`, Entered: true, Working: time.Second}}, 1, -1},
-		{"done", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Done, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Entered: true, Working: time.Second}}, 1, 0},
-		{"failed", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Failed, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Lower: `["0"]`, Cursor: `["5"]`, Upper: `["10"]`, Entered: true, Working: time.Second}}, 0.5, -1},
+		{"half", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Running, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Lower: `["0"]`, Cursor: `["50"]`, Upper: `["100"]`, Entered: true, Working: time.Second, Throttled: time.Second}}, 0.5},
+		{"a few far from all others", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Running, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Lower: `["1"]`, Cursor: `["500"]`, Upper: `["9223372036854775807"]`, Entered: true, Working: time.Second}}, 499 / float64(math.MaxInt64)},
+		{"grown", text, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Running, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Total: 2000, Rows: 3000, Cursor: `["'b'"]`, Upper: `["'z'"]`, Entered: true, Working: time.Second}}, 0.99},
+		{"nothing yet", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Running, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Upper: `["9"]`, Lower: `["1"]`, Entered: true, Working: time.Second}}, 0},
+		{"counting", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Verifying, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Lower: `["0"]`, Cursor: `["9"]`, Upper: `["9"]`, Entered: true, Working: time.Second}}, 1},
+		{"done", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Done, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Entered: true, Working: time.Second}}, 1},
+		{"failed", id, chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Phase: checkpoint.Failed, Pass: 1}, RangeRecord: chunkfill.RangeRecord{Lower: `["0"]`, Cursor: `["5"]`, Upper: `["10"]`, Entered: true, Working: time.Second}}, 0.5},
 	} {
 		s := derive(c.cp, c.key)
-		if s.Fraction != c.fraction || s.ETA != c.eta || s.Rate < 0 || math.IsInf(s.Rate, 0) {
-			t.Errorf("%s: fraction %v, ETA %v, rate %v; want %v, %v", c.name, s.Fraction, s.ETA, s.Rate, c.fraction, c.eta)
+		if s.Fraction != c.fraction || s.Rate < 0 || math.IsInf(s.Rate, 0) {
+			t.Errorf("%s: fraction %v, rate %v; want %v", c.name, s.Fraction, s.Rate, c.fraction)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/pace"
 	"github.com/chunkfill/chunkfill/internal/record"
 )
 
@@ -90,7 +91,10 @@ func (s *session) takeTx(ctx context.Context, c lite.Querier) (cp chunkfill.Chec
 	if err := record.TakeTx(ctx, c, cp, now); err != nil {
 		return cp, err
 	}
-	if cp.Request.Tuning, err = s.resetTuning(ctx, c, cp.Request.Tuning); err != nil {
+	if cp.Request, err = record.Asked(ctx, c, s.spec.Name); err != nil { // of a new job, too: all may be paused
+		return cp, err
+	}
+	if cp.Request.Tuning, err = s.resetTuning(ctx, c, cp); err != nil {
 		return cp, err
 	}
 
@@ -118,7 +122,8 @@ func (s *session) goOnWith(ctx context.Context, c lite.Querier, cp chunkfill.Che
 
 // resetTuning takes back what was tuned in an earlier run where this one asks for
 // something itself.
-func (s *session) resetTuning(ctx context.Context, q lite.Querier, earlier chunkfill.Tuning) (chunkfill.Tuning, error) {
+func (s *session) resetTuning(ctx context.Context, q lite.Querier, cp chunkfill.Checkpoint) (chunkfill.Tuning, error) {
+	earlier := cp.Request.Tuning
 	s.earlier = earlier
 	if earlier == (chunkfill.Tuning{}) {
 		return earlier, nil
@@ -134,7 +139,7 @@ func (s *session) resetTuning(ctx context.Context, q lite.Querier, earlier chunk
 	if now == earlier {
 		return now, nil
 	}
-	if err := record.Tune(ctx, q, s.spec.Name, now); err != nil {
+	if err := pace.TuneTx(ctx, q, cp, now); err != nil {
 		return now, err
 	}
 	return now, s.e.note(ctx, q, s.spec.Name, "tuned", "a new run asks for another pace than was tuned before: "+earlier.Words())

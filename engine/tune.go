@@ -8,7 +8,7 @@ import (
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
-	"github.com/chunkfill/chunkfill/internal/record"
+	"github.com/chunkfill/chunkfill/internal/pace"
 )
 
 // Tuning says what [Engine.Tune] changes. What is zero stays as it is; a Reset field
@@ -50,7 +50,7 @@ func (e *Engine) Tune(ctx context.Context, name string, t Tuning) (err error) {
 		if tuned == cp.Request.Tuning {
 			return nil
 		}
-		if err := record.Tune(ctx, c, name, tuned); err != nil {
+		if err := pace.TuneTx(ctx, c, cp, tuned); err != nil {
 			return err
 		}
 		return e.note(ctx, c, name, "tuned", fmt.Sprintf("%s (before: %s)", tuned.Words(), cp.Request.Words()))

@@ -35,6 +35,7 @@ const (
 	ReasonDisk         Reason = "free space is below its floor"
 	ReasonFull         Reason = "the disk is full"
 	ReasonWindow       Reason = "outside the schedule window"
+	ReasonStopFile     Reason = "a stop file stands beside the database" // its name, and its first line, come behind it
 )
 
 // Explain returns the one of two reasons that says what holds the job back: that of the

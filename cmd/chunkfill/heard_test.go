@@ -120,6 +120,20 @@ func (h *heard) pin() {
 	h.exec("INSERT INTO filler VALUES (zeroblob(80000000))")
 }
 
+func (h *heard) putStopFile() {
+	h.t.Helper()
+	if err := os.WriteFile(h.path+"-chunkfill-stop", nil, 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *heard) removeStopFile() {
+	h.t.Helper()
+	if err := os.Remove(h.path + "-chunkfill-stop"); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 func (h *heard) exec(statement string) {
 	h.t.Helper()
 	if _, err := h.lock.ExecContext(context.WithoutCancel(h.t.Context()), statement); err != nil {

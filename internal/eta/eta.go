@@ -15,7 +15,8 @@ type Point struct {
 // Range is the working time that is left.
 type Range struct {
 	Low, High time.Duration // the time lies between them, nine times out of ten
-	Known     bool          // false before there is evidence; then Low and High are 0
+	Likely    time.Duration // as much of what may come is shorter as is longer
+	Known     bool          // false before there is evidence; then all the others are 0
 }
 
 const (
@@ -55,6 +56,7 @@ func Remaining(points []Point) Range {
 		stalled := forecast(append(slices.Clone(moved), now))
 		r.Low = min(max(0, r.Low-silence), stalled.Low)
 		r.High = max(r.High-silence, stalled.High)
+		r.Likely = min(max(r.Likely-silence, r.Low), r.High)
 	}
 	return r
 }
@@ -77,8 +79,12 @@ const (
 	// would need the root of what there is over what is known; stretches are longer than that.
 	doubtPower = 0.55
 
-	// Whose past varies much has not shown all of it yet.
-	surprise = 0.6
+	// Whose past varies much has not shown all of it yet: the less so, the less there is to
+	// come. At nearEnd, over what is known, half of it is left; and beyond mostSurprise, as a
+	// logarithm of a factor, a spread grows no more by it.
+	surprise     = 0.6
+	mostSurprise = 1
+	nearEnd      = 0.1
 
 	// Of the trend between the halves of the history so much is taken to go on, for each time that
 	// the walk multiplies by e; and of that, so much to turn.
@@ -107,8 +113,9 @@ func forecast(points []Point) Range {
 	doubt := math.Pow(whole, doubtPower)
 	below := doubt * math.Log(middle/low)
 	above := doubt * math.Log(high/middle)
-	below *= 1 + surprise*below
-	above *= 1 + surprise*above
+	unseen := surprise * (whole - 1) / (whole - 1 + nearEnd)
+	below *= 1 + unseen*min(below, mostSurprise)
+	above *= 1 + unseen*min(above, mostSurprise)
 
 	trend := trendShare * h.trend() * math.Log(whole)
 	below = max(below, -trend, trend*counterTrend)
@@ -116,9 +123,10 @@ func forecast(points []Point) Range {
 
 	margin := anyMargin + unseenMargin*left*left/math.Sqrt(h.span)
 	return Range{
-		Low:   seconds(middle * math.Exp(-below-margin)),
-		High:  seconds(middle * math.Exp(above+margin)),
-		Known: true,
+		Low:    seconds(middle * math.Exp(-below-margin)),
+		High:   seconds(middle * math.Exp(above+margin)),
+		Likely: seconds(middle),
+		Known:  true,
 	}
 }
 

@@ -77,6 +77,11 @@ func TestStall(t *testing.T) {
 	if !late.Known || late.High < 2*before.High {
 		t.Errorf("an hour into a batch: %v, want much more than %v", late, before)
 	}
+	for _, r := range []Range{before, soon, late} {
+		if r.Likely < r.Low || r.Likely > r.High {
+			t.Errorf("%v is likely, of %v to %v", r.Likely, r.Low, r.High)
+		}
+	}
 	if late.Low > before.High {
 		t.Errorf("an hour into a batch: %v, as if it could not end now", late)
 	}
@@ -121,9 +126,9 @@ func TestFarAway(t *testing.T) {
 }
 
 func TestThen(t *testing.T) {
-	walk := Range{Low: 10 * time.Minute, High: 20 * time.Minute, Known: true}
-	got := walk.Then(10*time.Minute, Share{0.1, 0.2}, Share{0, 1})
-	if want := (Range{12 * time.Minute, 56 * time.Minute, true}); got != want {
+	walk := Range{Low: 10 * time.Minute, High: 20 * time.Minute, Likely: 15 * time.Minute, Known: true}
+	got := walk.Then(10*time.Minute, Share{0, 0.2}, Share{0, 1})
+	if want := (Range{10 * time.Minute, 56 * time.Minute, 30 * time.Minute, true}); got != want {
 		t.Errorf("%v, want %v", got, want)
 	}
 	if got := (Range{}).Then(time.Hour, Share{0, 1}); got != (Range{}) {
@@ -165,13 +170,13 @@ func TestGrowth(t *testing.T) {
 }
 
 func TestDensity(t *testing.T) {
-	d := Density{1, 0, 3}
+	d := Density{{1. / 3, 1}, {2. / 3, 0}, {1, 3}}
 	for key, want := range map[float64]float64{-1: 0, 0: 0, 1. / 6: 0.125, 1. / 3: 0.25, 0.5: 0.25, 5. / 6: 0.625, 1: 1, 2: 1} {
 		if got := d.Done(key); math.Abs(got-want) > 1e-9 {
 			t.Errorf("Done(%v) = %v, want %v", key, got, want)
 		}
 	}
-	for _, d := range []Density{nil, {}, {0, 0}} {
+	for _, d := range []Density{nil, {}, {{0.5, 0}, {1, 0}}} {
 		if got := d.Done(0.3); got != 0.3 {
 			t.Errorf("%v: Done(0.3) = %v, want the same", d, got)
 		}

@@ -51,18 +51,29 @@ func Counted(counts []Count) []Point {
 	return points
 }
 
-// Density says how many rows there are in each of equally long parts of a range of keys, to any
-// scale: where rows are dense, a walk takes longer from one key to the next.
-type Density []float64
+// Part is a part of the keys, from the end of the one before up to its own, from 0 to 1.
+type Part struct {
+	Upto float64
+	Rows float64 // in it, to any scale
+}
+
+// Density says how many rows there are in each part of a range of keys, in order: where rows
+// are dense, a walk takes longer from one key to the next.
+type Density []Part
 
 // Done returns the share of the rows up to a key, from how far that is between the first key and the
 // last, 0 to 1. Without a density it is that.
 func (d Density) Done(key float64) float64 {
 	key = min(max(key, 0), 1)
-	all, passed := 0.0, 0.0
-	for i, rows := range d {
-		all += rows
-		passed += rows * min(max(key*float64(len(d))-float64(i), 0), 1)
+	all, passed, from := 0.0, 0.0, 0.0
+	for _, part := range d {
+		all += part.Rows
+		if key >= part.Upto {
+			passed += part.Rows
+		} else if key > from {
+			passed += part.Rows * (key - from) / (part.Upto - from)
+		}
+		from = part.Upto
 	}
 	if all <= 0 {
 		return key

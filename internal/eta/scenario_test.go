@@ -37,7 +37,8 @@ var scenarios = []scenario{
 	{"skewed keys", skewed},
 	{"walk, then verify", func(r *rand.Rand) *walk {
 		w := run(steadyOrNot(r), duration(r), pace{})
-		w.verify = w.total() * uniform(r, 0.01, 0.1)
+		w.held, w.changed = logUniform(r, 0.1, 1), r.Float64()
+		w.verify = w.total() * w.held * uniform(r, 0.35, 0.75) * (1 - uniform(r, 0.5, 0.7)*w.changed)
 		return w
 	}},
 	{"stretches and load", func(r *rand.Rand) *walk {
@@ -192,7 +193,7 @@ func skewed(r *rand.Rand) *walk {
 
 	density := make(Density, probes)
 	for i := range density {
-		density[i] = rows[(i*cells+cells/2)/probes]
+		density[i] = Part{Upto: float64(i+1) / probes, Rows: rows[(i*cells+cells/2)/probes]}
 	}
 	for i, c := range steady(r) {
 		rows[i] *= c

@@ -18,6 +18,8 @@ type walk struct {
 	counted bool    // the fraction is that of the rows, not of the keys
 	density Density // as probed
 	tuned   float64 // seconds of work before the latest change of the cap
+	held    float64 // the part of the work that has the writer
+	changed float64 // the part of the rows
 	verify  float64 // seconds after the walk
 }
 
@@ -188,13 +190,10 @@ func (w *walk) points(now float64, f flaw) []Point {
 func (w *walk) remaining(now float64, f flaw) Range {
 	r := Remaining(w.points(now, f))
 	if w.verify > 0 && f != stepsForgotten {
-		r = r.Then(seconds(now), verifyShare)
+		r = r.Then(seconds(now), OfVerify(w.held, w.changed))
 	}
 	return r
 }
-
-// verifyShare is what is said of the count at the end.
-var verifyShare = Share{Low: 0, High: 0.1}
 
 func logUniform(r *rand.Rand, low, high float64) float64 {
 	return low * math.Pow(high/low, r.Float64())

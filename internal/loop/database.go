@@ -48,6 +48,11 @@ type Recorder interface {
 
 	// Publish shows others how the job stands, in memory.
 	Publish(cp chunkfill.Checkpoint, request chunkfill.Request)
+
+	// Waited is told of time in which the job did not hold the writer, and what it went into:
+	// one of throttle's reasons to wait, ReasonPaused, or "" for the work between two holds. A
+	// Publish follows soon.
+	Waited(why throttle.Reason, d time.Duration)
 }
 
 // Stepper makes the steps that change the schema, and takes them back.
@@ -151,6 +156,10 @@ type Pressure interface {
 	// Sound tells why the run must not go on: the file is another one, or code of the host
 	// did not return.
 	Sound() error
+
+	// Stopped reports whether somebody stops all jobs beside the database, where it may be
+	// locked or have no room, and why.
+	Stopped() (why string, stands bool)
 
 	// Waiting reports whether a live write waits. It is called inside holds.
 	Waiting() bool

@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/chunkfill/chunkfill"
@@ -17,6 +18,9 @@ const poll = 50 * time.Millisecond
 // While readers keep the log from beginning anew, the moment between two of them is
 // looked for more often.
 const pollReaders = 20 * time.Millisecond
+
+// ReasonPaused is what a paused job waits for.
+const ReasonPaused throttle.Reason = "paused"
 
 // waiting is all that a run does while it does not work: it looks what speaks against going
 // on, waits, and listens meanwhile.
@@ -33,6 +37,7 @@ type halt struct {
 	on     Event // PauseAsked or Blocked; none for nothing
 	reason string
 	event  event
+	ofAll  bool // the pause is one of all jobs
 }
 
 func (h halt) none() bool { return h.on == none }
@@ -53,11 +58,11 @@ func (g *waiting) gate(ctx context.Context) error {
 
 		switch {
 		case now.none() && standing.none():
-			due := g.dueIn()
+			due, of := g.dueIn()
 			if due <= 0 {
 				return nil
 			}
-			if err := g.wait(ctx, due, &g.cp.Throttled); err != nil {
+			if err := g.wait(ctx, due, &g.cp.Throttled, of); err != nil {
 				return err
 			}
 			continue
@@ -104,18 +109,26 @@ func (g *waiting) halted(ctx context.Context, held bool) (halt, error) {
 			return halt{}, fmt.Errorf("%w: by %s: %s", ErrCancelled, asked.By, asked.Reason)
 		}
 	case chunkfill.Pause:
-		return halt{PauseAsked, "paused by " + asked.By + ": " + asked.Reason,
-			event{name: "paused", by: asked.By, detail: asked.Reason}}, nil
+		return paused(asked), nil
 	}
-	if reason := string(g.obstacle(held)); reason != "" {
-		return halt{Blocked, reason, event{name: "waiting", detail: reason}}, nil
+	if reason := g.obstacle(held); reason != "" {
+		return halt{on: Blocked, reason: reason, event: event{name: "waiting", detail: reason}}, nil
 	}
 	return halt{}, nil
 }
 
+// paused is the halt of a pause, of the job or of all jobs.
+func paused(asked chunkfill.Request) halt {
+	what := "paused by "
+	if asked.All {
+		what = "all jobs are paused by "
+	}
+	return halt{PauseAsked, what + asked.By + ": " + asked.Reason, event{name: "paused", by: asked.By, detail: asked.Reason}, asked.All}
+}
+
 // resumed is the event of a halt that is over.
 func (g *waiting) resumed(from halt) event {
-	if from.on == PauseAsked {
+	if from.on == PauseAsked && !from.ofAll { // who has resumed all jobs is in the trail already
 		return event{name: "resumed", by: g.request.By, detail: g.request.Reason}
 	}
 	return event{name: "resumed", detail: "no longer: " + from.reason}
@@ -144,8 +157,16 @@ func (g *waiting) tune(t chunkfill.Tuning) {
 	g.due = time.Time{}         // what was owed at the old rate is forgiven
 }
 
-// obstacle names what keeps the job from working now, "" for nothing.
-func (g *waiting) obstacle(held bool) throttle.Reason {
+// obstacle says what keeps the job from working now, "" for nothing.
+func (g *waiting) obstacle(held bool) string {
+	if why, stands := g.db.Stopped(); stands {
+		return strings.TrimSuffix(string(throttle.ReasonStopFile)+": "+why, ": ")
+	}
+	return string(g.guard(held))
+}
+
+// guard is what the window, the log and the disk have to say.
+func (g *waiting) guard(held bool) throttle.Reason {
 	if g.cfg.Window != nil {
 		if open, _ := g.cfg.Window.Open(time.Now()); !open {
 			return throttle.ReasonWindow
@@ -179,13 +200,13 @@ func (g *waiting) attend(ctx context.Context) error {
 // Wait is for upkeep.
 func (g *waiting) Wait(ctx context.Context, d time.Duration, why throttle.Reason) error {
 	g.cp.Reason = string(why)
-	return g.wait(ctx, d, &g.cp.Throttled)
+	return g.wait(ctx, d, &g.cp.Throttled, why)
 }
 
 // wait sleeps for d, or for a piece of it, and listens.
-func (g *waiting) wait(ctx context.Context, d time.Duration, account *time.Duration) error {
+func (g *waiting) wait(ctx context.Context, d time.Duration, account *time.Duration, why throttle.Reason) error {
 	err := sleep(ctx, min(d, poll))
-	g.charge(account)
+	g.charge(account, why)
 	if err != nil {
 		return interrupted(err)
 	}
@@ -199,13 +220,13 @@ func (g *waiting) wait(ctx context.Context, d time.Duration, account *time.Durat
 // something is asked of the job.
 func (g *waiting) Yield(ctx context.Context, p throttle.Pause) error {
 	began := time.Now()
-	for left := p.Fixed; left > 0 && !g.Asked(); left = p.Fixed - time.Since(began) {
-		if err := g.wait(ctx, left, &g.cp.Throttled); err != nil {
+	for left := p.Fixed; left > 0 && !g.called(); left = p.Fixed - time.Since(began) {
+		if err := g.wait(ctx, left, &g.cp.Throttled, p.Reason); err != nil {
 			return err
 		}
 	}
 
-	for p.UntilQuiet && time.Since(began) < p.AtMost && !g.Asked() {
+	for p.UntilQuiet && time.Since(began) < p.AtMost && !g.called() {
 		quiet, err := g.db.GiveWay(ctx)
 		if err != nil {
 			return interrupted(err)
@@ -222,29 +243,41 @@ func (g *waiting) Yield(ctx context.Context, p throttle.Pause) error {
 	return nil
 }
 
+// called reports whether there is something for the gate to look at, so that nothing else is
+// waited for until then.
+func (g *waiting) called() bool {
+	_, stands := g.db.Stopped()
+	return stands || g.Asked()
+}
+
 // rest is a piece of a pause or a wait.
 func (g *waiting) rest(ctx context.Context, h halt) error {
-	piece, why := poll, Waiting
+	text, _, _ := strings.Cut(h.reason, ": ") // behind it are words of an operator or the host
+	piece, why, reason := poll, Waiting, throttle.Reason(text)
 	switch {
-	case h.on == PauseAsked:
-		why = Paused
-	case h.reason == string(throttle.ReasonWAL):
+	case h.on == PauseAsked: // its reason has the words of whoever asked
+		why, reason = Paused, ReasonPaused
+	case reason == throttle.ReasonWAL:
 		piece, why = pollReaders, ForReaders
 	}
-	if err := g.wait(ctx, piece, &g.cp.PausedFor); err != nil {
+	if err := g.wait(ctx, piece, &g.cp.PausedFor, reason); err != nil {
 		return err
 	}
 	return g.db.Idle(ctx, g, why)
 }
 
 // dueIn is how long the rate, or a command that asks for a gap, keeps the job from its
-// next batch.
-func (g *waiting) dueIn() time.Duration {
-	g.giveGap(time.Now())
-	if g.due.IsZero() {
-		return 0
+// next batch, and which of them.
+func (g *waiting) dueIn() (time.Duration, throttle.Reason) {
+	now := time.Now()
+	why := throttle.ReasonRate
+	if g.giveGap(now) {
+		why = throttle.ReasonOtherProcess
 	}
-	return time.Until(g.due)
+	if g.due.IsZero() {
+		return 0, why
+	}
+	return g.due.Sub(now), why
 }
 
 func later(a, b time.Time) time.Time {
@@ -257,15 +290,16 @@ func later(a, b time.Time) time.Time {
 // giveGap puts the next batch off while a chunkfill command of another process asks for
 // the write lock. Other processes poll for it, and next to a job that leaves no gap they
 // may poll for long. One that is stuck costs the job a fifth of its time.
-func (g *waiting) giveGap(now time.Time) {
+func (g *waiting) giveGap(now time.Time) bool {
 	given := now.Before(g.gapEnds)
 	if !given && now.Sub(g.gapEnds) < gapEvery || !g.db.GapAsked() {
-		return
+		return false
 	}
 	if !given {
 		g.gapEnds = now.Add(longestGap)
 	}
 	g.due = later(g.due, now.Add(longestGap/10))
+	return true
 }
 
 const (

@@ -240,7 +240,7 @@ func (g *game) request() {
 
 // obstacle is something to wait for.
 func (g *game) obstacle() {
-	switch g.rng.IntN(4) {
+	switch g.rng.IntN(6) {
 	case 0:
 		g.db.SetWAL(2000)
 	case 1:
@@ -251,6 +251,10 @@ func (g *game) obstacle() {
 		g.db.Gap(true)
 		g.db.Noise(g.chance(2))
 		g.db.Others(g.chance(2))
+	case 4:
+		g.db.SetStop(new(string))
+	case 5:
+		g.db.AskAll(chunkfill.Request{Control: chunkfill.Pause, By: "somebody", Reason: fmt.Sprint(g.verbs)})
 	}
 }
 
@@ -332,4 +336,6 @@ func (g *game) clear() {
 	g.db.Gap(false)
 	g.db.Noise(false)
 	g.db.Others(false)
+	g.db.SetStop(nil)
+	g.db.AskAll(chunkfill.Request{})
 }

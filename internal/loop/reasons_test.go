@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/loop/looptest"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -235,6 +236,20 @@ var reasons = map[throttle.Reason]halves{
 				time.AfterFunc(middle, func() { w.db.SetFree(1250) })
 			}},
 		},
+	},
+	throttle.ReasonStopFile: {
+		shows: []scene{
+			{name: "a stop file stands", set: func(w *watched) { w.db.SetStop(new(string)) }, lift: func(w *watched) { w.db.SetStop(nil) }},
+			{name: "it comes while the job works", set: func(w *watched) {
+				time.AfterFunc(middle/2, func() { w.db.SetStop(new(string)) })
+			}, lift: func(w *watched) { w.db.SetStop(nil) }},
+			{name: "before the window opens", set: func(w *watched) { w.cfg.Window = closed(w.t); w.db.SetStop(new(string)) },
+				lift: func(w *watched) { w.db.SetStop(nil); w.pass(time.Minute) }},
+		},
+		hides: []scene{{name: "all jobs are paused", set: func(w *watched) {
+			w.db.AskAll(chunkfill.Request{Control: chunkfill.Pause, By: "somebody"})
+			time.AfterFunc(middle, func() { w.db.AskAll(chunkfill.Request{}) })
+		}}},
 	},
 	throttle.ReasonWindow: {
 		shows: []scene{{name: "the window is closed", set: func(w *watched) { w.cfg.Window = closed(w.t) }, lift: func(w *watched) { w.pass(time.Minute) }}},

@@ -167,18 +167,24 @@ func (r *recorder) mayBeCancelled() bool {
 }
 
 // charge puts the time since the last call to an account, so that together they are
-// the time that the walk has taken.
-func (r *recorder) charge(account *time.Duration) {
+// the time that the walk has taken, and says what it went into: "" is the work between two
+// holds.
+func (r *recorder) charge(account *time.Duration, why throttle.Reason) {
 	now := time.Now()
-	*account += max(0, now.Sub(r.lap))
+	spent := max(0, now.Sub(r.lap))
 	r.lap = now
+
+	*account += spent
+	if spent > 0 {
+		r.db.Waited(why, spent)
+	}
 }
 
 // settle charges what was neither a hold nor a pause. Counting what is left is no part
 // of the walk.
 func (r *recorder) settle() {
 	if r.cp.Phase == chunkfill.Running {
-		r.charge(&r.cp.Throttled)
+		r.charge(&r.cp.Throttled, "")
 	}
 	r.lap = time.Now()
 }

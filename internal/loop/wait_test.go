@@ -42,6 +42,8 @@ func waits(t *testing.T) []wait {
 			func(db *looptest.DB) { db.SetWAL(0) }, chunkfill.Waiting, throttle.ReasonWAL, false},
 		{"free space", 50, func(db *looptest.DB, c *loop.Config) { db.SetFree(1); c.Guard.MinFree = 1 << 20 },
 			func(db *looptest.DB) { db.SetFree(1 << 40) }, chunkfill.Waiting, throttle.ReasonDisk, false},
+		{"a stop file", 50, func(db *looptest.DB, _ *loop.Config) { db.SetStop(new(string)) },
+			func(db *looptest.DB) { db.SetStop(nil) }, chunkfill.Waiting, throttle.ReasonStopFile, false},
 		{"a full disk", 50, holds(loop.Full), lifted, chunkfill.Waiting, throttle.ReasonFull, false},
 		{"the lock", 50, holds(loop.Busy), lifted, chunkfill.Running, throttle.ReasonBusy, false},
 		{"the rate", 50, func(_ *looptest.DB, c *loop.Config) { c.MaxRate = 0.5 }, nil, chunkfill.Running, throttle.ReasonRate, true},
@@ -100,6 +102,51 @@ func TestPauseInEachWait(t *testing.T) {
 			p.wantPhase(chunkfill.Done)
 			wantOnce(t, p.db)
 		})
+	}
+}
+
+// TestStoppedInEachWait: a pause of all jobs, and a stop file, are honored as soon, and lead
+// back to the wait. Planted and caught: no look at the file while rows are computed; a
+// pause of all that a job's own resume ends.
+func TestStoppedInEachWait(t *testing.T) {
+	all := chunkfill.Request{Control: chunkfill.Pause, By: "somebody", Reason: "test"}
+	for _, stop := range []struct {
+		put, lift func(*looptest.DB)
+		phase     chunkfill.Phase
+		reason    string
+	}{
+		{func(db *looptest.DB) { db.AskAll(all) }, func(db *looptest.DB) { db.AskAll(chunkfill.Request{}) },
+			chunkfill.Paused, "all jobs are paused by somebody: test"},
+		{func(db *looptest.DB) { why := "x"; db.SetStop(&why) }, func(db *looptest.DB) { db.SetStop(nil) },
+			chunkfill.Waiting, string(throttle.ReasonStopFile) + ": x"},
+	} {
+		for _, w := range waits(t) {
+			if w.why == throttle.ReasonStopFile && stop.phase == chunkfill.Waiting {
+				continue
+			}
+			w.in(t, func(t *testing.T, p *play, _ *messages) {
+				stop.put(p.db)
+				p.pass(honored)
+				p.wantPhase(stop.phase)
+				p.ask(chunkfill.NoControl)
+				p.pass(3 * time.Second)
+				if record := p.db.State().Record; record.Phase != stop.phase || record.Reason != stop.reason {
+					t.Errorf("%s since %q, want %s since %q", record.Phase, record.Reason, stop.phase, stop.reason)
+				}
+				rows := p.db.State().Record.Rows
+
+				stop.lift(p.db)
+				p.pass(honored)
+				if record := p.db.State().Record; record.Phase != w.phase || !w.works && record.Rows != rows {
+					t.Errorf("%d rows and %s before, %d and %s after", rows, w.phase, record.Rows, record.Phase)
+				}
+				if w.lift != nil {
+					w.lift(p.db)
+				}
+				wantErr(t, p.end(), nil)
+				wantOnce(t, p.db)
+			})
+		}
 	}
 }
 

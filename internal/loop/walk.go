@@ -67,6 +67,7 @@ func (w *worker) bound(ctx context.Context) (bound string, ok bool, err error) {
 		cancel()
 		switch {
 		case err == nil && w.starved:
+			w.charge(&w.cp.Throttled, throttle.ReasonCompute)
 			err = w.gate(ctx)
 			return bound, err == nil, err
 		case err == nil:
@@ -80,8 +81,8 @@ func (w *worker) bound(ctx context.Context) (bound string, ok bool, err error) {
 		// A chunk takes long where the function does: longer than a hold may, and the job is
 		// held back by that and by nothing else.
 		w.starved, w.cp.Reason = true, string(throttle.ReasonCompute)
-		w.charge(&w.cp.Throttled)
-		if err := w.Listen(ctx); err != nil || w.Asked() {
+		w.charge(&w.cp.Throttled, throttle.ReasonCompute)
+		if err := w.Listen(ctx); err != nil || w.called() {
 			return "", false, err
 		}
 	}
@@ -91,7 +92,7 @@ func (w *worker) bound(ctx context.Context) (bound string, ok bool, err error) {
 // all or nothing. A single row that fails is quarantined in the same hold, before a live
 // write can fix it, move it or put another in its place.
 func (w *worker) batch(ctx context.Context, bound string, n int) (Outcome, throttle.Batch, error) {
-	w.charge(&w.cp.Throttled)
+	w.charge(&w.cp.Throttled, "")
 	var cut throttle.Reason
 	out, err := w.db.Hold(ctx, Intent{
 		From: w.cp, Bound: bound, Rows: n, QuarantineLimit: w.cfg.QuarantineLimit,
@@ -187,6 +188,7 @@ func (w *worker) failed(ctx context.Context, n int, out Outcome, err error) erro
 		w.filled(err)
 		return nil
 	case class == Row && n > 1 && out.Rows > 0: // else it failed before it knew its rows
+		w.charge(&w.cp.Throttled, throttle.ReasonSearch)
 		w.bisect.failed(out.Rows)
 		w.cp.Reason = string(throttle.ReasonSearch)
 		w.publish()
@@ -222,7 +224,7 @@ func (w *worker) backOff(ctx context.Context) error {
 	p := w.pacer.Busy(time.Now(), w.busy)
 	w.cp.Reason = string(p.Reason)
 	w.publish()
-	return w.wait(ctx, p.Fixed, &w.cp.Throttled)
+	return w.wait(ctx, p.Fixed, &w.cp.Throttled, p.Reason)
 }
 
 // pace is what happens between two holds. What the rate takes is waited for in the
@@ -233,19 +235,22 @@ func (w *worker) pace(ctx context.Context, out Outcome, batch throttle.Batch, si
 	runtime.Gosched()
 	now := time.Now()
 	p := w.pauseAfter(now, out, batch)
+	why := p.Reason
 	if delay := w.limiter.Delay(now, out.Rows); delay > 0 {
 		w.due = now.Add(delay)
 		p.Reason = throttle.ReasonRate
 	}
 
 	w.cp.Reason = string(throttle.Explain(size.Reason, p.Reason))
+	p.Reason = why // the rate is waited for in the gate
 	if err := w.Yield(ctx, p); err != nil {
 		return err
 	}
+	w.charge(&w.cp.Throttled, why)
 	if err := w.db.After(ctx, w, out); err != nil {
 		return err
 	}
-	w.charge(&w.cp.Throttled)
+	w.charge(&w.cp.Throttled, "")
 	w.publish()
 	return nil
 }

@@ -15,8 +15,12 @@ import (
 // forget it.
 var ErrNoDowngrade = errors.New("tables of version 1 cannot hold these jobs")
 
-// down3 brings tables of version 3 back to version 2.
+// down3 brings tables of version 3 back to version 2, where a pause of all jobs becomes one of
+// each.
 var down3 = []string{
+	`UPDATE main._async_migration_jobs SET control = 'pause', control_by = a.by, control_reason = a.reason
+		FROM main._async_migration_requests a
+		WHERE a.name = '' AND a.request = 'pause' AND control = '' AND phase NOT IN ('done', 'cancelled')`,
 	`DROP TABLE main._async_migration_requests`,
 	`DROP TABLE main._async_migration_pace`,
 	`DROP TABLE main._async_migration_images`,

@@ -2,6 +2,8 @@ package record
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -49,6 +51,28 @@ func Events(ctx context.Context, q Querier, name string, n int) ([]chunkfill.Eve
 		all = append(all, e)
 	}
 	return all, rows.Err()
+}
+
+// LastEvent is the number of a job's latest event; those that come after have greater ones.
+func LastEvent(ctx context.Context, q Querier, name string) (id int64, err error) {
+	err = q.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM main._async_migration_events WHERE name = ?`, name).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("read the events of %s: %w", name, err)
+	}
+	return id, nil
+}
+
+// EventAfter returns the first of some events that a job has had after another, if it has.
+func EventAfter(ctx context.Context, q Querier, name string, id int64, one, other string) (e chunkfill.Event, found bool, err error) {
+	err = q.QueryRowContext(ctx, `SELECT event, by, detail FROM main._async_migration_events
+		WHERE name = ? AND id > ? AND event IN (?, ?) ORDER BY id LIMIT 1`, name, id, one, other).Scan(&e.Event, &e.By, &e.Detail)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return e, false, nil
+	case err != nil:
+		return e, false, fmt.Errorf("read the events of %s: %w", name, err)
+	}
+	return e, true, nil
 }
 
 // QuarantineTx puts a row into quarantine, or counts one more attempt at one that is there.

@@ -28,21 +28,29 @@ type Querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// What scan reads, of tables of this version and of the one before. A job whose range is
+// What scan reads, of tables of this version and of those before. A job whose range is
 // missing must not pass for one that was never begun, hence the LEFT JOIN.
 const (
-	selectJobs = `SELECT j.name, r.name IS NULL, j.fingerprint, j.definition, j.table_name, j.steps, j.step, j.pass, j.direction = 'back',
+	selectJobs  = selectJobs2Columns + `, a.by, a.reason` + selectJobs2From + joinPauseOfAll
+	selectJobs2 = selectJobs2Columns + `, NULL, NULL` + selectJobs2From
+
+	// The pause of all jobs, one more look-up where a job's own request is read.
+	joinPauseOfAll = `
+		LEFT JOIN main._async_migration_requests a ON a.name = '' AND a.request = 'pause'`
+
+	selectJobs2Columns = `SELECT j.name, r.name IS NULL, j.fingerprint, j.definition, j.table_name, j.steps, j.step, j.pass, j.direction = 'back',
 		j.phase, j.error, j.rows_left, j.paused_us, j.takebacks, j.pins,
 		j.control, j.control_by, j.control_reason, j.target_hold_us, j.max_rate, j.created_at, max(j.updated_at, r.updated_at),
 		r.step, r.entered, r.reason, r.run_id, r.owner_pid, r.owner_host, r.owner_since, r.lower_bound, r.upper_bound, r.cursor, r.total_rows,
-		r.rows_scanned, r.rows_changed, r.rows_quarantined, r.batches, r.batch_rows, r.working_us, r.throttled_us
+		r.rows_scanned, r.rows_changed, r.rows_quarantined, r.batches, r.batch_rows, r.working_us, r.throttled_us`
+	selectJobs2From = `
 		FROM main._async_migration_jobs j LEFT JOIN main._async_migration_ranges r ON r.name = j.name AND r.step = j.range`
 
 	selectJobs1 = `SELECT j.name, 0, fingerprint, definition, table_name, '[]', '', pass, 0,
 		phase, error, rows_left, paused_us, '[]', '{}',
 		control, control_by, control_reason, target_hold_us, max_rate, created_at, updated_at,
 		'walk', 1, reason, run_id, owner_pid, owner_host, owner_since, lower_bound, upper_bound, cursor, total_rows,
-		rows_scanned, rows_changed, rows_quarantined, batches, batch_rows, working_us, throttled_us
+		rows_scanned, rows_changed, rows_quarantined, batches, batch_rows, working_us, throttled_us, NULL, NULL
 		FROM main._async_migration_checkpoints j`
 )
 
@@ -92,10 +100,7 @@ func list(ctx context.Context, q Querier, tail string, args ...any) ([]chunkfill
 		if err != nil || version == 0 {
 			return nil, err
 		}
-		query := selectJobs
-		if version == 1 {
-			query = selectJobs1
-		}
+		query := map[int]string{1: selectJobs1, 2: selectJobs2, 3: selectJobs}[version]
 		all, err := listBy(ctx, q, query+tail, args...)
 		if version > 1 {
 			return all, err
@@ -133,11 +138,12 @@ func scan(rows *sql.Rows) (chunkfill.Checkpoint, error) {
 	var steps, takebacks, pins, since, created, updated string
 	var alone bool
 	var working, throttled, paused, hold int64
+	var allBy, allReason sql.NullString
 	err := rows.Scan(&c.Name, &alone, &c.Fingerprint, &c.Definition, &c.Table, &steps, &c.Step, &c.Pass, &c.Back,
 		&c.Phase, &c.Error, &c.Left, &paused, &takebacks, &pins,
 		&c.Request.Control, &c.Request.By, &c.Request.Reason, &hold, &c.Request.MaxRate, &created, &updated,
 		&c.Of, &c.Entered, &c.Reason, &c.RunID, &c.Owner.PID, &c.Owner.Host, &since, &c.Lower, &c.Upper, &c.Cursor, &c.Total,
-		&c.Rows, &c.Changed, &c.Quarantined, &c.Batches, &c.BatchRows, &working, &throttled)
+		&c.Rows, &c.Changed, &c.Quarantined, &c.Batches, &c.BatchRows, &working, &throttled, &allBy, &allReason)
 	switch {
 	case rows.Err() != nil: // the read broke off; the row itself may be well
 		return c, fmt.Errorf("read checkpoints: %w", rows.Err())
@@ -149,6 +155,7 @@ func scan(rows *sql.Rows) (chunkfill.Checkpoint, error) {
 
 	c.Working, c.Throttled, c.PausedFor = micros(working), micros(throttled), micros(paused)
 	c.Request.TargetHold = micros(hold)
+	c.Request = merge(c.Request, c.Phase, allBy, allReason)
 	for _, list := range []struct {
 		to   any
 		text string
@@ -313,19 +320,32 @@ func lost(name string) error {
 	return fmt.Errorf("%w, or its record was restored from a backup: %s", chunkfill.ErrLostOwner, name)
 }
 
-// Asked reads what is asked of a job. It is ErrLostOwner where the job is gone.
-func Asked(ctx context.Context, q Querier, name string) (r chunkfill.Request, err error) {
-	var hold int64
-	err = q.QueryRowContext(ctx, `SELECT control, control_by, control_reason, target_hold_us, max_rate
-		FROM main._async_migration_jobs WHERE name = ?`, name).Scan(&r.Control, &r.By, &r.Reason, &hold, &r.MaxRate)
-	r.TargetHold = micros(hold)
+// Asked reads what is asked of a job, or of all jobs. It is ErrLostOwner where the job is gone.
+func Asked(ctx context.Context, q Querier, name string) (chunkfill.Request, error) {
+	r, err := asked(ctx, q, "a.by, a.reason", joinPauseOfAll, name)
 	switch {
+	case err == nil:
+		return r, nil
 	case errors.Is(err, sql.ErrNoRows):
 		return r, lost(name)
-	case err != nil:
-		return r, fmt.Errorf("read what is asked of %s: %w", name, err)
 	}
-	return r, nil
+
+	if version, versionErr := Version(ctx, q); versionErr == nil && version == 2 { // it is taken back without a run
+		if r, err = asked(ctx, q, "NULL, NULL", "", name); err == nil {
+			return r, nil
+		}
+	}
+	return r, fmt.Errorf("read what is asked of %s: %w", name, err)
+}
+
+func asked(ctx context.Context, q Querier, ofAll, join, name string) (r chunkfill.Request, err error) {
+	var hold int64
+	var phase chunkfill.Phase
+	var by, reason sql.NullString
+	err = q.QueryRowContext(ctx, `SELECT control, control_by, control_reason, target_hold_us, max_rate, phase, `+ofAll+`
+		FROM main._async_migration_jobs j`+join+` WHERE j.name = ?`, name).Scan(&r.Control, &r.By, &r.Reason, &hold, &r.MaxRate, &phase, &by, &reason)
+	r.TargetHold = micros(hold)
+	return merge(r, phase, by, reason), err
 }
 
 // SaveTx stores a change of state: the record of the job and that of the range of the step
@@ -345,13 +365,16 @@ func SaveTx(ctx context.Context, q Querier, from chunkfill.RangeRecord, c chunkf
 		}
 	}
 
-	_, err := q.ExecContext(ctx, `UPDATE main._async_migration_jobs SET step = ?, range = ?, pass = ?, direction = ?,
+	result, err := q.ExecContext(ctx, `UPDATE main._async_migration_jobs SET step = ?, range = ?, pass = ?, direction = ?,
 			phase = ?, error = ?, rows_left = ?, paused_us = ?, takebacks = ?, pins = ?, updated_at = ?
 		WHERE name = ?`,
 		c.Step, c.Of, c.Pass, direction(c.Back),
 		c.Phase, c.Error, c.Left, c.PausedFor.Microseconds(), encode(c.Takebacks, "[]"), encode(c.Pins, "{}"), stamp(now), c.Name)
 	if err != nil {
 		return chunkfill.Request{}, fmt.Errorf("save the state of %s: %w", c.Name, err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return chunkfill.Request{}, errors.Join(err, lost(c.Name))
 	}
 	return Asked(ctx, q, c.Name)
 }
@@ -381,16 +404,21 @@ func Tune(ctx context.Context, q Querier, name string, t chunkfill.Tuning) error
 	return change(ctx, q, name, `target_hold_us = ?, max_rate = ?`, t.TargetHold.Microseconds(), t.MaxRate)
 }
 
-// SetPhase changes the phase of a job that nobody runs.
+// SetLeft notes how many rows of a job that nobody runs are left to do.
+func SetLeft(ctx context.Context, q Querier, name string, left int64) error {
+	return change(ctx, q, name, `rows_left = ?`, left)
+}
+
+// SetPhase changes the phase of a job that nobody runs, which is not failed after that.
 func SetPhase(ctx context.Context, q Querier, name string, phase chunkfill.Phase) error {
 	version, err := Version(ctx, q)
 	if err != nil {
 		return err
 	}
 	if version == 1 {
-		return change(ctx, q, name, `phase = ?, reason = ''`, phase)
+		return change(ctx, q, name, `phase = ?, error = '', reason = ''`, phase)
 	}
-	if err := change(ctx, q, name, `phase = ?`, phase); err != nil {
+	if err := change(ctx, q, name, `phase = ?, error = ''`, phase); err != nil {
 		return err
 	}
 	if _, err := q.ExecContext(ctx, `UPDATE main._async_migration_ranges SET reason = '' WHERE name = ?`, name); err != nil {

@@ -112,7 +112,7 @@ func TestVersion1IsAsked(t *testing.T) {
 	must(t, record.SetPhase(testContext(t), db, "j", chunkfill.Cancelled))
 
 	want := filled("j")
-	want.Phase, want.Reason = chunkfill.Cancelled, ""
+	want.Phase, want.Reason, want.Error = chunkfill.Cancelled, "", ""
 	want.Request = chunkfill.Request{Control: chunkfill.Cancel, By: "bob", Reason: "wrong job", Tuning: chunkfill.Tuning{MaxRate: -1}}
 	wantEqual(t, load(t, db, "j"), want)
 	wantEqual(t, load(t, db, "other"), filled("other"))

@@ -69,9 +69,32 @@ func OpenToRead(ctx context.Context, path string, stderr io.Writer) (*sql.DB, er
 	return db, nil
 }
 
+// NeverRan returns an error, one of a job that is unknown, for a database in which there is no
+// table of ours: it is mostly not the one that was meant.
+func NeverRan(ctx context.Context, db *sql.DB, path string) error {
+	var tables bool
+	err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name LIKE '\_async\_migration%' ESCAPE '\')`).Scan(&tables)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look for the tables of jobs: %w", err)
+	case !tables:
+		return neverRan(path)
+	}
+	return nil
+}
+
+// neverRan is the path of a database on which no job has ever run.
+type neverRan string
+
+func (path neverRan) Error() string {
+	return fmt.Sprintf("no job has ever run on this database: %s; is it the one that --db should name?", string(path))
+}
+
+func (neverRan) Is(target error) bool { return target == engine.ErrUnknownJob }
+
 // NoSuchJob adds the way out to the error of a name under which no job has run.
 func NoSuchJob(err error, path string) error {
-	if !errors.Is(err, engine.ErrUnknownJob) {
+	if !errors.Is(err, engine.ErrUnknownJob) || errors.As(err, new(neverRan)) {
 		return err
 	}
 	return fmt.Errorf("%w; `chunkfill status --db %s` lists the jobs", err, path)

@@ -30,23 +30,6 @@ func WriteJSON(w io.Writer, v any) error {
 	if err != nil {
 		return err
 	}
-	return writeIndented(w, text)
-}
-
-// WriteJSONList writes a list of objects, each of them as WriteJSON does.
-func WriteJSONList[T any](w io.Writer, list []T) error {
-	objects := make([][]byte, len(list))
-	for i, v := range list {
-		text, err := versioned(v)
-		if err != nil {
-			return err
-		}
-		objects[i] = text
-	}
-	return writeIndented(w, fmt.Appendf(nil, "[%s]", bytes.Join(objects, []byte(","))))
-}
-
-func writeIndented(w io.Writer, text []byte) error {
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, text, "", "  "); err != nil {
 		return fmt.Errorf("write JSON: %w", err)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/chunkfill/chunkfill"
 )
@@ -23,8 +22,8 @@ func JobLine(s chunkfill.Status, measured string) string {
 	}
 	fmt.Fprintf(&b, "%d rows  %s/s  ", s.Rows, Rate(s.Rate))
 
-	if s.ETA >= 0 {
-		fmt.Fprintf(&b, "ETA %v  ", s.ETA.Round(time.Second))
+	if s.ETA >= 0 || s.Phase == chunkfill.Running {
+		fmt.Fprintf(&b, "ETA %s  ", ShortETA(s))
 	}
 	fmt.Fprintf(&b, "batch %d", s.BatchRows)
 	if measured != "" {

@@ -23,6 +23,15 @@ type Progress struct {
 	line string // what stands on the terminal now
 }
 
+// IsTerminal reports whether a reader or a writer is a terminal, also beneath an Escaper.
+func IsTerminal(stream any) bool {
+	if e, ok := stream.(Escaper); ok {
+		stream = e.Out
+	}
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // NewProgress shows progress on out, which may be a terminal.
 func NewProgress(out io.Writer) *Progress {
 	f, ok := beneath(out).(*os.File)

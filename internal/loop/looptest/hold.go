@@ -118,7 +118,7 @@ func (db *DB) unlock(b *batch, commit bool) (waited bool) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if commit {
-		b.next.Record.Request = db.state.Record.Request
+		b.next.Record.Request, b.next.All = db.state.Record.Request, db.state.All
 		db.state = b.next
 		_ = db.fault(Hold, AfterCommit) // it is done all the same
 	}
@@ -160,7 +160,7 @@ func (b *batch) make() error {
 		return err
 	}
 	time.Sleep(b.r.db.CommitTime)
-	b.r.db.set(func() { b.out.Request = b.r.db.state.Record.Request }) // whatever was asked until now
+	b.r.db.set(func() { b.out.Request = b.r.db.state.asked() }) // whatever was asked until now
 	return b.fault(AtCommit)
 }
 

@@ -31,6 +31,17 @@ type State struct {
 	Schema     []string                         // what steps have put there
 	Events     []chunkfill.Event
 	Quarantine []chunkfill.BadRow
+	All        chunkfill.Request // what is asked of all jobs
+}
+
+// asked is what is asked of the job: its own request, or that of all jobs.
+func (s *State) asked() chunkfill.Request {
+	own := s.Record.Request
+	if own.Control != chunkfill.NoControl || s.All.Control == chunkfill.NoControl {
+		return own
+	}
+	own.Control, own.By, own.Reason, own.All = s.All.Control, s.All.By, s.All.Reason, true
+	return own
 }
 
 // DB is a database in memory with one table and one job, which any number of runs may
@@ -49,6 +60,7 @@ type DB struct {
 	mu     sync.Mutex
 	state  State
 	runs   int
+	latest *Run
 	held   bool           // by a batch that is under way
 	queue  []func(*State) // live writes that wait for it
 	faults []*standing
@@ -58,6 +70,7 @@ type DB struct {
 	noisy     bool // one live write comes after the other
 	gap       bool
 	wal, free int64
+	stop      *string // what the stop file says; nil if there is none
 }
 
 // standing is a fault, and how often it will still come.
@@ -88,7 +101,17 @@ func Keys(n int) []int64 {
 }
 
 // Open begins a run of the job.
-func (db *DB) Open() *Run { return &Run{around: around{conn: conn{db}}, pass: 1} }
+func (db *DB) Open() *Run {
+	r := &Run{around: around{conn: conn{db}}, pass: 1}
+	db.set(func() { db.latest = r })
+	return r
+}
+
+// Latest returns the run that was begun last.
+func (db *DB) Latest() (r *Run) {
+	db.set(func() { r = db.latest })
+	return r
+}
 
 // steps are those of the job.
 func (db *DB) steps() loop.Steps {
@@ -162,6 +185,12 @@ func (db *DB) Ask(r chunkfill.Request) {
 	defer db.mu.Unlock()
 	db.state.Record.Request = r
 }
+
+// AskAll leaves a request for all jobs, or takes it back.
+func (db *DB) AskAll(r chunkfill.Request) { db.set(func() { db.state.All = r }) }
+
+// SetStop puts a stop file beside the database, which says why; nil takes it away.
+func (db *DB) SetStop(why *string) { db.set(func() { db.stop = why }) }
 
 // Inject has a verb fail so many times; a negative number is until Lift.
 func (db *DB) Inject(f Fault, times int) {

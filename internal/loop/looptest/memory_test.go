@@ -11,9 +11,13 @@ import (
 // memory is the database in memory as the suite needs it.
 type memory struct{ db *looptest.DB }
 
-func (m memory) Open(testing.TB) loop.Database               { return m.db.Open() }
-func (m memory) State(testing.TB) looptest.State             { return m.db.State() }
-func (m memory) Ask(_ testing.TB, r chunkfill.Request)       { m.db.Ask(r) }
+func (m memory) Open(testing.TB) loop.Database            { return m.db.Open() }
+func (m memory) State(testing.TB) looptest.State          { return m.db.State() }
+func (m memory) Ask(_ testing.TB, r chunkfill.Request)    { m.db.Ask(r) }
+func (m memory) AskAll(_ testing.TB, r chunkfill.Request) { m.db.AskAll(r) }
+func (m memory) Stop(_ testing.TB, on bool) {
+	m.db.SetStop(map[bool]*string{true: new(string)}[on])
+}
 func (m memory) Insert(_ testing.TB, key int64)              { m.db.Insert(looptest.Row{Key: key}) }
 func (m memory) Delete(_ testing.TB, keys ...int64)          { m.db.Delete(keys...) }
 func (m memory) Spoil(_ testing.TB, bad bool, keys ...int64) { m.db.Spoil(bad, keys...) }

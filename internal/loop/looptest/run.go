@@ -3,6 +3,7 @@ package looptest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // Run is one run of the job of a [DB]: what the loop asks of a database.
@@ -31,6 +33,7 @@ type around struct {
 	conn
 	shared bool
 	ended  []bool // by Leave, and whether the database was gone
+	waits  map[throttle.Reason]time.Duration
 }
 
 // conn is a run's way to the database.
@@ -101,6 +104,7 @@ func (r *Run) Take(ctx context.Context) (cp chunkfill.Checkpoint, err error) {
 		}
 		cp, err = r.taken(s)
 		s.Record = cp
+		cp.Request = s.asked()
 		return err
 	})
 	if err != nil {
@@ -165,7 +169,7 @@ func (r *Run) save(s *State, from, to chunkfill.Checkpoint) (chunkfill.Request, 
 	}
 	to.Request = stored.Request
 	s.Record = to
-	return to.Request, nil
+	return s.asked(), nil
 }
 
 // Save writes a change of state and its event.
@@ -193,7 +197,7 @@ func (r *Run) Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill.Che
 // Once puts something under the name of the step into the schema.
 func (r *Run) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
 	err := r.transact(ctx, Once, func(s *State) error {
-		if s.Record.Request != from.Request {
+		if s.asked() != from.Request {
 			return errAgain
 		}
 		s.Schema = append(s.Schema, from.Step)
@@ -248,11 +252,11 @@ func (r *Run) Asked(ctx context.Context) (chunkfill.Request, error) {
 	if err := r.enter(ctx, Asked); err != nil {
 		return chunkfill.Request{}, err
 	}
-	record := r.db.State().Record
-	if record.RunID != r.id {
-		return chunkfill.Request{}, fmt.Errorf("%w: it is that of %s", chunkfill.ErrLostOwner, record.RunID)
+	state := r.db.State()
+	if state.Record.RunID != r.id {
+		return chunkfill.Request{}, fmt.Errorf("%w: it is that of %s", chunkfill.ErrLostOwner, state.Record.RunID)
 	}
-	return record.Request, nil
+	return state.asked(), nil
 }
 
 // Publish keeps what is shown.
@@ -269,8 +273,34 @@ func (r *Run) Shown() (cp chunkfill.Checkpoint, request chunkfill.Request) {
 // Class tells what an error asks for.
 func (r *Run) Class(err error) loop.Class { return classOf(err) }
 
+// Waited adds up what the time went into.
+func (a *around) Waited(why throttle.Reason, d time.Duration) {
+	a.db.set(func() {
+		if a.waits == nil {
+			a.waits = map[throttle.Reason]time.Duration{}
+		}
+		a.waits[why] += d
+	})
+}
+
+// Waits returns what the time of this run went into that did not hold the writer.
+func (a *around) Waits() (waits map[throttle.Reason]time.Duration) {
+	a.db.set(func() { waits = maps.Clone(a.waits) })
+	return waits
+}
+
 // Sound tells whether the database is still there.
 func (a *around) Sound() error { return a.enter(context.Background(), Sound) }
+
+// Stopped reports whether there is a stop file.
+func (a *around) Stopped() (why string, stands bool) {
+	a.db.set(func() {
+		if stands = a.db.stop != nil; stands {
+			why = *a.db.stop
+		}
+	})
+	return why, stands
+}
 
 // Waiting reports whether a live write waits.
 func (a *around) Waiting() (yes bool) {

@@ -24,6 +24,13 @@ type Fixture interface {
 	// Ask leaves a request for the job, as somebody else would.
 	Ask(t testing.TB, r chunkfill.Request)
 
+	// AskAll asks something of all jobs, whether there are any yet; of the zero value it takes
+	// that back.
+	AskAll(t testing.TB, r chunkfill.Request)
+
+	// Stop puts a stop file beside the database, or takes it away.
+	Stop(t testing.TB, on bool)
+
 	// Insert is a live write of a row that is to be done.
 	Insert(t testing.TB, key int64)
 
@@ -55,6 +62,8 @@ func Test(t *testing.T, make Maker) {
 		{"Save", testSave},
 		{"Restored", testRestored},
 		{"Asked", testAsked},
+		{"AskedOfAll", testAskedOfAll},
+		{"Stopped", testStopped},
 		{"Publish", testPublish},
 		{"Hold", testHold},
 		{"HoldSteps", testHoldSteps},

@@ -149,6 +149,64 @@ func testAsked(t *testing.T, make Maker) {
 	s.unchanged(before, "Asked")
 }
 
+// testAskedOfAll: a pause of all jobs holds for one that begins later, and is told wherever
+// the job's own request is. What is asked of the job itself comes before it, and outlives it.
+func testAskedOfAll(t *testing.T, make Maker) {
+	f := make(t, Keys(9)...)
+	all := chunkfill.Request{Control: chunkfill.Pause, By: "somebody", Reason: "of all"}
+	f.AskAll(t, all)
+	all.All = true
+	s := taken(t, f)
+	if s.cp.Request != all {
+		t.Errorf("a new job is asked %+v, want %+v", s.cp.Request, all)
+	}
+
+	own := chunkfill.Request{Control: chunkfill.Cancel, By: "another", Reason: "its own", Tuning: chunkfill.Tuning{MaxRate: 7}}
+	for _, c := range []struct{ own, all, want chunkfill.Request }{
+		{chunkfill.Request{}, all, all},
+		{chunkfill.Request{Tuning: own.Tuning}, all, chunkfill.Request{Control: all.Control, By: all.By, Reason: all.Reason, All: true, Tuning: own.Tuning}},
+		{own, all, own},
+		{own, chunkfill.Request{}, own},
+		{chunkfill.Request{}, chunkfill.Request{}, chunkfill.Request{}},
+	} {
+		f.Ask(t, c.own)
+		f.AskAll(t, c.all)
+		s.wantAsked(c.want)
+	}
+}
+
+// wantAsked looks at what each of the ways to learn it says is asked.
+func (s *subject) wantAsked(want chunkfill.Request) {
+	s.t.Helper()
+	asked, err := s.db.Asked(background)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	saved, err := s.db.Save(background, s.cp, s.cp, chunkfill.Event{Event: "waiting"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	held := s.hold(1).Request
+	if asked != want || saved != want || held != want {
+		s.t.Errorf("asked is %+v, after a save %+v, after a batch %+v; want %+v", asked, saved, held, want)
+	}
+}
+
+// testStopped: a stop file is seen, and that it is gone.
+func testStopped(t *testing.T, make Maker) {
+	s := began(t, make, 3)
+	for _, on := range []bool{false, true, false} {
+		s.f.Stop(t, on)
+		stands := !on
+		for began := time.Now(); stands != on && time.Since(began) < 10*time.Second; {
+			_, stands = s.db.Stopped() // it need not look each time
+		}
+		if stands != on {
+			t.Errorf("stopped: %t, want %t", stands, on)
+		}
+	}
+}
+
 // testPublish: what is shown is not written.
 func testPublish(t *testing.T, make Maker) {
 	s := began(t, make, 3)

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chunkfill/chunkfill"
-	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
@@ -17,10 +16,10 @@ import (
 )
 
 type tuneFlags struct {
-	db            string
-	hold          time.Duration
-	rate          float64
-	reset, asJSON bool
+	common
+	hold  time.Duration
+	rate  float64
+	reset bool
 }
 
 func tuneCommand() *cobra.Command {
@@ -39,15 +38,13 @@ printed, and recorded in the audit trail.`,
 			if err != nil {
 				return err
 			}
-			return withEngine(cmd, f.db, func(eng *engine.Engine) error { return f.tune(cmd, eng, args[0], change) })
+			return withEngine(cmd, f.common, func(o operator) error { return o.tune(args[0], change) })
 		},
 	}
-	flags.Database(cmd, &f.db)
-	cmd.ValidArgsFunction = database.CompleteJob(&f.db, 1)
+	f.register(cmd)
 	cmd.Flags().DurationVar(&f.hold, "target-hold", 0, "let live writes wait for about this long at a time")
 	cmd.Flags().Float64Var(&f.rate, "max-rate", 0, "at most this many rows per second")
 	cmd.Flags().BoolVar(&f.reset, "reset", false, "what is not given goes back to what the job's process was started with")
-	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the old and the new values as JSON")
 	return cmd
 }
 
@@ -67,26 +64,30 @@ func (f tuneFlags) change(given func(flag string) bool) (engine.Tuning, error) {
 
 // tuned is what a job was tuned to, and what it was before.
 type tuned struct {
+	answer
 	Name   string           `json:"name"`
 	Before chunkfill.Tuning `json:"before"`
 	After  chunkfill.Tuning `json:"after"`
 }
 
-func (f tuneFlags) tune(cmd *cobra.Command, eng *engine.Engine, name string, change engine.Tuning) error {
-	before, beforeErr := eng.Status(cmd.Context(), name)
-	if err := eng.Tune(cmd.Context(), name, change); err != nil { // what is wrong with the values comes first
+func (o operator) tune(name string, change engine.Tuning) error {
+	before, beforeErr := o.Status(o.cmd.Context(), name)
+	if err := o.Tune(o.cmd.Context(), name, change); err != nil { // what is wrong with the values comes first
 		return err
 	}
-	after, err := eng.Status(cmd.Context(), name)
+	after, err := o.state(name)
 	if err := errors.Join(beforeErr, err); err != nil {
 		return err
 	}
 
-	t := tuned{name, before.Request.Tuning, after.Request.Tuning}
-	if f.asJSON {
-		return output.WriteJSON(cmd.OutOrStdout(), t)
+	t := tuned{answer{&name, o.cmd.Name(), nil, &after.Phase}, name, before.Request.Tuning, after.Request.Tuning}
+	if !after.runs { // whoever runs it follows soon, and does not say so where it could be read
+		t.TakenEffect = new(bool)
 	}
-	return t.write(cmd.OutOrStdout())
+	if o.asJSON {
+		return output.WriteJSON(o.cmd.OutOrStdout(), t)
+	}
+	return t.write(o.cmd.OutOrStdout())
 }
 
 func (t tuned) write(out io.Writer) error {

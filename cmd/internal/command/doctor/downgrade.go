@@ -1,20 +1,18 @@
 package doctor
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/cmd/internal/ask"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
@@ -50,7 +48,9 @@ func downgrade(cmd *cobra.Command, path string, yes bool) error {
 		return refused(err)
 	}
 	if !yes {
-		if err := ask(cmd); err != nil {
+		err := ask.Confirm(cmd, "Bring the tables back to version 1? Stop the service first: it would bring them to version "+
+			strconv.Itoa(checkpoint.CurrentVersion)+" again.")
+		if err != nil {
 			return err
 		}
 	}
@@ -156,30 +156,4 @@ func write(ctx context.Context, db *sql.DB, locked []string, end error) (err err
 	}
 	_, err = conn.ExecContext(whole, "COMMIT")
 	return err
-}
-
-// ask asks whoever sits at the terminal.
-func ask(cmd *cobra.Command) error {
-	in, ok := cmd.InOrStdin().(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return exit.Usagef("nobody can be asked, since the standard input is no terminal: say --yes")
-	}
-	fmt.Fprint(cmd.OutOrStdout(), "Bring the tables back to version 1? Stop the service first: it would bring them up to date again. [y/N] ")
-
-	answers := make(chan string, 1)
-	go func() {
-		answer, _ := bufio.NewReader(in).ReadString('\n') // its end is no
-		answers <- answer
-	}()
-	var answer string
-	select {
-	case answer = <-answers:
-	case <-cmd.Context().Done():
-		fmt.Fprintln(cmd.OutOrStdout())
-		return cmd.Context().Err()
-	}
-	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return errors.New("not confirmed; nothing was changed")
-	}
-	return nil
 }

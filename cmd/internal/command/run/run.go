@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +18,6 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
-	"github.com/chunkfill/chunkfill/jobs"
 )
 
 type runFlags struct {
@@ -55,7 +53,11 @@ write lock is followed by a pause of the same length, for the writes of other
 processes.
 
 Its connection has foreign_keys=ON (see --foreign-keys), synchronous=NORMAL and
-busy_timeout=5000; during a hold busy_timeout is 0.`,
+busy_timeout=5000; during a hold busy_timeout is 0.
+
+With --dry-run it looks for ten rows, for a second at most, applies the job to
+them in a transaction of at most --target-hold, rolls that back, and shows the
+rows before (-) and after (+), or the error (!) on which the job fails.`,
 		Example: `  chunkfill run --db app.db --name users_lower_v1 --table users --set 'email = lower(email)'
   chunkfill run --db app.db --name purge_2023 --table events --delete --where "at < '2024'" --max-rate 5000
   chunkfill run --db app.db --name fill_v2 --table obs --set 'path = f(raw)' --where 'path IS NULL' --todo 'path IS NULL' --dry-run`,
@@ -79,7 +81,7 @@ busy_timeout=5000; during a hold busy_timeout is 0.`,
 	set.Int64Var(&f.walBudget, "wal-budget", 0, "with --sole-process: size in bytes that the write-ahead log may reach between two WAL checkpoints (default 64 MiB)")
 	set.BoolVar(&f.foreignKeys, "foreign-keys", true, "enforce foreign keys and their actions; =false if the application does not")
 	set.Int64Var(&f.minFree, "min-free", 0, "wait while fewer bytes than this are free on the disk (default 64 MiB, negative for no minimum)")
-	set.BoolVar(&f.dryRun, "dry-run", false, "check the job, show its statement and query plan, count its rows; change nothing")
+	set.BoolVar(&f.dryRun, "dry-run", false, "show what would happen: rows before and after, triggers, plan, space and time; change nothing")
 	set.BoolVar(&f.json, "json", false, "print the result, or the output of --dry-run, as JSON")
 	set.BoolVar(&f.retry, "retry", false, "retry quarantined rows, and a job that failed or was cancelled")
 	return cmd
@@ -192,30 +194,4 @@ func (f runFlags) pragmas() []string {
 		return []string{"foreign_keys(1)"}
 	}
 	return []string{"foreign_keys(0)"}
-}
-
-func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, f runFlags, stdout io.Writer) error {
-	d, err := eng.DryRun(ctx, job)
-	if err != nil {
-		return err
-	}
-
-	if f.json {
-		return output.WriteJSON(stdout, d)
-	}
-
-	fmt.Fprintf(stdout, "dry run: nothing was changed\njob        %s\ntable      %s, %d rows", output.Seen(job.Spec(), d.Table, d.Rows)...)
-	if d.Matching >= 0 {
-		fmt.Fprintf(stdout, ", %d match", d.Matching)
-	}
-	fmt.Fprintf(stdout, "\nkey        %s\nstatement  %s\n", output.Visible(d.Key), output.Indented(d.Statement))
-	for _, step := range d.Plan {
-		fmt.Fprintf(stdout, "plan       %s\n", output.Visible(step))
-	}
-
-	fmt.Fprintf(stdout, "settings   %s, synchronous(normal), busy_timeout(5000)\n", strings.Join(f.pragmas(), ", "))
-	if d.Begun != "" {
-		fmt.Fprintf(stdout, "state      already begun, now %s: a run continues from there\n", d.Begun)
-	}
-	return nil
 }

@@ -27,10 +27,16 @@ func Command() *cobra.Command {
 		Use:   "status --db FILE [NAME…]",
 		Short: "Show the state of jobs",
 		Long: `Shows the state of the jobs in a database, over a read-only connection: it never
-waits for the writer and never holds it. Without NAME it shows all jobs. Of a job of
+waits for the writer and never holds it. Without NAME it shows all jobs, and what is
+asked of all of them: a pause, or a stop file beside the database. Of a job of
 several steps it says which one stands and, while nobody works on it, what of the job
 is in the schema. On a file that no process has open, SQLite leaves an empty -wal and a
--shm file behind; the next process that opens the file uses or removes them.`,
+-shm file behind; the next process that opens the file uses or removes them.
+
+With --json it prints an object: "jobs" is a list of jobs, "requests" what is asked and
+not carried out yet ("job" is null for all jobs), "stop_file" the stop file and its
+first line, or null. On a database on which no job has ever run it ends with exit
+status 4.`,
 		Example: "  chunkfill status --db app.db\n  chunkfill status --db app.db users_lower_v1 --json",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			db, err := database.OpenToRead(cmd.Context(), path, cmd.ErrOrStderr())
@@ -39,24 +45,22 @@ is in the schema. On a file that no process has open, SQLite leaves an empty -wa
 			}
 			defer db.Close()
 
-			statuses, err := readStatuses(cmd.Context(), db, path, names)
+			if err := database.NeverRan(cmd.Context(), db, path); err != nil {
+				return err
+			}
+			o, err := look(cmd.Context(), db, path, names)
 			if err != nil {
 				return err
 			}
-
-			jobs := make([]output.Job, len(statuses))
-			for i, s := range statuses {
-				jobs[i] = output.Job{Status: s, OwnerAlive: database.OwnerAlive(cmd.Context(), db, s.Name)}
-			}
 			if asJSON {
-				return output.WriteJSONList(cmd.OutOrStdout(), jobs)
+				return output.WriteJSON(cmd.OutOrStdout(), o)
 			}
-			return writeStatuses(cmd.OutOrStdout(), jobs)
+			return o.write(cmd.OutOrStdout())
 		},
 	}
 	flags.Database(cmd, &path)
 	cmd.ValidArgsFunction = database.CompleteJob(&path, 0)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: a list of jobs")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: an object with the jobs")
 	return cmd
 }
 
@@ -97,13 +101,26 @@ func readNamed(ctx context.Context, db *sql.DB, names []string) (all []chunkfill
 	return all, nil
 }
 
-func writeStatuses(out io.Writer, jobs []output.Job) error {
-	if len(jobs) == 0 {
-		fmt.Fprintln(out, "no job has run on this database")
-		return nil
+// write shows what stands over all jobs, and then each.
+func (o overview) write(out io.Writer) error {
+	if o.StopFile != nil {
+		fmt.Fprintf(out, "all jobs wait: a stop file stands beside the database: %s\n", output.Visible(*o.StopFile))
 	}
-	for i, job := range jobs {
-		if i > 0 {
+	for _, r := range o.Requests {
+		at := r.At.Format(time.RFC3339)
+		if r.Job == nil {
+			fmt.Fprintf(out, "all jobs are paused by %s since %s: %s\n", output.Seen(r.By, at, r.Reason)...)
+			continue
+		}
+		fmt.Fprintf(out, "%s: %s asked by %s at %s: %s; nobody has begun it yet\n", output.Seen(*r.Job, r.Request, r.By, at, r.Reason)...)
+	}
+
+	above := o.StopFile != nil || len(o.Requests) > 0
+	if len(o.Jobs) == 0 {
+		fmt.Fprintln(out, "there is no job on this database")
+	}
+	for i, job := range o.Jobs {
+		if i > 0 || above {
 			fmt.Fprintln(out)
 		}
 		writeStatus(out, job)
@@ -132,7 +149,7 @@ func writeStatus(out io.Writer, s output.Job) {
 		line("schema", "%s", standing)
 	}
 	if s.Request.Control != "" {
-		line("request", "%s by %s: %s", s.Request.Control, s.Request.By, s.Request.Reason)
+		line("request", "%s%s by %s: %s", s.Request.Control, ofAll(s.Request), s.Request.By, s.Request.Reason)
 	}
 	if s.Request.Tuning != (chunkfill.Tuning{}) {
 		line("tuned", "%s", s.Request.Words())
@@ -144,6 +161,9 @@ func writeStatus(out io.Writer, s output.Job) {
 		line("progress", "more rows than when it began, cursor %s of %s", s.Cursor, s.Upper)
 	}
 
+	if over := s.Phase == chunkfill.Done || s.Phase == chunkfill.Failed || s.Phase == chunkfill.Cancelled; !over {
+		line("eta", "%s", output.ETA(s.Status))
+	}
 	line("rows", "%d scanned, %d changed, %d quarantined%s", s.Rows, s.Changed, s.Quarantined, output.Left(s.Checkpoint))
 	line("speed", "%s rows/s, batches of %d, writer held %v, waited %v, paused %v",
 		output.Rate(s.Rate), s.BatchRows, output.Round(s.Working), output.Round(s.Throttled), output.Round(s.PausedFor))
@@ -165,6 +185,14 @@ func gone(s output.Job) string {
 		return ""
 	}
 	return "; that process is gone and nobody runs the job: start it again to continue"
+}
+
+// ofAll says of a request that it is one of all jobs.
+func ofAll(r chunkfill.Request) string {
+	if r.All {
+		return " of all jobs"
+	}
+	return ""
 }
 
 func parens(text string) string {
