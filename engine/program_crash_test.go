@@ -37,6 +37,9 @@ func TestReshapeKilledAtEveryFailpoint(t *testing.T) {
 		{"forth", "", "run", (*subject).wantReshaped},
 		{"back, by its run", "copied and cancelled", "run", (*subject).wantAsBefore},
 		{"back, by another", "copied", "cancel", (*subject).wantAsBefore},
+		{"rebuild, forth", "", "rebuild", (*subject).wantRebuilt},
+		{"rebuild, back by its run", "rebuild, copied and cancelled", "rebuild", (*subject).wantAsBefore},
+		{"rebuild, back by another", "rebuild, copied", "cancel", (*subject).wantAsBefore},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			begin := func() (dir string) {
@@ -114,15 +117,19 @@ func TestReshapeChild(t *testing.T) {
 	e := s.engine(func(h Hold) {
 		if h.Kind == HoldBatch {
 			s.live()
-			if batches++; strings.HasPrefix(does, "copied") && batches == 3 {
+			if batches++; strings.Contains(does, "copied") && batches == 3 {
 				cancel()
 			}
 		}
 	})
 
+	job := s.job()
+	if strings.HasPrefix(does, "rebuild") {
+		job = s.rebuild()
+	}
 	switch does {
-	case "run":
-		if _, err := e.Run(ctx, s.job()); err != nil && !errors.Is(err, ErrCancelled) {
+	case "run", "rebuild":
+		if _, err := e.Run(ctx, job); err != nil && !errors.Is(err, ErrCancelled) {
 			t.Fatal(err)
 		}
 	case "cancel":
@@ -130,10 +137,10 @@ func TestReshapeChild(t *testing.T) {
 			t.Fatal(err)
 		}
 	default:
-		if _, err := e.Run(ctx, s.job()); !errors.Is(err, ErrInterrupted) {
+		if _, err := e.Run(ctx, job); !errors.Is(err, ErrInterrupted) {
 			t.Fatal(err)
 		}
-		if does == "copied and cancelled" {
+		if strings.HasSuffix(does, "copied and cancelled") {
 			s.exec("UPDATE _async_migration_jobs SET control = 'cancel', control_by = 'somebody', control_reason = 'test'")
 		}
 	}
