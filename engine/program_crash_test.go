@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/chunkfill/chunkfill/internal/failpoint"
+	"github.com/chunkfill/chunkfill/jobs"
 )
 
 // What a process of TestReshapeKilledAtEveryFailpoint does, and where.
@@ -144,4 +145,21 @@ func TestReshapeChild(t *testing.T) {
 			s.exec("UPDATE _async_migration_jobs SET control = 'cancel', control_by = 'somebody', control_reason = 'test'")
 		}
 	}
+}
+
+// rebuild is the same change of shape as a job of that kind.
+func (s *subject) rebuild() jobs.Job {
+	return jobs.Rebuild{Name: "reshape", Table: "t", Schema: "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER NOT NULL)",
+		Set: []jobs.Assign{{Column: "v", Expr: "CAST(v AS INTEGER)"}}}
+}
+
+// wantRebuilt: the new shape with what the application wrote, and nothing of ours beside it.
+func (s *subject) wantRebuilt() {
+	s.t.Helper()
+	s.want("done", "SELECT phase FROM _async_migration_jobs")
+	s.want("done", "SELECT status FROM _async_migrations")
+	s.want("integer", "SELECT DISTINCT typeof(v) FROM t")
+	s.wantTruth()
+	s.want("0", "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%chunkfill%' OR type = 'trigger'")
+	s.want("ok", "SELECT group_concat(integrity_check) FROM pragma_integrity_check")
 }

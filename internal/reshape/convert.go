@@ -37,7 +37,7 @@ func affinityOf(decl string) affinity {
 		return text
 	case has("BLOB"), decl == "":
 		return blob
-	case has("REAL"), has("FLOA"), has("DOUB"):
+	case has("REAL"), has("FLOA"), has("DOUB"): //nolint:misspell // the first letters of DOUBLE
 		return real
 	}
 	return numeric

@@ -41,7 +41,7 @@ func (s swap) drain(ctx context.Context, q lite.Querier) (left bool, err error) 
 	if err != nil || !ok {
 		return false, err
 	}
-	if _, err := (Copier{s.Shape}).Replay(ctx, q, log.Key, r); err != nil {
+	if _, err := Copier(s).Replay(ctx, q, log.Key, r); err != nil {
 		return false, err
 	}
 	return r.End.Encode() != last.Encode(), nil
@@ -114,7 +114,8 @@ func (s swap) rename(ctx context.Context, q lite.Querier, from, to, sql string, 
 		return err
 	}
 	for _, o := range of {
-		name, text := o.name, any(nil)
+		var name string
+		var text any
 		switch {
 		case o.kind != "index":
 			continue
