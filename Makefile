@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test race lint bench heard seat undo fuzz release ci
+.PHONY: help demo test race lint bench heard seat fuzz release ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,3 @@ ci: ## all that must hold before a change is merged
 
 seat: ## every command beside a demo of 1.9 million rows: worst of ten pauses, live p99 compared with a demo left alone; some 5 minutes
 	go test -count=1 -v -timeout 20m -run 'TestSeat$$' ./cmd/chunkfill -args -seat.rows $(or $(ROWS),1900000) -seat.tries 10 -seat.pairs 3
-
-undo: ## a job that keeps images, and its undo, on 200,000 rows beside a live writer, each killed twice; a few minutes
-	CHUNKFILL_TEST_UNDO_ROWS=$(or $(ROWS),200000) go test -count=1 -v -timeout 20m -run 'TestUndoKilled$$' ./engine
