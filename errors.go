@@ -13,6 +13,9 @@ var (
 	ErrInterrupted = errors.New("interrupted; it goes on where it stopped when it is started again")
 	// ErrCancelled is returned for a job that somebody has cancelled. Leave it, or Retry it.
 	ErrCancelled = errors.New("cancelled; only a retry runs it again")
+	// ErrUndone is returned for a job whose rows were put back, or are being put back. Leave it,
+	// or Retry it: it then begins again.
+	ErrUndone = errors.New("undone; only a retry runs it again")
 	// ErrFailed is returned, together with the cause where that is known, for a job that has
 	// failed. Remove the cause and start the job again: it goes on from its last good batch.
 	ErrFailed = errors.New("the job has failed")
@@ -58,6 +61,16 @@ var (
 	// ErrInSchema is returned when a job is to be forgotten that has put something into the
 	// schema which still stands there. Cancel the job, or bring it to its end.
 	ErrInSchema = errors.New("something of the job stands in the schema")
+	// ErrNoImages is returned when a job is to be undone of whose rows no images are kept: it
+	// ran without KeepBefore, they were removed, or it is undone already. There is no undo; also
+	// for a job that was to go on keeping images which were removed.
+	ErrNoImages = errors.New("no images of the rows are kept")
+	// ErrImages is returned when a job is to be forgotten of whose rows images are kept. Undo
+	// it, or remove the images first.
+	ErrImages = errors.New("images of the rows are kept")
+	// ErrWrittenSince is returned when a job is to be undone whose columns another job with
+	// images has written since. Undo that one first, or remove its images.
+	ErrWrittenSince = errors.New("another job has written the same columns since")
 	// ErrOwned is returned, as an *[OwnedError] that says who, when another run has the job,
 	// in this process or another. Wait for it, or stop it.
 	ErrOwned = errors.New("another run has this migration")

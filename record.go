@@ -22,6 +22,7 @@ const (
 	Cancelled   Phase = "cancelled"   // somebody asked; left by Retry only
 	Failed      Phase = "failed"      // an error; the next Start goes on from the last good batch
 	Done        Phase = "done"        // for good
+	Undone      Phase = "undone"      // its rows were put back, or are being put back; left by Retry only
 )
 
 // Control is what somebody asks of a running job.
@@ -69,6 +70,7 @@ func (s Step) Range() string {
 // carry it out without the job's code.
 type Takeback struct {
 	Step       string   `json:"step"`
+	Repeat     []string `json:"repeat"`     // each in holds of its own until it changes nothing, before the rest
 	Statements []string `json:"statements"` // idempotent; in order
 }
 

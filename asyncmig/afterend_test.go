@@ -12,8 +12,7 @@ import (
 )
 
 // TestAfterEnd: what it is given is called when the ledger has the end and others may run
-// the migration, before whoever waits for the run goes on. Planted and caught: called before
-// the release; called for a migration that is only kept from others.
+// the migration, before whoever waits for the run goes on.
 func TestAfterEnd(t *testing.T) {
 	db := open(t)
 	s := newStore(db)

@@ -234,6 +234,18 @@ func (s *Store) Fail(ctx context.Context, name, message string) error {
 	})
 }
 
+// Revoke marks a migration as failed whatever it was, also if it was done, with a message: what
+// it did is being undone. The caller has it to itself, see Exclusive.
+func (s *Store) Revoke(ctx context.Context, name, message string) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	if ours, err := s.owners.inside(ctx, name); err != nil || !ours {
+		return errors.Join(err, fmt.Errorf("revoke migration %s: it is not the caller's", name))
+	}
+	return patiently(ctx, func() error { return s.ledger.write(ctx, name, StatusFailed, message) })
+}
+
 // EnsureTable creates the table _async_migrations if it does not exist, and runs nothing:
 // for a host that reads or writes it directly. An existing table is left alone; if it
 // cannot be used the error is ErrLedger. It also returns ErrClosed and ErrNilStoreDB.

@@ -39,6 +39,7 @@ const (
 	Waiting     = chunkfill.Waiting
 	Interrupted = chunkfill.Interrupted
 	Cancelled   = chunkfill.Cancelled
+	Undone      = chunkfill.Undone
 	Failed      = chunkfill.Failed
 	Done        = chunkfill.Done
 

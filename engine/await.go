@@ -84,6 +84,8 @@ func (e *Engine) outcome(ctx context.Context, name string, settled bool) (result
 	case result.Phase == checkpoint.Cancelled:
 		asked := result.Request
 		return result, true, fmt.Errorf("%w: by %s: %s", ErrCancelled, asked.By, asked.Reason)
+	case result.Phase == checkpoint.Undone:
+		return result, true, undone(result.Checkpoint)
 	case ended != nil:
 		return result, true, asFailure(ended)
 	case result.Phase == checkpoint.Failed:

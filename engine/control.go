@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/internal/filelock"
+	"github.com/chunkfill/chunkfill/internal/images"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/record"
@@ -104,7 +106,9 @@ func (e *Engine) revertOnce(ctx context.Context, c lite.Querier, from chunkfill.
 	over = to.Phase == chunkfill.Cancelled
 	switch {
 	case on == loop.TakenBack:
-		_, err = takeBackTx(ctx, c, from, to, event)
+		var made chunkfill.Checkpoint
+		made, err = takeBackTx(ctx, c, from, to, event)
+		over = over && made.Phase == to.Phase
 	case over: // nothing of it is in the schema
 		err = record.SetPhase(ctx, c, from.Name, to.Phase)
 	default:
@@ -187,7 +191,7 @@ func cannotReturn(cp chunkfill.Checkpoint) bool {
 // unended refuses to ask anything of a job that will not run again by itself.
 func unended(ctx context.Context, q record.Querier, name string) (chunkfill.Checkpoint, error) {
 	cp, err := record.Load(ctx, q, name)
-	if err == nil && (cp.Phase == chunkfill.Done || cp.Phase == chunkfill.Cancelled) {
+	if err == nil && slices.Contains([]chunkfill.Phase{chunkfill.Done, chunkfill.Cancelled, chunkfill.Undone}, cp.Phase) {
 		err = &endedError{name, cp.Phase}
 	}
 	return cp, err
@@ -287,16 +291,18 @@ func (e *Engine) Forget(ctx context.Context, name string) (err error) {
 				e.log.Warn("chunkfill: a record is forgotten that could not be read; what its job may have put into the schema stays there", "error", redact.Text(err))
 			case err != nil:
 				return err
+			case keepsImages(ctx, c, name) != nil:
+				return keepsImages(ctx, c, name)
 			case len(cp.Takebacks) > 0 || cp.Phase != chunkfill.Done && cannotReturn(cp):
 				return fmt.Errorf("%w: %s: cancel it, or bring it to its end, before it is forgotten", ErrInSchema, name)
 			}
-			return errors.Join(record.ForgetTx(ctx, c, name), asyncmig.ForgetTx(ctx, c, name))
+			return errors.Join(record.ForgetTx(ctx, c, name), asyncmig.ForgetTx(ctx, c, name), forgetUndoTx(ctx, c, name))
 		})
 	})
 }
 
-// reopen makes a cancelled job one that can run, and takes up a retry that was asked for. With
-// ifAsked it does so only where one was, and reports whether that is so.
+// reopen makes a job one that can run that is cancelled, or undone (that one begins again), and
+// takes up a retry that was asked for. With ifAsked it does so only where one was, and reports whether that is so.
 func (e *Engine) reopen(ctx context.Context, name string, ifAsked bool) (asked bool, err error) {
 	err = e.write(ctx, func(ctx context.Context, c lite.Querier) (err error) {
 		asked, err = e.takeRequest(ctx, c, name, record.RequestRetry, "retrying")
@@ -304,6 +310,9 @@ func (e *Engine) reopen(ctx context.Context, name string, ifAsked bool) (asked b
 			return err
 		}
 		cp, err := record.Load(ctx, c, name)
+		if err == nil && cp.Phase == chunkfill.Undone {
+			return e.beginAgain(ctx, c, cp)
+		}
 		if err != nil || cp.Phase != chunkfill.Cancelled {
 			return err
 		}
@@ -412,9 +421,12 @@ func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 			return err
 		}
 	}
+	if err := e.findImages(ctx, &p); err != nil {
+		return err
+	}
 	calls := p.open()
 	defer closeCalls(calls)
-	statement := p.statement(calls, []string{p.spec.Where}, true)
+	statement, keeper := p.keeping(calls, []string{p.spec.Where}, true)
 	aside, err := e.setAsides(ctx, p)
 	if err != nil || len(aside) == 0 {
 		return err
@@ -426,19 +438,20 @@ func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 		return err
 	}
 	for _, row := range aside {
-		if err := e.retryRow(ctx, p, statement, row); err != nil {
+		if err := e.retryRow(ctx, p, statement, keeper, row); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement, row asideRow) error {
+func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement, keeper *images.Keeper, row asideRow) error {
 	name, key, place := p.spec.Name, row.key, row.place
 	attempt := func(ctx context.Context, c lite.Querier) error {
 		changed := 0
 		err := lite.Guarded(ctx, c, func() (err error) {
-			changed, err = statement.Run(ctx, c, p.table.Key.Only(place))
+			only := p.table.Key.Only(place)
+			changed, err = keeper.Around(ctx, c, only, func() (int, error) { return p.run(ctx, c, statement, []string{p.spec.Where}, only, true) })
 			return err
 		})
 		if err != nil {
@@ -452,4 +465,59 @@ func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement,
 	return e.try(ctx, attempt, func(ctx context.Context, c lite.Querier, cause error) error {
 		return record.QuarantineTx(ctx, c, name, row.step, key, cause.Error(), time.Now())
 	})
+}
+
+// UndoName returns the name of the job that undoes another: it has a status, can be paused,
+// tuned and cancelled as any.
+func UndoName(name string) string { return "undo:" + name }
+
+// forgetUndoTx forgets an undo that is at its end.
+func forgetUndoTx(ctx context.Context, c lite.Querier, name string) error {
+	last, err := record.Load(ctx, c, UndoName(name))
+	switch {
+	case errors.Is(err, ErrUnknownJob):
+		return nil
+	case err != nil:
+		return err
+	case last.Phase != chunkfill.Done && last.Phase != chunkfill.Cancelled:
+		return nil
+	}
+	return errors.Join(record.ForgetTx(ctx, c, last.Name), asyncmig.ForgetTx(ctx, c, last.Name))
+}
+
+// keepsImages is why a job cannot be forgotten of whose rows there are images.
+func keepsImages(ctx context.Context, q lite.Querier, name string) error {
+	_, found, err := record.FindImages(ctx, q, name)
+	if err != nil || !found {
+		return err
+	}
+	return fmt.Errorf("%w: of %s; undo it, or remove them (forget --undo-data), before it is forgotten", ErrImages, name)
+}
+
+// findImages has a plan keep images where the job does.
+func (e *Engine) findImages(ctx context.Context, p *plan) error {
+	if !p.spec.KeepBefore {
+		return nil
+	}
+	kept, found, err := record.FindImages(ctx, e.readQuerier(), p.spec.Name)
+	if err != nil || !found {
+		return err
+	}
+	set, err := images.Decode(kept.Table, kept.About)
+	p.images = &set
+	return err
+}
+
+// beginAgain has a job that was undone begin at its first row. Its audit trail is kept.
+func (e *Engine) beginAgain(ctx context.Context, c lite.Querier, cp chunkfill.Checkpoint) error {
+	if last, err := record.Load(ctx, c, UndoName(cp.Name)); err == nil && last.Phase != chunkfill.Done {
+		return fmt.Errorf("%w: %s: its undo is %s: bring that to its end first", ErrUndone, cp.Name, last.Phase)
+	}
+	if _, err := loop.Outside(cp, loop.Retried); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrEnded, cp.Name, err)
+	}
+	if err := record.RestartTx(ctx, c, cp.Name); err != nil {
+		return err
+	}
+	return e.note(ctx, c, cp.Name, "retry", "it begins again, since it was undone")
 }

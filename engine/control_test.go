@@ -4,10 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"github.com/chunkfill/chunkfill/internal/record"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/chunkfill/chunkfill/internal/record"
 
 	_ "modernc.org/sqlite"
 

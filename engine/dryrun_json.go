@@ -34,6 +34,7 @@ func (d DryRunResult) MarshalJSON() ([]byte, error) {
 		Notes        []string           `json:"notes"`
 		WALBytes     *int64             `json:"wal_bytes"`
 		GrowBytes    *int64             `json:"grow_bytes"`
+		ImageBytes   *int64             `json:"image_bytes"`
 		FreeBytes    *int64             `json:"free_bytes"`
 		TimeLow      *int64             `json:"time_low_ns"`
 		TimeHigh     *int64             `json:"time_high_ns"`
@@ -43,7 +44,7 @@ func (d DryRunResult) MarshalJSON() ([]byte, error) {
 	}{
 		d.Table, d.Key, d.Rows, known(d.Matching), d.Statement, list(d.Plan), d.PlanSummary, d.Begun,
 		list(d.Columns), list(d.Sample), d.Tried, d.SampleReason, list(d.Triggers), list(d.ForeignKeys), list(d.Warnings), list(d.Notes),
-		known(d.WALBytes), known(d.GrowBytes), known(d.FreeBytes), known(int64(d.TimeLow)), known(int64(d.TimeHigh)), d.Measured, d.LiveLoad, d.Held,
+		known(d.WALBytes), known(d.GrowBytes), known(d.ImageBytes), known(d.FreeBytes), known(int64(d.TimeLow)), known(int64(d.TimeHigh)), d.Measured, d.LiveLoad, d.Held,
 	})
 	return b.Bytes(), err
 }

@@ -22,6 +22,9 @@ var (
 	ErrInterrupted = chunkfill.ErrInterrupted
 	// ErrCancelled is returned for a job that somebody has cancelled. Retry runs it again.
 	ErrCancelled = chunkfill.ErrCancelled
+	// ErrUndone is returned for a job whose rows were put back by Undo, or are being put back.
+	// Retry begins it again.
+	ErrUndone = chunkfill.ErrUndone
 	// ErrFailed is returned, together with the cause where that is known, by Run, Retry and
 	// Await for a job that has failed. Remove the cause and start the job again: it goes on
 	// from its last good batch.
@@ -58,6 +61,16 @@ var (
 	// ErrInSchema is returned by Forget for a job that has put something into the schema which
 	// still stands there. Cancel the job, or bring it to its end.
 	ErrInSchema = chunkfill.ErrInSchema
+	// ErrNoImages is returned by Undo and ForgetUndoData for a job of whose rows no images are
+	// kept: it ran without KeepBefore, they were removed, or it is undone already. There is no
+	// undo. It also keeps a job from going on that was to keep images, and whose were removed.
+	ErrNoImages = chunkfill.ErrNoImages
+	// ErrImages is returned by Forget for a job of whose rows images are kept: Undo it, or
+	// remove them with ForgetUndoData; and by ForgetUndoData for a job that is not at its end.
+	ErrImages = chunkfill.ErrImages
+	// ErrWrittenSince is returned by Undo for a job whose columns another job with images has
+	// written since. Undo that one first, or remove its images.
+	ErrWrittenSince = chunkfill.ErrWrittenSince
 	// ErrUnknownJob is returned for a name under which no job has run on this database.
 	// Check the name, or Start the job.
 	ErrUnknownJob = chunkfill.ErrUnknownJob
@@ -125,7 +138,7 @@ var (
 // asFailure makes the error that ended a run match ErrFailed, unless it has a name of its
 // own for an end that is no failure.
 func asFailure(err error) error {
-	if err == nil || is(err, ErrInterrupted, ErrCancelled, ErrLostOwner, ErrMoved, ErrJobChanged, ErrFailed) {
+	if err == nil || is(err, ErrInterrupted, ErrCancelled, ErrUndone, ErrLostOwner, ErrMoved, ErrJobChanged, ErrFailed) {
 		return err
 	}
 	return failure{err}
@@ -226,3 +239,8 @@ var (
 
 // interrupted says of the end of a context what it is for a job.
 func interrupted(err error) error { return fmt.Errorf("%w (%w)", ErrInterrupted, err) }
+
+// undone is why a job that was undone is refused.
+func undone(cp chunkfill.Checkpoint) error {
+	return fmt.Errorf("%w: %s: %s", ErrUndone, cp.Name, cp.Error)
+}

@@ -114,6 +114,8 @@ func (b *batch) save(ctx context.Context, c lite.Querier, now time.Time) (err er
 func (b *batch) explain(ctx context.Context, err error) error {
 	var index *newIndexError
 	switch {
+	case errors.Is(err, ErrTableChanged) && b.s.step != nil && len(b.s.step.abandon) > 0:
+		return b.s.abandon(ctx, err)
 	case final(err):
 		return err
 	case errors.Is(err, errMetSkip):
@@ -130,6 +132,22 @@ func (b *batch) explain(ctx context.Context, err error) error {
 		return err
 	}
 	return fmt.Errorf("batch after key (%s): %w", b.from, lite.Explain(err))
+}
+
+// abandon takes away what live writes would go on paying for, of a job that cannot go on.
+func (s *session) abandon(ctx context.Context, cause error) error {
+	err := s.record(ctx, func(ctx context.Context, c lite.Querier) error {
+		for _, statement := range s.step.abandon {
+			if _, err := c.ExecContext(ctx, statement); err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	return fmt.Errorf("%w (its triggers are removed)", cause)
 }
 
 // final reports whether an error ends the run, whatever it is made of.
@@ -149,6 +167,11 @@ func (w *walker) sameTable(ctx context.Context, q lite.Querier) error {
 	var version int64
 	if err := q.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version); err != nil || version == w.schema {
 		return err
+	}
+	if w.step != nil && w.step.intact != nil {
+		if err := w.step.intact(ctx, q); err != nil {
+			return err
+		}
 	}
 	now, err := w.refreshed(ctx, q)
 	if err != nil {
@@ -171,10 +194,18 @@ func (p plan) refreshed(ctx context.Context, q lite.Querier) (plan, error) {
 	if p.table, fits = table.WalkedBy(p.table.Key); !fits || !p.fits() {
 		return p, errors.New("its key, or a column that the job names, is gone or declared otherwise")
 	}
+	if p.step != nil && p.step.back != nil {
+		if _, err := undoSource(ctx, q, *p.step.back); err != nil {
+			return p, err
+		}
+	}
 	calls := p.open()
 	defer closeCalls(calls)
 	statement := p.statement(calls, []string{p.spec.Where}, true)
 	if err := statement.Compile(ctx, q, p.table.Key); err != nil {
+		return p, err
+	}
+	if err := p.checkImages(ctx, q); err != nil {
 		return p, err
 	}
 	return p, p.checkEffects(ctx, q, statement)
@@ -228,11 +259,8 @@ func (b *batch) rewrite(ctx context.Context, c lite.Querier) error {
 
 func (b *batch) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (changed int, err error) {
 	failpoint.Hit("before apply")
-	stmt, asks := b.s.stmt, b.s.prefetch.MaySkip()
-	if !asks {
-		stmt = b.s.brief
-	}
-	changed, err = stmt.Run(ctx, c, stretch)
+	asks := b.s.prefetch.MaySkip()
+	changed, err = b.s.change(ctx, c, stretch, asks)
 	failpoint.Hit("after apply")
 	switch {
 	case err == nil:
@@ -246,3 +274,16 @@ func (b *batch) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (
 // errMetSkip: a row that is to stay as it is has come since its chunk was computed,
 // and the statement was the one that does not ask.
 var errMetSkip = errors.New("a row is to be skipped")
+
+// change rewrites the rows of a range, and keeps their images where that is asked for. asks
+// says whether a transform's function may leave some of them as they are.
+func (w *walker) change(ctx context.Context, c lite.Querier, stretch lite.Range, asks bool) (int, error) {
+	if w.undo != nil {
+		return w.undo.Put(ctx, c, stretch)
+	}
+	stmt, keeper := w.stmt, w.keeper
+	if !asks {
+		stmt, keeper = w.brief, w.briefKeeper
+	}
+	return keeper.Around(ctx, c, stretch, func() (int, error) { return w.run(ctx, c, stmt, w.where, stretch, w.pass > 1) })
+}

@@ -44,7 +44,11 @@ func (p plan) definition() string {
 	for i, a := range s.Args {
 		args[i] = argument(a)
 	}
-	return digest(s.Kind, lite.FoldName(s.Table), s.Set, s.Read, s.Write, s.Where, args, s.Todo, s.Version)
+	parts := []any{s.Kind, lite.FoldName(s.Table), s.Set, s.Read, s.Write, s.Where, args, s.Todo, s.Version}
+	if s.KeepBefore { // a job without it is what it was before there was such a thing
+		parts = append(parts, "keep before")
+	}
+	return digest(parts...)
 }
 
 // argument is a value that SQLite stores, with its type: 1 and '1' are two.
@@ -119,7 +123,7 @@ func (p plan) matches(fingerprint string) bool {
 	if strings.HasPrefix(fingerprint, rule2) {
 		return fingerprint == p.identity()
 	}
-	return fingerprint == p.identity1()
+	return !p.spec.KeepBefore && fingerprint == p.identity1() // it knew nothing of images
 }
 
 // recognize takes the key by which the job was begun: the table may have got a better

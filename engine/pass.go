@@ -5,8 +5,10 @@ import (
 	"slices"
 
 	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/images"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
+	"github.com/chunkfill/chunkfill/jobs"
 )
 
 // Prepare makes the statements of a pass: on the first they are those of the job, on a
@@ -62,5 +64,30 @@ func (w *walker) compile() {
 			w.where = slices.Insert(w.where, 0, w.aside.Lacks(w.table.Key.Literals()))
 		}
 	}
-	w.stmt, w.brief = w.statement(w.calls, w.where, true), w.statement(w.calls, w.where, false)
+	w.stmt, w.keeper = w.keeping(w.calls, w.where, true)
+	w.brief, w.briefKeeper = w.keeping(w.calls, w.where, false)
+}
+
+// keeping returns the statement of a job that keeps images of its rows, and what keeps them.
+// Where the condition may answer otherwise when it is asked again, as one that reads the clock
+// does, the statement goes by the images, so that no row is changed without one.
+func (r rewrite) keeping(calls *rowfunc.Calls, where []string, skips bool) (lite.Statement, *images.Keeper) {
+	if r.images == nil {
+		return r.statement(calls, where, skips), nil
+	}
+	conds := slices.Clone(where)
+	asks := skips && r.spec.Kind == jobs.KindTransform
+	if asks {
+		conds = append(conds, calls.Changes(readsOf(r.spec)))
+	}
+	exprs := make([]string, len(r.spec.Set))
+	for i, a := range r.spec.Set {
+		exprs[i] = a.Expr
+	}
+	keeper := r.images.Keeper(images.Work{Key: r.table.Key, Conds: conds, Exprs: exprs, Args: r.spec.Args})
+
+	if asks || !lite.Repeats(r.spec.Where) || !lite.Repeats(r.spec.Todo) {
+		return r.statement(calls, []string{r.images.Chosen(conds)}, false), keeper
+	}
+	return r.statement(calls, where, false), keeper
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/internal/images"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/record"
 	"github.com/chunkfill/chunkfill/internal/rowfunc"
@@ -23,7 +24,8 @@ type rewrite struct {
 	spec       jobs.Spec
 	given      []any // Args as the host gave them
 	table      lite.Table
-	step       *step // of a program, whose rows they are; or nil
+	step       *step       // of a program, whose rows they are; or nil
+	images     *images.Set // that the job keeps of its rows; or nil
 	rowTimeout time.Duration
 	loose      lite.Querier // a connection that does not enforce foreign keys; nil if there is none
 }
@@ -94,11 +96,30 @@ func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *pr
 	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
 	switch {
 	case errors.Is(err, ErrUnknownJob):
-		return p, nil
+		return p, e.rehearse(ctx, program)
 	case err != nil:
 		return p, err
 	}
 	return p, p.compatible(begun)
+}
+
+// rehearse tries what a new job does to the schema, and leaves nothing of it.
+func (e *Engine) rehearse(ctx context.Context, program *program) error {
+	if program.rehearse == nil {
+		return nil
+	}
+	rehearsed := errors.New("rehearsed")
+	var look func(context.Context, lite.Querier) error
+	err := e.write(ctx, func(ctx context.Context, c lite.Querier) (err error) {
+		if look, err = program.rehearse(ctx, c); err != nil {
+			return err
+		}
+		return rehearsed
+	})
+	if errors.Is(err, rehearsed) {
+		return look(ctx, e.readQuerier())
+	}
+	return err
 }
 
 // prepareUnlessDone is prepare for a job that need not run: one that is done is no
@@ -108,7 +129,7 @@ func (e *Engine) prepareUnlessDone(ctx context.Context, job jobs.Job) (plan, err
 	switch {
 	case errors.Is(err, ErrCancelled):
 		return p, e.tellCancelled(ctx, p, err)
-	case err == nil || is(err, jobs.ErrSpec, ErrJobChanged) || ctx.Err() != nil:
+	case err == nil || is(err, jobs.ErrSpec, ErrJobChanged, ErrUndone) || ctx.Err() != nil:
 		return p, err
 	}
 	status, statusErr := e.store.AsyncMigrationStatus(p.spec.Name)
@@ -197,6 +218,9 @@ func (r rewrite) check(ctx context.Context, q lite.Querier) error {
 	if err := statement.CheckArgs(ctx, q); err != nil {
 		return err
 	}
+	if err := r.checkImages(ctx, q); err != nil {
+		return err
+	}
 	return r.checkEffects(ctx, q, statement)
 }
 
@@ -271,8 +295,11 @@ func closeCalls(c *rowfunc.Calls) {
 // each row costs.
 func (r rewrite) statement(calls *rowfunc.Calls, where []string, skips bool) lite.Statement {
 	key := r.table.Key
-	if r.step != nil && r.step.insert != nil {
+	switch {
+	case r.step != nil && r.step.insert != nil:
 		return key.InsertStatement(*r.step.insert, where, r.spec.Args)
+	case r.step != nil && r.step.back != nil:
+		return key.SelectStatement("1", where, nil) // what it does is no one statement
 	}
 	switch r.spec.Kind {
 	case jobs.KindDelete:
@@ -316,6 +343,9 @@ func (p plan) compatible(begun checkpoint.Checkpoint) error {
 	if begun.Fingerprint != p.fingerprint && !(begun.Phase == checkpoint.Done && p.sameDefinition(begun)) {
 		return p.changed(begun)
 	}
+	if begun.Phase == checkpoint.Undone {
+		return undone(begun)
+	}
 	if begun.Phase == checkpoint.Cancelled {
 		return fmt.Errorf("%w: %s, by %s: %s", ErrCancelled, p.spec.Name, begun.Request.By, begun.Request.Reason)
 	}
@@ -326,4 +356,31 @@ func (p plan) changed(begun checkpoint.Checkpoint) error {
 	return fmt.Errorf("%w: %s was begun as %q and is now %q (a changed column declaration or Version counts too); "+
 		"its state is kept: give the new job another name, bring the old definition back, or forget the old job to begin from zero",
 		ErrJobChanged, p.spec.Name, begun.Definition, p.spec)
+}
+
+// describeImages says what is to be kept of the rows of a job, and refuses one whose rows
+// could not be put back from it.
+func (r rewrite) describeImages(ctx context.Context, q lite.Querier) (images.Set, error) {
+	deletes := r.spec.Kind == jobs.KindDelete
+	triggers, err := images.Triggers(ctx, q, r.table.Name)
+	if err != nil {
+		return images.Set{}, err
+	}
+	set, err := images.Describe(r.table, deletes, r.spec.Writes(), len(triggers) > 0)
+	if err != nil {
+		return set, err
+	}
+	return set, images.CheckEffects(ctx, q, set)
+}
+
+// checkImages is the part of a check that is about images.
+func (r rewrite) checkImages(ctx context.Context, q lite.Querier) error {
+	if !r.spec.KeepBefore {
+		return nil
+	}
+	set, err := r.describeImages(ctx, q)
+	if err == nil && r.images != nil && set.Shape != r.images.Shape {
+		_, err = r.images.Source(r.table)
+	}
+	return err
 }

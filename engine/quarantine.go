@@ -3,8 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
-	"github.com/chunkfill/chunkfill/internal/record"
 	"time"
+
+	"github.com/chunkfill/chunkfill/internal/record"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -25,6 +26,8 @@ func (b *batch) setAside(ctx context.Context, c lite.Querier, cause error) error
 		return fmt.Errorf("%w: %w (when %w)", ErrTableChanged, err, cause)
 	case b.out.Rows != 1:
 		return cause // it failed before it knew its row, or that row cannot be told from the next
+	case b.s.undo != nil:
+		return b.refuse(ctx, c, cause)
 	case b.From.Quarantined >= int64(b.QuarantineLimit):
 		return fmt.Errorf("%w: %d are quarantined already (QuarantineLimit %d) and row (%s) failed too: %w",
 			ErrTooManyBadRows, b.From.Quarantined, b.QuarantineLimit, b.end, causeOf(cause))
@@ -40,4 +43,13 @@ func (b *batch) setAside(ctx context.Context, c lite.Querier, cause error) error
 		return err
 	}
 	return b.save(ctx, c, now)
+}
+
+// refuse notes of the one row of a batch why it was not put back: it has failed, in this hold.
+func (b *batch) refuse(ctx context.Context, c lite.Querier, cause error) error {
+	if err := b.s.step.back.Refuse(ctx, c, b.s.table.Key, b.end, causeOf(cause).Error()); err != nil {
+		return err
+	}
+	b.out.Changed = 0
+	return b.save(ctx, c, time.Now())
 }

@@ -80,6 +80,8 @@ func (e *Engine) RequestVerify(ctx context.Context, name, reason string, patienc
 func mayBeVerified(cp chunkfill.Checkpoint) error {
 	verifies := slices.ContainsFunc(cp.Steps, func(s chunkfill.Step) bool { return s.Kind == chunkfill.Verify })
 	switch {
+	case cp.Phase == chunkfill.Undone:
+		return undone(cp)
 	case cp.Phase == chunkfill.Cancelled:
 		return fmt.Errorf("%w: %s, by %s: %s", ErrCancelled, cp.Name, cp.Request.By, cp.Request.Reason)
 	case len(cp.Steps) > 0 && !verifies: // else an earlier version began it, and its code will tell
@@ -98,7 +100,7 @@ func (e *Engine) request(ctx context.Context, name, request, reason string, may 
 	if err != nil {
 		return 0, err
 	}
-	ended := cp.Phase == chunkfill.Done || cp.Phase == chunkfill.Failed || cp.Phase == chunkfill.Cancelled
+	ended := slices.Contains([]chunkfill.Phase{chunkfill.Done, chunkfill.Failed, chunkfill.Cancelled, chunkfill.Undone}, cp.Phase)
 	if owned && !ended {
 		return 0, e.naming(ctx, &asyncmig.OwnedError{Name: name, Owner: owner})
 	}

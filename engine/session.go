@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/images"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/lite/wal"
 	"github.com/chunkfill/chunkfill/internal/loop"
@@ -51,13 +52,15 @@ type walker struct {
 	copied place // as far as rows have been copied elsewhere, where they must be
 	schema int64 // PRAGMA schema_version for which the plan is known to hold
 
-	stmt     lite.Statement
-	brief    lite.Statement // the same for a transform's rows of which none is to be skipped
-	where    []string       // of stmt, without the range
-	aside    *rowfunc.Keys  // that a second pass leaves out; or nil
-	newest   *newest        // that tell old rows from new; or nil
-	calls    *rowfunc.Calls
-	prefetch *prefetch.Prefetcher // a transform's rows, computed before they are needed; or nil
+	stmt                lite.Statement
+	brief               lite.Statement // the same for a transform's rows of which none is to be skipped
+	keeper, briefKeeper *images.Keeper // of the images of what these change; or nil
+	undo                *images.Undo   // puts rows back, in place of stmt; or nil
+	where               []string       // of stmt, without the range
+	aside               *rowfunc.Keys  // that a second pass leaves out; or nil
+	newest              *newest        // that tell old rows from new; or nil
+	calls               *rowfunc.Calls
+	prefetch            *prefetch.Prefetcher // a transform's rows, computed before they are needed; or nil
 }
 
 // place is a position in the table, as the loop has it and as SQL has it.

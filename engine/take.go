@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/images"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/pace"
 	"github.com/chunkfill/chunkfill/internal/record"
@@ -83,6 +84,9 @@ func (s *session) takeTx(ctx context.Context, c lite.Querier) (cp chunkfill.Chec
 		return cp, err
 	}
 
+	if err := s.takeImages(ctx, c, known); err != nil {
+		return cp, err
+	}
 	now := time.Now()
 	cp.RunID, cp.Owner, cp.Reason, cp.Error = uuid.NewString(), s.e.owner(now), "", ""
 	if err := s.adopt(ctx, c, cp); err != nil {
@@ -213,4 +217,58 @@ func (w *walker) goOn(ctx context.Context, q record.Querier, cp chunkfill.Checkp
 	}
 	w.setPass(cp.Pass, aside)
 	return nil
+}
+
+// takeImages finds the images of a job, or makes the table for a new one, in the hold in which
+// the job is taken over.
+func (s *session) takeImages(ctx context.Context, c lite.Querier, known bool) error {
+	if !s.spec.KeepBefore {
+		return nil
+	}
+	name := s.spec.Name
+	kept, found, err := record.FindImages(ctx, c, name)
+	switch {
+	case err != nil:
+		return err
+	case !found && known:
+		return fmt.Errorf("%w: those of %s have been removed, and what it changes from here on could be put back, but nothing before it; "+
+			"forget the job, or leave KeepBefore out and give it another name", ErrNoImages, name)
+	case found:
+		set, err := images.Decode(kept.Table, kept.About)
+		if err == nil {
+			_, err = set.Source(s.table)
+		}
+		s.images = &set
+		return err
+	}
+
+	set, err := s.describeImages(ctx, c)
+	if err != nil {
+		return err
+	}
+	if set.Images, err = freeImages(ctx, c); err != nil {
+		return err
+	}
+	for _, statement := range set.Create() {
+		if _, err := c.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("make a table for the images of %s: %w", name, err)
+		}
+	}
+	s.images = &set
+	return record.AddImagesTx(ctx, c, record.Images{Name: name, Table: set.Images, About: set.Encode()}, time.Now())
+}
+
+// freeImages returns a name for a table of images that no table has.
+func freeImages(ctx context.Context, q lite.Querier) (string, error) {
+	for n := 1; ; n++ {
+		name := fmt.Sprintf("%s%d", images.Prefix, n)
+		var taken bool
+		err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = ?)", name).Scan(&taken)
+		if err != nil {
+			return "", fmt.Errorf("look for a name of a table of images: %w", err)
+		}
+		if !taken {
+			return name, nil
+		}
+	}
 }

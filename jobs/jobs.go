@@ -68,6 +68,9 @@ type Spec struct {
 	// Version is part of the job's identity. Change it, and Name with it, when Go code
 	// behind the job changes, which the engine cannot see. Any text.
 	Version string
+	// KeepBefore keeps what each row was before the job, in a table of the same database, for
+	// an undo. It takes room and time; see the dry run. Part of the job's identity.
+	KeepBefore bool
 }
 
 // RowFunc maps the values of the Read columns to those of the Write columns.
@@ -169,6 +172,9 @@ func (s Spec) String() string {
 	}
 	if s.Where != "" {
 		fmt.Fprintf(&b, " WHERE %s", s.Where)
+	}
+	if s.KeepBefore {
+		b.WriteString(" (what was before is kept)")
 	}
 	return b.String()
 }

@@ -15,11 +15,13 @@ type Update struct {
 	Args        []any  // of the ? in Set, then in Where
 	Todo        string // a condition that the job makes false; "" if it cannot tell
 	Version     string // change it when a Go function behind an expression changes
+	KeepBefore  bool   // keep what the rows were, for an undo
 }
 
 // Spec implements [Job].
 func (u Update) Spec() Spec {
-	return Spec{Kind: KindUpdate, Name: u.Name, Table: u.Table, Set: u.Set, Where: u.Where, Args: u.Args, Todo: u.Todo, Version: u.Version}
+	return Spec{Kind: KindUpdate, Name: u.Name, Table: u.Table, Set: u.Set, Where: u.Where, Args: u.Args, Todo: u.Todo, Version: u.Version,
+		KeepBefore: u.KeepBefore}
 }
 
 // Transform passes rows through a Go function. Rows are read and computed ahead
@@ -37,12 +39,13 @@ type Transform struct {
 	Row         RowFunc
 	Todo        string // a condition that the job makes false; "" if it cannot tell
 	Version     string // change it when Row changes its results
+	KeepBefore  bool   // keep what the rows were, for an undo
 }
 
 // Spec implements [Job].
 func (t Transform) Spec() Spec {
 	return Spec{Kind: KindTransform, Name: t.Name, Table: t.Table, Read: t.Read, Write: t.Write, Row: t.Row,
-		Where: t.Where, Args: t.Args, Todo: t.Todo, Version: t.Version}
+		Where: t.Where, Args: t.Args, Todo: t.Todo, Version: t.Version, KeepBefore: t.KeepBefore}
 }
 
 // Delete removes the rows for which Where holds. Its Todo is Where itself; rows that come
@@ -57,11 +60,12 @@ type Delete struct {
 	Name, Table string
 	Where       string // "" for every row there is when the job begins
 	Args        []any  // of the ? in Where; with them the job has no Todo
+	KeepBefore  bool   // keep the rows, for an undo; refused where foreign keys would delete or empty others with them
 }
 
 // Spec implements [Job].
 func (d Delete) Spec() Spec {
-	s := Spec{Kind: KindDelete, Name: d.Name, Table: d.Table, Where: d.Where, Args: d.Args}
+	s := Spec{Kind: KindDelete, Name: d.Name, Table: d.Table, Where: d.Where, Args: d.Args, KeepBefore: d.KeepBefore}
 	if len(d.Args) == 0 {
 		s.Todo = d.Where
 	}

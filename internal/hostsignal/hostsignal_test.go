@@ -15,8 +15,7 @@ import (
 )
 
 // TestNow: a function that is late does not keep whoever asks; its answer before stands for
-// Limit, and is then that of nobody. Planted and caught: an answer that stands for ever; a
-// context that does not end.
+// Limit, and is then that of nobody.
 func TestNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, late, ended := 0, time.Duration(0), false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/internal/sqlite"
@@ -36,6 +37,10 @@ var ErrRolledBack = errors.New("the transaction was rolled back from within")
 // and the reaction to it. Try again.
 var ErrOvertaken = errors.New("another connection has written in between")
 
+// ErrUnlike is returned by work of ours that finds a row unlike what it has just written, so
+// that the row is looked for as one on which the statement failed.
+var ErrUnlike = errors.New("a row is not as it was written")
+
 // Classify returns the class of err. A plain SQLITE_ERROR is ambiguous: a wrong statement
 // and a function that failed on a row both return it, so the caller compiles the statement
 // again to find out (see [Plan]).
@@ -43,7 +48,7 @@ func Classify(err error) Class {
 	switch {
 	case errors.Is(err, ErrOvertaken):
 		return Busy
-	case errors.Is(err, ErrRolledBack):
+	case errors.Is(err, ErrRolledBack), errors.Is(err, ErrUnlike):
 		return Row
 	}
 	switch sqlite.Primary(err) {
@@ -60,6 +65,15 @@ func Classify(err error) Class {
 		return Schema
 	}
 	return Other
+}
+
+// IsUnique reports whether err is that of a row which has a key or a unique value that another
+// row has.
+func IsUnique(err error) bool { return sqlite.Unique(err) }
+
+// IsMissing reports whether err says that a table is not there.
+func IsMissing(err error) bool {
+	return err != nil && sqlite.Primary(err) == sqlite.Error && strings.Contains(err.Error(), "no such table")
 }
 
 // Guarded runs apply and returns ErrRolledBack if the transaction did not survive it,

@@ -69,6 +69,7 @@ type Assign struct {
 type Statement struct {
 	head string // the text before the condition
 	cond string // the job's own condition, made by ordered; "" for all rows
+	tail string // the text after the condition
 	Args []any  // arguments of head, then of cond
 }
 
@@ -88,6 +89,7 @@ type Insert struct {
 	Into    string   // INSERT INTO …, up to the list of columns
 	Columns []string // not quoted
 	Exprs   []string // over the columns of the table that is walked, one for each
+	Tail    string   // what follows the condition, such as ON CONFLICT …; or ""
 }
 
 // InsertStatement builds INSERT … SELECT over ranges of the key.
@@ -100,7 +102,13 @@ func (k Key) InsertStatement(in Insert, conds []string, args []any) Statement {
 		exprs[i] = "(" + expr + "\n)"
 	}
 	return Statement{head: in.Into + " (" + strings.Join(columns, ", ") + ") SELECT " + strings.Join(exprs, ", ") + " FROM " + k.From(),
-		cond: ordered(conds), Args: args}
+		cond: ordered(conds), tail: in.Tail, Args: args}
+}
+
+// JoinStatement builds a statement over ranges of the key, joined to another table: the planner
+// sees the condition of the join, as it does the range.
+func (k Key) JoinStatement(head, on string) Statement {
+	return Statement{head: head, tail: " AND " + on}
 }
 
 // DeleteStatement builds DELETE over ranges of the key.
@@ -141,11 +149,18 @@ func ordered(conds []string) string {
 func (s Statement) SQL(r Range) (string, []any) {
 	switch {
 	case s.cond == "":
-		return s.head + " WHERE " + r.where.sql, slices.Concat(s.Args, r.where.args)
+		return s.head + " WHERE " + r.where.sql + s.tail, slices.Concat(s.Args, r.where.args)
 	case len(r.where.args) > 0:
-		return s.head + " WHERE " + s.cond + " AND " + r.where.sql, slices.Concat(s.Args, r.where.args)
+		return s.head + " WHERE " + s.cond + " AND " + r.where.sql + s.tail, slices.Concat(s.Args, r.where.args)
 	}
-	return s.head + " WHERE " + r.where.sql + " AND " + s.cond, s.Args
+	return s.head + " WHERE " + r.where.sql + " AND " + s.cond + s.tail, s.Args
+}
+
+// Within returns a statement that this one, a SELECT, is part of: with a text before and
+// one behind it.
+func (s Statement) Within(before, behind string) Statement {
+	s.head, s.tail = before+s.head, s.tail+behind
+	return s
 }
 
 // CheckArgs refuses arguments that no parameter of a statement that compiles takes. SQLite

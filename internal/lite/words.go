@@ -12,7 +12,7 @@ import (
 func Names(fragment string) map[string]bool {
 	names := map[string]bool{}
 	for i := 0; i < len(fragment); {
-		length, name := token(fragment[i:])
+		length, name := Token(fragment[i:])
 		bare := name != "" && inName(fragment[i])
 		i += length
 		name = FoldName(name)
@@ -37,8 +37,8 @@ func set(words string) map[string]bool {
 	return all
 }
 
-// token returns the length of the first token of s, and the name if it is one.
-func token(s string) (length int, name string) {
+// Token returns the length of the first token of s, and the name if it is one.
+func Token(s string) (length int, name string) {
 	switch c := s[0]; {
 	case c == '\'' || c == '"' || c == '`':
 		length = quoted(s, c)
@@ -112,3 +112,19 @@ var currentTime = regexp.MustCompile(`\bcurrent_(?:timestamp|date|time)\b`)
 // emptyCall matches a date function without arguments, or with nothing but modifiers of its
 // result.
 var emptyCall = regexp.MustCompile(`\b(?:date|time|datetime|julianday|unixepoch)\s*\(\s*(?:'subsec(?:ond)?'\s*)?\)|\bstrftime\s*\(\s*'[^']*'\s*\)`)
+
+// Repeats reports whether a condition is sure to have the same answer when it is asked of the
+// same row again: it reads columns and values, and calls no function, asks no table and no clock.
+func Repeats(fragment string) bool {
+	for i := 0; i < len(fragment); {
+		length, name := Token(fragment[i:])
+		word := FoldName(name)
+		i += length
+		called := name != "" && strings.HasPrefix(strings.TrimLeft(fragment[i:], " \t\r\n"), "(")
+		switch {
+		case word == "select", word == "exists", called && !reserved[word], strings.HasPrefix(word, "current_"):
+			return false
+		}
+	}
+	return true
+}

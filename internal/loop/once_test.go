@@ -76,7 +76,7 @@ func wantTakenBack(t *testing.T, db *looptest.DB) {
 	if state.Record.Phase != chunkfill.Cancelled || state.Record.Back || len(state.Schema) > 0 || len(state.Record.Takebacks) > 0 {
 		t.Errorf("it is %s, and %v stand: %+v", state.Record.Phase, state.Schema, state.Record)
 	}
-	for _, of := range loop.Undone(state.Record) {
+	for _, of := range loop.LaterRanges(state.Record) {
 		if r, known := state.Ranges[of]; known || state.Record.Of == of {
 			t.Errorf("the range of %s, which is taken back, is still there: %+v", of, r)
 		}

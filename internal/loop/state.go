@@ -88,6 +88,7 @@ const (
 	Cancelled                    // somebody asked; left by Retry only
 	Failed                       // an error; the next Start goes on from the last good batch
 	Done                         // for good
+	Undone                       // its rows were put back, or are being put back, by another job; left by Retry only
 )
 
 // State is where a job stands: its position among its steps, and its condition.
@@ -117,6 +118,7 @@ const (
 	Broke             // an error ended the run
 	TakenBack         // the last step that had changed the schema is undone
 	Retried           // somebody asked for another try
+	UndoAsked         // nobody runs the job, and its rows are to be put back
 )
 
 // Next returns the state after an event. It is pure and total: an event that cannot
@@ -135,6 +137,8 @@ const (
 //	all but cancelled, done ── CancelAsked ──> cancelled, or, where the schema was changed, working back
 //	working back ── TakenBack ──> working back at the step before, in the end cancelled
 //	cancelled, failed ── Retried ──> registered
+//	all, where no schema was changed ── UndoAsked ──> undone
+//	undone ── Retried ──> registered at the first step
 //
 // After a step of no return there is no cancel.
 func Next(steps Steps, s State, e Event) (State, error) {
@@ -182,13 +186,21 @@ func Next(steps Steps, s State, e Event) (State, error) {
 		next.Step, next.Pass = max(0, steps.made(s.Step)), 1
 		next = steps.cancelled(next)
 	case Retried:
-		allowed, next.Condition = s.Condition == Cancelled || s.Condition == Failed, Registered
+		allowed, next.Condition = s.Condition == Cancelled || s.Condition == Failed || s.Condition == Undone, Registered
+		if s.Condition == Undone { // what it has done is undone
+			next.Step, next.Pass = 0, 1
+		}
+	case UndoAsked:
+		allowed, next.Condition = !steps.changeSchema(), Undone
 	}
 	if !allowed {
 		return s, &TransitionError{steps, s, e}
 	}
 	return next, nil
 }
+
+// changeSchema reports whether the job has steps that are no work on rows.
+func (steps Steps) changeSchema() bool { return steps.made(len(steps)) >= 0 }
 
 // goesOn reports whether something follows the step that stands. A step that changes the
 // schema is recorded with its change, so after the last there is a moment before the end.
@@ -224,9 +236,9 @@ func (steps Steps) cancelled(s State) State {
 	return s
 }
 
-// Undone returns the ranges of the steps after the one that a record tells, which are to
+// LaterRanges returns the ranges of the steps after the one that a record tells, which are to
 // be made anew.
-func Undone(cp chunkfill.Checkpoint) []string {
+func LaterRanges(cp chunkfill.Checkpoint) []string {
 	steps := StepsOf(cp)
 	before, after := map[string]bool{}, []string{}
 	for i, step := range steps {
@@ -276,6 +288,8 @@ func (steps Steps) Phase(s State) chunkfill.Phase {
 		return chunkfill.Failed
 	case Done:
 		return chunkfill.Done
+	case Undone:
+		return chunkfill.Undone
 	}
 	switch {
 	case s.Back:
@@ -335,6 +349,8 @@ func conditionOf(phase chunkfill.Phase) Condition {
 		return Failed
 	case chunkfill.Done:
 		return Done
+	case chunkfill.Undone:
+		return Undone
 	}
 	return Registered
 }
@@ -410,6 +426,8 @@ func (e Event) String() string {
 		return "taken back"
 	case Retried:
 		return "retried"
+	case UndoAsked:
+		return "undone"
 	}
 	return "left as it is"
 }

@@ -55,7 +55,7 @@ func made(steps loop.Steps, before int) (names []string) {
 
 // All events, one that is none and one that there is not.
 var allEvents = []loop.Event{0, loop.Taken, loop.Entered, loop.PauseAsked, loop.Blocked, loop.Opened, loop.Finished, loop.Counted, loop.LeftOver,
-	loop.Succeeded, loop.Stopped, loop.CancelAsked, loop.Broke, loop.TakenBack, loop.Retried, loop.Retried + 1}
+	loop.Succeeded, loop.Stopped, loop.CancelAsked, loop.Broke, loop.TakenBack, loop.Retried, loop.UndoAsked, loop.UndoAsked + 1}
 
 // explored is what can be reached from a new job: where each event leads from each state.
 type explored map[loop.State]map[loop.Event]loop.State
@@ -141,8 +141,10 @@ func wantMove(t *testing.T, steps loop.Steps, from loop.State, e loop.Event, to 
 	switch {
 	case e == loop.TakenBack || to.Back || from.Back:
 		wantMoveBack(t, steps, from, e, to)
-	case e == 0 || e > loop.Retried:
+	case e == 0 || e > loop.UndoAsked:
 		t.Errorf("an event that there is not leads from %+v to %+v", from, to)
+	case e == loop.UndoAsked || to.Condition == loop.Undone || from.Condition == loop.Undone:
+		wantUndone(t, steps, from, e, to)
 	case moved && (from.Condition != loop.Working || to.Condition != loop.Working):
 		t.Errorf("%v: from step to step goes who works, not from %+v to %+v", e, from, to)
 	case moved && to.Step < from.Step && (steps[from.Step].Kind != chunkfill.Verify || steps[to.Step].Kind != chunkfill.Walk):
@@ -158,6 +160,20 @@ func wantMove(t *testing.T, steps loop.Steps, from loop.State, e loop.Event, to 
 	case to.Condition == loop.Cancelled && e != loop.CancelAsked, to.Condition == loop.Failed && e != loop.Broke,
 		to.Condition == loop.Halted && e != loop.PauseAsked, to.Condition == loop.Interrupted && e != loop.Stopped:
 		t.Errorf("%v: from %+v to %+v", e, from, to)
+	}
+}
+
+// wantUndone wants of a transition to, or from, a job that is undone what the drawing says: it
+// is one that only rewrites rows, it stays so until a retry, and that begins at the first step.
+func wantUndone(t *testing.T, steps loop.Steps, from loop.State, e loop.Event, to loop.State) {
+	t.Helper()
+	switch {
+	case e == loop.UndoAsked && (to.Condition != loop.Undone || len(made(steps, len(steps))) > 0 || to.Step != from.Step || to.Pass != from.Pass):
+		t.Errorf("undone from %+v to %+v", from, to)
+	case e != loop.UndoAsked && to.Condition == loop.Undone, from.Condition == loop.Undone && e != loop.UndoAsked && e != loop.Retried:
+		t.Errorf("%v: from %+v to %+v", e, from, to)
+	case e == loop.Retried && to != (loop.State{Pass: 1}):
+		t.Errorf("begun again from %+v at %+v", from, to)
 	}
 }
 
@@ -195,23 +211,28 @@ func wantMoveBack(t *testing.T, steps loop.Steps, from loop.State, e loop.Event,
 
 // TestEachStateHasAWayOut: whatever a job comes to, it can be brought to its end and, up to
 // its point of no return, it can be cancelled, unless it is at its end or cancelled already;
-// what is cancelled can still be brought to its end, by a retry. Planted and caught: no retry of what is cancelled; a
+// what is cancelled can still be brought to its end, by a retry, and so can what is undone. Planted and caught: no retry of what is cancelled; a
 // waiting job that cannot be resumed; one that failed and cannot be taken.
 func TestEachStateHasAWayOut(t *testing.T) {
 	for name, steps := range allSteps {
 		found := explore(t, steps)
 		conditions := map[loop.Condition]bool{}
+		onlyRows := rowSteps[name] != nil // so that the job may be undone, and begun again
 		for s := range found {
 			conditions[s.Condition] = true
 			if s.Condition != loop.Done && !found.reaches(s, loop.Done) {
 				t.Errorf("%s: no way from %+v to its end", name, s)
 			}
-			if got, want := found.reaches(s, loop.Cancelled), s.Condition != loop.Done && !steps.NoReturn(s); got != want {
+			if got, want := found.reaches(s, loop.Cancelled), onlyRows || s.Condition != loop.Done && !steps.NoReturn(s); got != want {
 				t.Errorf("%s: a way from %+v to cancelled: %v, want %v", name, s, got, want)
 			}
 		}
-		if len(conditions) != int(loop.Done)+1 {
-			t.Errorf("%s: reaches %d conditions of %d", name, len(conditions), loop.Done+1)
+		want := int(loop.Done) + 1
+		if onlyRows {
+			want = int(loop.Undone) + 1
+		}
+		if len(conditions) != want {
+			t.Errorf("%s: reaches %d conditions of %d", name, len(conditions), want)
 		}
 	}
 }

@@ -172,7 +172,7 @@ func TestOutside(t *testing.T) {
 func TestTakenGoesOn(t *testing.T) {
 	for name, steps := range allSteps {
 		for s := range explore(t, steps) {
-			if s.Condition == loop.Done || s.Condition == loop.Cancelled {
+			if s.Condition == loop.Done || s.Condition == loop.Cancelled || s.Condition == loop.Undone {
 				continue
 			}
 			cp := steps.At(chunkfill.Checkpoint{}, s)
@@ -227,13 +227,13 @@ func TestTakenOfOldRecords(t *testing.T) {
 	}
 }
 
-// TestUndone: the ranges after a step are those that neither it nor one before goes by.
+// TestLaterRanges: the ranges after a step are those that neither it nor one before goes by.
 // Planted and caught: the range of the step that stands among them.
-func TestUndone(t *testing.T) {
+func TestLaterRanges(t *testing.T) {
 	for name, steps := range allSteps {
 		for at := range len(steps) + 1 {
 			cp := steps.At(chunkfill.Checkpoint{}, loop.State{Step: at, Pass: 1})
-			undone := loop.Undone(cp)
+			undone := loop.LaterRanges(cp)
 			for i, step := range steps {
 				kept := i <= at || slices.ContainsFunc(steps[:min(at+1, len(steps))], func(s chunkfill.Step) bool { return s.Range() == step.Range() })
 				if got := slices.Contains(undone, step.Range()); got == kept {

@@ -27,7 +27,7 @@ func left(cp chunkfill.Checkpoint, points []record.PacePoint) eta.Range {
 	switch cp.Phase {
 	case chunkfill.Done:
 		return eta.Range{Known: true}
-	case chunkfill.Failed, chunkfill.Cancelled:
+	case chunkfill.Failed, chunkfill.Cancelled, chunkfill.Undone:
 		return eta.Range{}
 	}
 	n, _ := cp.Position()

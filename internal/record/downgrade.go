@@ -101,6 +101,9 @@ func DowngradeTx(ctx context.Context, q Querier) error {
 	if err != nil || version < 2 {
 		return err
 	}
+	if err := noImages(ctx, q); err != nil {
+		return err
+	}
 	if err := fitsVersion1(ctx, q); err != nil {
 		return err
 	}
@@ -114,6 +117,19 @@ func DowngradeTx(ctx context.Context, q Querier) error {
 		}
 	}
 	return nil
+}
+
+// noImages refuses to drop the list of images while there are any: nothing would lead to them.
+func noImages(ctx context.Context, q Querier) error {
+	kept, err := ListImages(ctx, q)
+	if err != nil || len(kept) == 0 {
+		return err
+	}
+	names := make([]string, len(kept))
+	for i, k := range kept {
+		names[i] = k.Name
+	}
+	return fmt.Errorf("%w: there are images of rows, for an undo, of %s; undo each, or remove its images (forget --undo-data)", ErrNoDowngrade, strings.Join(names, ", "))
 }
 
 // fitsVersion1 names the jobs that version 1 cannot hold.

@@ -191,3 +191,14 @@ func ForgetTx(ctx context.Context, q Querier, name string) error {
 	}
 	return nil
 }
+
+// RestartTx removes how far a job has come, and keeps its audit trail and what is asked of all
+// jobs: its next run begins at the first row. The caller must own the job.
+func RestartTx(ctx context.Context, q Querier, name string) error {
+	for _, table := range []string{"jobs", "ranges", "quarantine", "samples", "requests", "pace"} {
+		if _, err := q.ExecContext(ctx, `DELETE FROM main._async_migration_`+table+` WHERE name = ?`, name); err != nil {
+			return fmt.Errorf("begin %s again: %w", name, err)
+		}
+	}
+	return nil
+}

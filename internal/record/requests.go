@@ -115,7 +115,7 @@ func requests(ctx context.Context, q Querier, where string, args ...any) ([]Pend
 // merge is what is asked of a job that has not ended: its own request, or, where it has none,
 // the pause of all jobs.
 func merge(own chunkfill.Request, phase chunkfill.Phase, by, reason sql.NullString) chunkfill.Request {
-	over := phase == chunkfill.Done || phase == chunkfill.Cancelled
+	over := phase == chunkfill.Done || phase == chunkfill.Cancelled || phase == chunkfill.Undone
 	if own.Control != chunkfill.NoControl || over || !by.Valid {
 		return own
 	}
@@ -123,9 +123,9 @@ func merge(own chunkfill.Request, phase chunkfill.Phase, by, reason sql.NullStri
 	return own
 }
 
-// Unended returns the names of the jobs that are neither done nor cancelled, whatever else is
+// Unended returns the names of the jobs that are neither done, cancelled nor undone, whatever else is
 // wrong with their records. It needs tables of version 2 or later.
 func Unended(ctx context.Context, q Querier) ([]string, error) {
-	return namesBy(ctx, q, `SELECT name FROM main._async_migration_jobs WHERE phase NOT IN (?, ?) ORDER BY name`,
-		chunkfill.Done, chunkfill.Cancelled)
+	return namesBy(ctx, q, `SELECT name FROM main._async_migration_jobs WHERE phase NOT IN (?, ?, ?) ORDER BY name`,
+		chunkfill.Done, chunkfill.Cancelled, chunkfill.Undone)
 }

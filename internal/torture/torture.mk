@@ -1,6 +1,6 @@
 # The long forms of these tests, for a release; the ordinary suite has a short one of each. They print what they
 # did and nothing else.
-.PHONY: crash faults soak trace
+.PHONY: crash faults soak trace undo
 crash faults soak: SHELL := bash
 crash faults soak: .SHELLFLAGS := -eo pipefail -c
 
@@ -14,6 +14,9 @@ crash: ## kill at every failpoint and at random, cut the power, plant bugs; some
 
 faults: ## disks that fail, are full or are torn away in the middle of a write
 	@$(torture) -run 'TestKilledAtWrites|TestFailingDisk|TestSmallDisk|TestFullDatabase|TestLittleFreeSpace' -args -full | $(figures)
+
+undo: ## a job over 200,000 rows and its undo, each killed twice, beside live writes; 2,000 random plays of an undo
+	@CHUNKFILL_TEST_UNDO_ROWS=200000 CHUNKFILL_TEST_UNDO_PLAYS=2000 go test -count=1 -v -timeout 30m ./engine -run 'TestUndo(Killed|Randomly)$$' | $(figures)
 
 soak: ## jobs and live writes for 30 minutes: nothing may grow; SOAK=5m for another time
 	@$(torture) -run 'TestSoak|TestPlantedLeaks' -args -soak $(or $(SOAK),30m) | $(figures)

@@ -14,7 +14,7 @@ type Job struct {
 	Name                        string
 	table, where, todo, version string
 	set                         []string
-	delete                      bool
+	delete, keepBefore          bool
 }
 
 // OfJob are the names of the flags that Register adds.
@@ -29,6 +29,7 @@ func (f *Job) Register(cmd *cobra.Command) {
 	set.StringVar(&f.where, "where", "", "only rows that match this condition")
 	set.StringVar(&f.todo, "todo", "", "a condition that the rewrite makes false; rows that still match at the end are rewritten too")
 	set.BoolVar(&f.delete, "delete", false, "delete the rows instead of updating them")
+	set.BoolVar(&f.keepBefore, "keep-before", false, "keep what the rows were in a table beside, so that 'chunkfill undo' can put them back; part of the job's identity")
 	set.StringVar(&f.version, "job-version", "", "part of the job's identity; change it when a Go function used in an expression changes")
 }
 
@@ -42,7 +43,7 @@ func (f *Job) Parse() (jobs.Job, error) {
 		if len(f.set) > 0 || f.todo != "" {
 			return nil, exit.Usagef("--delete can be combined with --where, not with --set or --todo")
 		}
-		return jobs.Delete{Name: f.Name, Table: f.table, Where: f.where}, nil
+		return jobs.Delete{Name: f.Name, Table: f.table, Where: f.where, KeepBefore: f.keepBefore}, nil
 	}
 
 	if len(f.set) == 0 {
@@ -58,7 +59,7 @@ func (f *Job) Parse() (jobs.Job, error) {
 		set[i] = assign
 	}
 
-	return jobs.Update{Name: f.Name, Table: f.table, Set: set, Where: f.where, Todo: f.todo, Version: f.version}, nil
+	return jobs.Update{Name: f.Name, Table: f.table, Set: set, Where: f.where, Todo: f.todo, Version: f.version, KeepBefore: f.keepBefore}, nil
 }
 
 // ParseAssign splits 'column = expression' at the first =. A column name that has

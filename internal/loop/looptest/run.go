@@ -218,7 +218,7 @@ func (r *Run) TakeBack(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 		if err := r.saveEvent(s, from, &to, e); err != nil {
 			return err
 		}
-		for _, of := range loop.Undone(to) {
+		for _, of := range loop.LaterRanges(to) {
 			r.undo(s, of)
 		}
 		return nil

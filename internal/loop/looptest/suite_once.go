@@ -379,7 +379,7 @@ func testTakeBackForgets(t *testing.T, make Maker) {
 	if len(state.Quarantine) > 0 {
 		t.Errorf("quarantined are still %+v", state.Quarantine)
 	}
-	for _, of := range loop.Undone(s.cp) {
+	for _, of := range loop.LaterRanges(s.cp) {
 		if r, known := state.Ranges[of]; known {
 			t.Errorf("there is still the range of %s: %+v", of, r)
 		}

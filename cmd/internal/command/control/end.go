@@ -54,17 +54,23 @@ func cancelQuestion(s chunkfill.Status) string {
 
 func forgetCommand() *cobra.Command {
 	var f common
-	var yes bool
+	var yes, undoData bool
 	cmd := &cobra.Command{
 		Use:   "forget --db FILE NAME",
 		Short: "Remove all records of a job, so that its name starts from zero",
 		Long: `Removes the checkpoint, ledger row, events and quarantine of a job that nobody
 runs. The same name then starts from zero, whatever its definition. Rows that were
 rewritten stay as they are: a job that is not idempotent rewrites them twice. On a
-terminal it asks before it does so, unless --yes is given.`,
+terminal it asks before it does so, unless --yes is given.
+
+A job of whose rows images are kept (--keep-before) is refused: undo it first, or remove
+the images with --undo-data, which removes nothing else.`,
 		Args: flags.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withEngine(cmd, f, func(o operator) error {
+				if undoData {
+					return o.forgetUndoData(yes, args[0])
+				}
 				if err := o.confirm(yes, args[0], forgetQuestion); err != nil {
 					return err
 				}
@@ -81,7 +87,27 @@ terminal it asks before it does so, unless --yes is given.`,
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&undoData, "undo-data", false, "remove only what undo needs: the images of a job that is at its end")
 	return cmd
+}
+
+// forgetUndoData removes the images of a job and nothing else.
+func (o operator) forgetUndoData(yes bool, name string) error {
+	err := o.confirm(yes, name, func(s chunkfill.Status) string {
+		return fmt.Sprintf("Remove what is kept of the rows of %s (%s)? It can then no longer be undone.", s.Name, s.Phase)
+	})
+	if err != nil {
+		return err
+	}
+	removed, err := o.ForgetUndoData(o.cmd.Context(), name)
+	if err != nil {
+		return err
+	}
+	if taken := true; o.asJSON {
+		return output.WriteJSON(o.cmd.OutOrStdout(), answer{Job: &name, Request: "forget undo data", TakenEffect: &taken})
+	}
+	_, err = fmt.Fprintf(o.cmd.OutOrStdout(), "%s: %d images removed\n", output.Visible(name), removed)
+	return err
 }
 
 func forgetQuestion(s chunkfill.Status) string {

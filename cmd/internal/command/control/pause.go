@@ -132,14 +132,14 @@ func (o operator) ofAll(ask func(ctx context.Context, reason string) error) erro
 	return ask(o.cmd.Context(), o.reason)
 }
 
-// unended are the jobs that are neither done nor cancelled.
+// unended are the jobs that are neither done, cancelled nor undone.
 func (o operator) unended() (open []chunkfill.Status, err error) {
 	all, err := o.List(o.cmd.Context())
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range all {
-		if s.Phase != chunkfill.Done && s.Phase != chunkfill.Cancelled {
+		if s.Phase != chunkfill.Done && s.Phase != chunkfill.Cancelled && s.Phase != chunkfill.Undone {
 			open = append(open, s)
 		}
 	}

@@ -241,10 +241,10 @@ func (o outcome) print(stdout io.Writer) {
 	if o.already {
 		phase = "already " + phase + ", nothing was changed"
 	}
-	fmt.Fprintf(stdout, "%s: %s; %d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v\n",
+	_ = output.Printf(stdout, "%s: %s; %d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v\n",
 		output.Visible(o.Name), phase, o.Rows, o.Changed, o.Quarantined, output.Left(o.Checkpoint), o.Batches, output.Round(o.Working))
 	if redact.Hides(o.err) {
-		fmt.Fprintf(stdout, "  error: %s\n", output.Indented(o.err.Error()))
+		_ = output.Printf(stdout, "  error: %s\n", output.Indented(o.err.Error()))
 	}
 	output.WriteQuarantine(stdout, o.Result)
 }

@@ -2,6 +2,7 @@
 package status
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -35,8 +36,8 @@ is in the schema. On a file that no process has open, SQLite leaves an empty -wa
 
 With --json it prints an object: "jobs" is a list of jobs, "requests" what is asked and
 not carried out yet ("job" is null for all jobs), "stop_file" the stop file and its
-first line, or null. On a database on which no job has ever run it ends with exit
-status 4.`,
+first line, or null. Where there is nothing of that, it prints nothing on standard
+output and ends with exit status 4.`,
 		Example: "  chunkfill status --db app.db\n  chunkfill status --db app.db users_lower_v1 --json",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			db, err := database.OpenToRead(cmd.Context(), path, cmd.ErrOrStderr())
@@ -51,6 +52,9 @@ status 4.`,
 			o, err := look(cmd.Context(), db, path, names)
 			if err != nil {
 				return err
+			}
+			if len(o.Jobs) == 0 && len(o.Requests) == 0 && o.StopFile == nil {
+				return database.NoJobs(path)
 			}
 			if asJSON {
 				return output.WriteJSON(cmd.OutOrStdout(), o)
@@ -129,7 +133,8 @@ func (o overview) write(out io.Writer) error {
 }
 
 func writeStatus(out io.Writer, s output.Job) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var table bytes.Buffer
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(w, label+"\t"+format+"\n", output.Seen(args...)...)
 	}
@@ -161,7 +166,7 @@ func writeStatus(out io.Writer, s output.Job) {
 		line("progress", "more rows than when it began, cursor %s of %s", s.Cursor, s.Upper)
 	}
 
-	if over := s.Phase == chunkfill.Done || s.Phase == chunkfill.Failed || s.Phase == chunkfill.Cancelled; !over {
+	if over := s.Phase == chunkfill.Done || s.Phase == chunkfill.Failed || s.Phase == chunkfill.Cancelled || s.Phase == chunkfill.Undone; !over {
 		line("eta", "%s", output.ETA(s.Status))
 	}
 	line("rows", "%d scanned, %d changed, %d quarantined%s", s.Rows, s.Changed, s.Quarantined, output.Left(s.Checkpoint))
@@ -171,6 +176,7 @@ func writeStatus(out io.Writer, s output.Job) {
 	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
 
 	w.Flush()
+	_ = output.Print(out, table.String())
 	output.WriteQuarantine(out, s.Status)
 }
 

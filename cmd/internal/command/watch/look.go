@@ -107,6 +107,8 @@ func ended(j output.Job) (over bool, err error) {
 		return j.Ledger != asyncmig.StatusPendingAsync, nil // its owner is about to record it
 	case chunkfill.Failed:
 		return true, &failedError{j.Name, j.Error}
+	case chunkfill.Undone:
+		return true, fmt.Errorf("%w: %s, %s", chunkfill.ErrUndone, j.Name, j.Error)
 	case chunkfill.Cancelled:
 		return true, fmt.Errorf("%w: %s, by %s: %s", chunkfill.ErrCancelled, j.Name, j.Request.By, j.Request.Reason)
 	}
