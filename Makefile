@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test race lint bench heard fuzz release ci
+.PHONY: help demo test race lint bench heard seat fuzz release ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,3 +33,6 @@ ci: ## all that must hold before a change is merged
 
 # crash, faults and soak.
 -include internal/torture/torture.mk
+
+seat: ## every command beside a demo of 1.9 million rows: worst of ten pauses, live p99 compared with a demo left alone; some 5 minutes
+	go test -count=1 -v -timeout 20m -run 'TestSeat$$' ./cmd/chunkfill -args -seat.rows $(or $(ROWS),1900000) -seat.tries 10 -seat.pairs 3

@@ -40,6 +40,12 @@ var (
 	// ErrUnknownJob is returned for a name under which no job has run on this database.
 	// Check the name, or start the job.
 	ErrUnknownJob = errors.New("no such job")
+	// ErrPaused is returned, instead of a wait for somebody, where a job has to be done and is
+	// paused. The message says by whom and why: resume it.
+	ErrPaused = errors.New("the job is paused")
+	// ErrQuarantined is returned where a job has to be done and has left rows out, on which it
+	// failed. Fix them, then Retry, or do without them.
+	ErrQuarantined = errors.New("rows are in quarantine")
 	// ErrEnded is returned for a pause, a resume, a cancel or new values of a job that is done
 	// or cancelled. There is nothing left to ask of it; Retry begins a cancelled one again.
 	ErrEnded = errors.New("the job has ended already")
@@ -68,6 +74,9 @@ var (
 	// ErrOwned is returned, as an *[OwnedError] that says who, when another run has the job,
 	// in this process or another. Wait for it, or stop it.
 	ErrOwned = errors.New("another run has this migration")
+	// ErrStuck is returned for a job that does not get on though nothing is known that it
+	// waits for. Look at what the message names.
+	ErrStuck = errors.New("stuck")
 	// ErrInside is returned when a job, or a migration, is started inside a migration of the
 	// same name: it would wait for itself, and the outer run would say done for it. Hand that
 	// migration the job as its function, or give the job another name.

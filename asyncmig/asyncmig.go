@@ -186,6 +186,23 @@ func (s *Store) Run(ctx context.Context, name string, fn func(context.Context, *
 	return s.runs.run(ctx, o, fn)
 }
 
+// AfterEnd has the run of a migration that ctx belongs to call fn when it is over: its
+// status is in the ledger, if it could be written, and others may run the migration. It
+// is for the function of the migration, and what that calls in its goroutine. Outside of
+// such a run nothing calls fn, and AfterEnd reports false.
+func (s *Store) AfterEnd(ctx context.Context, name string, fn func()) bool {
+	if s.isNil() {
+		return false
+	}
+	k, _, err := s.owners.key(ctx, name)
+	o, ok := ctx.Value(withinKey{k}).(*ownership)
+	if err != nil || !ok || !o.isRun() {
+		return false
+	}
+	o.after = append(o.after, fn)
+	return true
+}
+
 // Exclusive calls fn while nobody else can run the migration, leaves the ledger alone and
 // returns the error of fn. It returns an *OwnedError, without waiting, if somebody is
 // running it; otherwise ErrMoved, ErrOtherName, ErrClosed or ErrNilStoreDB.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chunkfill/chunkfill/internal/failpoint"
+	"github.com/chunkfill/chunkfill/internal/redact"
 )
 
 // ledger reads and writes the table _async_migrations, creating it where that is needed.
@@ -103,7 +104,7 @@ func (l ledger) finish(ctx context.Context, o *ownership, cause error) error {
 	name, status, message := o.key.name, StatusDone, ""
 	if cause != nil {
 		status, message = StatusFailed, cause.Error()
-		l.log.Error("chunkfill: migration failed", "migration", name, "error", cause)
+		l.log.Error("chunkfill: migration failed; the ledger has the message", "migration", name, "error", redact.Text(cause))
 	}
 
 	ctx = context.WithoutCancel(ctx)

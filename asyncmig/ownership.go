@@ -23,6 +23,8 @@ type ownership struct {
 	path string
 	lock *filelock.Lock // nil in memory
 	runs bool           // owned by a run that has yet to write its end; guarded by held
+
+	after []func() // to call when it is released; of the run's goroutine
 }
 
 // thisProcess is the owner of migrations that already run in this process.
@@ -96,6 +98,13 @@ func (o *ownership) setRuns(runs bool) {
 	held.Lock()
 	defer held.Unlock()
 	o.runs = runs
+}
+
+// isRun tells the ownership of a run from one that only keeps others out.
+func (o *ownership) isRun() bool {
+	held.Lock()
+	defer held.Unlock()
+	return o.runs
 }
 
 // withinKey is the context key under which a running migration finds its own ownership, so

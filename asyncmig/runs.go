@@ -9,6 +9,8 @@ import (
 	"math"
 	"runtime/debug"
 	"sync"
+
+	"github.com/chunkfill/chunkfill"
 )
 
 // migration is the function of a migration. It must be idempotent, honor its context, and
@@ -92,7 +94,7 @@ func (r *runs) enter(o *ownership) (done func(), err error) {
 }
 
 // run runs fn, writes the terminal status and releases the ownership, in that order:
-// whoever gets it next sees the status.
+// whoever gets it next sees the status. Then it calls what AfterEnd was given.
 func (r *runs) run(ctx context.Context, o *ownership, fn migration) (err error) {
 	returned := false
 	defer func() {
@@ -104,6 +106,9 @@ func (r *runs) run(ctx context.Context, o *ownership, fn migration) (err error) 
 			err = errors.Join(err, finishErr)
 		}
 		r.owners.release(o)
+		for _, fn := range o.after {
+			fn()
+		}
 	}()
 
 	err = r.call(o.within(ctx), o.key.name, fn)
@@ -111,12 +116,13 @@ func (r *runs) run(ctx context.Context, o *ownership, fn migration) (err error) 
 	return err
 }
 
-// call turns a panic into an error. The ledger keeps its message, the log its stack.
+// call turns a panic into an error. The ledger keeps its message, which may have values of
+// the application's, the log its stack.
 func (r *runs) call(ctx context.Context, name string, fn migration) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-			r.log.Error("chunkfill: migration panicked", "migration", name, "panic", p, "stack", string(debug.Stack()))
+			err = panicError{p}
+			r.log.Error("chunkfill: migration panicked", "migration", name, "panic", fmt.Sprintf("of type %T", p), "stack", string(debug.Stack()))
 		}
 	}()
 	return fn(ctx, r.pool.DB)
@@ -148,3 +154,11 @@ func (r *runs) end(name string) <-chan struct{} {
 	}
 	return nil
 }
+
+// panicError is the panic of a migration's function. It matches ErrHostCode, since its value
+// is the application's.
+type panicError struct{ value any }
+
+func (e panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+func (e panicError) Is(target error) bool { return target == chunkfill.ErrHostCode }

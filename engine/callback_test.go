@@ -63,6 +63,11 @@ func TestCallbacksMayAsk(t *testing.T) {
 		"OnHold":      func(c *engine.Config, ask func()) { c.OnHold = func(engine.Hold) { ask() } },
 		"LiveWriters": func(c *engine.Config, ask func()) { c.LiveWriters = func() int { ask(); return 0 } },
 		"Logger":      func(c *engine.Config, ask func()) { c.Logger = slog.New(askingHandler{ask: ask}) },
+		"Throttle": func(c *engine.Config, ask func()) {
+			c.Throttle = func(context.Context) (time.Duration, string) { ask(); return 0, "" }
+		},
+		"Critical": func(c *engine.Config, ask func()) { c.Critical = func(context.Context) string { ask(); return "" } },
+		"OnDone":   func(c *engine.Config, ask func()) { c.OnDone = func(engine.Status) { ask() } },
 	} {
 		for _, where := range []string{"a.db", ":memory:"} {
 			t.Run(name+"/"+where, func(t *testing.T) {
@@ -128,10 +133,17 @@ func leaveTuned(t *testing.T, db *sql.DB) {
 // TestCallbacksThatDoNotReturn fail the job each time, and leave no goroutine behind.
 func TestCallbacksThatDoNotReturn(t *testing.T) {
 	for name, set := range map[string]func(*engine.Config){
-		"gauge exits":   func(c *engine.Config) { c.LiveWriters = func() int { runtime.Goexit(); return 0 } },
-		"gauge panics":  func(c *engine.Config) { c.LiveWriters = func() int { panic("no") } },
-		"OnHold exits":  func(c *engine.Config) { c.OnHold = func(engine.Hold) { runtime.Goexit() } },
-		"OnHold panics": func(c *engine.Config) { c.OnHold = func(engine.Hold) { panic("no") } },
+		"gauge exits":  func(c *engine.Config) { c.LiveWriters = func() int { runtime.Goexit(); return 0 } },
+		"gauge panics": func(c *engine.Config) { c.LiveWriters = func() int { panic("no") } },
+		"throttle exits": func(c *engine.Config) {
+			c.Throttle = func(context.Context) (time.Duration, string) { runtime.Goexit(); return 0, "" }
+		},
+		"throttle panics": func(c *engine.Config) {
+			c.Throttle = func(context.Context) (time.Duration, string) { panic("no") }
+		},
+		"critical panics": func(c *engine.Config) { c.Critical = func(context.Context) string { panic("no") } },
+		"OnHold exits":    func(c *engine.Config) { c.OnHold = func(engine.Hold) { runtime.Goexit() } },
+		"OnHold panics":   func(c *engine.Config) { c.OnHold = func(engine.Hold) { panic("no") } },
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := open(t, numbers(300)...)

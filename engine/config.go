@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -73,37 +74,53 @@ type Config struct {
 	// 1ms. Defaults to 1s.
 	RowTimeout time.Duration
 
+	// MaxBatches is how many batches each run of a job makes before it is interrupted, in
+	// good order: the next Start goes on. Not negative. Defaults to 0: as many as there are.
+	MaxBatches int
+
+	// Throttle is a signal of the host's own, such as the length of a queue: it returns for
+	// how long jobs are to wait from now on, 0 for not at all, and why. It is asked before
+	// each batch, and again when the wait is over; a pause or a cancel is honored meanwhile,
+	// and status shows the reason with "host: " before it. A job that waits for long, 250 ms or
+	// more, is in phase waiting; what comes again within 10 s of that is a matter of its pace.
+	//
+	// It has a goroutine of its own and 2 ms: after that the job goes by the answer before,
+	// and after a second, when ctx ends, by none. It is not called inside a hold, unless it
+	// took so long. Defaults to nil.
+	Throttle func(ctx context.Context) (wait time.Duration, reason string)
+	// Critical tells why jobs must not go on, "" if they may. Such a job is paused as if
+	// somebody had asked, by "critical signal", also over restarts: only Resume has it go
+	// on. It is asked as Throttle is, and while the job waits. Defaults to nil.
+	Critical func(ctx context.Context) (reason string)
+
+	// OnDone is called when a run has brought a job to its end, and OnFailed when one has
+	// failed, with the error; neither for a job that is cancelled or interrupted. By then
+	// record and ledger say so, and others may run the job. They are called from the run's
+	// goroutine: Wait, Await, Close and Run return after them. A process that dies in between
+	// calls neither. Default to nil.
+	OnDone   func(Status)
+	OnFailed func(Status, error)
+
 	// Actor names whoever acts through this engine in the audit trail. Defaults to
 	// "pid N on HOST".
 	Actor string
 
+	// StuckAfter is how long a job may stand still, though nothing is known that it waits
+	// for, before Health says so. At least 1ms. Defaults to 1m.
+	StuckAfter time.Duration
+
 	// OnHold is called after every hold of the writer, from the job's goroutine. It must be
-	// quick. Defaults to nil.
+	// quick. Defaults to nil. An Observer is told the same, with the name of the job, and more.
 	//
-	// OnHold, LiveWriters and Logger may call every method of the Engine but those that
-	// wait for a job: Run, Retry, Await, Wait, Close and Shutdown. None of them is called
-	// under a lock of the engine's.
+	// All these functions, Observer and Logger may call every method of the Engine but those that
+	// wait for a job: Run, Retry, Await, EnsureDone, Wait, Close and Shutdown. None of them is
+	// called under a lock of the engine's. One that panics, or ends its goroutine, fails the job; OnDone and OnFailed,
+	// which come after it, are only logged.
 	OnHold func(Hold)
+
+	// Observer follows all jobs of the engine. Defaults to nil.
+	Observer Observer
 }
-
-// Hold is one time that the engine had the write lock and, of a pool of one, the connection.
-type Hold struct {
-	At      time.Time     // when it ended
-	Kind    HoldKind      // what it was for
-	Rows    int           // rows scanned; 0 if it was rolled back
-	Changed int           // rows rewritten
-	Waited  time.Duration // for the connection
-	Held    time.Duration // from BEGIN to the end of COMMIT, settings of the connection included
-}
-
-// HoldKind is what a hold was for.
-type HoldKind string
-
-const (
-	HoldBatch      HoldKind = "batch"          // rows and their checkpoint
-	HoldCheckpoint HoldKind = "wal checkpoint" // the short end of one
-	HoldRecord     HoldKind = "record"         // phases, events, quarantine
-)
 
 const (
 	defaultTargetHold      = 2 * time.Millisecond
@@ -112,6 +129,7 @@ const (
 	defaultWALBudget       = 64 << 20
 	defaultMinFree         = 64 << 20
 	defaultQuarantineLimit = 100
+	defaultStuckAfter      = time.Minute
 	defaultRowTimeout      = time.Second // also the longest stall of live writes, if the row changed since it was read
 )
 
@@ -121,6 +139,7 @@ const (
 	maxHold       = time.Second
 	minWALBudget  = 1 << 20
 	minRowTimeout = time.Millisecond
+	minStuckAfter = time.Millisecond
 )
 
 func (c Config) withDefaults(soleProcess bool) Config {
@@ -139,6 +158,7 @@ func (c Config) withDefaults(soleProcess bool) Config {
 	setDefault(&c.MinFree, defaultMinFree)
 	setDefault(&c.QuarantineLimit, defaultQuarantineLimit)
 	setDefault(&c.RowTimeout, defaultRowTimeout)
+	setDefault(&c.StuckAfter, defaultStuckAfter)
 	setDefault(&c.Actor, defaultActor())
 	return c
 }
@@ -173,8 +193,12 @@ func (c Config) validate() error {
 		return &ConfigError{Field: "WALBudget", Value: c.WALBudget, Reason: fmt.Sprintf("is less than 1 MiB (%d)", minWALBudget)}
 	case c.SoleProcess && c.WALCap < c.WALBudget:
 		return &ConfigError{Field: "WALCap", Value: c.WALCap, Reason: fmt.Sprintf("is less than WALBudget %d", c.WALBudget)}
+	case c.MaxBatches < 0:
+		return &ConfigError{Field: "MaxBatches", Value: c.MaxBatches, Reason: "is negative"}
 	case c.RowTimeout < minRowTimeout:
 		return &ConfigError{Field: "RowTimeout", Value: c.RowTimeout, Reason: "is not at least 1ms"}
+	case c.StuckAfter < minStuckAfter:
+		return &ConfigError{Field: "StuckAfter", Value: c.StuckAfter, Reason: "is not at least 1ms"}
 	}
 	if _, err := throttle.NewLimiter(c.MaxRate); err != nil {
 		return &ConfigError{Field: "MaxRate", Value: c.MaxRate, Err: err}

@@ -15,6 +15,7 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/loop"
 	"github.com/chunkfill/chunkfill/internal/record"
+	"github.com/chunkfill/chunkfill/internal/redact"
 	"github.com/chunkfill/chunkfill/internal/stopfile"
 	"github.com/chunkfill/chunkfill/jobs"
 	"github.com/chunkfill/chunkfill/throttle"
@@ -136,6 +137,29 @@ func (e *Engine) ask(ctx context.Context, name string, control chunkfill.Control
 			return err
 		}
 		return e.note(ctx, c, name, asked[control], reason)
+	})
+}
+
+// criticalSignal is who asks for a pause where the host's load is critical.
+const criticalSignal = "critical signal"
+
+// pauseCritical asks for a pause of a job that runs here, unless something is asked of it
+// already.
+func (e *Engine) pauseCritical(ctx context.Context, name, reason string) error {
+	return e.write(ctx, func(ctx context.Context, c lite.Querier) error {
+		cp, err := record.Load(ctx, c, name)
+		if errors.Is(err, ErrUnknownJob) || err == nil && cp.Request.Control != chunkfill.NoControl {
+			return nil // the run finds out by itself
+		}
+		if err != nil {
+			return err
+		}
+
+		if err := record.Ask(ctx, c, name, chunkfill.Pause, criticalSignal, reason); err != nil {
+			return err
+		}
+		asked := chunkfill.Event{At: time.Now(), Event: "pause asked", By: criticalSignal, Detail: reason}
+		return record.AddEvent(ctx, c, name, asked)
 	})
 }
 
@@ -262,7 +286,7 @@ func (e *Engine) Forget(ctx context.Context, name string) (err error) {
 			cp, err := record.Load(ctx, c, name)
 			switch {
 			case errors.Is(err, ErrUnreadable):
-				e.log.Warn("chunkfill: a record is forgotten that could not be read; what its job may have put into the schema stays there", "error", err)
+				e.log.Warn("chunkfill: a record is forgotten that could not be read; what its job may have put into the schema stays there", "error", redact.Text(err))
 			case err != nil:
 				return err
 			case keepsImages(ctx, c, name) != nil:

@@ -70,7 +70,8 @@ type Engine struct {
 	requests *requests.Listener // for what is asked of jobs at rest
 
 	mu      sync.Mutex
-	running map[string]*session
+	taking  map[string]*session // by name: those that take a job over
+	running map[string]*session // and then run it
 	started map[string]*started // by name: jobs that this engine runs or stands by for
 	ended   map[string]error    // by name: how the latest run ended that Start began, if not well
 }
@@ -118,7 +119,7 @@ func NewContext(ctx context.Context, db *sql.DB, cfg Config) (*Engine, error) {
 	e := &Engine{
 		db: db, guest: lite.Guest(db), cfg: cfg, log: calls.logger(cfg.Logger), file: file, id: id, reader: reader, checkpointDB: checkpointDB,
 		override: override, endOverride: endOverride, store: asyncmig.NewStore(db, asyncmig.Config{Logger: calls.logger(cfg.Logger)}),
-		life: life, stop: stop, running: map[string]*session{}, started: map[string]*started{}, ended: map[string]error{},
+		life: life, stop: stop, taking: map[string]*session{}, running: map[string]*session{}, started: map[string]*started{}, ended: map[string]error{},
 	}
 	e.requests = requests.New(life, reader, errands{e})
 	e.warnOfStanding(ctx)
@@ -239,6 +240,7 @@ func (e *Engine) start(ctx context.Context, job jobs.Job) error {
 		defer end()
 		err := e.workAsked(ctx, p, retry)
 		e.setEnded(p.spec.Name, err)
+		e.tellEnd(ctx, p.spec.Name, err)
 		return ledger(err)
 	})
 	if attached := !detach(); attached && (err == nil || e.life.Err() == nil) {
@@ -298,6 +300,7 @@ func (e *Engine) Run(ctx context.Context, job jobs.Job) (result Result, err erro
 	err = e.store.Run(ctx, p.spec.Name, func(ctx context.Context, _ *sql.DB) error {
 		workErr = e.workAsked(ctx, p, retry)
 		e.setEnded(p.spec.Name, workErr)
+		e.tellEnd(ctx, p.spec.Name, workErr)
 		return ledger(workErr)
 	})
 	switch {

@@ -620,6 +620,7 @@ func TestConfigIsValidated(t *testing.T) {
 		"QuietHold":  {QuietHold: 1},
 		"WALBudget":  {WALBudget: 5},
 		"Window":     {Window: "sometimes"},
+		"MaxBatches": {MaxBatches: -1},
 	} {
 		if _, err := engine.New(db, cfg); !errors.Is(err, engine.ErrConfig) || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: %v", field, err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/record"
+	"github.com/chunkfill/chunkfill/internal/redact"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -48,7 +49,7 @@ func (e errands) CarryOut(ctx context.Context, job jobs.Job, p record.Pending) e
 	if err == nil || is(err, ErrFailed, ErrCancelled, ErrInterrupted, ErrClosed) {
 		return nil // as the job's record says, or will
 	}
-	e.log.Error("chunkfill: a retry that was asked for could not begin", "migration", p.Name, "error", err)
+	e.log.Error("chunkfill: a retry that was asked for could not begin", "migration", p.Name, "error", redact.Text(err))
 	return errors.Join(err, e.noteOutside(ctx, p.Name, "retry failed", err.Error()))
 }
 

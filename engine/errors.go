@@ -40,6 +40,12 @@ var (
 	// then start it again: it makes another pass.
 	ErrLeft = chunkfill.ErrLeft
 
+	// ErrPaused is returned by EnsureDone for a job that somebody has paused, or the critical
+	// signal; the message says who and why. Resume the job.
+	ErrPaused = chunkfill.ErrPaused
+	// ErrQuarantined is returned by EnsureDone for a job that is done but for rows on which it
+	// failed. Fix them, then Retry, or do without them.
+	ErrQuarantined = chunkfill.ErrQuarantined
 	// ErrEnded is returned by Pause, Resume, Cancel and Tune for a job that is done or
 	// cancelled. There is nothing left to ask of it; Retry begins a cancelled one again.
 	ErrEnded = chunkfill.ErrEnded
@@ -75,6 +81,9 @@ var (
 	// ErrClosed is returned after Close by every method that needs the database. Nothing is
 	// written. Open another engine.
 	ErrClosed = chunkfill.ErrClosed
+	// ErrStuck is returned by Health for a job that does not get on though nothing is known
+	// that it waits for. Look at what the message names; Status and the log say more.
+	ErrStuck = chunkfill.ErrStuck
 	// ErrInside is returned by Start inside a migration of the same name, which would say
 	// done for the job. Hand that migration Func, or give the job another name.
 	ErrInside = chunkfill.ErrInside

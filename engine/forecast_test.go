@@ -172,8 +172,7 @@ func forecastTable(keyType, key string, rows int) []string {
 var forecastUpdate = jobs.Update{Name: "j", Table: "t", Set: []jobs.Assign{{Column: "n", Expr: "n + 1"}}}
 
 // TestForecast: the range that a status gives holds the time that is left, from the run and
-// from another connection alike. Planted and caught: Working counted alone; keys taken for rows; a
-// count of rows that stays as it was at the beginning.
+// from another connection alike. Planted and caught: Working counted alone; keys taken for rows.
 func TestForecast(t *testing.T) {
 	for name, c := range map[string]struct {
 		job   jobs.Job
@@ -195,7 +194,8 @@ func TestForecast(t *testing.T) {
 	}
 }
 
-// TestForecastOfATableThatGrows: rows that come in all over the keys are met by the walk.
+// TestForecastOfATableThatGrows: rows that come in all over the keys are met by the walk. Planted
+// and caught: no count but the first.
 func TestForecastOfATableThatGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := forecastOf(t, forecastUpdate, forecastTable("TEXT", "printf('%09d', i * 7919 % 3000)", forecastRows)...)
@@ -264,7 +264,8 @@ func TestForecastAfterATune(t *testing.T) {
 	})
 }
 
-// TestForecastOfAnotherRun: it goes on from what the run before has left.
+// TestForecastOfAnotherRun: it goes on from what the run before has left. Planted and caught: a
+// walk that is taken up taken for one that begins.
 func TestForecastOfAnotherRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := forecastOf(t, jobs.Delete{Name: "j", Table: "t", Where: "n = 0"}, forecastTable("INTEGER", "i * 100", forecastRows)...)

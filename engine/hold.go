@@ -35,7 +35,9 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 	if in.Rows == 1 {
 		otherwise = func(ctx context.Context, c lite.Querier, cause error) error { return b.setAside(ctx, c, cause) }
 	}
+	call := s.callbacks.pulse.begin(inHold)
 	timing, err := s.writer.Try(ctx, func(ctx context.Context, c lite.Querier) error { return b.attempt(ctx, c) }, otherwise)
+	s.callbacks.pulse.end(call)
 
 	out := &b.out
 	// Fewer rows would not make the settings of a hold take less: where those take as long
@@ -45,7 +47,7 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 	switch {
 	case err != nil:
 		if !out.None {
-			s.report(HoldBatch, 0, 0, timing)
+			s.report(HoldBatch, outcomeOf(err), 0, 0, timing)
 		}
 		return *out, b.explain(ctx, err)
 	case out.None:
@@ -54,7 +56,11 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 		}
 		return *out, nil
 	}
-	s.report(HoldBatch, out.Rows, out.Changed, timing)
+	outcome := Committed
+	if out.Bad != nil {
+		outcome = Quarantined
+	}
+	s.report(HoldBatch, outcome, out.Rows, out.Changed, timing)
 	s.pace.Committed()
 	s.pace.Heard(ctx, out.Request)
 	s.cursor = place{out.End, b.end}

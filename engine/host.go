@@ -2,13 +2,17 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
 	"time"
 
+	"github.com/chunkfill/chunkfill/asyncmig"
+	"github.com/chunkfill/chunkfill/internal/hostsignal"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/redact"
 )
 
 // callbacks calls what the host has configured. One that panics or ends its goroutine
@@ -16,6 +20,7 @@ import (
 // again by it.
 type callbacks struct {
 	worker lite.Worker // for those that the job's goroutine calls
+	pulse  pulse
 
 	// The gauge has a goroutine of its own, since it need not answer in time.
 	asks    chan func() int
@@ -28,10 +33,16 @@ type callbacks struct {
 
 // do is for the job's goroutine.
 func (c *callbacks) do(what string, fn func()) {
-	if c.failed() == nil {
-		c.note(c.worker.Do(what, func() error { fn(); return nil }))
+	if c.failed() != nil {
+		return
 	}
+	call := c.pulse.begin(what + notReturned)
+	defer c.pulse.end(call)
+	c.note(c.worker.Do(what, func() error { fn(); return nil }))
 }
+
+// notReturned is what there is to say of a call under way.
+const notReturned = ", a callback of the host, has not returned"
 
 const (
 	// How long a hold waits for what the host's gauge says. One that asks something of the job,
@@ -80,7 +91,9 @@ func (c *callbacks) gauge(ask func() int, limit time.Duration) int {
 // answer makes the calls, for as long as they return. One that does not is answered by 0.
 func (c *callbacks) answer(asks <-chan func() int, answers chan<- int) {
 	calling := false
+	var under *call
 	defer func() {
+		c.pulse.end(under)
 		p := recover()
 		switch {
 		case p != nil:
@@ -94,9 +107,11 @@ func (c *callbacks) answer(asks <-chan func() int, answers chan<- int) {
 	}()
 
 	for ask := range asks {
+		under = c.pulse.begin("LiveWriters" + notReturned)
 		calling = true
 		n := ask()
 		calling = false
+		c.pulse.end(under)
 		answers <- n
 	}
 }
@@ -112,6 +127,8 @@ func (c *callbacks) end() {
 
 // doAnywhere is for any goroutine, and also after a failure: a logger hears how it ended.
 func (c *callbacks) doAnywhere(what string, fn func()) {
+	call := c.pulse.begin(what + notReturned)
+	defer c.pulse.end(call)
 	var w lite.Worker
 	defer w.End()
 	c.note(w.Do(what, func() error { fn(); return nil }))
@@ -162,6 +179,84 @@ func (h hostHandler) WithGroup(name string) slog.Handler {
 	with := h
 	h.calls.doAnywhere("the Logger", func() { with.host = h.host.WithGroup(name) })
 	return with
+}
+
+// signals are what the host says of its load to one run of a job.
+type signals struct {
+	throttle func() (time.Duration, string)
+	critical func(context.Context) (bool, error)
+	close    func()
+}
+
+// throttled is an answer of the host's throttle.
+type throttled struct {
+	wait   time.Duration
+	reason string
+}
+
+// How long an answer stands that is not fresh: the next look is as soon.
+const staleWait = 50 * time.Millisecond
+
+func (e *Engine) newSignals(name string, calls *callbacks) signals {
+	s := signals{close: func() {}}
+	if ask := e.cfg.Throttle; ask != nil {
+		asker := hostsignal.New(func(ctx context.Context) (t throttled) {
+			t.wait, t.reason = ask(ctx)
+			return t
+		}, calls.brokenIn("Throttle"))
+		s.throttle = func() (time.Duration, string) {
+			now, fresh := asker.Now()
+			if !fresh {
+				now.wait = min(now.wait, staleWait)
+			}
+			return now.wait, now.reason
+		}
+		s.close = asker.Close
+	}
+	if ask := e.cfg.Critical; ask != nil {
+		asker := hostsignal.New(ask, calls.brokenIn("Critical"))
+		s.critical = func(ctx context.Context) (bool, error) {
+			reason, fresh := asker.Now()
+			if reason == "" || !fresh { // a reason that was heeded before may have been overruled by a resume
+				return false, nil
+			}
+			return true, e.pauseCritical(ctx, name, reason)
+		}
+		before := s.close
+		s.close = func() { before(); asker.Close() }
+	}
+	return s
+}
+
+// brokenIn notes that a function of the host did not return.
+func (c *callbacks) brokenIn(what string) func(error) {
+	return func(err error) { c.note(fmt.Errorf("%w: in %s", err, what)) }
+}
+
+// tellEnd has the host told how a run has ended, once the ledger says so.
+func (e *Engine) tellEnd(ctx context.Context, name string, err error) {
+	if e.cfg.OnDone == nil && e.cfg.OnFailed == nil || is(err, ErrCancelled) || errors.Is(ledger(err), asyncmig.ErrKeepPending) {
+		return
+	}
+
+	e.store.AfterEnd(ctx, name, func() {
+		s, readErr := ReadStatus(context.WithoutCancel(ctx), e.guest, name)
+		if readErr != nil {
+			e.log.Error("chunkfill: OnDone and OnFailed are not called, since the status cannot be read", "migration", name, "error", redact.Text(readErr))
+			return
+		}
+
+		var calls callbacks
+		switch {
+		case err == nil && s.Ledger == asyncmig.StatusDone && e.cfg.OnDone != nil:
+			calls.doAnywhere("OnDone", func() { e.cfg.OnDone(s) })
+		case err != nil && s.Ledger == asyncmig.StatusFailed && e.cfg.OnFailed != nil:
+			calls.doAnywhere("OnFailed", func() { e.cfg.OnFailed(s, asFailure(err)) })
+		}
+		if broken := calls.failed(); broken != nil {
+			e.log.Error("chunkfill: a function of the host's did not return", "migration", name, "error", redact.Text(broken))
+		}
+	})
 }
 
 // Sound tells why the run must not go on: the file is another one, or code of the host

@@ -46,6 +46,8 @@ func (p *pressure) GiveWay(ctx context.Context) (bool, error) {
 func (p *pressure) queue(ctx context.Context) error {
 	switch {
 	case p.poolInUse() > 0:
+		call := p.callbacks.pulse.begin("the wait for the host's connection has lasted")
+		defer p.callbacks.pulse.end(call)
 		conn, err := p.e.db.Conn(ctx)
 		if err != nil {
 			return err

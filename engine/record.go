@@ -14,6 +14,7 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite/wal"
 	"github.com/chunkfill/chunkfill/internal/pace"
 	"github.com/chunkfill/chunkfill/internal/record"
+	"github.com/chunkfill/chunkfill/throttle"
 )
 
 var (
@@ -35,7 +36,8 @@ type recorder struct {
 	last    lite.Timing // of the latest batch
 	pace    *pace.Keeper
 
-	shown atomic.Pointer[shown]
+	observing observing
+	shown     atomic.Pointer[shown]
 }
 
 // shown is a run as it stood at a time.
@@ -46,9 +48,25 @@ type shown struct {
 
 // record makes a hold for the records of the job.
 func (r *recorder) record(ctx context.Context, write func(context.Context, lite.Querier) error) error {
+	call := r.callbacks.pulse.begin(inHold)
 	timing, err := r.writer.Hold(ctx, write)
-	r.report(HoldRecord, 0, 0, timing)
+	r.callbacks.pulse.end(call)
+	r.report(HoldRecord, outcomeOf(err), 0, 0, timing)
 	return err
+}
+
+// inHold is what a run is in the middle of that has, or waits for, the connection.
+const inHold = "a hold, with the wait for the host's connection, has lasted"
+
+// outcomeOf is how a hold ended that returned an error, or none.
+func outcomeOf(err error) Outcome {
+	switch {
+	case err == nil:
+		return Committed
+	case lite.Classify(err) == lite.Busy:
+		return Busy
+	}
+	return RolledBack
 }
 
 // Save writes a change of state and its event.
@@ -84,8 +102,14 @@ func (r *recorder) Asked(ctx context.Context) (chunkfill.Request, error) {
 func (r *recorder) Publish(cp chunkfill.Checkpoint, request chunkfill.Request) {
 	status := derive(cp, r.key)
 	status.Ledger, status.Request = asyncmig.StatusPendingAsync, request
-	r.shown.Store(&shown{status, time.Now()})
+	before := r.shown.Swap(&shown{status, time.Now()})
+
+	r.callbacks.pulse.beat(before == nil || before.Phase != cp.Phase || before.Step != cp.Step || before.Batches != cp.Batches)
+	r.observing.published(cp.Phase, r.wal.Size())
 }
+
+// Waited is told of time in which the job did not hold the writer.
+func (r *recorder) Waited(why throttle.Reason, d time.Duration) { r.observing.waited(why, d) }
 
 // sample adds to the ring of samples and to the points of the walk, about once a second, with
 // a batch from one record to the next, up to a position.
@@ -102,13 +126,14 @@ func (r *recorder) sample(ctx context.Context, q record.Querier, from chunkfill.
 	return r.pace.AddTx(ctx, q, now, from, saved, end)
 }
 
-func (r *recorder) report(kind HoldKind, rows, changed int, t lite.Timing) {
+func (r *recorder) report(kind HoldKind, outcome Outcome, rows, changed int, t lite.Timing) {
 	if kind == HoldBatch {
 		r.last = t
 		r.wal.Committed(t.WAL)
 	}
+	hold := Hold{At: time.Now(), Kind: kind, Rows: rows, Changed: changed, Waited: t.Wait, Held: t.Held, Outcome: outcome}
 	if r.e.cfg.OnHold != nil {
-		hold := Hold{At: time.Now(), Kind: kind, Rows: rows, Changed: changed, Waited: t.Wait, Held: t.Held}
 		r.callbacks.do("OnHold", func() { r.e.cfg.OnHold(hold) })
 	}
+	r.observing.hold(hold)
 }

@@ -31,6 +31,7 @@ type session struct {
 	e         *Engine
 	writer    lite.Writer
 	callbacks *callbacks
+	signals   signals
 
 	surveyed bool
 	total    int64            // rows of a new job, where they had to be counted
@@ -97,6 +98,8 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 }
 
 func (e *Engine) run(ctx context.Context, s *session, l *loop.Loop) error {
+	e.begin(s)
+	defer e.leave(s)
 	if err := s.unmoved(); err != nil {
 		return err
 	}
@@ -104,7 +107,6 @@ func (e *Engine) run(ctx context.Context, s *session, l *loop.Loop) error {
 		return err
 	}
 	e.enter(s)
-	defer e.leave(s)
 	if l.Done() {
 		return nil
 	}
@@ -115,18 +117,19 @@ func (e *Engine) newSession(p plan) *session {
 	calls := &callbacks{}
 	s := &session{
 		walker: walker{plan: p, e: e, log: calls.logger(e.cfg.Logger).With("migration", p.spec.Name, "table", p.spec.Table), calls: p.open(), pass: 1},
-		e:      e, writer: e.newWriter(), callbacks: calls,
+		e:      e, writer: e.newWriter(), callbacks: calls, signals: e.newSignals(p.spec.Name, calls),
 	}
 	log := wal.New(wal.Config{
 		Writer: &s.writer, DB: e.checkpointDB, PageSize: e.file.PageSize, Budget: e.cfg.WALBudget,
 		SoleProcess: e.cfg.SoleProcess, MaxEstimate: e.guessed(), Full: e.isFull,
-		Held: func(t lite.Timing) { s.report(HoldCheckpoint, 0, 0, t) },
+		Held: func(t lite.Timing) { s.report(HoldCheckpoint, "", 0, 0, t) },
 	})
 	s.upkeep.wal = log
 	s.pressure = pressure{e: e, writer: &s.writer, callbacks: calls, identity: e.identity(), stop: stopfile.NewWatch(e.file.Path)}
 	s.recorder.e, s.recorder.name, s.recorder.key = e, p.spec.Name, &s.table.Key
 	s.pace = pace.NewKeeper(p.spec.Name, e.readQuerier())
 	s.recorder.writer, s.recorder.callbacks, s.recorder.wal = &s.writer, calls, log
+	s.recorder.observing = observing{job: p.spec.Name, to: e.cfg.Observer, do: calls.do}
 	if s.program == nil {
 		s.compile()
 	}
@@ -134,6 +137,7 @@ func (e *Engine) newSession(p plan) *session {
 }
 
 func (s *session) close() {
+	s.signals.close()
 	s.callbacks.end()
 	s.breath.Close()
 	s.leaveOut(nil)
@@ -151,7 +155,8 @@ func (e *Engine) newLoop(s *session) (*loop.Loop, error) {
 		TargetHold: e.cfg.TargetHold, QuietHold: e.cfg.QuietHold, SharedHold: defaultPollingHold, MaxRate: e.cfg.MaxRate,
 		SoleProcess: e.cfg.SoleProcess, ProbeOthers: e.cfg.SoleProcess && e.file.Path != "",
 		Window: window, Guard: throttle.Guard{WALCap: e.cfg.WALCap, MinFree: max(0, e.cfg.MinFree)},
-		QuarantineLimit: max(0, e.cfg.QuarantineLimit),
+		QuarantineLimit: max(0, e.cfg.QuarantineLimit), MaxBatches: e.cfg.MaxBatches,
+		Throttle: s.signals.throttle, Critical: s.signals.critical,
 	})
 }
 
@@ -250,14 +255,24 @@ func (e *Engine) owner(now time.Time) chunkfill.Owner {
 	return chunkfill.Owner{PID: pid, Host: hostname, Since: now}
 }
 
+// begin notes a run that has yet to take its job over.
+func (e *Engine) begin(s *session) {
+	s.callbacks.pulse.beat(true)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.taking[s.spec.Name] = s
+}
+
 func (e *Engine) enter(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	delete(e.taking, s.spec.Name)
 	e.running[s.spec.Name] = s
 }
 
 func (e *Engine) leave(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	delete(e.taking, s.spec.Name)
 	delete(e.running, s.spec.Name)
 }

@@ -36,6 +36,7 @@ const (
 	ReasonFull         Reason = "the disk is full"
 	ReasonWindow       Reason = "outside the schedule window"
 	ReasonStopFile     Reason = "a stop file stands beside the database" // its name, and its first line, come behind it
+	ReasonHost         Reason = "host"                                   // asks the job to wait; its words come behind it
 )
 
 // Explain returns the one of two reasons that says what holds the job back: that of the

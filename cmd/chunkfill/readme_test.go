@@ -84,6 +84,27 @@ func TestReadmeListsEveryStatus(t *testing.T) {
 	}
 }
 
+// TestHelpNamesSpecialStatuses: a command of which README says what a status means has the
+// statuses in its help, too. Planted and caught: a help without them.
+func TestHelpNamesSpecialStatuses(t *testing.T) {
+	_, rest, _ := strings.Cut(readme(t), "\n| exit status | means |\n|---|---|\n")
+	table, _, _ := strings.Cut(rest, "\n\n")
+	checked := 0
+	for _, match := range regexp.MustCompile("`([a-z ]+?)( --[a-z-]+)*`").FindAllStringSubmatch(table, -1) {
+		command, _, err := rootCommand().Find(strings.Fields(match[1]))
+		if err != nil || !command.HasParent() {
+			continue // no command, such as a flag
+		}
+		checked++
+		if !strings.Contains(strings.ToLower(strings.Join(strings.Fields(command.Long), " ")), "exit status") {
+			t.Errorf("the help of %s has no exit statuses, README has some", command.CommandPath())
+		}
+	}
+	if checked < 3 {
+		t.Errorf("%d commands found in README's table", checked)
+	}
+}
+
 func readme(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../README.md")

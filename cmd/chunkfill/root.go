@@ -40,7 +40,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return int(status) // the command has said it all
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "chunkfill:", output.Indented(err.Error()))
+		_ = output.Printf(stderr, "chunkfill: %s\n", output.Indented(err.Error())) // there is nobody else to tell
 	}
 	return exit.Code(ctx, err)
 }
@@ -70,7 +70,7 @@ Exit status:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit.Usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(completion.Command(), demo.Command(), run.Command(), undo.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command())
+	root.AddCommand(completion.Command(), demo.Command(), run.Command(), undo.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command(), versionCommand())
 	root.AddCommand(control.Commands()...)
 	root.AddCommand(audit.Commands()...)
 	root.AddCommand(watch.Commands()...)

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/chunkfill/chunkfill/cmd/internal/system"
 )
 
 var update = flag.Bool("update", false, "write what scripts and commands print into testdata")
@@ -53,6 +55,8 @@ func TestMain(m *testing.M) {
 //	snapshot                      notes every file there is
 //	unchanged [NEW…]              wants the same files with the same bytes, and those new ones
 //
+// and the condition [alllocks], where the system tells the locks of all processes.
+//
 // Planted and caught: no --where, no --todo, no --max-rate, no --quarantine-limit, a
 // --retry that only runs, a file name that is not escaped, a database turned into WAL
 // mode on opening, a lock file for a job that is none, status 1 where another process
@@ -68,6 +72,13 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Files:         scripts,
 		UpdateScripts: *update,
+		Condition: func(condition string) (bool, error) {
+			if condition != "alllocks" {
+				return false, fmt.Errorf("no condition %s", condition)
+			}
+			_, seesAll, err := system.Locks(os.Args[0])
+			return seesAll && err == nil, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exitsScript, "sql": sqlScript, "until": untilScript,
 			"tear": tearScript, "snapshot": snapshotScript, "unchanged": unchangedScript,

@@ -102,7 +102,7 @@ func (g *guarded) with(ctx context.Context, what string, fn func(context.Context
 		return do(what, func() error { return fn(ctx, g.own) })
 	}
 
-	ctx = context.WithoutCancel(ctx)
+	ctx = onLent(ctx)
 	rawErr := g.host.Raw(func(conn any) error {
 		dc := conn.(driver.Conn)
 		err = do(what, func() error { return fn(ctx, dc) })
@@ -116,6 +116,23 @@ func (g *guarded) with(ctx context.Context, what string, fn func(context.Context
 		return fmt.Errorf("the connection is gone (%s)", err) //nolint:errorlint // so it is not wrapped
 	}
 	return err
+}
+
+// WithLimit returns a context in which a statement on a lent connection is interrupted when
+// limit ends. It is for work that is rolled back in any case: SQLite takes the transaction
+// back with a write that is interrupted.
+func WithLimit(ctx, limit context.Context) context.Context {
+	return context.WithValue(ctx, limitKey{}, limit)
+}
+
+type limitKey struct{}
+
+// onLent is the context that the driver is given for a statement on a lent connection.
+func onLent(ctx context.Context) context.Context {
+	if limit, ok := ctx.Value(limitKey{}).(context.Context); ok {
+		return limit
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // note records what runs on the host's connection for a trace. Other connections run in

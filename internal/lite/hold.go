@@ -30,6 +30,10 @@ type Writer struct {
 	// because somebody else does.
 	NoAutocheckpoint bool
 
+	// NoSpill keeps all that a hold writes in memory until it commits, for one that never
+	// does: no page of it reaches the write-ahead log.
+	NoSpill bool
+
 	// Once says that there will be few holds, so that no statement stays compiled between
 	// them.
 	Once bool
@@ -189,7 +193,7 @@ func (w *Writer) withConn(ctx context.Context, fn func(context.Context, *sql.Con
 	if err := w.borrow(ctx, host); err != nil {
 		return t, err
 	}
-	before, ours, err := borrowPragmas(ctx, w.conn, w.NoAutocheckpoint)
+	before, ours, err := borrowPragmas(ctx, w.conn, w.NoAutocheckpoint, w.NoSpill)
 	if err != nil {
 		return t, err
 	}
@@ -326,7 +330,7 @@ const (
 
 // borrowPragmas sets what a hold needs. It returns the host's settings and the current
 // ones.
-func borrowPragmas(ctx context.Context, c *sql.Conn, noAutocheckpoint bool) (host, ours pragmas, err error) {
+func borrowPragmas(ctx context.Context, c *sql.Conn, noAutocheckpoint, noSpill bool) (host, ours pragmas, err error) {
 	for _, setting := range []struct {
 		name string
 		to   *int
@@ -347,7 +351,10 @@ func borrowPragmas(ctx context.Context, c *sql.Conn, noAutocheckpoint bool) (hos
 	if noAutocheckpoint {
 		ours.autoCheckpoint = 0
 	}
-	if host.cacheSpill != 0 {
+	switch {
+	case noSpill:
+		ours.cacheSpill = 0
+	case host.cacheSpill != 0:
 		ours.cacheSpill = spill
 	}
 	// Changing temp_store would drop the host's TEMP tables. (Asking sqlite_temp_schema

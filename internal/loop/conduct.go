@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/redact"
 )
 
 // Run takes the job from step to step and records how that ended. Take comes first.
 func (l *Loop) Run(ctx context.Context) error {
-	err := stopped(ctx, l.conduct(ctx))
+	err := because(ctx, stopped(ctx, l.conduct(ctx)))
 	if err == nil {
 		err = l.db.Sound()
 	}
@@ -229,7 +230,7 @@ func (l *Loop) end(ctx context.Context, err error) error {
 
 	e := event{name: name, by: l.request.By}
 	if err != nil {
-		e.detail = err.Error()
+		e.detail, e.logged = err.Error(), redact.Text(err)
 	}
 	l.settle()
 	l.cp.Error = "" // of an earlier run
@@ -240,7 +241,7 @@ func (l *Loop) end(ctx context.Context, err error) error {
 		return err // with the last step that was taken back
 	}
 	if saveErr := l.change(ctx, on, "", e); saveErr != nil {
-		l.log.Error("chunkfill: the end of the job could not be recorded; its last batch is", "error", saveErr)
+		l.log.Error("chunkfill: the end of the job could not be recorded; its last batch is", "error", redact.Text(saveErr))
 		return errors.Join(err, saveErr)
 	}
 	return err

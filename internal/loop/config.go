@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -28,6 +29,17 @@ type Config struct {
 	Guard  throttle.Guard
 
 	QuarantineLimit int
+
+	// MaxBatches is how many batches the run makes; 0 for as many as there are. After them
+	// it is interrupted.
+	MaxBatches int
+
+	// Throttle tells for how long the host wants the job to wait from now on, 0 for not at
+	// all, and why. Critical has a pause asked of the job where the host's critical signal
+	// says so, and reports whether it has. Neither is called while the job is paused. nil:
+	// there is none.
+	Throttle func() (wait time.Duration, why string)
+	Critical func(ctx context.Context) (asked bool, err error)
 
 	Seed uint64 // of the jitter of pauses; 0 for one that nobody knows
 }

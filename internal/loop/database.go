@@ -48,6 +48,11 @@ type Recorder interface {
 
 	// Publish shows others how the job stands, in memory.
 	Publish(cp chunkfill.Checkpoint, request chunkfill.Request)
+
+	// Waited is told of time in which the job did not hold the writer, and what it went into:
+	// one of throttle's reasons to wait, ReasonPaused, or "" for the work between two holds. A
+	// Publish follows soon.
+	Waited(why throttle.Reason, d time.Duration)
 }
 
 // Stepper makes the steps that change the schema, and takes them back.

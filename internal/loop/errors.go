@@ -33,3 +33,13 @@ func stopped(ctx context.Context, err error) error {
 	}
 	return err
 }
+
+// because adds to the end of a run that its context ended the cause of that, where whoever
+// ended it has given one.
+func because(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if !errors.Is(err, ErrInterrupted) || cause == nil || errors.Is(err, cause) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}

@@ -19,6 +19,9 @@ const poll = 50 * time.Millisecond
 // looked for more often.
 const pollReaders = 20 * time.Millisecond
 
+// ReasonPaused is what a paused job waits for.
+const ReasonPaused throttle.Reason = "paused"
+
 // waiting is all that a run does while it does not work: it looks what speaks against going
 // on, waits, and listens meanwhile.
 type waiting struct {
@@ -27,6 +30,7 @@ type waiting struct {
 
 	due     time.Time // of the next batch, by the rate
 	gapEnds time.Time // of the latest gap for a command that asked
+	host    hostWait
 }
 
 // halt is what keeps a job from working, with what is recorded of it.
@@ -55,11 +59,12 @@ func (g *waiting) gate(ctx context.Context) error {
 
 		switch {
 		case now.none() && standing.none():
-			due := g.dueIn()
+			due, of := g.dueIn()
 			if due <= 0 {
+				g.host.used()
 				return nil
 			}
-			if err := g.wait(ctx, due, &g.cp.Throttled); err != nil {
+			if err := g.wait(ctx, due, &g.cp.Throttled, of); err != nil {
 				return err
 			}
 			continue
@@ -99,6 +104,10 @@ func (g *waiting) halted(ctx context.Context, held bool) (halt, error) {
 		g.log.Info("chunkfill: tuned", "target_hold", g.target, "max_rate", g.limiter.Rate())
 	}
 
+	if err := g.heedCritical(ctx); err != nil {
+		return halt{}, err
+	}
+
 	asked := g.request
 	switch asked.Control {
 	case chunkfill.Cancel:
@@ -111,7 +120,43 @@ func (g *waiting) halted(ctx context.Context, held bool) (halt, error) {
 	if reason := g.obstacle(held); reason != "" {
 		return halt{on: Blocked, reason: reason, event: event{name: "waiting", detail: reason}}, nil
 	}
-	return halt{}, nil
+	return g.hostHolds(held), nil
+}
+
+// heedCritical has the job paused where the host says that its load is critical, unless
+// something is asked of the job already.
+func (g *waiting) heedCritical(ctx context.Context) error {
+	if g.cfg.Critical == nil || g.request.Control != chunkfill.NoControl {
+		return nil
+	}
+
+	asked, err := g.cfg.Critical(ctx)
+	switch {
+	case err != nil && g.db.Class(err) == Full:
+		g.Full(err) // the job waits for room, and is paused then
+		return nil
+	case err == nil && asked:
+		err = g.Listen(ctx)
+	}
+	return err
+}
+
+// hostHolds is what the host's throttle asks for. A short wait is a matter of pace, as the
+// rate is.
+func (g *waiting) hostHolds(held bool) halt {
+	now := time.Now()
+	if !held && now.Before(g.due) {
+		return halt{} // it is asked when nothing else is in the way
+	}
+	left, reason, lasting := g.host.look(now, held)
+	switch {
+	case lasting:
+		return halt{on: Blocked, reason: reason, event: event{name: "waiting", detail: reason}}
+	case left > 0:
+		g.due = later(g.due, now.Add(left))
+		g.cp.Reason = reason
+	}
+	return halt{}
 }
 
 // paused is the halt of a pause, of the job or of all jobs.
@@ -197,13 +242,13 @@ func (g *waiting) attend(ctx context.Context) error {
 // Wait is for upkeep.
 func (g *waiting) Wait(ctx context.Context, d time.Duration, why throttle.Reason) error {
 	g.cp.Reason = string(why)
-	return g.wait(ctx, d, &g.cp.Throttled)
+	return g.wait(ctx, d, &g.cp.Throttled, why)
 }
 
 // wait sleeps for d, or for a piece of it, and listens.
-func (g *waiting) wait(ctx context.Context, d time.Duration, account *time.Duration) error {
+func (g *waiting) wait(ctx context.Context, d time.Duration, account *time.Duration, why throttle.Reason) error {
 	err := sleep(ctx, min(d, poll))
-	g.charge(account)
+	g.charge(account, why)
 	if err != nil {
 		return interrupted(err)
 	}
@@ -218,7 +263,7 @@ func (g *waiting) wait(ctx context.Context, d time.Duration, account *time.Durat
 func (g *waiting) Yield(ctx context.Context, p throttle.Pause) error {
 	began := time.Now()
 	for left := p.Fixed; left > 0 && !g.called(); left = p.Fixed - time.Since(began) {
-		if err := g.wait(ctx, left, &g.cp.Throttled); err != nil {
+		if err := g.wait(ctx, left, &g.cp.Throttled, p.Reason); err != nil {
 			return err
 		}
 	}
@@ -249,27 +294,35 @@ func (g *waiting) called() bool {
 
 // rest is a piece of a pause or a wait.
 func (g *waiting) rest(ctx context.Context, h halt) error {
-	piece, why := poll, Waiting
+	text, _, _ := strings.Cut(h.reason, ": ") // behind it are words of an operator or the host
+	piece, why, reason := poll, Waiting, throttle.Reason(text)
 	switch {
-	case h.on == PauseAsked:
-		why = Paused
-	case h.reason == string(throttle.ReasonWAL):
+	case h.on == PauseAsked: // its reason has the words of whoever asked
+		why, reason = Paused, ReasonPaused
+	case reason == throttle.ReasonWAL:
 		piece, why = pollReaders, ForReaders
 	}
-	if err := g.wait(ctx, piece, &g.cp.PausedFor); err != nil {
+	if err := g.wait(ctx, piece, &g.cp.PausedFor, reason); err != nil {
 		return err
 	}
 	return g.db.Idle(ctx, g, why)
 }
 
-// dueIn is how long the rate, or a command that asks for a gap, keeps the job from its
-// next batch.
-func (g *waiting) dueIn() time.Duration {
-	g.giveGap(time.Now())
-	if g.due.IsZero() {
-		return 0
+// dueIn is how long the rate, the host, or a command that asks for a gap, keeps the job from
+// its next batch, and which of them.
+func (g *waiting) dueIn() (time.Duration, throttle.Reason) {
+	now := time.Now()
+	why := throttle.ReasonRate
+	switch {
+	case g.giveGap(now):
+		why = throttle.ReasonOtherProcess
+	case now.Before(g.host.until):
+		why = throttle.ReasonHost
 	}
-	return time.Until(g.due)
+	if g.due.IsZero() {
+		return 0, why
+	}
+	return g.due.Sub(now), why
 }
 
 func later(a, b time.Time) time.Time {
@@ -282,15 +335,16 @@ func later(a, b time.Time) time.Time {
 // giveGap puts the next batch off while a chunkfill command of another process asks for
 // the write lock. Other processes poll for it, and next to a job that leaves no gap they
 // may poll for long. One that is stuck costs the job a fifth of its time.
-func (g *waiting) giveGap(now time.Time) {
+func (g *waiting) giveGap(now time.Time) bool {
 	given := now.Before(g.gapEnds)
 	if !given && now.Sub(g.gapEnds) < gapEvery || !g.db.GapAsked() {
-		return
+		return false
 	}
 	if !given {
 		g.gapEnds = now.Add(longestGap)
 	}
 	g.due = later(g.due, now.Add(longestGap/10))
+	return true
 }
 
 const (

@@ -32,7 +32,7 @@ func New(db Database, cfg Config) (*Loop, error) {
 	rec.lap = time.Now()
 	pacing := &pacing{rec: rec, limiter: limiter, others: newOthers(seed), sizer: newSizer(), pacer: pacer}
 	pacing.aim(cfg.TargetHold, cfg.QuietHold)
-	return &Loop{&worker{waiting: &waiting{recorder: rec, pacing: pacing}}}, nil
+	return &Loop{&worker{waiting: &waiting{recorder: rec, pacing: pacing, host: hostWait{ask: cfg.Throttle}}}}, nil
 }
 
 func newSizer() *throttle.Sizer { return throttle.NewSizer(throttle.SizerConfig{}) }

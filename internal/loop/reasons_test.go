@@ -251,6 +251,13 @@ var reasons = map[throttle.Reason]halves{
 			time.AfterFunc(middle, func() { w.db.AskAll(chunkfill.Request{}) })
 		}}},
 	},
+	throttle.ReasonHost: {
+		shows: []scene{
+			{name: "the host wants it to wait", set: func(w *watched) { w.throttle(200 * time.Millisecond) }, lift: func(w *watched) { w.on.Store(0) }},
+			{name: "for a moment, and again", set: func(w *watched) { w.throttle(20 * time.Millisecond) }, lift: func(w *watched) { w.on.Store(0) }},
+		},
+		hides: []scene{{name: "the host is asked, and wants nothing", set: func(w *watched) { w.throttle(0) }}},
+	},
 	throttle.ReasonWindow: {
 		shows: []scene{{name: "the window is closed", set: func(w *watched) { w.cfg.Window = closed(w.t) }, lift: func(w *watched) { w.pass(time.Minute) }}},
 		hides: []scene{{name: "the window is open", set: func(w *watched) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/redact"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -32,6 +33,8 @@ type recorder struct {
 // event is a line for the audit trail, written with a change of state.
 type event struct {
 	name, by, detail string
+
+	logged string // what a log has in place of detail, where that may have a row's values in it
 }
 
 // change records a change of state, with its reason and event, and shows it.
@@ -77,7 +80,7 @@ func (r *recorder) line(e event) chunkfill.Event {
 // and memory may follow it.
 func (r *recorder) changed(to chunkfill.Checkpoint, e event) {
 	r.cp, r.request, r.state = to, to.Request, r.cfg.Job.Steps.StateOf(to)
-	r.log.Info("chunkfill: "+e.name, "phase", string(to.Phase), "reason", to.Reason, "by", cmp.Or(e.by, r.cfg.Actor), "detail", e.detail,
+	r.log.Info("chunkfill: "+e.name, "phase", string(to.Phase), "reason", to.Reason, "by", cmp.Or(e.by, r.cfg.Actor), "detail", cmp.Or(e.logged, e.detail),
 		"rows", to.Rows, "changed", to.Changed, "quarantined", to.Quarantined)
 	r.publish()
 }
@@ -167,18 +170,24 @@ func (r *recorder) mayBeCancelled() bool {
 }
 
 // charge puts the time since the last call to an account, so that together they are
-// the time that the walk has taken.
-func (r *recorder) charge(account *time.Duration) {
+// the time that the walk has taken, and says what it went into: "" is the work between two
+// holds.
+func (r *recorder) charge(account *time.Duration, why throttle.Reason) {
 	now := time.Now()
-	*account += max(0, now.Sub(r.lap))
+	spent := max(0, now.Sub(r.lap))
 	r.lap = now
+
+	*account += spent
+	if spent > 0 {
+		r.db.Waited(why, spent)
+	}
 }
 
 // settle charges what was neither a hold nor a pause. Counting what is left is no part
 // of the walk.
 func (r *recorder) settle() {
 	if r.cp.Phase == chunkfill.Running {
-		r.charge(&r.cp.Throttled)
+		r.charge(&r.cp.Throttled, "")
 	}
 	r.lap = time.Now()
 }
@@ -202,7 +211,7 @@ func (r *recorder) Full(err error) {
 
 func (r *recorder) filled(err error) {
 	r.full.observe(time.Now(), r.db.Free())
-	r.log.Warn("chunkfill: the disk is full; the job waits for room", "error", err)
+	r.log.Warn("chunkfill: the disk is full; the job waits for room", "error", redact.Text(err))
 }
 
 // How long a run that was told to stop goes on to record that. What it does not get

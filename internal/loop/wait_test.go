@@ -4,6 +4,7 @@ package loop_test
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +31,7 @@ type wait struct {
 
 func waits(t *testing.T) []wait {
 	lifted := func(db *looptest.DB) { db.Lift() }
+	calm := new(atomic.Bool)
 	holds := func(class loop.Class) func(*looptest.DB, *loop.Config) {
 		return func(db *looptest.DB, _ *loop.Config) {
 			db.Inject(looptest.Fault{Verb: looptest.Hold, Class: class}, -1)
@@ -47,6 +49,14 @@ func waits(t *testing.T) []wait {
 		{"a full disk", 50, holds(loop.Full), lifted, chunkfill.Waiting, throttle.ReasonFull, false},
 		{"the lock", 50, holds(loop.Busy), lifted, chunkfill.Running, throttle.ReasonBusy, false},
 		{"the rate", 50, func(_ *looptest.DB, c *loop.Config) { c.MaxRate = 0.5 }, nil, chunkfill.Running, throttle.ReasonRate, true},
+		{"the host", 50, func(_ *looptest.DB, c *loop.Config) {
+			c.Throttle = func() (time.Duration, string) {
+				if calm.Load() {
+					return 0, ""
+				}
+				return 10 * time.Second, ""
+			}
+		}, func(*looptest.DB) { calm.Store(true) }, chunkfill.Waiting, throttle.ReasonHost, false},
 		{"computed rows", 50, func(db *looptest.DB, _ *loop.Config) { db.Compute(true) },
 			func(db *looptest.DB) { db.Compute(false) }, chunkfill.Running, throttle.ReasonCompute, false},
 		{"live writes", 500, func(db *looptest.DB, c *loop.Config) { db.Noise(true); db.RowTime = 100 * time.Millisecond },

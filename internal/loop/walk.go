@@ -3,10 +3,12 @@ package loop
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
 	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/redact"
 	"github.com/chunkfill/chunkfill/throttle"
 )
 
@@ -18,12 +20,16 @@ type worker struct {
 	chunks  chunks
 	starved bool // the latest batch had to wait for computed rows
 	busy    int  // attempts in a row that found the database busy
+	made    int  // batches of this run
 }
 
 // walk runs batches until the bound is reached.
 func (w *worker) walk(ctx context.Context) error {
 	w.lap = time.Now()
 	for w.cp.Upper != "" {
+		if w.spent() {
+			return fmt.Errorf("%w (after %d batches, as many as this run was to make)", ErrInterrupted, w.made)
+		}
 		if err := w.gate(ctx); err != nil {
 			return err
 		}
@@ -55,6 +61,12 @@ func (w *worker) walk(ctx context.Context) error {
 	return nil
 }
 
+// spent reports whether the run has made all the batches that it was to make and more are
+// needed.
+func (w *worker) spent() bool {
+	return w.cfg.MaxBatches > 0 && w.made >= w.cfg.MaxBatches && w.cp.Cursor != w.cp.Upper
+}
+
 // bound is how far the next batch may reach: to the end of the walk, or, for a
 // transform, of what has been computed ahead. It is false if, while it waited for that,
 // something was asked of the job. A wait may be long, so the gate comes after it, too.
@@ -67,6 +79,7 @@ func (w *worker) bound(ctx context.Context) (bound string, ok bool, err error) {
 		cancel()
 		switch {
 		case err == nil && w.starved:
+			w.charge(&w.cp.Throttled, throttle.ReasonCompute)
 			err = w.gate(ctx)
 			return bound, err == nil, err
 		case err == nil:
@@ -80,7 +93,7 @@ func (w *worker) bound(ctx context.Context) (bound string, ok bool, err error) {
 		// A chunk takes long where the function does: longer than a hold may, and the job is
 		// held back by that and by nothing else.
 		w.starved, w.cp.Reason = true, string(throttle.ReasonCompute)
-		w.charge(&w.cp.Throttled)
+		w.charge(&w.cp.Throttled, throttle.ReasonCompute)
 		if err := w.Listen(ctx); err != nil || w.called() {
 			return "", false, err
 		}
@@ -91,7 +104,7 @@ func (w *worker) bound(ctx context.Context) (bound string, ok bool, err error) {
 // all or nothing. A single row that fails is quarantined in the same hold, before a live
 // write can fix it, move it or put another in its place.
 func (w *worker) batch(ctx context.Context, bound string, n int) (Outcome, throttle.Batch, error) {
-	w.charge(&w.cp.Throttled)
+	w.charge(&w.cp.Throttled, "")
 	var cut throttle.Reason
 	out, err := w.db.Hold(ctx, Intent{
 		From: w.cp, Bound: bound, Rows: n, QuarantineLimit: w.cfg.QuarantineLimit,
@@ -105,6 +118,7 @@ func (w *worker) batch(ctx context.Context, bound string, n int) (Outcome, throt
 			batch.Cut = throttle.ReasonCompute
 		}
 		w.committed(out)
+		w.made++
 	}
 	return out, batch, err
 }
@@ -169,7 +183,8 @@ func (w *worker) succeeded(out Outcome, batch throttle.Batch) {
 // quarantined ends the search for the bad row that has been put into quarantine.
 func (w *worker) quarantined(out Outcome) {
 	w.busy, w.bisect = 0, bisection{}
-	w.log.Warn("chunkfill: row quarantined", "key", out.Key, "error", out.Bad)
+	// Key and message are values of the application's: not for a log.
+	w.log.Warn("chunkfill: row quarantined", "quarantined", w.cp.Quarantined, "error", redact.Text(out.Bad), "listed_by", "chunkfill errors")
 	w.publish()
 }
 
@@ -187,6 +202,7 @@ func (w *worker) failed(ctx context.Context, n int, out Outcome, err error) erro
 		w.filled(err)
 		return nil
 	case class == Row && n > 1 && out.Rows > 0: // else it failed before it knew its rows
+		w.charge(&w.cp.Throttled, throttle.ReasonSearch)
 		w.bisect.failed(out.Rows)
 		w.cp.Reason = string(throttle.ReasonSearch)
 		w.publish()
@@ -222,7 +238,7 @@ func (w *worker) backOff(ctx context.Context) error {
 	p := w.pacer.Busy(time.Now(), w.busy)
 	w.cp.Reason = string(p.Reason)
 	w.publish()
-	return w.wait(ctx, p.Fixed, &w.cp.Throttled)
+	return w.wait(ctx, p.Fixed, &w.cp.Throttled, p.Reason)
 }
 
 // pace is what happens between two holds. What the rate takes is waited for in the
@@ -233,19 +249,22 @@ func (w *worker) pace(ctx context.Context, out Outcome, batch throttle.Batch, si
 	runtime.Gosched()
 	now := time.Now()
 	p := w.pauseAfter(now, out, batch)
+	why := p.Reason
 	if delay := w.limiter.Delay(now, out.Rows); delay > 0 {
 		w.due = now.Add(delay)
 		p.Reason = throttle.ReasonRate
 	}
 
 	w.cp.Reason = string(throttle.Explain(size.Reason, p.Reason))
+	p.Reason = why // the rate is waited for in the gate
 	if err := w.Yield(ctx, p); err != nil {
 		return err
 	}
+	w.charge(&w.cp.Throttled, why)
 	if err := w.db.After(ctx, w, out); err != nil {
 		return err
 	}
-	w.charge(&w.cp.Throttled)
+	w.charge(&w.cp.Throttled, "")
 	w.publish()
 	return nil
 }

@@ -39,6 +39,17 @@ type watched struct {
 	seen []string // reasons in order, each once in a row
 }
 
+// throttle has the host ask for such waits while on is more than 0.
+func (w *watched) throttle(wait time.Duration) {
+	w.on.Store(1)
+	w.cfg.Throttle = func() (time.Duration, string) {
+		if w.on.Load() == 0 {
+			return 0, ""
+		}
+		return wait, ""
+	}
+}
+
 // watch begins a run of a job with a walk alone, in a bubble.
 func watch(t *testing.T, set func(*watched)) *watched {
 	t.Helper()

@@ -59,7 +59,7 @@ func points(seconds int) (all []record.PacePoint) {
 }
 
 // TestForecast: what is said of a job in each of its states. Planted and caught: points of another
-// pass; the beginning of the walk missing; silence left out; the steps after it.
+// pass; a beginning made up; silence left out; the steps after it.
 func TestForecast(t *testing.T) {
 	const unknown = -1
 	change := func(f func(*chunkfill.Checkpoint)) chunkfill.Checkpoint {
@@ -116,7 +116,7 @@ func TestForecast(t *testing.T) {
 
 // TestKeeper: what a run has in memory is what its database has, at each moment; what is not
 // committed counts on neither side. Planted and caught: added before the commit; a mark put over the one that
-// stands; a second walk with the points of the first.
+// stands.
 func TestKeeper(t *testing.T) {
 	ctx := context.Background()
 	db := open(t)
@@ -182,7 +182,7 @@ func TestKeeper(t *testing.T) {
 	from.Pass, from.Cursor = 2, ""
 	k.Enter(ctx, from, Walked{Key: key})
 	for s := 1; s <= 20; s++ {
-		batch(int64(720+s), 1000+float64(s), true)
+		batch(int64(720+s), 1000+float64(s)+math.Sin(float64(s)), true)
 	}
 	same("a second pass", from, true)
 	stored, err := record.Pace(ctx, db, "j")
@@ -195,8 +195,7 @@ func TestKeeper(t *testing.T) {
 }
 
 // TestRowsInHeaps: how many rows lie ahead of a key, of tables whose ids are spread in many
-// ways. Planted and caught: no more probes than those that are evenly spaced; the rows passed by
-// counted as ahead on a resume.
+// ways. Planted and caught: no more probes than those that are evenly spaced.
 func TestRowsInHeaps(t *testing.T) {
 	ctx := context.Background()
 	for name, c := range map[string]struct {

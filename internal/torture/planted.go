@@ -114,7 +114,7 @@ var (
 		Old:  "\ttiming, err := s.writer.Try(ctx, func(ctx context.Context, c lite.Querier) error { return b.attempt(ctx, c) }, otherwise)\n",
 		New: `	timing, err := s.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) error { return b.attempt(ctx, c) })
 	if cause := err; otherwise != nil && lite.Classify(cause) == lite.Row {
-		s.report(HoldBatch, 0, 0, timing)
+		s.report(HoldBatch, RolledBack, 0, 0, timing)
 		timing, err = s.writer.Hold(ctx, func(ctx context.Context, c lite.Querier) error { return otherwise(ctx, c, cause) })
 	}
 `,

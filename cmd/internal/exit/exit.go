@@ -35,7 +35,7 @@ var Meanings = []struct {
 	{OK, "done"},
 	{Failed, "failed, and the message says why"},
 	{Usage, "wrong usage, or what cannot be; nothing was changed"},
-	{Unfinished, "unfinished: stopped by SIGTERM, or a timeout; nothing is lost"},
+	{Unfinished, "unfinished: stopped by SIGTERM, a timeout or a limit; nothing is lost"},
 	{NoJob, "no such job"},
 	{Busy, "another process runs the job, or keeps the database locked"},
 	{Interrupted, "stopped by Ctrl-C; nothing is lost"},

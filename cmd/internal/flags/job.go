@@ -17,6 +17,9 @@ type Job struct {
 	delete, keepBefore          bool
 }
 
+// OfJob are the names of the flags that Register adds.
+var OfJob = []string{"name", "table", "set", "where", "todo", "delete", "job-version"}
+
 // Register adds the flags to a command.
 func (f *Job) Register(cmd *cobra.Command) {
 	set := cmd.Flags()
@@ -49,7 +52,7 @@ func (f *Job) Parse() (jobs.Job, error) {
 
 	set := make([]jobs.Assign, len(f.set))
 	for i, text := range f.set {
-		assign, err := parseAssign(text)
+		assign, err := ParseAssign(text)
 		if err != nil {
 			return nil, err
 		}
@@ -59,9 +62,9 @@ func (f *Job) Parse() (jobs.Job, error) {
 	return jobs.Update{Name: f.Name, Table: f.table, Set: set, Where: f.where, Todo: f.todo, Version: f.version, KeepBefore: f.keepBefore}, nil
 }
 
-// parseAssign splits 'column = expression' at the first =. A column name that has
+// ParseAssign splits 'column = expression' at the first =. A column name that has
 // one itself stands in double quotes.
-func parseAssign(text string) (jobs.Assign, error) {
+func ParseAssign(text string) (jobs.Assign, error) {
 	rest := strings.TrimSpace(text)
 
 	var column string

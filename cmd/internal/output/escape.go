@@ -30,10 +30,13 @@ func (e Escaper) Write(b []byte) (int, error) {
 
 // beneath is what an Escaper writes to.
 func beneath(w io.Writer) io.Writer {
-	if e, ok := w.(Escaper); ok {
-		return e.Out
+	for {
+		e, ok := w.(Escaper)
+		if !ok {
+			return w
+		}
+		w = e.Out
 	}
-	return w
 }
 
 // Visible is a text as it may stand inside a line.

@@ -84,12 +84,12 @@ const shownBadRows = 10
 func WriteQuarantine(w io.Writer, s chunkfill.Status) {
 	for i, row := range s.Quarantine {
 		if i == shownBadRows {
-			fmt.Fprintf(w, "  and %d more, which `chunkfill errors` lists\n", len(s.Quarantine)-i)
+			_ = Printf(w, "  and %d more, which `chunkfill errors` lists\n", len(s.Quarantine)-i)
 			break
 		}
-		fmt.Fprintf(w, "  quarantined: %s key %s: %s\n", Seen(s.Table, row.Key, row.Error)...)
+		_ = Printf(w, "  quarantined: %s key %s: %s\n", Seen(s.Table, row.Key, row.Error)...)
 	}
 	if len(s.Quarantine) > 0 {
-		fmt.Fprintf(w, "  fix these rows, then run the same command with --retry\n")
+		_ = Printf(w, "  fix these rows, then run the same command with --retry\n")
 	}
 }

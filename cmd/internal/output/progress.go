@@ -59,9 +59,12 @@ func (p *Progress) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
-	n, err := Escaper{p.out}.Write(b)
+	err := Print(Escaper{p.out}, string(b))
 	p.draw(p.line)
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 func (p *Progress) erase() {
@@ -70,10 +73,13 @@ func (p *Progress) erase() {
 	}
 }
 
-// draw leaves the last column free: some terminals wrap as soon as it is written.
+// margin is how many columns stay free: the last one, since some terminals wrap as soon as
+// it is written, and two for the ^C that a terminal shows when somebody presses that.
+const margin = 1 + len("^C")
+
 func (p *Progress) draw(line string) {
 	if p.Terminal && line != "" {
-		fmt.Fprint(p.out, "\r"+fit(Visible(line), p.width()-1))
+		fmt.Fprint(p.out, "\r"+fit(Visible(line), p.width()-margin))
 	}
 }
 
@@ -141,7 +147,7 @@ func (p *Progress) Show(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.Terminal {
-		fmt.Fprintln(p.out, Visible(line))
+		_ = Printf(p.out, "%s\n", Visible(line)) // a line less; the result tells whether it can be written
 		return
 	}
 	p.erase()

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/BurntSushi/toml"
+	"github.com/pelletier/go-toml/v2"
 )
 
 // ConfigName is the name of the file that [FindConfig] looks for.
@@ -74,12 +74,19 @@ func ReadConfig(name string) (Config, error) {
 		return Config{}, fmt.Errorf("read configuration: %w", err)
 	}
 	var c Config
-	meta, err := toml.NewDecoder(bytes.NewReader(text)).Decode(&c)
+	err = toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&c)
+	var unknown *toml.StrictMissingError
+	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
+		field := strings.Join(unknown.Errors[0].Key(), ".")
+		return Config{}, fmt.Errorf("%w: %s: unknown field %s; there are async, dialect, exclude, keys and disable", ErrConfig, name, field)
+	}
+	var wrong *toml.DecodeError
+	if errors.As(err, &wrong) {
+		line, _ := wrong.Position()
+		return Config{}, fmt.Errorf("%w: %s: line %d: %s: %w", ErrConfig, name, line, strings.Join(wrong.Key(), "."), err)
+	}
 	if err != nil {
 		return Config{}, fmt.Errorf("%w: %s: %w", ErrConfig, name, err)
-	}
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return Config{}, fmt.Errorf("%w: %s: unknown field %s; there are async, dialect, exclude, keys and disable", ErrConfig, name, unknown[0])
 	}
 	if err := c.validate(); err != nil {
 		return Config{}, fmt.Errorf("%w: %s: %w", ErrConfig, name, err)

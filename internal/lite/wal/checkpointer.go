@@ -270,6 +270,9 @@ func (c *Checkpointer) Bytes() int64 {
 	return int64(frames) * int64(c.cfg.PageSize)
 }
 
+// Size returns the length of the log, in bytes, as it was last seen.
+func (c *Checkpointer) Size() int64 { return int64(c.log.Frames) * int64(c.cfg.PageSize) }
+
 // Close copies what the job leaves in the log. Without this, the first commit of the host
 // that checkpoints again, a live one, would have to copy all of it. A run that is told to
 // stop does as much of that as is possible at once. If the file is gone, Close writes

@@ -60,6 +60,7 @@ type DB struct {
 	mu     sync.Mutex
 	state  State
 	runs   int
+	latest *Run
 	held   bool           // by a batch that is under way
 	queue  []func(*State) // live writes that wait for it
 	faults []*standing
@@ -100,7 +101,17 @@ func Keys(n int) []int64 {
 }
 
 // Open begins a run of the job.
-func (db *DB) Open() *Run { return &Run{around: around{conn: conn{db}}, pass: 1} }
+func (db *DB) Open() *Run {
+	r := &Run{around: around{conn: conn{db}}, pass: 1}
+	db.set(func() { db.latest = r })
+	return r
+}
+
+// Latest returns the run that was begun last.
+func (db *DB) Latest() (r *Run) {
+	db.set(func() { r = db.latest })
+	return r
+}
 
 // steps are those of the job.
 func (db *DB) steps() loop.Steps {

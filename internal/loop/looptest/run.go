@@ -3,6 +3,7 @@ package looptest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // Run is one run of the job of a [DB]: what the loop asks of a database.
@@ -31,6 +33,7 @@ type around struct {
 	conn
 	shared bool
 	ended  []bool // by Leave, and whether the database was gone
+	waits  map[throttle.Reason]time.Duration
 }
 
 // conn is a run's way to the database.
@@ -269,6 +272,22 @@ func (r *Run) Shown() (cp chunkfill.Checkpoint, request chunkfill.Request) {
 
 // Class tells what an error asks for.
 func (r *Run) Class(err error) loop.Class { return classOf(err) }
+
+// Waited adds up what the time went into.
+func (a *around) Waited(why throttle.Reason, d time.Duration) {
+	a.db.set(func() {
+		if a.waits == nil {
+			a.waits = map[throttle.Reason]time.Duration{}
+		}
+		a.waits[why] += d
+	})
+}
+
+// Waits returns what the time of this run went into that did not hold the writer.
+func (a *around) Waits() (waits map[throttle.Reason]time.Duration) {
+	a.db.set(func() { waits = maps.Clone(a.waits) })
+	return waits
+}
 
 // Sound tells whether the database is still there.
 func (a *around) Sound() error { return a.enter(context.Background(), Sound) }

@@ -18,11 +18,11 @@ six rounds, its p-value is below 1 %, and it is larger than 5 %.
 Exit status: 1 if anything has become slower, 0 otherwise.`,
 		Args: flags.ExactArgs("OLD", "NEW"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			before, err := bench.ReadResults(args[0])
+			before, err := readResults(args[0])
 			if err != nil {
 				return err
 			}
-			after, err := bench.ReadResults(args[1])
+			after, err := readResults(args[1])
 			if err != nil {
 				return err
 			}

@@ -1,13 +1,16 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/chunkfill/chunkfill/bench"
 	"github.com/chunkfill/chunkfill/bench/report"
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 )
 
@@ -52,9 +55,18 @@ func readParts(paths []string) (bench.Results, error) {
 	parts := make([]bench.Results, len(paths))
 	for i, path := range paths {
 		var err error
-		if parts[i], err = bench.ReadResults(path); err != nil {
+		if parts[i], err = readResults(path); err != nil {
 			return bench.Results{}, err
 		}
 	}
 	return bench.Join(parts[0], parts[1:]...)
+}
+
+// readResults reads a file of the command line.
+func readResults(path string) (bench.Results, error) {
+	results, err := bench.ReadResults(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return results, exit.AsUsage(err)
+	}
+	return results, err
 }

@@ -88,26 +88,13 @@ func migrations(ctx context.Context, db record.Querier) (names []string, err err
 		names = append(names, c.Name)
 	}
 
-	var ledger bool
-	err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = '_async_migrations')").Scan(&ledger)
-	if err != nil || !ledger {
-		return names, err
-	}
-	rows, err := db.QueryContext(ctx, "SELECT name FROM main._async_migrations WHERE status = ? ORDER BY name", asyncmig.StatusPendingAsync)
-	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, fmt.Errorf("read the ledger: %w", err)
-		}
+	pending, err := pendingInLedger(ctx, db)
+	for _, name := range pending {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
-	return names, rows.Err()
+	return names, err
 }
 
 // withAll calls fn while nobody else can run any of the migrations.

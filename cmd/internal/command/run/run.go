@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +18,7 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill/internal/redact"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -34,19 +34,22 @@ type runFlags struct {
 	minFree     int64
 	foreignKeys bool
 
-	// Whether the flag was given, whatever its value: what somebody asks for now wins
-	// over what was tuned in an earlier run.
-	holdGiven, rateGiven bool
-	dryRun               bool
-	json                 bool
-	retry                bool
+	maxBatches int
+	runTime    time.Duration
+
+	// given tells whether a flag was given, whatever its value: what somebody asks for now
+	// wins over what was tuned in an earlier run, and over what a job file says.
+	given  func(flag string) bool
+	dryRun bool
+	json   bool
+	retry  bool
 }
 
 // Command is the command, ready to be added to a root.
 func Command() *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use:   "run --db FILE --name NAME --table TABLE --set 'column = expression'",
+		Use:   "run [FILE] [--db FILE --name NAME --table TABLE --set 'column = expression']",
 		Short: "Run a job on a database that other processes may be writing",
 		Long: `Rewrites (or, with --delete, deletes) the rows of a table in small batches, each
 in one short transaction together with its checkpoint. After Ctrl-C or a kill the
@@ -55,15 +58,32 @@ write lock is followed by a pause of the same length, for the writes of other
 processes.
 
 Its connection has foreign_keys=ON (see --foreign-keys), synchronous=NORMAL and
-busy_timeout=5000; during a hold busy_timeout is 0.`,
+busy_timeout=5000; during a hold busy_timeout is 0.
+
+With --dry-run it looks for ten rows, for a second at most, applies the job to
+them in a transaction of at most --target-hold, rolls that back, and shows the
+rows before (-) and after (+), or the error (!) on which the job fails.
+
+FILE is a job file, in TOML: jobs that run in order, each begun with [[job]], with
+name, table, set, where, todo, delete and version. db, target_hold, max_rate, window,
+sole_process, quarantine_limit, wal_budget, min_free and foreign_keys stand in a job,
+or before the first one for all of them; a flag wins. Jobs that are done are skipped;
+the first that does not end well ends the run, with its exit status.`,
 		Example: `  chunkfill run --db app.db --name users_lower_v1 --table users --set 'email = lower(email)'
   chunkfill run --db app.db --name purge_2023 --table events --delete --where "at < '2024'" --max-rate 5000
-  chunkfill run --db app.db --name fill_v2 --table obs --set 'path = f(raw)' --where 'path IS NULL' --todo 'path IS NULL' --dry-run`,
-		Args: flags.ExactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.holdGiven = cmd.Flags().Changed("target-hold")
-			f.rateGiven = cmd.Flags().Changed("max-rate")
-			return runJob(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
+  chunkfill run --db app.db --name fill_v2 --table obs --set 'path = f(raw)' --where 'path IS NULL' --todo 'path IS NULL' --dry-run
+  chunkfill run release.toml --db app.db --run-time 2h`,
+		Args:              atMostAFile,
+		ValidArgsFunction: completeFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.given = cmd.Flags().Changed
+			if err := f.check(); err != nil {
+				return err
+			}
+			if len(args) > 0 {
+				return runFile(cmd.Context(), f, args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
+			}
+			return runOne(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 
@@ -79,112 +99,169 @@ busy_timeout=5000; during a hold busy_timeout is 0.`,
 	set.Int64Var(&f.walBudget, "wal-budget", 0, "with --sole-process: size in bytes that the write-ahead log may reach between two WAL checkpoints (default 64 MiB)")
 	set.BoolVar(&f.foreignKeys, "foreign-keys", true, "enforce foreign keys and their actions; =false if the application does not")
 	set.Int64Var(&f.minFree, "min-free", 0, "wait while fewer bytes than this are free on the disk (default 64 MiB, negative for no minimum)")
-	set.BoolVar(&f.dryRun, "dry-run", false, "check the job, show its statement and query plan, count its rows; change nothing")
+	set.IntVar(&f.maxBatches, "max-batches", 0, "end in good order after so many batches, with status 3 (default no limit)")
+	set.DurationVar(&f.runTime, "run-time", 0, "end in good order after this time, with status 3; of a job file, for all its jobs (default no limit)")
+	set.BoolVar(&f.dryRun, "dry-run", false, "show what would happen: rows before and after, triggers, plan, space and time; change nothing")
 	set.BoolVar(&f.json, "json", false, "print the result, or the output of --dry-run, as JSON")
 	set.BoolVar(&f.retry, "retry", false, "retry quarantined rows, and a job that failed or was cancelled")
 	return cmd
 }
 
-func (f runFlags) config(log *slog.Logger) (engine.Config, error) {
-	if f.maxRate < 0 {
-		return engine.Config{}, exit.Usagef("--max-rate %v is not a positive number of rows per second", f.maxRate)
+// check refuses numbers that cannot be meant.
+func (f runFlags) check() error {
+	switch {
+	case f.maxRate < 0:
+		return exit.Usagef("--max-rate %v is not a positive number of rows per second", f.maxRate)
+	case f.targetHold < 0:
+		return exit.Usagef("--target-hold %v is not a positive duration", f.targetHold)
+	case f.given("max-batches") && f.maxBatches < 1:
+		return exit.Usagef("--max-batches %d is not a positive number of batches", f.maxBatches)
+	case f.given("run-time") && f.runTime <= 0:
+		return exit.Usagef("--run-time %v is not a positive duration", f.runTime)
 	}
-	if f.targetHold < 0 {
-		return engine.Config{}, exit.Usagef("--target-hold %v is not a positive duration", f.targetHold)
-	}
+	return nil
+}
 
+func (f runFlags) config(log *slog.Logger) engine.Config {
 	cfg := engine.Config{
 		SoleProcess:     f.soleProcess,
 		TargetHold:      f.targetHold,
 		MaxRate:         f.maxRate,
-		ResetTargetHold: f.holdGiven,
-		ResetMaxRate:    f.rateGiven,
+		ResetTargetHold: f.given("target-hold"),
+		ResetMaxRate:    f.given("max-rate"),
 		Window:          f.window,
 		WALBudget:       f.walBudget,
 		MinFree:         f.minFree,
 		QuarantineLimit: f.badRows,
+		MaxBatches:      f.maxBatches,
 		Logger:          log,
 	}
 	if f.targetHold > 0 {
 		cfg.QuietHold = f.targetHold // what was asked for, also when nobody seems to wait
 	}
-	return cfg, nil
+	return cfg
 }
 
-func runJob(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
+// runOne runs the job that the flags describe.
+func runOne(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
 	job, err := f.Parse()
 	if err != nil {
 		return err
 	}
+	limited, cancel := f.limit(ctx)
+	defer cancel()
 
 	show := output.NewProgress(stderr)
-	cfg, err := f.config(show.Logger())
-	if err != nil {
-		return err
+	if f.dryRun {
+		d, err := f.dry(ctx, job, show)
+		if err != nil {
+			return err
+		}
+		return f.printDry(job, d, stdout)
 	}
+	done := f.work(ctx, limited, job, show)
+	return f.conclude(done, stdout)
+}
 
+// open opens the database with an engine. The caller closes it.
+func (f runFlags) open(ctx context.Context, show *output.Progress) (eng *engine.Engine, closeAll func(), err error) {
 	db, err := database.Open(ctx, f.db, "rw", f.pragmas()...)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer db.Close()
-	eng, err := database.NewEngine(db, cfg)
+	eng, err = database.NewEngine(db, f.config(show.Logger()))
 	if err != nil {
-		return err
+		db.Close()
+		return nil, nil, err
 	}
-	defer eng.Close()
+	return eng, func() { eng.Close(); db.Close() }, nil
+}
 
-	if f.dryRun {
-		return dryRun(ctx, eng, job, f, stdout)
+// outcome is what the run of a job came to.
+type outcome struct {
+	engine.Result       // Name is "" where nothing is known of the job
+	already       bool  // it was done before
+	batches       int64 // of this run
+	err           error
+}
+
+// work runs a job to its end, or until a limit, of which ctx knows nothing.
+func (f runFlags) work(ctx, limited context.Context, job jobs.Job, show *output.Progress) (done outcome) {
+	eng, closeAll, err := f.open(ctx, show)
+	if err != nil {
+		return outcome{err: err}
 	}
-	work := eng.Run
+	defer closeAll()
+	work, name := eng.Run, job.Spec().Name
 	if f.retry {
 		work = eng.Retry
 	}
 
-	before, known := eng.Status(ctx, f.Name)
+	before, known := eng.Status(ctx, name)
 	stop := show.Follow(func() (string, bool) {
-		s, running := eng.Progress(f.Name)
+		s, running := eng.Progress(name)
 		return output.JobLine(s, ""), running
 	})
-	result, err := work(ctx, job)
+	done.Result, done.err = work(limited, job)
 	stop()
 
-	if f.retry && errors.Is(err, engine.ErrUnknownJob) {
-		return fmt.Errorf("%w; leave out --retry to begin it", err)
+	if f.retry && errors.Is(done.err, engine.ErrUnknownJob) {
+		done.err = fmt.Errorf("%w; leave out --retry to begin it", done.err)
 	}
-	if exit.WasInterrupted(ctx, err) {
-		err = exit.GoesOn
-	}
-
-	already := known == nil && before.Phase == checkpoint.Done && !f.retry
-	return conclude(result, err, already, f.json, stdout)
+	done.err = f.ended(ctx, limited, done.err)
+	done.already = known == nil && before.Phase == checkpoint.Done && !f.retry
+	done.batches = done.Batches - before.Batches
+	return done
 }
 
-// conclude prints what was done, whatever the end; already says that this was in
-// an earlier run.
-func conclude(result engine.Result, err error, already, asJSON bool, stdout io.Writer) error {
-	var owned *asyncmig.OwnedError
-	if errors.As(err, &owned) || errors.Is(err, engine.ErrMoved) || result.Name == "" {
-		return err
+// conclude prints what was done, whatever the end.
+func (f runFlags) conclude(done outcome, stdout io.Writer) error {
+	if !done.has() {
+		return done.err
 	}
 
-	if asJSON {
-		if jsonErr := output.WriteJSON(stdout, result); jsonErr != nil {
-			return errors.Join(err, jsonErr)
+	if f.json {
+		if jsonErr := output.WriteJSON(stdout, done.Result); jsonErr != nil {
+			return errors.Join(done.err, jsonErr)
 		}
-		return err
+		return withoutValues(done.err)
 	}
+	done.print(stdout)
+	return withoutValues(done.err)
+}
 
-	phase := string(result.Phase)
-	if already {
+// has reports whether there is a result to print.
+func (o outcome) has() bool {
+	var owned *asyncmig.OwnedError
+	return !errors.As(o.err, &owned) && !errors.Is(o.err, engine.ErrMoved) && o.Name != ""
+}
+
+func (o outcome) print(stdout io.Writer) {
+	phase := string(o.Phase)
+	if o.already {
 		phase = "already " + phase + ", nothing was changed"
 	}
-	fmt.Fprintf(stdout, "%s: %s; %d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v\n",
-		output.Visible(result.Name), phase, result.Rows, result.Changed, result.Quarantined, output.Left(result.Checkpoint), result.Batches, output.Round(result.Working))
-	output.WriteQuarantine(stdout, result)
-	return err
+	_ = output.Printf(stdout, "%s: %s; %d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v\n",
+		output.Visible(o.Name), phase, o.Rows, o.Changed, o.Quarantined, output.Left(o.Checkpoint), o.Batches, output.Round(o.Working))
+	if redact.Hides(o.err) {
+		_ = output.Printf(stdout, "  error: %s\n", output.Indented(o.err.Error()))
+	}
+	output.WriteQuarantine(stdout, o.Result)
 }
+
+// withoutValues keeps keys of rows, and what SQLite says of them, out of stderr, which is a
+// log where nobody looks: the result has them.
+func withoutValues(err error) error {
+	if !redact.Hides(err) {
+		return err
+	}
+	return hidden{err}
+}
+
+type hidden struct{ error }
+
+func (h hidden) Error() string { return redact.Kind(h.error) + "; the result has the whole message" }
+func (h hidden) Unwrap() error { return h.error }
 
 // pragmas are the settings of the connection beyond those of any command.
 func (f runFlags) pragmas() []string {
@@ -194,31 +271,11 @@ func (f runFlags) pragmas() []string {
 	return []string{"foreign_keys(0)"}
 }
 
-func dryRun(ctx context.Context, eng *engine.Engine, job jobs.Job, f runFlags, stdout io.Writer) error {
-	d, err := eng.DryRun(ctx, job)
+func (f runFlags) dry(ctx context.Context, job jobs.Job, show *output.Progress) (engine.DryRunResult, error) {
+	eng, closeAll, err := f.open(ctx, show)
 	if err != nil {
-		return err
+		return engine.DryRunResult{}, err
 	}
-
-	if f.json {
-		return output.WriteJSON(stdout, d)
-	}
-
-	fmt.Fprintf(stdout, "dry run: nothing was changed\njob        %s\ntable      %s, %d rows", output.Seen(job.Spec(), d.Table, d.Rows)...)
-	if d.Matching >= 0 {
-		fmt.Fprintf(stdout, ", %d match", d.Matching)
-	}
-	fmt.Fprintf(stdout, "\nkey        %s\nstatement  %s\n", output.Visible(d.Key), output.Indented(d.Statement))
-	for _, step := range d.Plan {
-		fmt.Fprintf(stdout, "plan       %s\n", output.Visible(step))
-	}
-
-	fmt.Fprintf(stdout, "settings   %s, synchronous(normal), busy_timeout(5000)\n", strings.Join(f.pragmas(), ", "))
-	if d.ImageBytes >= 0 {
-		fmt.Fprintf(stdout, "images     about %d bytes per row that is changed, until an undo or forget --undo-data\n", d.ImageBytes)
-	}
-	if d.Begun != "" {
-		fmt.Fprintf(stdout, "state      already begun, now %s: a run continues from there\n", d.Begun)
-	}
-	return nil
+	defer closeAll()
+	return eng.DryRun(ctx, job)
 }

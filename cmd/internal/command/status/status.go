@@ -2,6 +2,7 @@
 package status
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -129,7 +130,8 @@ func (o overview) write(out io.Writer) error {
 }
 
 func writeStatus(out io.Writer, s output.Job) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var table bytes.Buffer
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(w, label+"\t"+format+"\n", output.Seen(args...)...)
 	}
@@ -171,6 +173,7 @@ func writeStatus(out io.Writer, s output.Job) {
 	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
 
 	w.Flush()
+	_ = output.Print(out, table.String())
 	output.WriteQuarantine(out, s.Status)
 }
 

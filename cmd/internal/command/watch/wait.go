@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"time"
 
@@ -118,7 +117,7 @@ func conclude(out io.Writer, job output.Job, err error, asJSON bool) error {
 		}
 		return err
 	}
-	fmt.Fprintf(out, "%s: %s; %d rows scanned, %d changed, %d quarantined%s\n",
+	_ = output.Printf(out, "%s: %s; %d rows scanned, %d changed, %d quarantined%s\n",
 		output.Visible(job.Name), job.Phase, job.Rows, job.Changed, job.Quarantined, output.Left(job.Checkpoint))
 	return err
 }
