@@ -70,6 +70,7 @@ func (s Step) Range() string {
 // carry it out without the job's code.
 type Takeback struct {
 	Step       string   `json:"step"`
+	Repeat     []string `json:"repeat"`     // each in holds of its own until it changes nothing, before the rest
 	Statements []string `json:"statements"` // idempotent; in order
 }
 

@@ -49,7 +49,7 @@ type statusJSON struct {
 func (s Status) MarshalJSON() ([]byte, error) {
 	takebacks := listed(slices.Clone(s.Takebacks))
 	for i := range takebacks {
-		takebacks[i].Statements = listed(takebacks[i].Statements)
+		takebacks[i].Repeat, takebacks[i].Statements = listed(takebacks[i].Repeat), listed(takebacks[i].Statements)
 	}
 
 	return encode(statusJSON{Checkpoint: &s.Checkpoint, Steps: listed(s.Steps), Left: known(s.Left), Takebacks: takebacks,

@@ -30,7 +30,7 @@ func TestUnknownIsNull(t *testing.T) {
 		s := chunkfill.Status{Fraction: c.fraction, ETALow: c.eta[0], ETA: c.eta[1], ETAHigh: c.eta[2], Ledger: "done", Quarantine: []chunkfill.BadRow{{Key: "k"}}}
 		s.Name, s.Definition, s.Left, s.Rows = "j", "a <> b", c.left, 3
 		s.Steps = []chunkfill.Step{{Name: "walk", Kind: chunkfill.Walk}}
-		s.Takebacks = []chunkfill.Takeback{{Step: "shadow", Statements: []string{"DROP TABLE t_new"}}}
+		s.Takebacks = []chunkfill.Takeback{{Step: "shadow", Repeat: []string{}, Statements: []string{"DROP TABLE t_new"}}}
 
 		var text bytes.Buffer
 		enc := json.NewEncoder(&text)
@@ -67,7 +67,7 @@ func TestListsAreNeverNull(t *testing.T) {
 		lists  string
 	}{
 		"nothing":            {chunkfill.Status{}, `{"steps":[],"takebacks":[],"quarantine":[]}`},
-		"nothing to be done": {full, `{"steps":[],"takebacks":[{"step":"shadow","statements":[]}],"quarantine":[]}`},
+		"nothing to be done": {full, `{"steps":[],"takebacks":[{"step":"shadow","repeat":[],"statements":[]}],"quarantine":[]}`},
 	} {
 		text, err := json.Marshal(c.status)
 		if err != nil {

@@ -106,7 +106,9 @@ func (e *Engine) revertOnce(ctx context.Context, c lite.Querier, from chunkfill.
 	over = to.Phase == chunkfill.Cancelled
 	switch {
 	case on == loop.TakenBack:
-		_, err = takeBackTx(ctx, c, from, to, event)
+		var made chunkfill.Checkpoint
+		made, err = takeBackTx(ctx, c, from, to, event)
+		over = over && made.Phase == to.Phase
 	case over: // nothing of it is in the schema
 		err = record.SetPhase(ctx, c, from.Name, to.Phase)
 	default:
@@ -449,7 +451,7 @@ func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement,
 		changed := 0
 		err := lite.Guarded(ctx, c, func() (err error) {
 			only := p.table.Key.Only(place)
-			changed, err = keeper.Around(ctx, c, only, func() (int, error) { return statement.Run(ctx, c, only) })
+			changed, err = keeper.Around(ctx, c, only, func() (int, error) { return p.run(ctx, c, statement, []string{p.spec.Where}, only, true) })
 			return err
 		})
 		if err != nil {

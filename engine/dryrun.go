@@ -44,7 +44,7 @@ type DryRunResult struct {
 	// is kept shorter, see Config.WALBudget. GrowBytes is about how much longer the
 	// values get. Both are -1, in JSON null, if they cannot be told.
 	WALBytes, GrowBytes int64
-	ImageBytes          int64 // that the image of a row takes in the file, about; -1, in JSON null, without KeepBefore
+	ImageBytes          int64 // that an image of a row takes, about, in the database file; -1, in JSON null, without KeepBefore
 	FreeBytes           int64 // on the disk of the database; -1, in JSON null, in memory
 
 	// TimeLow and TimeHigh are about how long the job would take, from without any pause to
@@ -152,7 +152,7 @@ func (r *dryRun) run(ctx context.Context) error {
 		return err
 	}
 	defer live.close()
-	for _, part := range []func(context.Context) error{r.count, r.explain, r.estimateImages, r.warn, r.sample} {
+	for _, part := range []func(context.Context) error{r.count, r.imageRoom, r.explain, r.warn, r.sample} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -162,6 +162,12 @@ func (r *dryRun) run(ctx context.Context) error {
 	}
 	r.result.Measured = time.Since(r.began)
 	return r.forecast(ctx)
+}
+
+// imageRoom tells how much room an image of a row takes.
+func (r *dryRun) imageRoom(ctx context.Context) (err error) {
+	r.result.ImageBytes, err = imageBytes(ctx, r.e.readQuerier(), r.plan)
+	return err
 }
 
 // count counts the rows of the table and those that match, in short reads.
@@ -276,4 +282,16 @@ func (r *dryRun) sets(columns []string) bool {
 		}
 	}
 	return false
+}
+
+// imageBytes is about how much room the image of a row takes, -1 for a job that keeps none.
+func imageBytes(ctx context.Context, q lite.Querier, p plan) (int64, error) {
+	if !p.spec.KeepBefore {
+		return -1, nil
+	}
+	set, err := p.describeImages(ctx, q)
+	if err != nil {
+		return -1, err
+	}
+	return set.Estimate(ctx, q, p.table.Key)
 }

@@ -23,7 +23,7 @@ func TestDryRunOfProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	if _, err := e.DryRun(context.Background(), reshape{host: db}); !errors.Is(err, jobs.ErrSpec) || !strings.Contains(err.Error(), "shadow, copy, compare, swap") {
+	if _, err := e.DryRun(context.Background(), reshaped{host: db}); !errors.Is(err, jobs.ErrSpec) || !strings.Contains(err.Error(), "shadow, copy, compare, swap") {
 		t.Error(err)
 	}
 }

@@ -96,11 +96,30 @@ func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *pr
 	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
 	switch {
 	case errors.Is(err, ErrUnknownJob):
-		return p, nil
+		return p, e.rehearse(ctx, program)
 	case err != nil:
 		return p, err
 	}
 	return p, p.compatible(begun)
+}
+
+// rehearse tries what a new job does to the schema, and leaves nothing of it.
+func (e *Engine) rehearse(ctx context.Context, program *program) error {
+	if program.rehearse == nil {
+		return nil
+	}
+	rehearsed := errors.New("rehearsed")
+	var look func(context.Context, lite.Querier) error
+	err := e.write(ctx, func(ctx context.Context, c lite.Querier) (err error) {
+		if look, err = program.rehearse(ctx, c); err != nil {
+			return err
+		}
+		return rehearsed
+	})
+	if errors.Is(err, rehearsed) {
+		return look(ctx, e.readQuerier())
+	}
+	return err
 }
 
 // prepareUnlessDone is prepare for a job that need not run: one that is done is no

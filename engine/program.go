@@ -19,6 +19,11 @@ import (
 type program struct {
 	definition string // all that makes the job what it is; part of its identity
 	steps      []step
+
+	// rehearse makes the changes of the schema, in a transaction that is rolled back, before
+	// anything of a new job is written, and returns what to read then; nil where there is
+	// nothing to try.
+	rehearse func(ctx context.Context, c lite.Querier) (look func(ctx context.Context, q lite.Querier) error, err error)
 }
 
 // step is one of a program.
@@ -32,11 +37,29 @@ type step struct {
 	// verification, too. Name is left out.
 	rows jobs.Spec
 
+	// also is a condition that no row of another table may meet: the verification counts those that
+	// do among what is left. Nil for none.
+	also *jobs.Spec
+
 	// insert has the walk copy rows instead.
 	insert *lite.Insert
 
 	// back are the images from which a walk over them puts rows back instead.
 	back *images.Set
+
+	// load fills in what of the above follows from the database as it is when it is the
+	// step's turn; nil where nothing does.
+	load func(ctx context.Context, q lite.Querier, to *step) error
+
+	// intact looks, when the schema has changed, whether the step can go on; nil for a step to which
+	// nothing matters but the columns that it names. Where it cannot, abandon is run, which
+	// keeps the application from paying for a job that is stuck.
+	intact  func(ctx context.Context, q lite.Querier) error
+	abandon []string
+
+	// apply does to a stretch of rows what takes more than one statement; nil for the one
+	// statement of rows.
+	apply func(ctx context.Context, c lite.Querier, s stretch) (changed int, err error)
 
 	// precopy makes rows durable elsewhere before a batch may touch them: up to n after a
 	// position and up to another. It returns how far it came, and may be called again for
@@ -44,17 +67,33 @@ type step struct {
 	precopy func(ctx context.Context, table lite.Table, after, upto lite.Pos, n int) (lite.Pos, error)
 }
 
+// stretch is what apply is given.
+type stretch struct {
+	lite.Range
+	statement lite.Statement
+	where     []string // its conditions
+	again     bool     // some of its rows may have been done in an earlier pass
+}
+
 // made is what a step of kind Once has done.
 type made struct {
-	back []string          // statements that undo it, idempotent
-	pins map[string]string // by later step: what its table looks like now; see plan.shape
+	again bool              // only a part of it, which is to stand; the step is made again for the rest
+	back  []string          // statements that undo it, idempotent
+	part  []string          // those to be repeated before, until they change nothing
+	pins  map[string]string // by later step: what its table looks like now; see plan.shape
 }
 
 // programmed is a job that is a program.
 type programmed interface{ program() *program }
 
+// programs are how jobs of the kinds that change the schema become programs.
+var programs = map[jobs.Kind]func(jobs.Job) *program{}
+
 // programOf returns the program of a job, nil for one that only rewrites rows.
 func programOf(job jobs.Job) *program {
+	if newProgram := programs[job.Spec().Kind]; newProgram != nil {
+		return newProgram(job)
+	}
 	if p, ok := job.(programmed); ok {
 		return p.program()
 	}
@@ -85,6 +124,13 @@ func (e *Engine) planStep(ctx context.Context, q lite.Querier, p plan, walk stri
 	s := p.program.find(walk)
 	if s == nil {
 		return p, fmt.Errorf("%w: it has no step %s", ErrJobChanged, walk)
+	}
+	if s.load != nil {
+		loaded := *s
+		if err := s.load(ctx, q, &loaded); err != nil {
+			return p, fmt.Errorf("step %s: %w", walk, err)
+		}
+		s = &loaded
 	}
 	name := p.spec.Name
 	p.step, p.spec = s, s.rows
@@ -138,7 +184,7 @@ func (s *session) Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill
 // Once makes a step that changes the schema and records it, in one hold.
 func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
 	step := s.program.find(from.Step)
-	next := to
+	next, again := to, false
 	err := s.record(ctx, func(ctx context.Context, c lite.Querier) error {
 		asked, err := record.Asked(ctx, c, s.name)
 		if err != nil {
@@ -156,11 +202,17 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 		if err != nil {
 			return fmt.Errorf("step %s: %w", step.Name, lite.Explain(err))
 		}
+		if again = done.again; again {
+			return nil
+		}
 		next = to
-		next.Takebacks = append(slices.Clone(from.Takebacks), chunkfill.Takeback{Step: step.Name, Statements: done.back})
+		next.Takebacks = append(slices.Clone(from.Takebacks), chunkfill.Takeback{Step: step.Name, Repeat: done.part, Statements: done.back})
 		next.Pins = merged(from.Pins, done.pins)
 		return saveStep(ctx, c, from, &next, e)
 	})
+	if err == nil && again {
+		return from, nil
+	}
 	return next, err
 }
 
@@ -183,10 +235,15 @@ func (s *session) TakeBack(ctx context.Context, from, to chunkfill.Checkpoint, e
 }
 
 // takeBackTx is the hold in which a step is taken back, by whoever does it: it needs
-// nothing of the job's code.
+// nothing of the job's code. Where it made a part only, it returns from as it is.
 func takeBackTx(ctx context.Context, c lite.Querier, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
 	if n := len(from.Takebacks); n > 0 {
 		last := from.Takebacks[n-1]
+		for _, statement := range last.Repeat {
+			if part, err := repeats(ctx, c, statement); err != nil || part {
+				return from, err
+			}
+		}
 		to.Takebacks = from.Takebacks[:n-1]
 		for _, statement := range last.Statements {
 			if _, err := c.ExecContext(ctx, statement); err != nil {
@@ -222,4 +279,26 @@ func undoSource(ctx context.Context, q lite.Querier, set images.Set) (lite.Table
 		return table, fmt.Errorf("%w: %w", ErrTableChanged, err)
 	}
 	return set.Source(table)
+}
+
+// run does to a stretch what the job, or its step, does to rows that meet the conditions of a
+// statement. again says that some of them may have been done before.
+func (r rewrite) run(ctx context.Context, c lite.Querier, statement lite.Statement, where []string, rows lite.Range, again bool) (int, error) {
+	if r.step != nil && r.step.apply != nil {
+		return r.step.apply(ctx, c, stretch{Range: rows, statement: statement, where: where, again: again})
+	}
+	return statement.Run(ctx, c, rows)
+}
+
+// repeats runs a statement, and reports whether it is to be run again.
+func repeats(ctx context.Context, c lite.Querier, statement string) (bool, error) {
+	result, err := c.ExecContext(ctx, statement)
+	if lite.IsMissing(err) { // the run that died had got so far
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", statement, lite.Explain(err))
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/chunkfill/chunkfill/internal/failpoint"
+	"github.com/chunkfill/chunkfill/jobs"
 )
 
 // What a process of TestReshapeKilledAtEveryFailpoint does, and where.
@@ -37,6 +38,9 @@ func TestReshapeKilledAtEveryFailpoint(t *testing.T) {
 		{"forth", "", "run", (*subject).wantReshaped},
 		{"back, by its run", "copied and cancelled", "run", (*subject).wantAsBefore},
 		{"back, by another", "copied", "cancel", (*subject).wantAsBefore},
+		{"rebuild, forth", "", "rebuild", (*subject).wantRebuilt},
+		{"rebuild, back by its run", "rebuild, copied and cancelled", "rebuild", (*subject).wantAsBefore},
+		{"rebuild, back by another", "rebuild, copied", "cancel", (*subject).wantAsBefore},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			begin := func() (dir string) {
@@ -114,15 +118,19 @@ func TestReshapeChild(t *testing.T) {
 	e := s.engine(func(h Hold) {
 		if h.Kind == HoldBatch {
 			s.live()
-			if batches++; strings.HasPrefix(does, "copied") && batches == 3 {
+			if batches++; strings.Contains(does, "copied") && batches == 3 {
 				cancel()
 			}
 		}
 	})
 
+	job := s.job()
+	if strings.HasPrefix(does, "rebuild") {
+		job = s.rebuild()
+	}
 	switch does {
-	case "run":
-		if _, err := e.Run(ctx, s.job()); err != nil && !errors.Is(err, ErrCancelled) {
+	case "run", "rebuild":
+		if _, err := e.Run(ctx, job); err != nil && !errors.Is(err, ErrCancelled) {
 			t.Fatal(err)
 		}
 	case "cancel":
@@ -130,11 +138,28 @@ func TestReshapeChild(t *testing.T) {
 			t.Fatal(err)
 		}
 	default:
-		if _, err := e.Run(ctx, s.job()); !errors.Is(err, ErrInterrupted) {
+		if _, err := e.Run(ctx, job); !errors.Is(err, ErrInterrupted) {
 			t.Fatal(err)
 		}
-		if does == "copied and cancelled" {
+		if strings.HasSuffix(does, "copied and cancelled") {
 			s.exec("UPDATE _async_migration_jobs SET control = 'cancel', control_by = 'somebody', control_reason = 'test'")
 		}
 	}
+}
+
+// rebuild is the same change of shape as a job of that kind.
+func (s *subject) rebuild() jobs.Job {
+	return jobs.Rebuild{Name: "reshape", Table: "t", Schema: "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER NOT NULL)",
+		Set: []jobs.Assign{{Column: "v", Expr: "CAST(v AS INTEGER)"}}}
+}
+
+// wantRebuilt: the new shape with what the application wrote, and nothing of ours beside it.
+func (s *subject) wantRebuilt() {
+	s.t.Helper()
+	s.want("done", "SELECT phase FROM _async_migration_jobs")
+	s.want("done", "SELECT status FROM _async_migrations")
+	s.want("integer", "SELECT DISTINCT typeof(v) FROM t")
+	s.wantTruth()
+	s.want("0", "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%chunkfill%' OR type = 'trigger'")
+	s.want("ok", "SELECT group_concat(integrity_check) FROM pragma_integrity_check")
 }

@@ -41,7 +41,11 @@ func TestThrottleThatHangs(t *testing.T) {
 	if err := e.Start(ctx, increment("inc")); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Pause(ctx, "inc", "while it hangs"); err != nil {
+	err := e.Pause(ctx, "inc", "while it hangs")
+	for errors.Is(err, engine.ErrUnknownJob) { // it has yet to take the job over
+		err = e.Pause(ctx, "inc", "while it hangs")
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	waitPhase(t, e, checkpoint.Paused)

@@ -70,7 +70,7 @@ func (l *liveRows) write() error {
 	id := 1 + l.rng.IntN(len(l.rows))
 	row := l.rows[id]
 	var next *liveRow
-	statement := ""
+	var statement string
 	if row == nil {
 		next = &liveRow{fmt.Sprintf("'again %d'", l.writes), fmt.Sprintf("'w%d'", l.writes)}
 		statement = fmt.Sprintf("INSERT INTO t VALUES (%d, %s, %s)", id, next.v, next.w)

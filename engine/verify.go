@@ -37,6 +37,11 @@ func (w *walker) Left(ctx context.Context, between func() error) (int64, error) 
 			return 0, err
 		}
 		left, err := w.e.left(ctx, w.plan, w.upper.pos, aside, between)
+		if err == nil && w.step != nil && w.step.also != nil {
+			var more int64
+			more, err = w.e.alsoLeft(ctx, *w.step.also, between)
+			left += more
+		}
 		if err == nil || !w.followIndex(ctx) {
 			return left, err
 		}
@@ -98,6 +103,23 @@ func (e *Engine) left(ctx context.Context, p plan, upper lite.Pos, aside []lite.
 		left -= found
 	}
 	return left + failing.Load(), nil
+}
+
+// alsoLeft counts the rows of another table for which a condition holds that no row may meet.
+func (e *Engine) alsoLeft(ctx context.Context, of jobs.Spec, between func() error) (int64, error) {
+	table, err := lite.LoadTable(ctx, e.readQuerier(), of.Table)
+	if err != nil {
+		return 0, err
+	}
+	_, upper, err := table.Key.Bounds(ctx, e.readQuerier())
+	if err != nil || upper == nil {
+		return 0, err
+	}
+	left, err := e.countTodo(ctx, lite.Tally{Key: table.Key, Upper: upper, Cond: of.Todo, Between: between, Fails: func(lite.Pos) {}})
+	if err != nil {
+		return 0, fmt.Errorf("count what is left of %s: %w", of.Table, err)
+	}
+	return left, nil
 }
 
 func (e *Engine) countTodo(ctx context.Context, tally lite.Tally) (int64, error) {

@@ -33,7 +33,7 @@ func tool(t *testing.T, name string) string {
 
 // TestAlertRules: promtool accepts the rules and their unit tests. Planted and caught: a
 // rule without its delay; a log that may be ten times as long; a retried job that stays
-// failed.
+// failed; a paused job that is stuck.
 func TestAlertRules(t *testing.T) {
 	promtool := tool(t, "promtool")
 	for _, args := range [][]string{{"check", "rules", "chunkfill.yml"}, {"test", "rules", "chunkfill_test.yml"}} {
@@ -47,8 +47,7 @@ func TestAlertRules(t *testing.T) {
 
 // TestDashboard: a real Prometheus scrapes an application with jobs of all kinds, and each
 // query of the dashboard returns data from it; the alert rules are loaded and healthy. No
-// query may be empty. Planted and caught: a metric misspelled in a panel; a label that no
-// metric has in a "by"; a label "job" for the name of a job, which Prometheus takes away.
+// query may be empty. Planted and caught: a metric misspelled in a panel.
 func TestDashboard(t *testing.T) {
 	binary := tool(t, "prometheus")
 	target := serveJobs(t)

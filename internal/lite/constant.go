@@ -11,7 +11,7 @@ import (
 // or an error.
 func StringsInQuotes(ctx context.Context, q Querier, table, fragment string) (words []string) {
 	for at := 0; at < len(fragment); {
-		length, name := token(fragment[at:])
+		length, name := Token(fragment[at:])
 		if fragment[at] == '"' {
 			as := fragment[:at] + "`" + strings.ReplaceAll(name, "`", "``") + "`" + fragment[at+length:]
 			if compileSelect(ctx, q, "("+as+"\n) FROM "+Main(table)) != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/chunkfill/chunkfill/internal/failpoint"
 	"github.com/chunkfill/chunkfill/internal/sqlite"
@@ -64,6 +65,15 @@ func Classify(err error) Class {
 		return Schema
 	}
 	return Other
+}
+
+// IsUnique reports whether err is that of a row which has a key or a unique value that another
+// row has.
+func IsUnique(err error) bool { return sqlite.Unique(err) }
+
+// IsMissing reports whether err says that a table is not there.
+func IsMissing(err error) bool {
+	return err != nil && sqlite.Primary(err) == sqlite.Error && strings.Contains(err.Error(), "no such table")
 }
 
 // Guarded runs apply and returns ErrRolledBack if the transaction did not survive it,

@@ -109,7 +109,7 @@ func triggerHead(text string) (timing, event string) {
 // tokens returns the names of a text, bare ones folded, and its punctuation.
 func tokens(text string) (list []string) {
 	for len(text) > 0 {
-		length, name := token(text)
+		length, name := Token(text)
 		switch {
 		case name != "" && inName(text[0]):
 			list = append(list, FoldName(name))

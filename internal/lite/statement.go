@@ -156,6 +156,13 @@ func (s Statement) SQL(r Range) (string, []any) {
 	return s.head + " WHERE " + r.where.sql + " AND " + s.cond + s.tail, s.Args
 }
 
+// Within returns a statement that this one, a SELECT, is part of: with a text before and
+// one behind it.
+func (s Statement) Within(before, behind string) Statement {
+	s.head, s.tail = before+s.head, s.tail+behind
+	return s
+}
+
 // CheckArgs refuses arguments that no parameter of a statement that compiles takes. SQLite
 // silently ignores them; here one would be taken for a bound of the range.
 func (s Statement) CheckArgs(ctx context.Context, q Querier) error {

@@ -12,7 +12,7 @@ import (
 func Names(fragment string) map[string]bool {
 	names := map[string]bool{}
 	for i := 0; i < len(fragment); {
-		length, name := token(fragment[i:])
+		length, name := Token(fragment[i:])
 		bare := name != "" && inName(fragment[i])
 		i += length
 		name = FoldName(name)
@@ -37,8 +37,8 @@ func set(words string) map[string]bool {
 	return all
 }
 
-// token returns the length of the first token of s, and the name if it is one.
-func token(s string) (length int, name string) {
+// Token returns the length of the first token of s, and the name if it is one.
+func Token(s string) (length int, name string) {
 	switch c := s[0]; {
 	case c == '\'' || c == '"' || c == '`':
 		length = quoted(s, c)
@@ -117,7 +117,7 @@ var emptyCall = regexp.MustCompile(`\b(?:date|time|datetime|julianday|unixepoch)
 // same row again: it reads columns and values, and calls no function, asks no table and no clock.
 func Repeats(fragment string) bool {
 	for i := 0; i < len(fragment); {
-		length, name := token(fragment[i:])
+		length, name := Token(fragment[i:])
 		word := FoldName(name)
 		i += length
 		called := name != "" && strings.HasPrefix(strings.TrimLeft(fragment[i:], " \t\r\n"), "(")

@@ -65,6 +65,9 @@ type Stepper interface {
 	// Save does, in the same hold. It returns the record with one more takeback, that of this
 	// step, and with what later steps have to find. Where something is asked of the job that
 	// from does not know of, nothing takes effect and the error is of class Again.
+	//
+	// What does not fit into one hold may be made in parts: each but the last returns from as it
+	// is, and Once is called again.
 	Once(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error)
 
 	// TakeBack undoes the last of the steps that can be taken back, and writes the record

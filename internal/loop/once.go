@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // onceStep makes a step of kind Once and records it, in one hold. It passes the gate as a
@@ -63,8 +65,12 @@ func (l *Loop) inOneHold(ctx context.Context, on Event, e event,
 
 		from := l.cp
 		from.Request = l.request
+		began := time.Now()
 		to, err = make(ctx, from, to, l.line(e))
 		switch class := l.db.Class(err); {
+		case err == nil && to.Step == from.Step && to.Phase == from.Phase: // a part of it
+			l.busy, l.full = 0, fullness{}
+			err = l.Yield(ctx, l.pauseAfter(time.Now(), Outcome{Held: time.Since(began)}, throttle.Batch{Hold: time.Since(began)}))
 		case err == nil:
 			l.busy, l.full = 0, fullness{}
 			l.changed(to, e)

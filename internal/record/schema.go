@@ -76,8 +76,7 @@ const (
 	) WITHOUT ROWID`
 )
 
-// What version 3 adds. It is never edited once released. A run of version 2 that is alive
-// goes on beside these tables.
+// What version 3 adds. It is never edited once released.
 var add3 = []string{
 	// What is asked of a job beyond what its own row holds; of all jobs under the name ''.
 	`CREATE TABLE main._async_migration_requests (

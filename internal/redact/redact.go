@@ -15,13 +15,17 @@ import (
 // mayName are errors whose messages may have a key or a value in them, beside those of SQLite.
 var mayName = []error{chunkfill.ErrTooManyBadRows, chunkfill.ErrHostCode, chunkfill.ErrUnreadable}
 
+// ofNoRow are the codes of errors that are about a lock or the disk, whatever the rows are:
+// BUSY, LOCKED and FULL.
+var ofNoRow = []int{5, 6, 13}
+
 // Hides reports whether the text of an error may have values of a row in it.
 func Hides(err error) bool {
 	if err == nil {
 		return false
 	}
-	_, ofSQLite := code(err)
-	return ofSQLite || slices.ContainsFunc(mayName, func(e error) bool { return errors.Is(err, e) })
+	code, ofSQLite := code(err)
+	return ofSQLite && !slices.Contains(ofNoRow, code&0xff) || slices.ContainsFunc(mayName, func(e error) bool { return errors.Is(err, e) })
 }
 
 // Text is what a log has of an error: its message, or, where that may have values of a row
@@ -85,6 +89,9 @@ func describe(code int) string {
 	if !ok {
 		return fmt.Sprintf("SQLite error %d", code)
 	}
+	if name == "CORRUPT_VTAB" {
+		return fmt.Sprintf("a virtual table that a trigger writes, such as a full-text index, is out of step with the table: SQLite error %d (SQLITE_%s)", code, name)
+	}
 	return fmt.Sprintf("SQLite error %d (SQLITE_%s)", code, name)
 }
 
@@ -92,6 +99,7 @@ func describe(code int) string {
 var names = map[int]string{
 	1: "ERROR", 4: "ABORT", 5: "BUSY", 6: "LOCKED", 7: "NOMEM", 8: "READONLY", 9: "INTERRUPT", 10: "IOERR", 11: "CORRUPT",
 	13: "FULL", 14: "CANTOPEN", 17: "SCHEMA", 18: "TOOBIG", 19: "CONSTRAINT", 20: "MISMATCH", 26: "NOTADB",
+	267: "CORRUPT_VTAB", // with what it means, see describe
 	275: "CONSTRAINT_CHECK", 531: "CONSTRAINT_COMMITHOOK", 787: "CONSTRAINT_FOREIGNKEY", 1043: "CONSTRAINT_FUNCTION",
 	1299: "CONSTRAINT_NOTNULL", 1555: "CONSTRAINT_PRIMARYKEY", 1811: "CONSTRAINT_TRIGGER", 2067: "CONSTRAINT_UNIQUE",
 	2579: "CONSTRAINT_ROWID", 3091: "CONSTRAINT_DATATYPE",

@@ -36,6 +36,12 @@ const (
 // CorruptVTab is the extended code of a virtual table that is out of step.
 const CorruptVTab = sqlite3.SQLITE_CORRUPT_VTAB
 
+// Unique reports whether an error says that a value is there already which may be there once.
+func Unique(err error) bool {
+	code, _ := Code(err)
+	return code == sqlite3.SQLITE_CONSTRAINT_UNIQUE || code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY || code == sqlite3.SQLITE_CONSTRAINT_ROWID
+}
+
 // Code returns the extended result code of an error of SQLite, however it is wrapped, and
 // reports whether it is one.
 func Code(err error) (code int, ok bool) {

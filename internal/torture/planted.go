@@ -154,8 +154,8 @@ var (
 	}}}
 	RangeBoundFirst = Bug{"the range's arguments bound before the job's", []Edit{{
 		File: "internal/lite/statement.go",
-		Old:  "\t\treturn s.head + \" WHERE \" + s.cond + \" AND \" + r.where.sql, slices.Concat(s.Args, r.where.args)",
-		New:  "\t\treturn s.head + \" WHERE \" + s.cond + \" AND \" + r.where.sql, slices.Concat(r.where.args, s.Args)",
+		Old:  "\t\treturn s.head + \" WHERE \" + s.cond + \" AND \" + r.where.sql + s.tail, slices.Concat(s.Args, r.where.args)",
+		New:  "\t\treturn s.head + \" WHERE \" + s.cond + \" AND \" + r.where.sql + s.tail, slices.Concat(r.where.args, s.Args)",
 	}}}
 	InterruptionFails = Bug{"an interruption while it verifies recorded as a failure", []Edit{{
 		File: "internal/loop/errors.go",

@@ -69,11 +69,11 @@ func OpenToRead(ctx context.Context, path string, stderr io.Writer) (*sql.DB, er
 	return db, nil
 }
 
-// NeverRan returns an error, one of a job that is unknown, for a database in which there is no
-// table of ours: it is mostly not the one that was meant.
+// NeverRan returns an error, one of a job that is unknown, for a database without the tables of
+// jobs, which come with the first: it is mostly not the one that was meant.
 func NeverRan(ctx context.Context, db *sql.DB, path string) error {
 	var tables bool
-	err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name LIKE '\_async\_migration%' ESCAPE '\')`).Scan(&tables)
+	err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = '_async_migration_schema')`).Scan(&tables)
 	switch {
 	case err != nil:
 		return fmt.Errorf("look for the tables of jobs: %w", err)
@@ -91,6 +91,11 @@ func (path neverRan) Error() string {
 }
 
 func (neverRan) Is(target error) bool { return target == engine.ErrUnknownJob }
+
+// NoJobs is the error of a database in which there is no job, though there have been some.
+func NoJobs(path string) error {
+	return fmt.Errorf("%w: none is known on %s", engine.ErrUnknownJob, path)
+}
 
 // NoSuchJob adds the way out to the error of a name under which no job has run.
 func NoSuchJob(err error, path string) error {

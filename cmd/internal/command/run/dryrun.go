@@ -23,6 +23,9 @@ func (f runFlags) printDry(job jobs.Job, d engine.DryRunResult, stdout io.Writer
 	p.effects(d)
 	p.sample(d)
 	p.forecast(d)
+	if d.ImageBytes >= 0 {
+		p.field("images", fmt.Sprintf("about %d bytes for each row that is changed, until an undo or forget --undo-data", d.ImageBytes))
+	}
 	p.field("settings", strings.Join(f.pragmas(), ", ")+", synchronous(normal), busy_timeout(5000)")
 	if d.Begun != "" {
 		p.field("state", fmt.Sprintf("already begun, now %s: a run continues from there", d.Begun))
@@ -151,10 +154,6 @@ func (p preview) forecast(d engine.DryRunResult) {
 			text += fmt.Sprintf("; %s free", bytes(d.FreeBytes))
 		}
 		p.field("space", text)
-	}
-
-	if d.ImageBytes >= 0 {
-		p.field("images", fmt.Sprintf("about %d bytes for each row that is changed, until an undo or forget --undo-data; with them the job takes several times as long", d.ImageBytes))
 	}
 
 	if d.TimeHigh < 0 {

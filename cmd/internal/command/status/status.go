@@ -36,8 +36,8 @@ is in the schema. On a file that no process has open, SQLite leaves an empty -wa
 
 With --json it prints an object: "jobs" is a list of jobs, "requests" what is asked and
 not carried out yet ("job" is null for all jobs), "stop_file" the stop file and its
-first line, or null. On a database on which no job has ever run it ends with exit
-status 4.`,
+first line, or null. Where there is nothing of that, it prints nothing on standard
+output and ends with exit status 4.`,
 		Example: "  chunkfill status --db app.db\n  chunkfill status --db app.db users_lower_v1 --json",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			db, err := database.OpenToRead(cmd.Context(), path, cmd.ErrOrStderr())
@@ -52,6 +52,9 @@ status 4.`,
 			o, err := look(cmd.Context(), db, path, names)
 			if err != nil {
 				return err
+			}
+			if len(o.Jobs) == 0 && len(o.Requests) == 0 && o.StopFile == nil {
+				return database.NoJobs(path)
 			}
 			if asJSON {
 				return output.WriteJSON(cmd.OutOrStdout(), o)

@@ -1,0 +1,68 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chunkfill/chunkfill/engine"
+	"github.com/chunkfill/chunkfill/jobs"
+)
+
+// TestIndex makes indexes of all kinds on a table that is written at random, and compares each, entry by
+// entry, with one that SQLite made.
+func TestIndex(t *testing.T) {
+	const table = "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b UNIQUE, c TEXT COLLATE NOCASE, g AS (c || a) STORED)"
+	for _, create := range []string{
+		"CREATE INDEX i ON t (a)",
+		"CREATE INDEX i ON t (c, a DESC)",
+		"CREATE INDEX i ON t (c COLLATE BINARY DESC, id)",
+		"CREATE INDEX i ON t (lower(c), coalesce(b, a)) WHERE a IS NOT NULL",
+		"CREATE INDEX i ON t (g)",
+		"CREATE UNIQUE INDEX i ON t (b COLLATE RTRIM, id)",
+		`CREATE INDEX "an ""index" ON "t" ("a")`,
+	} {
+		for _, twin := range []bool{true, false} {
+			t.Run(fmt.Sprint(create, twin), func(t *testing.T) {
+				db := rebuildDB(t, table)
+				w := seededWriter(t)
+				for range 700 {
+					w.write(db)
+				}
+				eng, err := engine.New(db, engine.Config{SoleProcess: true, TargetHold: 300 * time.Microsecond, QuietHold: 300 * time.Microsecond, OnHold: func(engine.Hold) {
+					if w.made < 1500 {
+						w.write(db)
+					}
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer eng.Close()
+				if _, err := eng.Run(context.Background(), jobs.Index{Name: "i", Table: "t", Create: create, Twin: twin}); err != nil {
+					t.Fatal(err)
+				}
+				if got := valueOf(t, db, "SELECT group_concat(integrity_check, '; ') FROM pragma_integrity_check"); got != "ok" {
+					t.Fatal(got)
+				}
+				if got := valueOf(t, db, "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%chunkfill%'"); got != "0" {
+					t.Errorf("%s things of ours are left", got)
+				}
+				for range 100 {
+					w.write(db)
+				}
+				if got := valueOf(t, db, "SELECT group_concat(integrity_check, '; ') FROM pragma_integrity_check"); got != "ok" {
+					t.Fatal(got)
+				}
+				name := "i"
+				if strings.Contains(create, `"an `) {
+					name = `an "index`
+				}
+				if got := valueOf(t, db, "SELECT count(*) FROM pragma_index_list('t') WHERE name = '"+name+"'"); got != "1" {
+					t.Errorf("%s indexes", got)
+				}
+			})
+		}
+	}
+}

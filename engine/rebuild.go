@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/record"
+	"github.com/chunkfill/chunkfill/internal/reshape"
+	"github.com/chunkfill/chunkfill/jobs"
+)
+
+// rebuild is the program of a jobs.Rebuild.
+type rebuild struct {
+	jobs.Rebuild
+	wanted reshape.Wanted
+}
+
+func init() {
+	programs[jobs.KindRebuild] = func(job jobs.Job) *program {
+		if p, ok := job.(*jobs.Rebuild); ok {
+			return newRebuild(*p, false)
+		}
+		return newRebuild(job.(jobs.Rebuild), false)
+	}
+	programs[jobs.KindIndex] = func(job jobs.Job) *program {
+		p, ok := job.(*jobs.Index)
+		if !ok {
+			index := job.(jobs.Index)
+			p = &index
+		}
+		return newRebuild(jobs.Rebuild{Name: p.Name, Table: p.Table, Schema: p.Create}, p.Twin)
+	}
+}
+
+func newRebuild(job jobs.Rebuild, twin bool) *program {
+	r := rebuild{job, reshape.Wanted{Table: job.Table, Schema: job.Schema, Twin: twin}}
+	for _, a := range job.Set {
+		r.wanted.Set = append(r.wanted.Set, lite.Assign(a))
+	}
+
+	once := func(name string, fn func(context.Context, lite.Querier) (made, error)) step {
+		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Once}, once: fn}
+	}
+	walk := func(name string, load func(context.Context, lite.Querier, *step) error) step {
+		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(job.Table)}
+	}
+	swap := once("swap", r.swap)
+	swap.NoReturn = true
+	steps := []step{
+		once("shadow", r.shadow),
+		walk("copy", r.copying),
+		{Step: chunkfill.Step{Name: "compare", Kind: chunkfill.Verify, Of: "copy"}},
+		walk("catch up", r.catchUp),
+		swap,
+	}
+	if !job.KeepOld {
+		empty := walk("empty", r.empty)
+		empty.intact, empty.abandon = nil, nil
+		steps = append(steps, empty, once("drop", r.drop))
+	}
+	return &program{definition: r.describe(), steps: steps, rehearse: r.rehearse}
+}
+
+// describe has all that makes the job what it is.
+func (r rebuild) describe() string {
+	text := "REBUILD " + strings.TrimSpace(r.Schema)
+	for _, a := range r.Set {
+		text += fmt.Sprintf(" SET %s = %s", a.Column, a.Expr)
+	}
+	if r.KeepOld {
+		text += " KEEP OLD"
+	}
+	if r.wanted.Twin {
+		text += " BY A TWIN"
+	}
+	return text
+}
+
+func (r rebuild) rehearse(ctx context.Context, c lite.Querier) (func(context.Context, lite.Querier) error, error) {
+	conversions, err := r.wanted.Rehearse(ctx, c)
+	return func(ctx context.Context, q lite.Querier) error {
+		for _, conversion := range conversions {
+			if err := conversion.Check(ctx, q); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, err
+}
+
+// shape is the table as it is, and as it is to be, once the shadow is there.
+func (r rebuild) shape(ctx context.Context, q lite.Querier) (*reshape.Shape, error) {
+	if err := r.intact(ctx, q); err != nil {
+		return nil, err
+	}
+	s, err := r.wanted.Load(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return &s, s.Resume(ctx, q)
+}
+
+// pinned is the step under whose name the record keeps what must stay as it is.
+const pinned = "swap"
+
+// intact looks whether the table, and what the job has made beside it, are what they were when it
+// began: without a trigger of ours a live write would be lost.
+func (r rebuild) intact(ctx context.Context, q lite.Querier) error {
+	begun, err := record.Load(ctx, q, r.Name)
+	if err != nil {
+		return err
+	}
+	now, err := reshape.Text(ctx, q, r.Table)
+	if err == nil && begun.Pins[pinned] != digest(now) {
+		err = fmt.Errorf("%w: %s has another shape or other indexes than when the job began, or what the job made beside it is another; "+
+			"cancel the job, and begin a new one under another name", ErrTableChanged, r.Table)
+	}
+	return err
+}
+
+func (r rebuild) shadow(ctx context.Context, q lite.Querier) (made, error) {
+	s, err := r.wanted.Load(ctx, q)
+	if err != nil {
+		return made{}, err
+	}
+	back, err := s.Create(ctx, q)
+	if err != nil {
+		return made{}, err
+	}
+	text, err := reshape.Text(ctx, q, s.Table)
+	return made{back: back.Statements, part: back.Repeat, pins: map[string]string{pinned: digest(text)}}, err
+}
+
+func (r rebuild) copying(ctx context.Context, q lite.Querier, to *step) error {
+	s, err := r.shape(ctx, q)
+	if err != nil {
+		return err
+	}
+	insert := s.Insert()
+	rows := reshape.Copier{Shape: s}
+	to.rows, to.insert = jobs.Spec{Table: r.Table, Todo: rows.Differs()}, &insert
+	to.also = &jobs.Spec{Table: reshape.ShadowTable(s.Table), Todo: rows.Orphaned()}
+	to.apply = func(ctx context.Context, c lite.Querier, b stretch) (int, error) {
+		return rows.Copy(ctx, c, b.statement, b.where, b.Range, b.again)
+	}
+	return nil
+}
+
+func (r rebuild) catchUp(ctx context.Context, q lite.Querier, to *step) error {
+	s, err := r.shape(ctx, q)
+	if err != nil {
+		return err
+	}
+	log, err := lite.LoadTable(ctx, q, reshape.LogTable(s.Table))
+	if err != nil {
+		return err
+	}
+	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: log.Name, Where: "1"}
+	to.apply = func(ctx context.Context, c lite.Querier, b stretch) (int, error) {
+		return reshape.Copier{Shape: s}.Replay(ctx, c, log.Key, b.Range)
+	}
+	return nil
+}
+
+func (r rebuild) swap(ctx context.Context, q lite.Querier) (made, error) {
+	s, err := r.shape(ctx, q)
+	if err != nil {
+		return made{}, err
+	}
+	swapped, err := s.Swap(ctx, q)
+	return made{again: !swapped}, err
+}
+
+func (r rebuild) empty(_ context.Context, _ lite.Querier, to *step) error {
+	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: r.rest(), Where: "1"}
+	return nil
+}
+
+func (r rebuild) drop(ctx context.Context, q lite.Querier) (made, error) {
+	_, err := q.ExecContext(ctx, "DROP TABLE IF EXISTS "+lite.Main(r.rest()))
+	return made{}, err
+}
+
+// rest is the table that is no longer needed after the swap.
+func (r rebuild) rest() string {
+	if r.wanted.Twin {
+		return reshape.ShadowTable(r.Table)
+	}
+	return reshape.OldName(r.Table)
+}

@@ -1,0 +1,332 @@
+// Package reshape gives a live table another shape: it owns the SQL of the shadow table, of the log
+// of keys that live writes have touched, and of the swap.
+//
+// # Method
+//
+// The rows are copied into a shadow table that has the new shape, with all its constraints and
+// indexes, a batch at a time. Triggers on the live table do no more than to note the keys of rows that
+// are written in a log, which has no constraint: so a live write cannot fail because of the new shape,
+// whatever its row would break there. (Triggers that mirror rows, as pt-online-schema-change has them, fail
+// with the live write, and NEW is stale where a later trigger changes the same row.) The rows
+// of the log are copied again from the table as it is then, as gh-ost does from the binary log.
+//
+// The swap replays what is left of the log and exchanges the two tables in sqlite_schema, in
+// one transaction: triggers, views and foreign keys go by the name and stay where they are. Where
+// writable_schema is forbidden (defensive mode) nothing begins.
+package reshape
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
+
+// errDDL is what is wrong with a statement of the schema.
+var errDDL = errors.New("not a statement that can be used here")
+
+// tok is a token of a statement.
+type tok struct {
+	start, end int
+	name       string // as a name, without quotes; "" for what is none
+	word       string // in lower case, of a bare word
+	depth      int    // of parentheses around it
+}
+
+// scan parts a statement into tokens, without spaces and comments.
+func scan(text string) (toks []tok) {
+	depth := 0
+	for i := 0; i < len(text); {
+		length, name := lite.Token(text[i:])
+		t := tok{start: i, end: i + length, name: name, depth: depth}
+		first := text[i]
+		switch {
+		case strings.IndexByte(" \t\r\n\f", first) >= 0, strings.HasPrefix(text[i:], "--"), strings.HasPrefix(text[i:], "/*"):
+			i += length
+			continue
+		case first == '(':
+			depth++
+		case first == ')':
+			depth--
+			t.depth = depth
+		case name != "" && first != '"' && first != '`' && first != '[':
+			t.word = strings.ToLower(name)
+		}
+		toks = append(toks, t)
+		i += length
+	}
+	return toks
+}
+
+// Statements parts a script into its statements, without the semicolons. A CREATE TRIGGER
+// is not taken apart.
+func Statements(script string) (all []string) {
+	from, trigger, blocks := 0, false, 0
+	words := 0
+	for _, t := range scan(script) {
+		if words++; words <= 3 && t.word == "trigger" {
+			trigger = true
+		}
+		switch {
+		case trigger && (t.word == "begin" || t.word == "case"):
+			blocks++
+		case trigger && t.word == "end":
+			blocks--
+		}
+		if script[t.start] != ';' || trigger && blocks > 0 {
+			continue
+		}
+		if words > 1 {
+			all = append(all, strings.TrimSpace(script[from:t.start]))
+		}
+		from, trigger, blocks, words = t.end, false, 0, 0
+	}
+	if words > 0 {
+		all = append(all, strings.TrimSpace(script[from:]))
+	}
+	return all
+}
+
+// cursor reads tokens one after the other.
+type cursor struct {
+	text string
+	toks []tok
+	at   int
+}
+
+func (c *cursor) peek() tok {
+	if c.at < len(c.toks) {
+		return c.toks[c.at]
+	}
+	return tok{start: len(c.text), end: len(c.text)}
+}
+
+func (c *cursor) next() tok {
+	t := c.peek()
+	c.at++
+	return t
+}
+
+// skip goes over words, if they are the next ones.
+func (c *cursor) skip(words ...string) bool {
+	for i, w := range words {
+		if c.at+i >= len(c.toks) || c.toks[c.at+i].word != w {
+			return false
+		}
+	}
+	c.at += len(words)
+	return true
+}
+
+func (c *cursor) is(symbol byte) bool {
+	t := c.peek()
+	return t.start < len(c.text) && c.text[t.start] == symbol
+}
+
+// nameAt reads [schema.]name.
+func (c *cursor) nameAt() (from, to int, name string, err error) {
+	t := c.next()
+	if t.name == "" {
+		return 0, 0, "", fmt.Errorf("%w: no name in %q", errDDL, c.text)
+	}
+	from, to, name = t.start, t.end, t.name
+	if c.is('.') {
+		c.next()
+		last := c.next()
+		if !strings.EqualFold(name, "main") {
+			return 0, 0, "", fmt.Errorf("%w: %q is of another database", errDDL, c.text)
+		}
+		to, name = last.end, last.name
+	}
+	return from, to, name, nil
+}
+
+// table is CREATE TABLE, taken apart.
+type table struct {
+	Name string
+	rest string // after the name
+}
+
+func parseTable(text string) (table, error) {
+	c := &cursor{text: text, toks: scan(text)}
+	if !c.skip("create", "table") {
+		return table{}, fmt.Errorf("%w: %q is no CREATE TABLE", errDDL, text)
+	}
+	c.skip("if", "not", "exists")
+	_, to, name, err := c.nameAt()
+	if err != nil {
+		return table{}, err
+	}
+	if !c.is('(') {
+		return table{}, fmt.Errorf("%w: the columns of %s are not written out", errDDL, name)
+	}
+	return table{Name: name, rest: text[to:]}, nil
+}
+
+// as is the statement for a table of another name.
+func (t table) as(name string) string { return "CREATE TABLE " + lite.Ident(name) + t.rest }
+
+// autoincrement reports whether the table never gives a number twice.
+func (t table) autoincrement() bool {
+	return slices.ContainsFunc(scan(t.rest), func(t tok) bool { return t.word == "autoincrement" })
+}
+
+// collation is that of a column, "" where none is declared.
+func (t table) collation(column string) string {
+	toks := scan(t.rest)
+	within := false
+	for i, k := range toks {
+		switch {
+		case i > 0 && k.depth == 1 && (t.rest[toks[i-1].start] == '(' && toks[i-1].depth == 0 || t.rest[toks[i-1].start] == ','):
+			within = lite.SameName(k.name, column)
+		case within && k.depth == 1 && k.word == "collate" && i+1 < len(toks):
+			return toks[i+1].name
+		}
+	}
+	return ""
+}
+
+// strict reports whether the table is a STRICT one.
+func (t table) strict() bool {
+	return slices.ContainsFunc(scan(t.rest), func(t tok) bool { return t.depth == 0 && t.word == "strict" })
+}
+
+// index is CREATE INDEX, taken apart.
+type index struct {
+	Name, Table string
+	unique      bool
+	rest        string // after the table's name
+}
+
+func parseIndex(text string) (index, error) {
+	c := &cursor{text: text, toks: scan(text)}
+	var ix index
+	if !c.skip("create") {
+		return ix, fmt.Errorf("%w: %q is no CREATE INDEX", errDDL, text)
+	}
+	ix.unique = c.skip("unique")
+	if !c.skip("index") {
+		return ix, fmt.Errorf("%w: %q is no CREATE INDEX", errDDL, text)
+	}
+	c.skip("if", "not", "exists")
+	var to int
+	var err error
+	if _, _, ix.Name, err = c.nameAt(); err != nil {
+		return ix, err
+	}
+	if !c.skip("on") {
+		return ix, fmt.Errorf("%w: no ON in %q", errDDL, text)
+	}
+	if _, to, ix.Table, err = c.nameAt(); err != nil {
+		return ix, err
+	}
+	ix.rest = text[to:]
+	return ix, nil
+}
+
+func (ix index) as(name, table string) string {
+	unique := ""
+	if ix.unique {
+		unique = "UNIQUE "
+	}
+	return "CREATE " + unique + "INDEX " + lite.Ident(name) + " ON " + lite.Ident(table) + ix.rest
+}
+
+// terms are what the index is over, without collation and direction.
+func (ix index) terms() (all []string) {
+	toks := scan(ix.rest)
+	from, end := 0, 0
+	for i, t := range toks {
+		symbol := ix.rest[t.start]
+		switch {
+		case t.depth == 0 && symbol == '(' && from == 0:
+			from, end = t.end, t.end
+		case t.depth == 1 && symbol == ',', t.depth == 0 && symbol == ')':
+			all = append(all, strings.TrimSpace(ix.rest[from:end]))
+			from, end = t.end, t.end
+			if symbol == ')' {
+				return all
+			}
+		case t.depth == 1 && (t.word == "asc" || t.word == "desc" || t.word == "collate"), i > 0 && t.depth == 1 && toks[i-1].word == "collate":
+		default:
+			end = t.end
+		}
+	}
+	return all
+}
+
+// withoutReferences is a CREATE TABLE without its foreign keys: while rows are copied, and when
+// those of the old table are deleted, an action of theirs, or a check, would reach live writes.
+func withoutReferences(text string) string {
+	c := &cursor{text: text, toks: scan(text)}
+	for !c.is('(') {
+		c.next()
+	}
+	var b strings.Builder
+	kept := 0
+	cut := func(from, to int) {
+		b.WriteString(text[kept:from])
+		kept = to
+	}
+
+	for c.next(); c.at < len(c.toks); {
+		t := c.peek()
+		begins := c.text[c.toks[c.at-1].start] == '(' || c.text[c.toks[c.at-1].start] == ','
+		named := -1 // where a CONSTRAINT that names what follows begins
+		if t.depth == 1 && t.word == "constraint" {
+			named = t.start
+			c.next()
+			c.next()
+			t = c.peek()
+		}
+		from := t.start
+		if named >= 0 {
+			from = named
+		}
+		switch {
+		case t.depth == 1 && t.word == "foreign" && begins: // a constraint of the table, with the comma before it
+			for c.peek().word != "references" {
+				c.next()
+			}
+			before := strings.LastIndexByte(strings.TrimRight(text[:from], " \t\r\n"), ',')
+			c.references()
+			cut(max(before, kept), c.peek().start)
+		case t.depth == 1 && t.word == "references":
+			c.references()
+			cut(from, c.peek().start)
+		default:
+			c.next()
+		}
+	}
+	return b.String() + text[kept:]
+}
+
+// references goes over a REFERENCES clause.
+func (c *cursor) references() {
+	c.next()
+	c.next()
+	if c.is('(') {
+		for c.next(); !(c.is(')') && c.peek().depth == 1); {
+			c.next()
+		}
+		c.next()
+	}
+	for {
+		switch {
+		case c.skip("on", "delete"), c.skip("on", "update"):
+			if !c.skip("set", "null") && !c.skip("set", "default") && !c.skip("no", "action") {
+				c.next() // CASCADE or RESTRICT
+			}
+		case c.skip("match"):
+			c.next()
+		case c.skip("not", "deferrable"), c.skip("deferrable"):
+			if c.skip("initially") {
+				c.next()
+			}
+		default:
+			return
+		}
+	}
+}

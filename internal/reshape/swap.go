@@ -1,0 +1,186 @@
+package reshape
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
+
+// replayAtOnce is how many entries of the log the swap replays in its own hold. More are
+// replayed in holds before.
+const replayAtOnce = 100
+
+// Swap exchanges the two tables, in the caller's transaction, once nothing is left in the log. It
+// reports false where more was left than fits into one hold: some of it is replayed, and it
+// is to be called again. Afterwards the old table has no trigger and no foreign key.
+func (s *Shape) Swap(ctx context.Context, q lite.Querier) (swapped bool, err error) {
+	left, err := swap{s}.drain(ctx, q)
+	if err != nil || left {
+		return false, err
+	}
+	return true, swap{s}.exchange(ctx, q)
+}
+
+// swap exchanges the tables.
+type swap struct{ *Shape }
+
+// drain replays the first entries of the log, and reports whether there are more.
+func (s swap) drain(ctx context.Context, q lite.Querier) (left bool, err error) {
+	log, err := lite.LoadTable(ctx, q, logName(s.Table))
+	if err != nil {
+		return false, err
+	}
+	_, last, err := log.Key.Bounds(ctx, q)
+	if err != nil || last == nil {
+		return false, err
+	}
+	r, ok, err := log.Key.Next(ctx, q, nil, last, replayAtOnce)
+	if err != nil || !ok {
+		return false, err
+	}
+	if _, err := Copier(s).Replay(ctx, q, log.Key, r); err != nil {
+		return false, err
+	}
+	return r.End.Encode() != last.Encode(), nil
+}
+
+// exchange is the swap itself. Each table takes the other's place in sqlite_schema; what goes by the
+// name of the live table, its triggers among it, then goes by the new one. SQLite
+// reads the schema in the order of the rows, so a table has to come before what belongs to it.
+func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
+	live, shadow, old := s.Table, shadowName(s.Table), OldName(s.Table)
+	if err := run(ctx, q, append(Unwatch(live), "DROP TABLE "+lite.Main(logName(live)))...); err != nil {
+		return err
+	}
+	var version, place int64
+	var sql string
+	err = q.QueryRowContext(ctx, `SELECT rowid, sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?`, live).Scan(&place, &sql)
+	if err == nil {
+		err = q.QueryRowContext(ctx, "PRAGMA main.schema_version").Scan(&version)
+	}
+	if err != nil {
+		return fmt.Errorf("read the schema: %w", err)
+	}
+	was, err := parseTable(sql)
+	if err != nil {
+		return err
+	}
+
+	if err := run(ctx, q, "PRAGMA writable_schema = ON"); err != nil {
+		return err
+	}
+	defer func() { // also where the transaction is rolled back: the connection is the host's
+		if resetErr := run(ctx, q, "PRAGMA writable_schema = RESET"); resetErr != nil {
+			err = errors.Join(err, resetErr)
+		}
+	}()
+	if s.Twin {
+		if err := s.graft(ctx, q); err != nil {
+			return err
+		}
+		return run(ctx, q, fmt.Sprintf("PRAGMA main.schema_version = %d", version+1))
+	}
+	if err := s.rename(ctx, q, live, old, withoutReferences(was.as(old)), 0); err != nil {
+		return err
+	}
+	if err := s.rename(ctx, q, shadow, live, s.table.as(live), place); err != nil {
+		return err
+	}
+	if err := s.renumber(ctx, q); err != nil {
+		return err
+	}
+	return run(ctx, q, fmt.Sprintf("PRAGMA main.schema_version = %d", version+1))
+}
+
+// graft makes the index of the twin one of the table.
+func (s swap) graft(ctx context.Context, q lite.Querier) error {
+	ix := s.indexes[0]
+	return change(ctx, q, `name = ?1, tbl_name = ?2, sql = ?3, rowid = (SELECT max(rowid) + 1 FROM main.sqlite_schema) WHERE type = 'index' AND name = ?4`,
+		ix.Name, s.Table, ix.as(ix.Name, s.Table), shadowName(ix.Name))
+}
+
+// rename gives a table and its indexes other names, and the table a place in the schema; 0
+// for the end.
+func (s swap) rename(ctx context.Context, q lite.Querier, from, to, sql string, place int64) error {
+	of, err := objects(ctx, q, from)
+	if err != nil {
+		return err
+	}
+	if err := change(ctx, q, `name = ?1, tbl_name = ?1, sql = ?2, rowid = CASE ?3 WHEN 0 THEN (SELECT max(rowid) + 1 FROM main.sqlite_schema) ELSE ?3 END
+		WHERE type = 'table' AND name = ?4`, to, sql, place, from); err != nil {
+		return err
+	}
+	for _, o := range of {
+		var name string
+		var text any
+		switch {
+		case o.kind != "index":
+			continue
+		case o.sql == "":
+			name = strings.Replace(o.name, "sqlite_autoindex_"+from+"_", "sqlite_autoindex_"+to+"_", 1)
+		default:
+			ix, err := parseIndex(o.sql)
+			if err != nil {
+				return err
+			}
+			if place == 0 {
+				name = OldName(o.name)
+			} else {
+				name = strings.TrimPrefix(o.name, shadowName(""))
+			}
+			text = ix.as(name, to)
+		}
+		if err := change(ctx, q, `name = ?1, tbl_name = ?2, sql = ?3, rowid = (SELECT max(rowid) + 1 FROM main.sqlite_schema) WHERE type = 'index' AND name = ?4`,
+			name, to, text, o.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errDefensive is a connection that cannot write its schema.
+var errDefensive = errors.New("the connection does not allow writable_schema (defensive mode)")
+
+// change updates one row of the schema.
+func change(ctx context.Context, q lite.Querier, set string, args ...any) error {
+	result, err := q.ExecContext(ctx, "UPDATE main.sqlite_schema SET "+set, args...)
+	if err != nil {
+		if strings.Contains(err.Error(), "may not be modified") {
+			return fmt.Errorf("%w: %w", errDefensive, err)
+		}
+		return fmt.Errorf("write the schema: %w", err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n != 1 {
+		return errors.Join(err, fmt.Errorf("write the schema: %d rows for %s", n, set))
+	}
+	return nil
+}
+
+// renumber has the new table go on with the numbers of the old one, as AUTOINCREMENT promises.
+func (s swap) renumber(ctx context.Context, q lite.Querier) error {
+	var there int
+	err := q.QueryRowContext(ctx, "SELECT count(*) FROM main.sqlite_schema WHERE name = 'sqlite_sequence'").Scan(&there)
+	if err != nil {
+		return fmt.Errorf("read the schema: %w", err)
+	}
+	if there == 0 {
+		return nil
+	}
+
+	var latest int64
+	shadow := shadowName(s.Table)
+	err = q.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name IN (?, ?)", s.Table, shadow).Scan(&latest)
+	if err == nil {
+		_, err = q.ExecContext(ctx, "DELETE FROM main.sqlite_sequence WHERE name IN (?, ?)", s.Table, shadow)
+	}
+	if err == nil && latest > 0 && s.table.autoincrement() {
+		_, err = q.ExecContext(ctx, "INSERT INTO main.sqlite_sequence (name, seq) VALUES (?, ?)", s.Table, latest)
+	}
+	if err != nil {
+		return fmt.Errorf("go on with the numbers of %s: %w", s.Table, err)
+	}
+	return nil
+}

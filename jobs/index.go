@@ -1,0 +1,26 @@
+package jobs
+
+import "fmt"
+
+// Index makes an index on a live table, without the stall of a plain CREATE INDEX, which holds the
+// writer for as long as it reads the whole table.
+//
+// It is a [Rebuild] of the table with one index more, unless Twin is set. Where a plain CREATE INDEX takes
+// no longer than live writes can wait, that is the better way.
+type Index struct {
+	Name, Table string
+	Create      string // CREATE INDEX, or CREATE UNIQUE INDEX
+
+	// Twin builds the index on a table beside that has its columns and no others, and then makes it one
+	// of the table by a change of one row of sqlite_schema: a fraction of the work. It is
+	// experimental, and for tables with an INTEGER PRIMARY KEY.
+	Twin bool
+}
+
+// KindIndex is the Kind of an [Index].
+const KindIndex Kind = "index"
+
+// Spec implements [Job].
+func (i Index) Spec() Spec {
+	return Spec{Kind: KindIndex, Name: i.Name, Table: i.Table, Version: fmt.Sprintf("%s; twin %t", i.Create, i.Twin)}
+}
