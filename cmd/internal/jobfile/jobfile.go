@@ -65,6 +65,7 @@ type entry struct {
 	Todo    string `toml:"todo"`
 	Delete  bool   `toml:"delete"`
 	Version string `toml:"version"`
+	Keep    bool   `toml:"keep_before"`
 	Settings
 }
 
@@ -151,11 +152,11 @@ func (e entry) job(all Settings, at lines) (Job, error) {
 	case e.Delete && (e.Set != nil || e.Todo != "" || e.Version != ""):
 		return job, fmt.Errorf("%d: job %s: delete goes with where, not with set, todo or version", at.of("delete"), e.Name)
 	case e.Delete:
-		job.Job = jobs.Delete{Name: e.Name, Table: e.Table, Where: e.Where}
+		job.Job = jobs.Delete{Name: e.Name, Table: e.Table, Where: e.Where, KeepBefore: e.Keep}
 	case len(set) == 0:
 		return job, fmt.Errorf(`%d: job %s: say what to do: set = { column = "expression" }, or delete = true`, at.of("set"), e.Name)
 	default:
-		job.Job = jobs.Update{Name: e.Name, Table: e.Table, Set: set, Where: e.Where, Todo: e.Todo, Version: e.Version}
+		job.Job = jobs.Update{Name: e.Name, Table: e.Table, Set: set, Where: e.Where, Todo: e.Todo, Version: e.Version, KeepBefore: e.Keep}
 	}
 	if err := job.Spec().Validate(); err != nil {
 		return job, fmt.Errorf("%d: %w", at.of("name"), err)

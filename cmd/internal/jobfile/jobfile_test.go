@@ -47,6 +47,7 @@ foreign_keys = false
 name = "third"
 table = "t"
 delete = true
+keep_before = true
 `
 
 // TestRead: a job is that which flags of the same values describe, but for the order of a
@@ -80,6 +81,9 @@ func TestRead(t *testing.T) {
 		first, second := f.Jobs[0], f.Jobs[1]
 		if first.Hold != 2*time.Millisecond || second.Hold != time.Millisecond || *first.MaxRate != 5 || first.Spec().Version != "2" {
 			t.Errorf("holds %v and %v, rate %v", first.Hold, second.Hold, *first.MaxRate)
+		}
+		if first.Spec().KeepBefore || !f.Jobs[2].Spec().KeepBefore {
+			t.Error("keep_before is not that of the third job alone")
 		}
 		if *second.ForeignKeys || !*second.SoleProcess || first.SoleProcess != nil {
 			t.Errorf("settings %+v", second.Settings)
