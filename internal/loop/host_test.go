@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,9 +75,9 @@ func TestCauseOfTheEnd(t *testing.T) {
 func TestHostWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, cfg := table(50), config(verified)
-		asked := 0
+		var asked atomic.Int64
 		cfg.Throttle = func() (time.Duration, string) {
-			if asked++; asked <= 3 {
+			if asked.Add(1) <= 3 {
 				return 10 * time.Second, "busy"
 			}
 			return 0, ""
@@ -84,8 +85,8 @@ func TestHostWaits(t *testing.T) {
 		p := start(t, db, cfg)
 		p.pass(29 * time.Second)
 		p.wantPhase(chunkfill.Waiting)
-		if record := db.State().Record; asked != 3 || record.Rows != 0 || record.Reason != "host: busy" {
-			t.Errorf("asked %d times, %d rows, %q", asked, record.Rows, record.Reason)
+		if record := db.State().Record; asked.Load() != 3 || record.Rows != 0 || record.Reason != "host: busy" {
+			t.Errorf("asked %d times, %d rows, %q", asked.Load(), record.Rows, record.Reason)
 		}
 		wantErr(t, p.end(), nil)
 		wantOnce(t, db)
@@ -170,13 +171,15 @@ func TestHostPaces(t *testing.T) {
 }
 
 // criticalDB is a job whose host has a critical signal, as engine makes it.
-func criticalDB(rows int) (*looptest.DB, loop.Config, *string) {
-	db, cfg, reason := table(rows), config(verified), new(string)
+func criticalDB(rows int) (*looptest.DB, loop.Config, *atomic.Value) {
+	db, cfg, reason := table(rows), config(verified), new(atomic.Value)
+	reason.Store("")
 	cfg.Critical = func(context.Context) (bool, error) {
-		if *reason == "" {
+		why, _ := reason.Load().(string)
+		if why == "" {
 			return false, nil
 		}
-		db.Ask(chunkfill.Request{Control: chunkfill.Pause, By: "critical signal", Reason: *reason})
+		db.Ask(chunkfill.Request{Control: chunkfill.Pause, By: "critical signal", Reason: why})
 		return true, nil
 	}
 	return db, cfg, reason
@@ -190,14 +193,14 @@ func TestCritical(t *testing.T) {
 		cfg.MaxRate = 100
 		p := start(t, db, cfg)
 		p.pass(time.Second)
-		*reason = "the disk is slow"
+		reason.Store("the disk is slow")
 		p.pass(honored)
 		p.wantPhase(chunkfill.Paused)
 		record := db.State().Record
 		if record.Reason != "paused by critical signal: the disk is slow" {
 			t.Errorf("reason %q", record.Reason)
 		}
-		*reason = ""
+		reason.Store("")
 		p.pass(time.Minute)
 		p.wantPhase(chunkfill.Paused)
 
@@ -220,7 +223,7 @@ func TestCritical(t *testing.T) {
 func TestCriticalBeforeTheFirstBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, cfg, reason := criticalDB(50)
-		*reason = "critical"
+		reason.Store("critical")
 		p := start(t, db, cfg)
 		p.pass(time.Second)
 		p.wantPhase(chunkfill.Paused)
@@ -236,10 +239,11 @@ func TestCriticalBeforeTheFirstBatch(t *testing.T) {
 func TestCriticalOnAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, cfg, reason := criticalDB(50)
-		*reason = "critical"
-		pause, full := cfg.Critical, true
+		reason.Store("critical")
+		pause, full := cfg.Critical, new(atomic.Bool)
+		full.Store(true)
 		cfg.Critical = func(ctx context.Context) (bool, error) {
-			if full {
+			if full.Load() {
 				return true, &looptest.Error{Fault: looptest.Fault{Class: loop.Full}}
 			}
 			return pause(ctx)
@@ -247,7 +251,7 @@ func TestCriticalOnAFullDisk(t *testing.T) {
 		p := start(t, db, cfg)
 		p.pass(2 * time.Second)
 		p.wantPhase(chunkfill.Waiting)
-		full = false
+		full.Store(false)
 		p.pass(time.Minute)
 		p.wantPhase(chunkfill.Paused)
 	})
