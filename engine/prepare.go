@@ -384,3 +384,17 @@ func (r rewrite) checkImages(ctx context.Context, q lite.Querier) error {
 	}
 	return err
 }
+
+// findImages has a plan keep images where the job does.
+func (e *Engine) findImages(ctx context.Context, p *plan) error {
+	if !p.spec.KeepBefore {
+		return nil
+	}
+	kept, found, err := record.FindImages(ctx, e.readQuerier(), p.spec.Name)
+	if err != nil || !found {
+		return err
+	}
+	set, err := images.Decode(kept.Table, kept.About)
+	p.images = &set
+	return err
+}

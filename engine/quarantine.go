@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/chunkfill/chunkfill/internal/images"
 	"github.com/chunkfill/chunkfill/internal/record"
 
 	"github.com/chunkfill/chunkfill/checkpoint"
@@ -52,4 +53,61 @@ func (b *batch) refuse(ctx context.Context, c lite.Querier, cause error) error {
 	}
 	b.out.Changed = 0
 	return b.save(ctx, c, time.Now())
+}
+
+// retryQuarantined applies the job to the rows set aside, one hold each.
+func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
+	if p.program != nil {
+		begun, err := record.Load(ctx, e.readQuerier(), p.spec.Name)
+		if err != nil || begun.Quarantined == 0 {
+			return err
+		}
+		if p, err = e.planStep(ctx, e.readQuerier(), p, begun.Of); err != nil {
+			return err
+		}
+	}
+	if err := e.findImages(ctx, &p); err != nil {
+		return err
+	}
+	calls := p.open()
+	defer closeCalls(calls)
+	statement, keeper := p.keeping(calls, []string{p.spec.Where}, true)
+	aside, err := e.setAsides(ctx, p)
+	if err != nil || len(aside) == 0 {
+		return err
+	}
+	if err := waitForOlder(ctx, e.readQuerier(), e.file.Path, p.spec.Name, e.log); err != nil {
+		return err
+	}
+	if err := e.write(ctx, func(ctx context.Context, c lite.Querier) error { return record.UpgradeTx(ctx, c) }); err != nil {
+		return err
+	}
+	for _, row := range aside {
+		if err := e.retryRow(ctx, p, statement, keeper, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) retryRow(ctx context.Context, p plan, statement lite.Statement, keeper *images.Keeper, row asideRow) error {
+	name, key, place := p.spec.Name, row.key, row.place
+	attempt := func(ctx context.Context, c lite.Querier) error {
+		changed := 0
+		err := lite.Guarded(ctx, c, func() (err error) {
+			only := p.table.Key.Only(place)
+			changed, err = keeper.Around(ctx, c, only, func() (int, error) { return p.run(ctx, c, statement, []string{p.spec.Where}, only, true) })
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := record.ReleaseTx(ctx, c, name, row.step, key, changed); err != nil {
+			return err
+		}
+		return e.note(ctx, c, name, "released", fmt.Sprintf("row (%s) is mended", place))
+	}
+	return e.try(ctx, attempt, func(ctx context.Context, c lite.Querier, cause error) error {
+		return record.QuarantineTx(ctx, c, name, row.step, key, cause.Error(), time.Now())
+	})
 }
