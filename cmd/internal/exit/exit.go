@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -125,4 +126,16 @@ func is(err error, targets ...error) bool {
 		}
 	}
 	return false
+}
+
+// Wait waits for so long, or until Ctrl-C or a terminate ends the command.
+func Wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/system"
 )
 
@@ -51,7 +52,7 @@ func watch(ctx context.Context, file string, dataVersion func(context.Context) (
 	began := time.Now()
 	for look := range looks {
 		if look > 0 {
-			if err := pause(ctx, lookEvery); err != nil {
+			if err := exit.Wait(ctx, lookEvery); err != nil {
 				return w, err
 			}
 		}
@@ -105,17 +106,6 @@ func locksNow(file string) watched {
 		}
 	}
 	return w
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // cannotTell is the finding where locks cannot be seen, or not all of them.

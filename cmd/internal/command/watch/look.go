@@ -80,18 +80,6 @@ func (v viewer) statuses(ctx context.Context) ([]chunkfill.Status, error) {
 	return []chunkfill.Status{s}, database.NoSuchJob(err, v.path)
 }
 
-// pause waits until the next look is due.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
 // unrecorded reports whether a job is done and nobody will say so in the ledger.
 func unrecorded(j output.Job) bool {
 	return j.Phase == chunkfill.Done && j.Ledger == asyncmig.StatusPendingAsync && dead(j)

@@ -91,7 +91,7 @@ func wait(ctx context.Context, v viewer, timeout time.Duration, show *output.Pro
 			show.Show(text)
 			said = text
 		}
-		if err := pause(ctx, min(again, left)); err != nil {
+		if err := exit.Wait(ctx, min(again, left)); err != nil {
 			return nil, err
 		}
 	}

@@ -103,7 +103,7 @@ func follow(ctx context.Context, v viewer, p printer, untilDone bool) error {
 		if over, err := allEnded(jobs); untilDone && over {
 			return err
 		}
-		if err := pause(ctx, again); err != nil {
+		if err := exit.Wait(ctx, again); err != nil {
 			return err
 		}
 	}
