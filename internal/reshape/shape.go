@@ -227,9 +227,30 @@ type Undo struct {
 // the writer for as long as it is large.
 const deleteAtOnce = 200
 
+// DeleteSome deletes some rows of a table with a key.
+func DeleteSome(table string, key []string) string {
+	return fmt.Sprintf("DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s LIMIT %[3]d)", lite.Main(table), lite.Idents(key), deleteAtOnce)
+}
+
+// Loose are the texts of the application's views and triggers, views first.
+func Loose(ctx context.Context, q lite.Querier) (all []string, err error) {
+	rows, err := q.QueryContext(ctx, `SELECT sql FROM main.sqlite_schema WHERE type IN ('view', 'trigger') AND name NOT LIKE '\_chunkfill\_%' ESCAPE '\' ORDER BY type = 'trigger', rowid`)
+	if err != nil {
+		return nil, fmt.Errorf("read the views and triggers: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, fmt.Errorf("read the views and triggers: %w", err)
+		}
+		all = append(all, text)
+	}
+	return all, rows.Err()
+}
+
 func (s *Shape) undo() Undo {
-	keys := lite.Idents(s.key)
-	u := Undo{Repeat: []string{fmt.Sprintf("DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s LIMIT %[3]d)", lite.Main(shadowName(s.Table)), keys, deleteAtOnce)}}
+	u := Undo{Repeat: []string{DeleteSome(shadowName(s.Table), s.key)}}
 	u.Statements = append(Unwatch(s.Table), "DROP TABLE IF EXISTS "+lite.Main(logName(s.Table)), "DROP TABLE IF EXISTS "+lite.Main(shadowName(s.Table)))
 	return u
 }

@@ -202,8 +202,8 @@ func (p *planner) findPending() {
 }
 
 // allowed reports whether something that holds data may go.
-func (p *planner) allowed(name string) bool {
-	return slices.ContainsFunc(p.AllowDrop, func(a string) bool { return lite.SameName(a, name) })
+func (o Options) allowed(name string) bool {
+	return slices.ContainsFunc(o.AllowDrop, func(a string) bool { return lite.SameName(a, name) })
 }
 
 // liveName is the name of a table in the live database.

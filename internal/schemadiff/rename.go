@@ -34,8 +34,8 @@ func (p *planner) checkOptions(now *Schema) error {
 }
 
 // renamedFrom is the name that a table has now which gets another; "" for one that does not.
-func (p *planner) renamedFrom(to string) string {
-	for _, r := range p.Renames {
+func (o Options) renamedFrom(to string) string {
+	for _, r := range o.Renames {
 		if lite.SameName(r.To, to) && !strings.Contains(r.From, ".") {
 			return r.From
 		}
@@ -93,8 +93,8 @@ func (p *planner) rename(now *Schema, r Rename) (Change, error) {
 }
 
 // renamedTo is the name that a table gets, "" if it keeps its own.
-func (p *planner) renamedTo(from string) string {
-	for _, r := range p.Renames {
+func (o Options) renamedTo(from string) string {
+	for _, r := range o.Renames {
 		if lite.SameName(r.From, from) {
 			return r.To
 		}

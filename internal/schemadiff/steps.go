@@ -152,8 +152,8 @@ func (p *planner) fillable(t tableChange) bool {
 	return ok
 }
 
-func (p *planner) set(table, column string) int {
-	return slices.IndexFunc(p.Set, func(s Set) bool { return lite.SameName(s.Table, table) && lite.SameName(s.Column, column) })
+func (o Options) set(table, column string) int {
+	return slices.IndexFunc(o.Set, func(s Set) bool { return lite.SameName(s.Table, table) && lite.SameName(s.Column, column) })
 }
 
 // addColumns plans ALTER TABLE ADD COLUMN, where that is all that is to happen and holds nobody up.
