@@ -132,13 +132,11 @@ func (b *Build) place(c chunk) {
 	}
 }
 
-const (
-	// After as many rows the table of an index changes its b-tree for an empty one. Each turn costs about a
-	// millisecond; each batch dirties the pages of that many rows.
-	turnAfter = 20_000
+// After as many rows the table of an index changes its b-tree for an empty one. Each turn costs about a
+// millisecond; each batch dirties the pages of that many rows. A variable for tests only.
+var turnAfter = 20_000
 
-	atOnce = 50 // entries of one INSERT
-)
+const atOnce = 50 // entries of one INSERT
 
 // Put makes the entries of the range that Next returned.
 func (b *Build) Put(ctx context.Context, q lite.Querier, r lite.Range) (int, error) {

@@ -134,9 +134,9 @@ func (ix Index) Lacks(name string) string {
 	return "CASE WHEN (" + ix.Where + "\n) THEN " + lacks + " ELSE 0 END"
 }
 
-// Count is how many entries the index has.
+// Count is how many entries the index has. (A count(*) alone would be that of the table, whatever INDEXED BY says.)
 func (ix Index) Count(ctx context.Context, q lite.Querier) (n int64, err error) {
-	if err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+ix.Entries()).Scan(&n); err != nil {
+	if err := q.QueryRowContext(ctx, "SELECT count("+column(0)+" IS NULL) FROM "+ix.Entries()).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count the entries of %s: %w", ix.Name, err)
 	}
 	return n, nil
@@ -155,7 +155,18 @@ func (ix Index) last(ctx context.Context, q lite.Querier) (entry, error) {
 	case err != nil:
 		return nil, fmt.Errorf("find the last entry of %s: %w", ix.Name, err)
 	}
-	return e, nil
+	return e.bindable(), nil
+}
+
+// bindable is an entry that a statement can be given: a driver reads an empty BLOB as one that it would write
+// as NULL.
+func (e entry) bindable() entry {
+	for i, v := range e {
+		if b, ok := v.([]byte); ok && b == nil {
+			e[i] = []byte{}
+		}
+	}
+	return e
 }
 
 func (ix Index) scanned() (entry, []any) {

@@ -36,7 +36,7 @@ const (
 	rowsOnReader = 10_000
 	rowsOnHost   = 500
 
-	cacheKiB = 64 << 10 // of the connection that sorts
+	cacheKiB = 2 << 10 // of the connection that sorts
 )
 
 // stream reads entries in a goroutine of its own.
@@ -288,7 +288,7 @@ func (ix Index) read(rows *sql.Rows, hand func([]entry) error) (entries []entry,
 		if err := rows.Scan(dest...); err != nil {
 			return nil, err
 		}
-		entries = append(entries, e)
+		entries = append(entries, e.bindable())
 		if hand != nil && len(entries) == chunkRows {
 			if err := hand(entries); err != nil {
 				return nil, err
