@@ -260,7 +260,7 @@ func (s *Shape) Graft(ctx context.Context, q lite.Querier) error {
 	if len(s.late) == 0 {
 		return nil
 	}
-	err := editSchema(ctx, q, func() error {
+	err := lite.EditSchema(ctx, q, func() error {
 		for i := range s.late {
 			if err := s.graft(ctx, q, s.late[i], shadowName(s.late[i].Name), shadowName(s.Table)); err != nil {
 				return err

@@ -66,7 +66,7 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 		return err
 	}
 
-	return editSchema(ctx, q, func() error {
+	return lite.EditSchema(ctx, q, func() error {
 		if s.Twin {
 			return s.graft(ctx, q, s.indexes[0], s.indexes[0].Name, live)
 		}
@@ -78,27 +78,6 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 		}
 		return s.renumber(ctx, q)
 	})
-}
-
-// editSchema has a function write sqlite_schema, in the caller's transaction, and has every connection read
-// it again.
-func editSchema(ctx context.Context, q lite.Querier, edit func() error) (err error) {
-	var version int64
-	if err := q.QueryRowContext(ctx, "PRAGMA main.schema_version").Scan(&version); err != nil {
-		return fmt.Errorf("read the schema: %w", err)
-	}
-	if err := run(ctx, q, "PRAGMA writable_schema = ON"); err != nil {
-		return err
-	}
-	defer func() { // also where the transaction is rolled back: the connection is the host's
-		if resetErr := run(ctx, q, "PRAGMA writable_schema = RESET"); resetErr != nil {
-			err = errors.Join(err, resetErr)
-		}
-	}()
-	if err := edit(); err != nil {
-		return err
-	}
-	return run(ctx, q, fmt.Sprintf("PRAGMA main.schema_version = %d", version+1))
 }
 
 // rename gives a table and its indexes other names, and the table a place in the schema; 0

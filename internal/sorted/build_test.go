@@ -27,9 +27,9 @@ var indexes = []struct {
 
 // TestBuild builds indexes in batches of all sizes, some of which are rolled back, by several runs, and compares the entries, in
 // their order, with those of an index that SQLite has made. Then it takes them out again. Planted and caught: a
-// batch that is rolled back and not handed out again, entries behind the last one by its first term alone, NULL first
-// in an order that is descending, a turn that leaves the rows where the index is, an index that is left out after a run that ended within
-// the one before.
+// batch that is rolled back and not handed out again; of the entries behind the last one, not those that differ from it by the
+// rowid alone, or by a later term, or come after it in an order that is descending; an index left out; a range over two
+// indexes; an empty BLOB that is written as NULL; a turn that deletes the rows where the index is.
 func TestBuild(t *testing.T) {
 	defer func(was int) { turnAfter = was }(turnAfter)
 	turnAfter = 300

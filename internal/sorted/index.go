@@ -204,36 +204,21 @@ func (ix Index) behind(last entry) (cond string, args []any) {
 
 // turn has the index's own table change its b-tree for that of the spare table, and deletes what
 // is there then. The caller is in a transaction.
-func (ix Index) turn(ctx context.Context, q lite.Querier) (err error) {
-	var version int64
-	if err := q.QueryRowContext(ctx, "PRAGMA main.schema_version").Scan(&version); err != nil {
-		return fmt.Errorf("read the schema: %w", err)
-	}
-	if _, err := q.ExecContext(ctx, "PRAGMA writable_schema = ON"); err != nil {
-		return fmt.Errorf("write the schema: %w", err)
-	}
-	defer func() {
-		if _, resetErr := q.ExecContext(ctx, "PRAGMA writable_schema = RESET"); resetErr != nil {
-			err = errors.Join(err, resetErr)
+func (ix Index) turn(ctx context.Context, q lite.Querier) error {
+	err := lite.EditSchema(ctx, q, func() error {
+		result, err := q.ExecContext(ctx, `UPDATE main.sqlite_schema SET rootpage = (SELECT sum(rootpage) FROM main.sqlite_schema WHERE type = 'table' AND name IN (?1, ?2)) - rootpage
+			WHERE type = 'table' AND name IN (?1, ?2)`, ix.Table, ix.Spare)
+		if err != nil {
+			return fmt.Errorf("write the schema: %w", err)
 		}
-		if err == nil {
-			_, err = q.ExecContext(ctx, "DELETE FROM "+lite.Main(ix.Spare))
+		n, err := result.RowsAffected()
+		if err == nil && n != 2 {
+			err = fmt.Errorf("write the schema: %d tables of %s and %s are there", n, ix.Table, ix.Spare)
 		}
-	}()
-
-	result, err := q.ExecContext(ctx, `UPDATE main.sqlite_schema SET rootpage = (SELECT sum(rootpage) FROM main.sqlite_schema WHERE type = 'table' AND name IN (?1, ?2)) - rootpage
-		WHERE type = 'table' AND name IN (?1, ?2)`, ix.Table, ix.Spare)
+		return err
+	})
 	if err == nil {
-		var n int64
-		if n, err = result.RowsAffected(); err == nil && n != 2 {
-			err = fmt.Errorf("%d tables of %s and %s are there", n, ix.Table, ix.Spare)
-		}
+		_, err = q.ExecContext(ctx, "DELETE FROM "+lite.Main(ix.Spare))
 	}
-	if err == nil {
-		_, err = q.ExecContext(ctx, fmt.Sprintf("PRAGMA main.schema_version = %d", version+1))
-	}
-	if err != nil {
-		return fmt.Errorf("write the schema: %w", err)
-	}
-	return nil
+	return err
 }
