@@ -169,7 +169,7 @@ func (r rebuild) settle(ctx context.Context, q lite.Querier) (made, error) {
 	if err != nil || left {
 		return made{again: left}, err
 	}
-	back, err := s.Prepare(ctx, q)
+	back, err := reshape.Indexes{Shape: s}.Create(ctx, q)
 	return made{back: back.Statements, part: back.Repeat}, err
 }
 
@@ -183,7 +183,7 @@ func (r rebuild) building(ctx context.Context, q lite.Querier, to *step) error {
 }
 
 func (r rebuild) buildingOn(ctx context.Context, q lite.Querier, s *reshape.Shape, to *step) error {
-	indexes, err := s.Prepared(ctx, q)
+	indexes, err := reshape.Indexes{Shape: s}.Load(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (r rebuild) attach(ctx context.Context, q lite.Querier) (made, error) {
 	if err != nil {
 		return made{}, err
 	}
-	return made{}, s.Graft(ctx, q)
+	return made{}, reshape.Indexes{Shape: s}.Attach(ctx, q)
 }
 
 func (r rebuild) catchUp(ctx context.Context, q lite.Querier, to *step) error {

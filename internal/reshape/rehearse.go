@@ -45,10 +45,10 @@ func (s rehearsal) rehearse(ctx context.Context, q lite.Querier) error {
 		return err
 	}
 	if !s.Twin {
-		if _, err := s.Prepare(ctx, q); err != nil {
+		if _, err := Indexes(s).Create(ctx, q); err != nil {
 			return err
 		}
-		if err := s.Graft(ctx, q); err != nil {
+		if err := Indexes(s).Attach(ctx, q); err != nil {
 			return fmt.Errorf("%w: %w", ErrShape, err)
 		}
 	}

@@ -12,10 +12,6 @@ import (
 	"github.com/chunkfill/chunkfill/internal/sorted"
 )
 
-// ErrShape is returned for a new shape that a table cannot be given in this way. Nothing has
-// been changed. The message says what stands in the way.
-var ErrShape = errors.New("the table cannot be given this shape")
-
 // Wanted is the shape that a table is to have.
 type Wanted struct {
 	Table  string
@@ -203,7 +199,7 @@ func (s *Shape) Create(ctx context.Context, q lite.Querier) (back Undo, err erro
 		return back, err
 	}
 	if s.Grafts() {
-		return s.createTwin(ctx, q)
+		return Indexes{s}.createTwin(ctx, q)
 	}
 	if err := run(ctx, q, withoutReferences(s.table.as(shadowName(s.Table)))); err != nil {
 		return back, fmt.Errorf("%w: %w", ErrShape, lite.Explain(err))
@@ -299,7 +295,7 @@ func (s *Shape) pairs(ctx context.Context, q lite.Querier) error {
 	if alias := s.rowid(shadow); alias != "" { // what goes by it, such as full text, finds its rows
 		s.copied = append(s.copied, pair{alias, alias, true})
 	}
-	return s.part(ctx, q, shadow)
+	return Indexes{s}.part(ctx, q, shadow)
 }
 
 // column is one of the live table that is there.
@@ -355,7 +351,7 @@ func keyColumn(i int) string { return fmt.Sprintf("_chunkfill_key_%d", i+1) }
 // Resume is Create for a job that has been there: it holds the shape against the shadow.
 func (s *Shape) Resume(ctx context.Context, q lite.Querier) error {
 	if s.Grafts() {
-		return s.resumeLate(ctx, q, s.live)
+		return Indexes{s}.resumeLate(ctx, q, s.live)
 	}
 	return s.pairs(ctx, q)
 }

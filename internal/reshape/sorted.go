@@ -50,8 +50,11 @@ func (w Wanted) Dropped() []string {
 	return drop
 }
 
+// Indexes are those of a shape that are built in the order of their entries.
+type Indexes struct{ *Shape }
+
 // part parts the indexes into those that the shadow has from the beginning and those that are built later.
-func (s *Shape) part(ctx context.Context, q lite.Querier, shadow lite.Table) error {
+func (s Indexes) part(ctx context.Context, q lite.Querier, shadow lite.Table) error {
 	s.late = nil
 	for _, ix := range s.indexes {
 		ok, err := s.canWait(ctx, q, ix, shadow)
@@ -67,7 +70,7 @@ func (s *Shape) part(ctx context.Context, q lite.Querier, shadow lite.Table) err
 
 // canWait reports whether an index can be built when the rows are copied. A unique one can where the table
 // has it, too, over the same values: the rows are then known to be unique in it.
-func (s *Shape) canWait(ctx context.Context, q lite.Querier, ix index, shadow lite.Table) (bool, error) {
+func (s Indexes) canWait(ctx context.Context, q lite.Querier, ix index, shadow lite.Table) (bool, error) {
 	if shadow.RowidAlias() == "" && !(len(shadow.Keys) > 0 && shadow.Key.Rowid) {
 		return false, nil
 	}
@@ -103,7 +106,7 @@ func (s *Shape) canWait(ctx context.Context, q lite.Querier, ix index, shadow li
 
 // describe has the indexes of s.late as they are built on their own tables, over the rows of another. Each is made on an empty
 // table once, which tells how it is sorted.
-func (s *Shape) describe(ctx context.Context, q lite.Querier, of lite.Table) error {
+func (s Indexes) describe(ctx context.Context, q lite.Querier, of lite.Table) error {
 	empty := "_chunkfill_empty_" + s.Table
 	if err := run(ctx, q, withoutReferences(s.table.as(empty))); err != nil {
 		return fmt.Errorf("%w: %w", ErrShape, lite.Explain(err))
@@ -127,7 +130,7 @@ func (s *Shape) describe(ctx context.Context, q lite.Querier, of lite.Table) err
 }
 
 // sortedIndex is the i-th of s.late as it is built, where an index of its order is there.
-func (s *Shape) sortedIndex(ctx context.Context, q lite.Querier, i int, of lite.Table) (sorted.Index, error) {
+func (s Indexes) sortedIndex(ctx context.Context, q lite.Querier, i int, of lite.Table) (sorted.Index, error) {
 	ix := s.late[i]
 	built := sorted.Index{
 		Name: shadowName(ix.Name), Table: sortedName(s.Table, i), Spare: spareName(s.Table, i),
@@ -167,7 +170,7 @@ func (s *Shape) sortedIndex(ctx context.Context, q lite.Querier, i int, of lite.
 }
 
 // resumeLate is describe for a job whose indexes are there, or were.
-func (s *Shape) resumeLate(ctx context.Context, q lite.Querier, of lite.Table) error {
+func (s Indexes) resumeLate(ctx context.Context, q lite.Querier, of lite.Table) error {
 	s.sorted = nil
 	for i := range s.late {
 		built, err := s.sortedIndex(ctx, q, i, of)
@@ -188,7 +191,7 @@ func rowidOf(t lite.Table) string {
 }
 
 // typeOf is a type that keeps the values of a column as they are stored there; "" of an expression.
-func (s *Shape) typeOf(expr string, of lite.Table) string {
+func (s Indexes) typeOf(expr string, of lite.Table) string {
 	toks := scan(expr)
 	if len(toks) != 1 || toks[0].name == "" {
 		return ""
@@ -218,8 +221,8 @@ func (ix index) where() string {
 	return ""
 }
 
-// Prepare makes the tables on which the indexes of a rebuild are built.
-func (s *Shape) Prepare(ctx context.Context, q lite.Querier) (back Undo, err error) {
+// Create makes the tables on which the indexes of a rebuild are built.
+func (s Indexes) Create(ctx context.Context, q lite.Querier) (back Undo, err error) {
 	if len(s.late) == 0 {
 		return back, nil
 	}
@@ -240,8 +243,8 @@ func (s *Shape) Prepare(ctx context.Context, q lite.Querier) (back Undo, err err
 	return back, nil
 }
 
-// Prepared is Prepare for a job that has been there.
-func (s *Shape) Prepared(ctx context.Context, q lite.Querier) ([]sorted.Index, error) {
+// Load is Create for a job that has been there.
+func (s Indexes) Load(ctx context.Context, q lite.Querier) ([]sorted.Index, error) {
 	of := s.live
 	if !s.Grafts() {
 		var err error
@@ -255,8 +258,8 @@ func (s *Shape) Prepared(ctx context.Context, q lite.Querier) ([]sorted.Index, e
 	return s.sorted, nil
 }
 
-// Graft makes the indexes that are built ones of the shadow.
-func (s *Shape) Graft(ctx context.Context, q lite.Querier) error {
+// Attach makes the indexes that are built ones of the shadow.
+func (s Indexes) Attach(ctx context.Context, q lite.Querier) error {
 	if len(s.late) == 0 {
 		return nil
 	}
@@ -281,18 +284,18 @@ func (s *Shape) Graft(ctx context.Context, q lite.Querier) error {
 }
 
 // graft makes an index that is built one of a table, under a name.
-func (s *Shape) graft(ctx context.Context, q lite.Querier, ix index, name, table string) error {
+func (s Indexes) graft(ctx context.Context, q lite.Querier, ix index, name, table string) error {
 	return change(ctx, q, `name = ?1, tbl_name = ?2, sql = ?3, rowid = (SELECT max(rowid) + 1 FROM main.sqlite_schema) WHERE type = 'index' AND name = ?4`,
 		name, table, ix.as(name, table), shadowName(ix.Name))
 }
 
 // createTwin makes what an index of the live table is built on, and the log.
-func (s *Shape) createTwin(ctx context.Context, q lite.Querier) (back Undo, err error) {
+func (s Indexes) createTwin(ctx context.Context, q lite.Querier) (back Undo, err error) {
 	if err := s.describe(ctx, q, s.live); err != nil {
 		return back, err
 	}
 	ix := s.sorted[0]
-	triggers, err := watch{s}.triggers(ctx, q)
+	triggers, err := watch(s).triggers(ctx, q)
 	if err != nil {
 		return back, err
 	}
@@ -344,7 +347,7 @@ func (s *Shape) createLog() []string {
 // that the log tells of are put into the index's own table, where they are not there already, and
 // deleted from there; then the rows come in as they are now.
 func (s Copier) replayEntries(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range) (int, error) {
-	built, err := s.Prepared(ctx, q)
+	built, err := Indexes(s).Load(ctx, q)
 	if err != nil {
 		return 0, err
 	}

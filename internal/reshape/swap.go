@@ -68,7 +68,7 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 
 	return lite.EditSchema(ctx, q, func() error {
 		if s.Twin {
-			return s.graft(ctx, q, s.indexes[0], s.indexes[0].Name, live)
+			return Indexes(s).graft(ctx, q, s.indexes[0], s.indexes[0].Name, live)
 		}
 		if err := s.rename(ctx, q, live, old, withoutReferences(was.as(old)), 0); err != nil {
 			return err
