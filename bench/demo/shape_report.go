@@ -75,7 +75,7 @@ func (r *ShapeReport) WriteText(out io.Writer) error {
 	}
 	ratio := r.Total.Seconds() / r.Plain.Seconds()
 
-	line("", plain, "job", "goal", false)
+	fmt.Fprintf(w, "\t%s\tjob\tgoal\n", plain)
 	line("total", round(r.Plain).String(), round(r.Total).String(), "", false)
 	line("  ratio", "1", fmt.Sprintf("%.2f", ratio), fmt.Sprintf("<= %v", g.ratio), ratio <= g.ratio)
 	line("live writes, p99", round(r.PlainLive.P99).String(), round(r.Live.P99).String(), most(g.p99), r.Live.P99 <= g.p99)
