@@ -41,7 +41,7 @@ or a difference that is refused.`,
   chunkfill diff --db app.db --schema schema.sql --rename users.mail=email --allow-drop sessions --json`,
 		Args: flags.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			plan, err := w.plan(cmd.Context(), cmd.InOrStdin())
+			plan, err := w.planned(cmd.Context(), cmd.InOrStdin())
 			if err != nil {
 				return err
 			}

@@ -18,7 +18,7 @@ import (
 )
 
 // Commands are diff and apply, ready to be added to a root.
-func Commands() []*cobra.Command { return []*cobra.Command{diffCommand()} }
+func Commands() []*cobra.Command { return []*cobra.Command{diffCommand(), applyCommand()} }
 
 // wish is what a command is told of the schema that is wanted.
 type wish struct {
@@ -70,8 +70,8 @@ func (w *wish) options() (o schemadiff.Options, err error) {
 	return o, nil
 }
 
-// plan compares the database with the schema of the file.
-func (w *wish) plan(ctx context.Context, stdin io.Reader) (*schemadiff.Plan, error) {
+// planned compares the database with the schema of the file.
+func (w *wish) planned(ctx context.Context, stdin io.Reader) (*schemadiff.Plan, error) {
 	opts, err := w.options()
 	if err != nil {
 		return nil, err
