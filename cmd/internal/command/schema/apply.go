@@ -30,7 +30,8 @@ type apply struct {
 	soleProcess, yes, dryRun, retry, printed bool
 
 	wanted *schemadiff.Schema
-	plan   *schemadiff.Plan // nil where a job goes on
+	plan   *schemadiff.Plan  // nil where a job goes on
+	onHold func(engine.Hold) // of tests
 }
 
 func applyCommand() *cobra.Command {
@@ -83,7 +84,7 @@ func (a *apply) run(cmd *cobra.Command) error {
 		return errors.Join(a.print(cmd.OutOrStdout(), plan), status(plan))
 	}
 
-	job, begun, err := a.find(cmd)
+	job, begun, err := a.find(ctx, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -120,13 +121,12 @@ func (a *apply) confirm(cmd *cobra.Command) error {
 }
 
 // find returns the job that is under way, or else a new one for what is planned.
-func (a *apply) find(cmd *cobra.Command) (job jobs.Schema, begun bool, err error) {
-	ctx := cmd.Context()
+func (a *apply) find(ctx context.Context, stdin io.Reader) (job jobs.Schema, begun bool, err error) {
 	opts, err := a.options()
 	if err != nil {
 		return job, false, err
 	}
-	script, err := a.read(cmd.InOrStdin())
+	script, err := a.read(stdin)
 	if err != nil {
 		return job, false, err
 	}
@@ -179,7 +179,7 @@ func (a *apply) work(ctx context.Context, job jobs.Schema, show *output.Progress
 	}
 	defer db.Close()
 	eng, err := database.NewEngine(db, engine.Config{SoleProcess: a.soleProcess, TargetHold: a.targetHold, QuietHold: a.targetHold, MaxRate: a.maxRate,
-		ResetTargetHold: a.targetHold > 0, ResetMaxRate: a.maxRate > 0, Window: a.window, Logger: show.Logger()})
+		ResetTargetHold: a.targetHold > 0, ResetMaxRate: a.maxRate > 0, Window: a.window, Logger: show.Logger(), OnHold: a.onHold})
 	if err != nil {
 		return nil, err
 	}
