@@ -41,6 +41,8 @@ func TestReshapeKilledAtEveryFailpoint(t *testing.T) {
 		{"rebuild, forth", "", "rebuild", (*subject).wantRebuilt},
 		{"rebuild, back by its run", "rebuild, copied and cancelled", "rebuild", (*subject).wantAsBefore},
 		{"rebuild, back by another", "rebuild, copied", "cancel", (*subject).wantAsBefore},
+		{"schema, forth", "", "schema", (*subject).wantSchema}, // at each fifth: it is a rebuild in the main
+		{"schema, back by another", "schema, copied", "cancel", (*subject).wantHalfSchema},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			begin := func() (dir string) {
@@ -63,8 +65,12 @@ func TestReshapeKilledAtEveryFailpoint(t *testing.T) {
 			}
 
 			points := len(strings.Split(strings.TrimSpace(string(text)), "\n"))
-			kills := 0
-			for k := 1; k <= points && !t.Failed(); k++ {
+			kills, tries, stride := 0, 0, 1
+			if c.does == "schema" {
+				stride = 5
+			}
+			for k := 1; k <= points && !t.Failed(); k += stride {
+				tries++
 				dir := begin()
 				if !reshapeChild(t, dir, c.does, failpoint.KillAt+"="+strconv.Itoa(k)) {
 					kills++
@@ -81,7 +87,7 @@ func TestReshapeKilledAtEveryFailpoint(t *testing.T) {
 				}
 			}
 			t.Logf("%d instants, %d kills", points, kills)
-			if kills < points*9/10 {
+			if kills < tries*9/10 {
 				t.Errorf("only %d kills", kills)
 			}
 		})
@@ -125,11 +131,14 @@ func TestReshapeChild(t *testing.T) {
 	})
 
 	job := s.job()
-	if strings.HasPrefix(does, "rebuild") {
+	switch {
+	case strings.HasPrefix(does, "rebuild"):
 		job = s.rebuild()
+	case strings.HasPrefix(does, "schema"):
+		job = s.schema()
 	}
 	switch does {
-	case "run", "rebuild":
+	case "run", "rebuild", "schema":
 		if _, err := e.Run(ctx, job); err != nil && !errors.Is(err, ErrCancelled) {
 			t.Fatal(err)
 		}
@@ -151,6 +160,36 @@ func TestReshapeChild(t *testing.T) {
 func (s *subject) rebuild() jobs.Job {
 	return jobs.Rebuild{Name: "reshape", Table: "t", Schema: "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER NOT NULL)",
 		Set: []jobs.Assign{{Column: "v", Expr: "CAST(v AS INTEGER)"}}}
+}
+
+// schema is that change of shape between others, with a view that changes with it.
+func (s *subject) schema() jobs.Job {
+	return jobs.Schema{Name: "reshape", Goal: "test", Changes: []jobs.Change{
+		{Name: "extra: create", Table: "extra", Statements: []string{"CREATE TABLE extra (x)", "CREATE VIEW sees AS SELECT v || '' AS v FROM t"}},
+		{Name: "t: rebuild", Table: "t", Statements: []string{"DROP VIEW IF EXISTS sees"}, Rebuild: "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER NOT NULL)",
+			Set: []jobs.Assign{{Column: "v", Expr: "CAST(v AS INTEGER)"}}, Then: []string{"CREATE VIEW sees AS SELECT v + 0 AS v FROM t"}},
+		{Name: "extra: add columns", Table: "extra", Statements: []string{"ALTER TABLE extra ADD COLUMN y"}},
+	}}
+}
+
+// wantSchema: all changes, and nothing of ours.
+func (s *subject) wantSchema() {
+	s.t.Helper()
+	s.wantRebuilt()
+	s.want("x,y", "SELECT group_concat(name) FROM pragma_table_info('extra')")
+	s.want("integer", "SELECT DISTINCT typeof(v) FROM sees")
+}
+
+// wantHalfSchema: the changes before the one that was taken back stay, those after it are not made.
+func (s *subject) wantHalfSchema() {
+	s.t.Helper()
+	s.want("cancelled", "SELECT phase FROM _async_migration_jobs")
+	s.want("text", "SELECT DISTINCT typeof(v) FROM t")
+	s.want("text", "SELECT DISTINCT typeof(v) FROM sees")
+	s.wantTruth()
+	s.want("x", "SELECT group_concat(name) FROM pragma_table_info('extra')")
+	s.want("0", "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%chunkfill%' OR type = 'trigger'")
+	s.want("[]", "SELECT takebacks FROM _async_migration_jobs")
 }
 
 // wantRebuilt: the new shape with what the application wrote, and nothing of ours beside it.

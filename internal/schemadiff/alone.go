@@ -15,11 +15,20 @@ type Alone struct {
 	Why   string `json:"why"`
 }
 
+const (
+	sqliteOwn    = "SQLite's own"
+	chunkfillOwn = "chunkfill's own"
+	virtualData  = "the data of a virtual table"
+)
+
+// Obvious are reasons that need not be told to people.
+var Obvious = []string{sqliteOwn, chunkfillOwn, virtualData}
+
 // tools are tables that others look after, by pattern. Add a line for another tool.
 var tools = []struct{ pattern, why string }{
-	{"sqlite_*", "SQLite's own"},
-	{"_async_migration*", "chunkfill's own"},
-	{"_chunkfill_*", "chunkfill's own"},
+	{"sqlite_*", sqliteOwn},
+	{"_async_migration*", chunkfillOwn},
+	{"_chunkfill_*", chunkfillOwn},
 	{"_migrations", "a record of migrations"},
 	{"_litestream_*", "litestream"},
 	{"_cf_*", "Cloudflare D1"},
@@ -66,7 +75,7 @@ func (a aloneness) why(o object) string {
 	names := []string{lite.FoldName(o.name), lite.FoldName(o.table)}
 	for _, name := range names {
 		if a.shadows[name] {
-			return "the data of a virtual table"
+			return virtualData
 		}
 		for _, pattern := range a.ignore {
 			if ok, err := path.Match(lite.FoldName(pattern), name); ok && err == nil {

@@ -32,12 +32,12 @@ func differences(was, is *table) (all []string) {
 	}
 	for _, part := range was.rest {
 		if !slices.Contains(is.rest, part) {
-			all = append(all, "without "+part)
+			all = append(all, "without "+readable(part))
 		}
 	}
 	for _, part := range is.rest {
 		if !slices.Contains(was.rest, part) {
-			all = append(all, "with "+part)
+			all = append(all, "with "+readable(part))
 		}
 	}
 	if len(all) == 0 && len(was.rest) != len(is.rest) {
@@ -50,9 +50,14 @@ func differences(was, is *table) (all []string) {
 // texts are the same.
 func changed(was, is, wasSame, isSame string) string {
 	if normalText(was) == normalText(is) {
-		return wasSame + ", now " + isSame
+		return readable(wasSame) + ", now " + readable(isSame)
 	}
 	return strings.Join(strings.Fields(was), " ") + ", now " + strings.Join(strings.Fields(is), " ")
+}
+
+// readable puts together what the form for comparisons takes apart.
+func readable(same string) string {
+	return strings.NewReplacer("< >", "<>", "< =", "<=", "> =", ">=", "! =", "!=", "= =", "==", "| |", "||", "- >", "->", "( ", "(", " )", ")", " ,", ",").Replace(same)
 }
 
 func (t *table) column(name string) *column {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,11 +41,43 @@ const (
 // Change is a step of the way from one schema to the other.
 type Change struct {
 	jobs.Change
-	Way   Way      `json:"way"`
-	Why   []string `json:"why"` // the differences that it removes
-	Cost  Cost     `json:"cost"`
-	Kept  string   `json:"kept"` // the table in which the data is that would be lost
-	Notes []string `json:"notes"`
+	Way   Way
+	Why   []string // the differences that it removes
+	Cost  Cost
+	Kept  string // the table in which the data is that would be lost; "" for none
+	Notes []string
+}
+
+// MarshalJSON has null where there is nothing.
+func (c Change) MarshalJSON() ([]byte, error) {
+	type set struct {
+		Column string `json:"column"`
+		Expr   string `json:"expr"`
+	}
+	sets := []set{}
+	for _, a := range c.Set {
+		sets = append(sets, set(a))
+	}
+	return json.Marshal(struct {
+		Name       string   `json:"name"`
+		Table      string   `json:"table"`
+		Way        Way      `json:"way"`
+		Why        []string `json:"why"`
+		Statements []string `json:"statements"`
+		Rebuild    *string  `json:"rebuild"`
+		Set        []set    `json:"set"`
+		Then       []string `json:"then"`
+		Cost       Cost     `json:"cost"`
+		Kept       *string  `json:"kept"`
+		Notes      []string `json:"notes"`
+	}{c.Name, c.Table, c.Way, c.Why, c.Statements, orNull(c.Rebuild), sets, c.Then, c.Cost, orNull(c.Kept), c.Notes})
+}
+
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 // Refusal is a difference that is left, and why.

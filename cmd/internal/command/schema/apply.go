@@ -98,6 +98,9 @@ func (a *apply) run(cmd *cobra.Command) error {
 			}
 		}
 	}
+	if err := a.show(cmd.OutOrStdout()); err != nil { // before the work, which may take hours
+		return err
+	}
 	result, err := a.work(ctx, job, output.NewProgress(cmd.ErrOrStderr()))
 	return errors.Join(err, a.report(cmd.OutOrStdout(), result))
 }
@@ -195,8 +198,8 @@ func (a *apply) work(ctx context.Context, job jobs.Schema, show *output.Progress
 	})
 	result, err := work(ctx, job)
 	stop()
-	if errors.Is(err, engine.ErrInterrupted) {
-		err = fmt.Errorf("%w; nothing is lost, the same command continues where it stopped", err)
+	if exit.WasInterrupted(ctx, err) {
+		err = exit.GoesOn
 	}
 	if err != nil {
 		return &result, err
@@ -211,6 +214,15 @@ func (a *apply) work(ctx context.Context, job jobs.Schema, show *output.Progress
 	return &result, nil
 }
 
+// show prints the plan for people, once.
+func (a *apply) show(out io.Writer) error {
+	if a.json || a.plan == nil || a.printed {
+		return nil
+	}
+	a.printed = true
+	return printPlan(out, a.plan)
+}
+
 // report prints what was planned and done.
 func (a *apply) report(out io.Writer, result *engine.Result) error {
 	if a.json {
@@ -219,13 +231,8 @@ func (a *apply) report(out io.Writer, result *engine.Result) error {
 			Job  *engine.Result   `json:"job"`
 		}{a.plan, result})
 	}
-	if a.plan != nil && !a.printed {
-		if err := printPlan(out, a.plan); err != nil {
-			return err
-		}
-	}
-	if result == nil || result.Name == "" {
-		return nil
+	if err := a.show(out); err != nil || result == nil || result.Name == "" {
+		return err
 	}
 	err := output.Printf(out, "%s: %s; %d rows in %d batches, %d quarantined, writer held %v\n", output.Visible(result.Name), result.Phase, result.Rows,
 		result.Batches, result.Quarantined, output.Round(result.Working))

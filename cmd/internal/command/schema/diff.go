@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,16 +83,16 @@ func printPlan(out io.Writer, plan *schemadiff.Plan) error {
 			fmt.Fprintf(&b, "  - %s\n", output.Visible(why))
 		}
 		for _, statement := range c.Statements {
-			fmt.Fprintf(&b, "    %s;\n", output.Indented(statement))
+			fmt.Fprintf(&b, "    %s;\n", indented(statement))
 		}
 		if c.Rebuild != "" {
-			fmt.Fprintf(&b, "    %s;\n", output.Indented(c.Rebuild))
+			fmt.Fprintf(&b, "    %s;\n", indented(c.Rebuild))
 		}
 		for _, a := range c.Set {
-			fmt.Fprintf(&b, "    set %s = %s\n", output.Visible(a.Column), output.Indented(a.Expr))
+			fmt.Fprintf(&b, "    set %s = %s\n", output.Visible(a.Column), indented(a.Expr))
 		}
 		for _, statement := range c.Then {
-			fmt.Fprintf(&b, "    %s;\n", output.Indented(statement))
+			fmt.Fprintf(&b, "    %s;\n", indented(statement))
 		}
 		fmt.Fprintf(&b, "  %s\n", likely(c))
 		for _, note := range c.Notes {
@@ -104,11 +105,13 @@ func printPlan(out io.Writer, plan *schemadiff.Plan) error {
 	if plan.Same() {
 		b.WriteString("no difference\n")
 	}
-	if len(plan.Alone) > 0 {
-		names := make([]string, len(plan.Alone))
-		for i, a := range plan.Alone {
-			names[i] = output.Visible(a.Table)
+	var names []string
+	for _, a := range plan.Alone {
+		if !slices.Contains(schemadiff.Obvious, a.Why) {
+			names = append(names, output.Visible(a.Table))
 		}
+	}
+	if len(names) > 0 {
 		fmt.Fprintf(&b, "left alone: %s\n", strings.Join(names, ", "))
 	}
 	return output.Printf(out, "%s", b.String())
@@ -133,3 +136,6 @@ func rough(d time.Duration) time.Duration {
 	}
 	return d.Round(unit)
 }
+
+// indented is a statement as it is, to be copied.
+func indented(statement string) string { return strings.ReplaceAll(statement, "\n", "\n    ") }
