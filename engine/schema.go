@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -137,11 +138,39 @@ func emptyAndDrop(ctx context.Context, q lite.Querier, table string) (part, back
 	return []string{reshape.DeleteSome(old.Name, old.Key.Names())}, []string{"DROP TABLE IF EXISTS " + lite.Main(old.Name)}, nil
 }
 
+// checkChanges refuses what is no change of a schema: a COMMIT would part it from its record.
+func checkChanges(job jobs.Schema) error {
+	for _, c := range job.Changes {
+		for _, statement := range slices.Concat(c.Statements, c.Then) {
+			all := reshape.Statements(statement)
+			if len(all) != 1 || !slices.Contains([]string{"CREATE", "ALTER", "DROP"}, strings.ToUpper(strings.Fields(all[0])[0])) {
+				return fmt.Errorf("%w %s: change %s: %q is not one CREATE, ALTER or DROP", jobs.ErrSpec, job.Name, c.Name, statement)
+			}
+		}
+	}
+	return nil
+}
+
+// ofIndexes reports whether a change begins with an index, which is one of a table that is there.
+func ofIndexes(c jobs.Change) bool {
+	if len(c.Statements) == 0 {
+		return false
+	}
+	words := strings.Fields(strings.ToUpper(c.Statements[0]))
+	return len(words) > 2 && (words[1] == "INDEX" || words[1] == "UNIQUE")
+}
+
 // rehearseChanges makes all changes without the rows of those that are rebuilds. It returns what to look
 // for in the rows.
 func rehearseChanges(ctx context.Context, q lite.Querier, job jobs.Schema) (look func(context.Context, lite.Querier) error, err error) {
+	if err := checkChanges(job); err != nil {
+		return nil, err
+	}
 	var looks []func(context.Context, lite.Querier) error
-	for _, c := range job.Changes {
+	for i, c := range job.Changes {
+		if ofIndexes(c) && !slices.ContainsFunc(job.Changes[i:], func(later jobs.Change) bool { return later.Rebuild != "" && lite.SameName(later.Table, c.Table) }) {
+			continue // it takes time, and nothing depends on it
+		}
 		if err := makeChange(ctx, q, c.Statements); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Name, lite.Explain(err))
 		}

@@ -153,6 +153,9 @@ func Make(ctx context.Context, live lite.Querier, wanted *Schema, opts Options) 
 		return nil, err
 	}
 	p.plan.Alone = append(p.plan.Alone, now.Alone...)
+	if len(Differences(now, wanted)) == 0 { // whatever the options, which may be those of the apply before
+		return p.plan, nil
+	}
 	var missing map[string]error
 	if p.sim, missing, err = copyOf(ctx, live); err != nil {
 		return nil, err
@@ -175,7 +178,18 @@ func Make(ctx context.Context, live lite.Querier, wanted *Schema, opts Options) 
 			return nil, err
 		}
 	}
+	p.checkSets()
 	return p.plan, p.verify(ctx)
+}
+
+// checkSets refuses values that nobody would use.
+func (p *planner) checkSets() {
+	for _, s := range p.Set {
+		used := slices.ContainsFunc(p.plan.Changes, func(c Change) bool { return c.Way == Rebuild && lite.SameName(c.Table, s.Table) })
+		if !used && len(p.plan.Refused) == 0 {
+			p.refuse(s.Table+"."+s.Column, "the table is not rebuilt, so that --set has no use; for values alone there is 'chunkfill run'")
+		}
+	}
 }
 
 // setApart takes out of both schemas what cannot be made in memory.
@@ -188,6 +202,11 @@ func (p *planner) setApart(now *Schema, missing map[string]error) {
 			}
 			p.wanted.without(name)
 			continue
+		}
+		for _, t := range now.tables {
+			if ix, ok := t.indexes[name]; ok && missing[lite.FoldName(t.name)] == nil {
+				p.refuse("index "+ix.name, "the database has it in a form that cannot be tried: %v; its table can be ignored: --ignore %s", missing[name], t.name)
+			}
 		}
 		for _, o := range now.loose {
 			if lite.FoldName(o.name) != name {

@@ -180,6 +180,22 @@ func TestNothingIsLost(t *testing.T) {
 			t.Errorf("%s\n%s, want\n%s; %q", c.wanted, brief(p), c.want, p.Refused)
 		}
 	}
+	kept := open(t, "CREATE TABLE t (id INTEGER PRIMARY KEY, b); INSERT INTO t VALUES (1, 2); CREATE TABLE _chunkfill_old_t (x)")
+	for _, c := range []struct {
+		wanted string
+		opts   schemadiff.Options
+		want   string
+	}{
+		{"CREATE TABLE t (id INTEGER PRIMARY KEY)", schemadiff.Options{AllowDrop: []string{"t.b"}}, "refused t"},
+		{"CREATE TABLE u (id INTEGER PRIMARY KEY)", schemadiff.Options{AllowDrop: []string{"t"}}, "u: create (plain); refused t"},
+		{"CREATE TABLE t (id INTEGER PRIMARY KEY, b, c)", schemadiff.Options{}, "t: add columns (plain)"},
+		{"CREATE TABLE t (id INTEGER PRIMARY KEY, b, c)", schemadiff.Options{Set: []schemadiff.Set{{Table: "t", Column: "b", Expr: "1"}}}, "t: add columns (plain); refused t.b"},
+		{"CREATE TABLE t (id INTEGER PRIMARY KEY, b)", schemadiff.Options{AllowDrop: []string{"gone before"}}, ""},
+	} {
+		if p := plan(t, kept, c.wanted, c.opts); brief(p) != c.want {
+			t.Errorf("%s: %s, want %s; %q", c.wanted, brief(p), c.want, p.Refused)
+		}
+	}
 	for _, opts := range []schemadiff.Options{{AllowDrop: []string{"nothing"}}, {AllowDrop: []string{"t.x"}}, {Renames: []schemadiff.Rename{{From: "x", To: "w"}}},
 		{Renames: []schemadiff.Rename{{From: "t.a", To: "c"}}}, {Set: []schemadiff.Set{{Table: "t", Column: "x", Expr: "1"}}}} {
 		s, err := schemadiff.Wanted(context.Background(), wanted, nil)

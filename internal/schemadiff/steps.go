@@ -108,6 +108,16 @@ func (p *planner) changeTable(ctx context.Context, t tableChange) {
 	}
 }
 
+// occupied refuses a change that needs a name which an earlier one has left to what it kept.
+func (p *planner) occupied(name string) bool {
+	old := reshape.OldName(name)
+	there := slices.ContainsFunc(p.plan.Alone, func(a Alone) bool { return lite.SameName(a.Table, old) })
+	if there {
+		p.refuse(name, "the name %s is needed, and there is a table of that name, which an earlier change has kept; drop it, or give it another name, first", old)
+	}
+	return there
+}
+
 // lost are the columns whose values the new table does not have. It refuses those that nobody has
 // named.
 func (p *planner) lost(t tableChange) (lost []string, ok bool) {
@@ -205,6 +215,9 @@ func (p *planner) reaches(ctx context.Context, c Change, is *table) bool {
 
 // rebuild plans a copy of the table.
 func (p *planner) rebuild(ctx context.Context, t tableChange, lost []string) {
+	if p.occupied(t.is.name) {
+		return
+	}
 	c := newChange(t.is.name+": rebuild", t.is.name, Rebuild)
 	c.Rebuild = t.is.sql
 	for _, ix := range t.made {
@@ -229,6 +242,9 @@ func (p *planner) rebuild(ctx context.Context, t tableChange, lost []string) {
 func (p *planner) index(ctx context.Context, t tableChange) {
 	hold := plainCost(t.rows, indexRow)
 	if hold.Hold > p.MaxHold {
+		if p.occupied(t.is.name) {
+			return
+		}
 		c := newChange(t.is.name+": index", t.is.name, Index)
 		texts := make([]string, len(t.made))
 		for i, ix := range t.made {
@@ -268,6 +284,9 @@ func (p *planner) drop(ctx context.Context) error {
 		rows, err := p.rows(ctx, t.name)
 		if err != nil {
 			return err
+		}
+		if rows > 0 && p.occupied(t.name) {
+			continue
 		}
 		c := newChange(t.name+": drop", t.name, Plain, "DROP TABLE "+lite.Ident(t.name))
 		if rows > 0 {

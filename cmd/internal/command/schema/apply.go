@@ -49,7 +49,10 @@ which it began. 'chunkfill cancel NAME' takes back the change that is being made
 leaves those before it; a new apply then plans anew from what is there.
 
 What --allow-drop names is kept: the table, or the old form of one that loses a
-column, is called _chunkfill_old_ and its name afterwards, until you drop it.`,
+column, is called _chunkfill_old_ and its name afterwards, until you drop it.
+
+Exit status: 0 the schema is what the file says; 2 wrong usage, or a difference that
+is refused; of --dry-run, 1 where there are differences.`,
 		Example: `  chunkfill apply --db app.db --schema schema.sql --dry-run
   chunkfill apply --db app.db --schema schema.sql --rename users.mail=email --yes`,
 		Args: flags.ExactArgs(),

@@ -36,8 +36,8 @@ type would change is refused unless --set says how it is converted.
 Tables of chunkfill, of SQLite, of virtual tables and of known tools (goose,
 golang-migrate, atlas, litestream and others) are left alone; --ignore adds to them.
 
-Status 0: no difference. 1: differences, and a plan for all of them. 2: wrong usage,
-or a difference that is refused.`,
+Exit status: 0 no difference; 1 differences, and a plan for all of them; 2 wrong
+usage, or a difference that is refused.`,
 		Example: `  chunkfill diff --db app.db --schema schema.sql
   chunkfill diff --db app.db --schema schema.sql --rename users.mail=email --allow-drop sessions --json`,
 		Args: flags.ExactArgs(),

@@ -146,7 +146,7 @@ func TestRandomSchemas(t *testing.T) {
 			refused++
 			for _, r := range p.Refused {
 				if !strings.Contains(r.Why, "foreign key") && !strings.Contains(r.Why, "--allow-drop") {
-					t.Logf("refused %s: %s", r.What, r.Why)
+					t.Errorf("%d: refused %s: %s\n%s\n%s", n, r.What, r.Why, was, is)
 				}
 			}
 			continue
