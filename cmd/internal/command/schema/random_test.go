@@ -155,6 +155,9 @@ func TestRandomSchemas(t *testing.T) {
 		if !p.Same() {
 			t.Fatalf("%d: after it: %+v, %+v\n%s\n%s", n, p.Changes, p.Refused, was, is)
 		}
+		fresh := openFile(t, filepath.Join(dir, "fresh.db"))
+		exec(t, fresh, is)
+		compare(t, portrait(t, db, false, nil), portrait(t, fresh, false, nil))
 		checkSound(t, db)
 		db.Close()
 	}
