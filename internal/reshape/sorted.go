@@ -368,9 +368,16 @@ func (s Copier) replayEntries(ctx context.Context, q lite.Querier, log lite.Key,
 		return 0, err
 	}
 	ix := built[0]
+	gone := log.SelectStatement(keyColumn(0)+", "+ix.Values(), []string{ix.Where}, nil).Within(ix.Insert(), "")
+	_, err = gone.Run(ctx, q, r)
+	if lite.Classify(err) == lite.Row {
+		err = s.eachGone(ctx, q, log, gone, r)
+	}
+	if err != nil {
+		return 0, err
+	}
 	keys := log.SelectStatement(keyColumn(0), nil, nil)
 	for _, statement := range []lite.Statement{
-		log.SelectStatement(keyColumn(0)+", "+ix.Values(), []string{ix.Where}, nil).Within(ix.Insert(), ""),
 		keys.Within("DELETE FROM "+lite.Main(ix.Table)+" WHERE "+sorted.ID+" IN (", ")"),
 		keys.Within(ix.Insert()+ix.Select(s.live.Key.From(), ix.Rowid)+" AND "+ix.Rowid+" IN (", ")"),
 	} {
@@ -387,6 +394,21 @@ func (s Copier) replayEntries(ctx context.Context, q lite.Querier, log lite.Key,
 		return 0, err
 	}
 	return log.DeleteStatement(nil, nil).Run(ctx, q, r)
+}
+
+// eachGone puts the entries in by themselves that the log tells of. A row on which an expression of the index failed
+// had none.
+func (s Copier) eachGone(ctx context.Context, q lite.Querier, log lite.Key, gone lite.Statement, r lite.Range) error {
+	places, err := log.Find(ctx, q, r, "1", nil, r.Rows)
+	if err != nil {
+		return err
+	}
+	for _, p := range places {
+		if _, err := gone.Run(ctx, q, log.Row(p)); err != nil && lite.Classify(err) != lite.Row {
+			return err
+		}
+	}
+	return nil
 }
 
 // entered is the condition, on a row of the live table, that the index that is built has its entry.
