@@ -12,6 +12,7 @@ import (
 
 	_ "modernc.org/sqlite"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
 
@@ -99,7 +100,7 @@ func TestUndone(t *testing.T) {
 			t.Errorf("%d entries are missing, %v", missing, err)
 		}
 		for _, ix := range b.Indexes[:4] { // the last one may have no row
-			if err := ix.Finish(context.Background(), q); errors.Is(err, ErrUndone) != (missing > 0) {
+			if err := ix.Finish(context.Background(), q); errors.Is(err, chunkfill.ErrTableChanged) != (missing > 0) {
 				t.Errorf("%s, %s: %v", statement, ix.Name, err)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
 
@@ -37,9 +38,6 @@ const ID = "_chunkfill_id"
 // An entry that is of no row stands in each index while it is built: REINDEX, which makes the index anew from
 // the rows of its table, takes it away with all the others whose rows are not there.
 const canary = math.MinInt64
-
-// ErrUndone is returned for an index that has lost entries.
-var ErrUndone = errors.New("REINDEX has undone what was built of an index")
 
 // column is that of a term in the index's own table.
 func column(i int) string { return fmt.Sprintf("_chunkfill_%d", i+1) }
@@ -100,7 +98,7 @@ func (ix Index) Begin(ctx context.Context, q lite.Querier) error {
 }
 
 // Finish takes that entry out again, in the transaction in which the index is made one of another table. It
-// returns ErrUndone where it is not there any more.
+// returns chunkfill.ErrTableChanged where it is not there any more.
 func (ix Index) Finish(ctx context.Context, q lite.Querier) error {
 	var there, taken bool
 	query := fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s AND %s = ?1), EXISTS (SELECT 1 FROM %s WHERE %s = ?1)",
@@ -112,7 +110,7 @@ func (ix Index) Finish(ctx context.Context, q lite.Querier) error {
 	case taken:
 		return fmt.Errorf("%s has a row %d, and no index can be built on it beside live writes", ix.Of, int64(canary))
 	case !there:
-		return fmt.Errorf("%w, %s; cancel the job, and begin a new one under another name", ErrUndone, ix.Name)
+		return fmt.Errorf("%w: REINDEX has undone what was built of the index %s; cancel the job, and begin a new one under another name", chunkfill.ErrTableChanged, ix.Name)
 	}
 	for _, statement := range []string{
 		fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (?)", lite.Main(ix.Table), ID),
