@@ -319,7 +319,10 @@ func (c *cursor) without(dropped []bool) string {
 	var b strings.Builder
 	end := 0
 	for i, t := range c.toks {
-		b.WriteString(c.text[end:t.start]) // spaces and comments
+		space := c.text[end:t.start] // and comments
+		if !dropped[i] || strings.TrimSpace(space) != "" {
+			b.WriteString(space)
+		}
 		if end = t.end; !dropped[i] {
 			b.WriteString(c.text[t.start:t.end])
 		}
