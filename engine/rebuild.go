@@ -49,7 +49,7 @@ func newRebuild(job jobs.Rebuild, twin bool) *program {
 		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(job.Table)}
 	}
 	swap := once("swap", r.swap)
-	swap.NoReturn = true
+	swap.NoReturn, swap.abandon = true, reshape.Unwatch(job.Table)
 	steps := []step{
 		once("shadow", r.shadow),
 		walk("copy", r.copying),

@@ -287,7 +287,7 @@ func (s *Shape) pairs(ctx context.Context, q lite.Querier) error {
 			s.copied = append(s.copied, pair{c.Name, s.Set[given].Expr, false})
 		case err == nil:
 			s.copied = append(s.copied, pair{c.Name, lite.Ident(c.Name), true})
-			if was := s.column(c.Name); affinityOf(was.Decl) != affinityOf(c.Decl) {
+			if was := s.column(c.Name); affinityOf(was.Decl) != affinityOf(c.Decl) && !(s.table.strict() && lite.SameName(c.Decl, "ANY")) {
 				s.conversions = append(s.conversions, Conversion{s.Table, c.Name, was.Decl, c.Decl})
 			}
 		}
@@ -339,7 +339,7 @@ func (s *Shape) notFindable() error {
 
 func sameColumns(a, b lite.Key) bool {
 	return slices.EqualFunc(a.Columns, b.Columns, func(x, y lite.KeyColumn) bool {
-		return lite.SameName(x.Name, y.Name) && lite.FoldName(x.Collation) == lite.FoldName(y.Collation)
+		return lite.SameName(x.Name, y.Name) && (a.Rowid || b.Rowid || lite.FoldName(x.Collation) == lite.FoldName(y.Collation))
 	})
 }
 

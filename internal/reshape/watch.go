@@ -3,6 +3,7 @@ package reshape
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,7 +35,7 @@ func (s watch) triggers(ctx context.Context, q lite.Querier) ([]string, error) {
 
 	before := ""
 	for _, where := range displaced {
-		before += into + "SELECT " + lite.Idents(selected) + " FROM " + lite.Ident(s.Table) + " WHERE " + where + "; "
+		before += into + "SELECT " + lite.Idents(selected) + " FROM " + lite.Ident(s.Table) + " AS _chunkfill_t WHERE " + where + "; "
 	}
 	bodies := map[string][2]string{"ai": {"AFTER INSERT", log(news)}, "au": {"AFTER UPDATE", log(olds) + log(news)}, "ad": {"AFTER DELETE", log(olds)}}
 	if before != "" {
@@ -59,6 +60,10 @@ func (s watch) displaced(ctx context.Context, q lite.Querier) ([]string, error) 
 		return nil, fmt.Errorf("read indexes of %s: %w", s.Table, err)
 	}
 	defer rows.Close()
+	values, err := s.values(ctx, q)
+	if err != nil {
+		return nil, err
+	}
 	var wheres []string
 	for rows.Next() {
 		var name, column, collation string
@@ -73,7 +78,14 @@ func (s watch) displaced(ctx context.Context, q lite.Querier) ([]string, error) 
 			}
 		}
 
-		where := fmt.Sprintf("%s = %s COLLATE %s", term, s.ofNew(term), lite.Ident(collation))
+		where := s.taken(term, values, column == "") + " COLLATE " + lite.Ident(collation)
+		if number := s.key[0]; column == "" && s.live.Key.Rowid && lite.Names(term)[lite.FoldName(number)] {
+			// Where a row gets the next number, that is not known yet, and is -1 here.
+			coming := maps.Clone(values)
+			coming[lite.Ident(number)] = s.nextNumber()
+			where += fmt.Sprintf(" OR NEW.%s = -1 AND %s COLLATE %s", lite.Ident(number), s.taken(term, coming, true), lite.Ident(collation))
+			where = "(" + where + ")"
+		}
 		if n == 0 {
 			wheres = append(wheres, where)
 		} else {
@@ -97,22 +109,55 @@ func (s watch) term(name string, n int) (string, error) {
 	return "", fmt.Errorf("%w: index %s has a form that is not known", ErrShape, name)
 }
 
-// ofNew is an expression over the row that a trigger is for: inside a query of its own, names of columns
-// are those of that row.
-func (s watch) ofNew(expr string) string {
+// nextNumber is the number that SQLite will give a row that has none.
+func (s watch) nextNumber() string {
+	number := fmt.Sprintf("(SELECT coalesce(max(%s), 0) + 1 FROM %s)", lite.Ident(s.key[0]), lite.Ident(s.Table))
+	if was, err := parseTable(s.objects[0].sql); err != nil || !was.autoincrement() {
+		return number
+	}
+	return fmt.Sprintf("max(%s, coalesce((SELECT seq + 1 FROM sqlite_sequence WHERE name = '%s'), 1))", number, strings.ReplaceAll(s.Table, "'", "''"))
+}
+
+// taken is the condition that a term of an index is, in a row that is there, what it is in the row that
+// comes.
+func (s watch) taken(term string, values map[string]string, expression bool) string {
+	if !expression {
+		return term + " = " + values[term]
+	}
+	// Inside a query of its own, names of columns are those of the row that comes.
+	names := lite.Names(term)
 	var columns []string
 	for _, c := range s.live.Columns {
-		if !c.Generated {
-			columns = append(columns, "NEW."+lite.Ident(c.Name)+" AS "+lite.Ident(c.Name))
+		if name := lite.Ident(c.Name); !c.Generated || names[lite.FoldName(c.Name)] {
+			columns = append(columns, values[name]+" AS "+name)
 		}
 	}
-	for _, c := range s.live.Columns {
-		if c.Generated && lite.Names(expr)[lite.FoldName(c.Name)] {
-			columns = append(columns, "NEW."+lite.Ident(c.Name)+" AS "+lite.Ident(c.Name))
+	return term + " = (SELECT " + term + " FROM (SELECT " + strings.Join(columns, ", ") + "))"
+}
+
+// values are, by column, what it will hold. A REPLACE puts the default in place of a NULL that
+// is not allowed, but not before our trigger has run.
+func (s watch) values(ctx context.Context, q lite.Querier) (map[string]string, error) {
+	rows, err := q.QueryContext(ctx, `SELECT name, type, "notnull" AND hidden = 0, coalesce(dflt_value, 'NULL') FROM pragma_table_xinfo(?, 'main')`, s.Table)
+	if err != nil {
+		return nil, fmt.Errorf("read the columns of %s: %w", s.Table, err)
+	}
+	defer rows.Close()
+	values := map[string]string{}
+	for rows.Next() {
+		var name, decl, instead string
+		var notNull bool
+		if err := rows.Scan(&name, &decl, &notNull, &instead); err != nil {
+			return nil, fmt.Errorf("read the columns of %s: %w", s.Table, err)
 		}
+		value := "NEW." + lite.Ident(name)
+		if notNull && instead != "NULL" {
+			if affinityOf(decl) == text {
+				instead = "CAST(" + instead + " AS TEXT)"
+			}
+			value = "coalesce(" + value + ", " + instead + ")"
+		}
+		values[lite.Ident(name)] = value
 	}
-	if strings.HasPrefix(expr, `"`) {
-		return "NEW." + expr
-	}
-	return "(SELECT " + expr + " FROM (SELECT " + strings.Join(columns, ", ") + "))"
+	return values, rows.Err()
 }
