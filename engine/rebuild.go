@@ -57,9 +57,10 @@ func newRebuild(job jobs.Rebuild, twin bool) *program {
 		walk("catch up", r.catchUp),
 	}
 	if !twin {
-		steps = append(steps, once("settle", r.settle), walk("indexes", r.building),
-			step{Step: chunkfill.Step{Name: "count", Kind: chunkfill.Verify, Of: "indexes"}},
-			once("attach", r.attach), walk("catch up again", r.catchUp))
+		settle, attach := once("settle", r.settle), once("attach", r.attach)
+		settle.abandon, attach.abandon = reshape.Unwatch(job.Table), reshape.Unwatch(job.Table)
+		steps = append(steps, settle, walk("indexes", r.building), step{Step: chunkfill.Step{Name: "count", Kind: chunkfill.Verify, Of: "indexes"}},
+			attach, walk("catch up again", r.catchUp))
 	}
 	steps = append(steps, swap)
 	if !job.KeepOld {

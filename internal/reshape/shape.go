@@ -207,6 +207,9 @@ func (s *Shape) Create(ctx context.Context, q lite.Querier) (back Undo, err erro
 	if err := s.pairs(ctx, q); err != nil {
 		return back, err
 	}
+	if err := (Indexes{s}).try(ctx, q); err != nil {
+		return back, err
+	}
 	for _, ix := range s.indexes {
 		if slices.Contains(s.late, ix) {
 			continue

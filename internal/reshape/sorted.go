@@ -222,6 +222,18 @@ func (ix index) where() string {
 	return ""
 }
 
+// try refuses an index that the new table cannot have.
+func (s Indexes) try(ctx context.Context, q lite.Querier) error {
+	if len(s.late) == 0 {
+		return nil
+	}
+	shadow, err := lite.LoadTable(ctx, q, shadowName(s.Table))
+	if err != nil {
+		return err
+	}
+	return s.describe(ctx, q, shadow)
+}
+
 // Create makes the tables on which the indexes of a rebuild are built.
 func (s Indexes) Create(ctx context.Context, q lite.Querier) (back Undo, err error) {
 	if len(s.late) == 0 {

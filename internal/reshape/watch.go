@@ -87,12 +87,26 @@ func (s watch) displaced(ctx context.Context, q lite.Querier) ([]string, error) 
 			where = "(" + where + ")"
 		}
 		if n == 0 {
-			wheres = append(wheres, where)
+			wheres = append(wheres, where+s.within(name))
 		} else {
 			wheres[len(wheres)-1] += " AND " + where
 		}
 	}
 	return wheres, rows.Err()
+}
+
+// within is the condition of a partial index, without which SQLite would not use it: each live write would read the
+// whole table. Of the row that comes it is not asked, so a row more may be noted.
+func (s watch) within(name string) string {
+	for _, o := range s.objects {
+		if o.kind != "index" || o.name != name {
+			continue
+		}
+		if ix, err := parseIndex(o.sql); err == nil && ix.where() != "" {
+			return " AND (" + ix.where() + "\n)"
+		}
+	}
+	return ""
 }
 
 // term is the n-th of what an index of the table is over, where that is an expression.
