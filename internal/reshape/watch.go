@@ -51,48 +51,76 @@ func (s watch) triggers(ctx context.Context, q lite.Querier) ([]string, error) {
 	return statements, nil
 }
 
+// uniqueTerm is what a unique index of the table is over, or one of the things.
+type uniqueTerm struct {
+	index, term, collation string
+	expression             bool
+}
+
 // displaced returns, for each unique index besides the key, the condition for the row whose
 // place there a new row takes.
 func (s watch) displaced(ctx context.Context, q lite.Querier) ([]string, error) {
+	terms, err := s.uniqueTerms(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	values, err := s.values(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+
+	// Where a row gets the next number, that is not known yet, and is -1 here.
+	coming, number := maps.Clone(values), ""
+	if s.live.Key.Rowid {
+		number = s.key[0]
+		coming[lite.Ident(number)] = s.nextNumber()
+	}
+	var wheres []string
+	for from, to := 0, 0; from < len(terms); from = to {
+		for to = from; to < len(terms) && terms[to].index == terms[from].index; to++ {
+		}
+		of := terms[from:to]
+		wheres = append(wheres, s.taken(of, values))
+		if slices.ContainsFunc(of, func(t uniqueTerm) bool { return t.expression && lite.Names(t.term)[lite.FoldName(number)] }) {
+			wheres = append(wheres, "NEW."+lite.Ident(number)+" = -1 AND "+s.taken(of, coming))
+		}
+	}
+	return wheres, nil
+}
+
+func (s watch) uniqueTerms(ctx context.Context, q lite.Querier) (all []uniqueTerm, err error) {
 	rows, err := q.QueryContext(ctx, `SELECT l.name, x.seqno, coalesce(x.name, ''), x.coll FROM pragma_index_list(?, 'main') l, pragma_index_xinfo(l.name, 'main') x
 		WHERE l."unique" AND x.key ORDER BY l.seq, x.seqno`, s.Table)
 	if err != nil {
 		return nil, fmt.Errorf("read indexes of %s: %w", s.Table, err)
 	}
 	defer rows.Close()
-	values, err := s.values(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	var wheres []string
 	for rows.Next() {
-		var name, column, collation string
+		var t uniqueTerm
+		var column string
 		var n int
-		if err := rows.Scan(&name, &n, &column, &collation); err != nil {
+		if err := rows.Scan(&t.index, &n, &column, &t.collation); err != nil {
 			return nil, fmt.Errorf("read indexes of %s: %w", s.Table, err)
 		}
-		term := lite.Ident(column)
-		if column == "" {
-			if term, err = s.term(name, n); err != nil {
+		t.term, t.expression = lite.Ident(column), column == ""
+		if t.expression {
+			if t.term, err = s.term(t.index, n); err != nil {
 				return nil, err
 			}
 		}
-
-		where := s.taken(term, values, column == "") + " COLLATE " + lite.Ident(collation)
-		if number := s.key[0]; column == "" && s.live.Key.Rowid && lite.Names(term)[lite.FoldName(number)] {
-			// Where a row gets the next number, that is not known yet, and is -1 here.
-			coming := maps.Clone(values)
-			coming[lite.Ident(number)] = s.nextNumber()
-			where += fmt.Sprintf(" OR NEW.%s = -1 AND %s COLLATE %s", lite.Ident(number), s.taken(term, coming, true), lite.Ident(collation))
-			where = "(" + where + ")"
-		}
-		if n == 0 {
-			wheres = append(wheres, where+s.within(name))
-		} else {
-			wheres[len(wheres)-1] += " AND " + where
-		}
+		all = append(all, t)
 	}
-	return wheres, rows.Err()
+	return all, rows.Err()
+}
+
+// taken is the condition that the place of a row that comes is taken in a unique index. Each condition stands by
+// itself: with an OR SQLite would read the whole table for each live write.
+func (s watch) taken(terms []uniqueTerm, values map[string]string) string {
+	var equal []string
+	for _, t := range terms {
+		equal = append(equal, s.same(t.term, values, t.expression)+" COLLATE "+lite.Ident(t.collation))
+	}
+	return strings.Join(equal, " AND ") + s.within(terms[0].index)
 }
 
 // within is the condition of a partial index, without which SQLite would not use it: each live write would read the
@@ -132,9 +160,9 @@ func (s watch) nextNumber() string {
 	return fmt.Sprintf("max(%s, coalesce((SELECT seq + 1 FROM sqlite_sequence WHERE name = '%s'), 1))", number, strings.ReplaceAll(s.Table, "'", "''"))
 }
 
-// taken is the condition that a term of an index is, in a row that is there, what it is in the row that
+// same is the condition that a term of an index is, in a row that is there, what it is in the row that
 // comes.
-func (s watch) taken(term string, values map[string]string, expression bool) string {
+func (s watch) same(term string, values map[string]string, expression bool) string {
 	if !expression {
 		return term + " = " + values[term]
 	}
