@@ -76,10 +76,13 @@ func (s watch) displaced(ctx context.Context, q lite.Querier) ([]string, error) 
 		coming[lite.Ident(number)] = s.nextNumber()
 	}
 	var wheres []string
-	for from, to := 0, 0; from < len(terms); from = to {
-		for to = from; to < len(terms) && terms[to].index == terms[from].index; to++ {
+	for len(terms) > 0 {
+		n := 1
+		for n < len(terms) && terms[n].index == terms[0].index {
+			n++
 		}
-		of := terms[from:to]
+		of := terms[:n]
+		terms = terms[n:]
 		wheres = append(wheres, s.taken(of, values))
 		if slices.ContainsFunc(of, func(t uniqueTerm) bool { return t.expression && lite.Names(t.term)[lite.FoldName(number)] }) {
 			wheres = append(wheres, "NEW."+lite.Ident(number)+" = -1 AND "+s.taken(of, coming))
