@@ -170,7 +170,7 @@ func (w *walker) enterStep(ctx context.Context, q lite.Querier, cp chunkfill.Che
 func (s *session) Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill.Checkpoint, error) {
 	q := s.e.readQuerier()
 	if err := s.enterStep(ctx, q, cp); err != nil {
-		return cp, err
+		return cp, s.abandon(ctx, s.program.find(cp.Of), err)
 	}
 	lower, upper, total, err := s.bounds(ctx, q)
 	if err != nil {
@@ -227,7 +227,7 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 	if err == nil && again {
 		return from, nil
 	}
-	return next, err
+	return next, s.abandon(ctx, step, err)
 }
 
 // merged is one map with another over it.

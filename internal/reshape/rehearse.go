@@ -44,6 +44,11 @@ func (s rehearsal) rehearse(ctx context.Context, q lite.Querier) error {
 	if _, err := s.Create(ctx, q); err != nil {
 		return err
 	}
+	for _, p := range probes { // with our triggers
+		if err := p.compiles(ctx, q); worked[p.what+p.sql] && err != nil {
+			return fmt.Errorf("%w: %s would not work while rows are copied: %w", ErrShape, p.what, err)
+		}
+	}
 	if !s.Twin {
 		if _, err := Indexes(s).Create(ctx, q); err != nil {
 			return err

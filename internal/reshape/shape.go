@@ -207,6 +207,9 @@ func (s *Shape) Create(ctx context.Context, q lite.Querier) (back Undo, err erro
 	if err := s.pairs(ctx, q); err != nil {
 		return back, err
 	}
+	if err := (Indexes{s}).try(ctx, q); err != nil {
+		return back, err
+	}
 	for _, ix := range s.indexes {
 		if slices.Contains(s.late, ix) {
 			continue
@@ -308,7 +311,7 @@ func (s *Shape) pairs(ctx context.Context, q lite.Querier) error {
 			s.copied = append(s.copied, pair{c.Name, s.Set[given].Expr, false})
 		case err == nil:
 			s.copied = append(s.copied, pair{c.Name, lite.Ident(c.Name), true})
-			if was := s.column(c.Name); affinityOf(was.Decl) != affinityOf(c.Decl) {
+			if was := s.column(c.Name); affinityOf(was.Decl) != affinityOf(c.Decl) && !(s.table.strict() && lite.SameName(c.Decl, "ANY")) {
 				s.conversions = append(s.conversions, Conversion{s.Table, c.Name, was.Decl, c.Decl})
 			}
 		}
@@ -360,7 +363,7 @@ func (s *Shape) notFindable() error {
 
 func sameColumns(a, b lite.Key) bool {
 	return slices.EqualFunc(a.Columns, b.Columns, func(x, y lite.KeyColumn) bool {
-		return lite.SameName(x.Name, y.Name) && lite.FoldName(x.Collation) == lite.FoldName(y.Collation)
+		return lite.SameName(x.Name, y.Name) && (a.Rowid || b.Rowid || lite.FoldName(x.Collation) == lite.FoldName(y.Collation))
 	})
 }
 
