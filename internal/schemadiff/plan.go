@@ -178,15 +178,15 @@ func Make(ctx context.Context, live lite.Querier, wanted *Schema, opts Options) 
 			return nil, err
 		}
 	}
-	p.checkSets()
+	p.plan.checkSets(p.Set)
 	return p.plan, p.verify(ctx)
 }
 
 // checkSets refuses values that nobody would use.
-func (p *planner) checkSets() {
-	for _, s := range p.Set {
-		used := slices.ContainsFunc(p.plan.Changes, func(c Change) bool { return c.Way == Rebuild && lite.SameName(c.Table, s.Table) })
-		if !used && len(p.plan.Refused) == 0 {
+func (p *Plan) checkSets(sets []Set) {
+	for _, s := range sets {
+		used := slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Way == Rebuild && lite.SameName(c.Table, s.Table) })
+		if !used && len(p.Refused) == 0 {
 			p.refuse(s.Table+"."+s.Column, "the table is not rebuilt, so that --set has no use; for values alone there is 'chunkfill run'")
 		}
 	}
@@ -230,8 +230,8 @@ func (s *Schema) find(o object) int {
 	return slices.IndexFunc(s.loose, func(other object) bool { return other.key() == o.key() })
 }
 
-func (p *planner) refuse(what, why string, args ...any) {
-	p.plan.Refused = append(p.plan.Refused, Refusal{what, fmt.Sprintf(why, args...)})
+func (p *Plan) refuse(what, why string, args ...any) {
+	p.Refused = append(p.Refused, Refusal{what, fmt.Sprintf(why, args...)})
 }
 
 // findPending lists views and triggers that are to change.
