@@ -80,6 +80,3 @@ func (c Conversion) Check(ctx context.Context, q lite.Querier) error {
 	return fmt.Errorf("%w: %d values of %s, such as %v, would be changed by its new type %s; say in Set how they are to be converted, as in CAST(%s AS %s)",
 		ErrShape, n, c.Column, example, c.To, lite.Ident(c.Column), c.To)
 }
-
-// Converts reports whether the new type can change a value.
-func (c Conversion) Converts() bool { return affinityOf(c.From) != affinityOf(c.To) }

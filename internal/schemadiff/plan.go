@@ -198,14 +198,14 @@ func (p *planner) setApart(now *Schema, missing map[string]error) {
 		if was := now.tables[name]; was != nil {
 			is := p.wanted.tables[name]
 			if is == nil || len(differences(was, is)) > 0 {
-				p.refuse(was.name, "the database has it in a form that cannot be tried: %v; it can be ignored: --ignore %s", missing[name], was.name)
+				p.plan.refuse(was.name, "the database has it in a form that cannot be tried: %v; it can be ignored: --ignore %s", missing[name], was.name)
 			}
 			p.wanted.without(name)
 			continue
 		}
 		for _, t := range now.tables {
 			if ix, ok := t.indexes[name]; ok && missing[lite.FoldName(t.name)] == nil {
-				p.refuse("index "+ix.name, "the database has it in a form that cannot be tried: %v; its table can be ignored: --ignore %s", missing[name], t.name)
+				p.plan.refuse("index "+ix.name, "the database has it in a form that cannot be tried: %v; its table can be ignored: --ignore %s", missing[name], t.name)
 			}
 		}
 		for _, o := range now.loose {
@@ -213,7 +213,7 @@ func (p *planner) setApart(now *Schema, missing map[string]error) {
 				continue
 			}
 			if at := p.wanted.find(o); at < 0 || p.wanted.loose[at].same() != o.same() {
-				p.refuse(o.kind+" "+o.name, "the database has it in a form that cannot be tried: %v", missing[name])
+				p.plan.refuse(o.kind+" "+o.name, "the database has it in a form that cannot be tried: %v", missing[name])
 			}
 			p.wanted.loose = slices.DeleteFunc(p.wanted.loose, func(other object) bool { return other.key() == o.key() })
 		}

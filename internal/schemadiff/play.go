@@ -77,7 +77,7 @@ func (p *planner) add(ctx context.Context, c Change) bool {
 		err = p.checkValues(ctx, c)
 	}
 	if err != nil {
-		p.refuse(c.Name, "%s", strings.NewReplacer(reshape.ErrShape.Error()+": ", "", "say in Set how", "say with --set how").Replace(err.Error()))
+		p.plan.refuse(c.Name, "%s", strings.NewReplacer(reshape.ErrShape.Error()+": ", "", "say in Set how", "say with --set how").Replace(err.Error()))
 		return false
 	}
 	p.plan.Changes = append(p.plan.Changes, c)
@@ -148,11 +148,8 @@ func (p *planner) checkValues(ctx context.Context, c Change) error {
 		if old == nil || column.hidden != 0 || old.decl == column.decl || p.set(c.Table, column.name) >= 0 {
 			continue
 		}
-		conversion := reshape.Conversion{Table: p.liveName(c.Table), Column: p.liveColumn(c.Table, old.name), From: old.decl, To: column.decl}
-		if !conversion.Converts() {
-			continue
-		}
-		if err := conversion.Check(ctx, p.live); err != nil {
+		values := conversion{p.liveName(c.Table), p.liveColumn(c.Table, old.name), old.decl, column.decl}
+		if err := values.check(ctx, p.live); err != nil {
 			return err
 		}
 	}
@@ -169,7 +166,7 @@ func (p *planner) verify(ctx context.Context) error {
 		return err
 	}
 	for _, d := range Differences(reached, p.wanted) {
-		p.refuse("the schema", "no way to it was found; after all changes: %s", d)
+		p.plan.refuse("the schema", "no way to it was found; after all changes: %s", d)
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func (p *planner) change(ctx context.Context) error {
 			continue
 		}
 		if was.virtual {
-			p.refuse(is.name, "a virtual table cannot be given another definition; make a new one under another name, fill it, and drop this one")
+			p.plan.refuse(is.name, "a virtual table cannot be given another definition; make a new one under another name, fill it, and drop this one")
 			continue
 		}
 
@@ -113,7 +113,7 @@ func (p *planner) occupied(name string) bool {
 	old := reshape.OldName(name)
 	there := slices.ContainsFunc(p.plan.Alone, func(a Alone) bool { return lite.SameName(a.Table, old) })
 	if there {
-		p.refuse(name, "the name %s is needed, and there is a table of that name, which an earlier change has kept; drop it, or give it another name, first", old)
+		p.plan.refuse(name, "the name %s is needed, and there is a table of that name, which an earlier change has kept; drop it, or give it another name, first", old)
 	}
 	return there
 }
@@ -141,7 +141,7 @@ func (p *planner) lost(t tableChange) (lost []string, ok bool) {
 		if len(made) > 0 {
 			hint = fmt.Sprintf(", or, if it is called %s now, --rename %s=%s", made[0], name, made[0])
 		}
-		p.refuse(name, "the values of the column would be lost; say --allow-drop %s%s", name, hint)
+		p.plan.refuse(name, "the values of the column would be lost; say --allow-drop %s%s", name, hint)
 		ok = false
 	}
 	return lost, ok
@@ -156,7 +156,7 @@ func (p *planner) fillable(t tableChange) bool {
 			text.defaults != "" && text.defaults != "null" {
 			continue
 		}
-		p.refuse(t.is.name+"."+c.name, "the new column is NOT NULL without a DEFAULT, and the table has rows; give it a DEFAULT, or say --set '%s.%s = …'", t.is.name, c.name)
+		p.plan.refuse(t.is.name+"."+c.name, "the new column is NOT NULL without a DEFAULT, and the table has rows; give it a DEFAULT, or say --set '%s.%s = …'", t.is.name, c.name)
 		ok = false
 	}
 	return ok
@@ -277,7 +277,7 @@ func (p *planner) drop(ctx context.Context) error {
 			continue
 		}
 		if !p.allowed(t.name) {
-			p.refuse(t.name, "the rows of the table would be lost; say --allow-drop %s, or --rename %[1]s=NEW if it has another name now, or --ignore %[1]s", t.name)
+			p.plan.refuse(t.name, "the rows of the table would be lost; say --allow-drop %s, or --rename %[1]s=NEW if it has another name now, or --ignore %[1]s", t.name)
 			continue
 		}
 
