@@ -59,6 +59,9 @@ func (s watch) displaced(ctx context.Context, q lite.Querier) ([]string, error) 
 		return nil, err
 	}
 	var wheres []string
+	if s.live.Key.Rowid && !lite.SameName(s.key[0], s.number()) { // it has no index
+		wheres = append(wheres, fmt.Sprintf("%s = NEW.%[1]s", lite.Ident(s.number())))
+	}
 	for rows.Next() {
 		var name, column, collation string
 		var n int
@@ -73,7 +76,7 @@ func (s watch) displaced(ctx context.Context, q lite.Querier) ([]string, error) 
 		}
 
 		where := s.taken(term, values, column == "") + " COLLATE " + lite.Ident(collation)
-		if number := s.key[0]; column == "" && s.live.Key.Rowid && lite.Names(term)[lite.FoldName(number)] {
+		if number := s.number(); column == "" && s.live.Key.Rowid && lite.Names(term)[lite.FoldName(number)] {
 			// Where a row gets the next number, that is not known yet, and is -1 here.
 			coming := maps.Clone(values)
 			coming[lite.Ident(number)] = s.nextNumber()
@@ -103,9 +106,12 @@ func (s watch) term(name string, n int) (string, error) {
 	return "", fmt.Errorf("%w: index %s has a form that is not known", ErrShape, name)
 }
 
+// number is the column that is the rowid, of a table that has one.
+func (s watch) number() string { return s.live.Key.Columns[0].Name }
+
 // nextNumber is the number that SQLite will give a row that has none.
 func (s watch) nextNumber() string {
-	number := fmt.Sprintf("(SELECT coalesce(max(%s), 0) + 1 FROM %s)", lite.Ident(s.key[0]), lite.Ident(s.Table))
+	number := fmt.Sprintf("(SELECT coalesce(max(%s), 0) + 1 FROM %s)", lite.Ident(s.number()), lite.Ident(s.Table))
 	if was, err := parseTable(s.objects[0].sql); err != nil || !was.autoincrement() {
 		return number
 	}
