@@ -2,11 +2,16 @@ package reshape
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
+
+// ErrShape is returned for a new shape that a table cannot be given in this way. Nothing has
+// been changed. The message says what stands in the way.
+var ErrShape = errors.New("the table cannot be given this shape")
 
 // Conversion is a column that keeps its values and gets a type of another affinity, by which
 // SQLite may change them when they are stored.

@@ -223,13 +223,3 @@ func (c *IndexCheck) stretch(ctx context.Context, q lite.Querier, order []indexT
 	}
 	return last, rows.Err()
 }
-
-// where is the condition of a partial index.
-func (ix index) where() string {
-	for _, t := range scan(ix.rest) {
-		if t.depth == 0 && t.word == "where" {
-			return ix.rest[t.end:]
-		}
-	}
-	return ""
-}

@@ -49,6 +49,14 @@ func (s rehearsal) rehearse(ctx context.Context, q lite.Querier) error {
 			return fmt.Errorf("%w: %s would not work while rows are copied: %w", ErrShape, p.what, err)
 		}
 	}
+	if !s.Twin {
+		if _, err := Indexes(s).Create(ctx, q); err != nil {
+			return err
+		}
+		if err := Indexes(s).Attach(ctx, q); err != nil {
+			return fmt.Errorf("%w: %w", ErrShape, err)
+		}
+	}
 	if err := swap(s).exchange(ctx, q); err != nil {
 		return fmt.Errorf("%w: %w", ErrShape, err)
 	}

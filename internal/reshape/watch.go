@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -24,12 +25,17 @@ func (s watch) triggers(ctx context.Context, q lite.Querier) ([]string, error) {
 	for i, name := range s.key {
 		keys[i], olds[i], news[i] = keyColumn(i), "OLD."+lite.Ident(name), "NEW."+lite.Ident(name)
 	}
+	selected := slices.Clone(s.key)
+	for _, c := range s.noted() {
+		keys, olds, news = append(keys, lite.Ident(c.Name)), append(olds, "OLD."+lite.Ident(c.Name)), append(news, "NULL")
+		selected = append(selected, c.Name)
+	}
 	into := fmt.Sprintf("INSERT INTO %s (%s) ", lite.Ident(logName(s.Table)), strings.Join(keys, ", "))
 	log := func(values []string) string { return into + "VALUES (" + strings.Join(values, ", ") + "); " }
 
 	before := ""
 	for _, where := range displaced {
-		before += into + "SELECT " + lite.Idents(s.key) + " FROM " + lite.Ident(s.Table) + " AS _chunkfill_t WHERE " + where + "; "
+		before += into + "SELECT " + lite.Idents(selected) + " FROM " + lite.Ident(s.Table) + " AS _chunkfill_t WHERE " + where + "; "
 	}
 	bodies := map[string][2]string{"ai": {"AFTER INSERT", log(news)}, "au": {"AFTER UPDATE", log(olds) + log(news)}, "ad": {"AFTER DELETE", log(olds)}}
 	if before != "" {
@@ -45,51 +51,96 @@ func (s watch) triggers(ctx context.Context, q lite.Querier) ([]string, error) {
 	return statements, nil
 }
 
+// uniqueTerm is what a unique index of the table is over, or one of the things.
+type uniqueTerm struct {
+	index, term, collation string
+	expression             bool
+}
+
 // displaced returns, for each unique index besides the key, the condition for the row whose
 // place there a new row takes.
 func (s watch) displaced(ctx context.Context, q lite.Querier) ([]string, error) {
+	terms, err := s.uniqueTerms(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	values, err := s.values(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+
+	// Where a row gets the next number, that is not known yet, and is -1 here.
+	coming, number := maps.Clone(values), ""
+	var wheres []string
+	if s.live.Key.Rowid {
+		number = s.number()
+		coming[lite.Ident(number)] = s.nextNumber()
+		if !lite.SameName(s.key[0], number) { // it has no index
+			wheres = append(wheres, fmt.Sprintf("%s = NEW.%[1]s", lite.Ident(number)))
+		}
+	}
+	for len(terms) > 0 {
+		n := 1
+		for n < len(terms) && terms[n].index == terms[0].index {
+			n++
+		}
+		of := terms[:n]
+		terms = terms[n:]
+		wheres = append(wheres, s.taken(of, values))
+		if slices.ContainsFunc(of, func(t uniqueTerm) bool { return t.expression && lite.Names(t.term)[lite.FoldName(number)] }) {
+			wheres = append(wheres, "NEW."+lite.Ident(number)+" = -1 AND "+s.taken(of, coming))
+		}
+	}
+	return wheres, nil
+}
+
+func (s watch) uniqueTerms(ctx context.Context, q lite.Querier) (all []uniqueTerm, err error) {
 	rows, err := q.QueryContext(ctx, `SELECT l.name, x.seqno, coalesce(x.name, ''), x.coll FROM pragma_index_list(?, 'main') l, pragma_index_xinfo(l.name, 'main') x
 		WHERE l."unique" AND x.key ORDER BY l.seq, x.seqno`, s.Table)
 	if err != nil {
 		return nil, fmt.Errorf("read indexes of %s: %w", s.Table, err)
 	}
 	defer rows.Close()
-	values, err := s.values(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	var wheres []string
-	if s.live.Key.Rowid && !lite.SameName(s.key[0], s.number()) { // it has no index
-		wheres = append(wheres, fmt.Sprintf("%s = NEW.%[1]s", lite.Ident(s.number())))
-	}
 	for rows.Next() {
-		var name, column, collation string
+		var t uniqueTerm
+		var column string
 		var n int
-		if err := rows.Scan(&name, &n, &column, &collation); err != nil {
+		if err := rows.Scan(&t.index, &n, &column, &t.collation); err != nil {
 			return nil, fmt.Errorf("read indexes of %s: %w", s.Table, err)
 		}
-		term := lite.Ident(column)
-		if column == "" {
-			if term, err = s.term(name, n); err != nil {
+		t.term, t.expression = lite.Ident(column), column == ""
+		if t.expression {
+			if t.term, err = s.term(t.index, n); err != nil {
 				return nil, err
 			}
 		}
+		all = append(all, t)
+	}
+	return all, rows.Err()
+}
 
-		where := s.taken(term, values, column == "") + " COLLATE " + lite.Ident(collation)
-		if number := s.number(); column == "" && s.live.Key.Rowid && lite.Names(term)[lite.FoldName(number)] {
-			// Where a row gets the next number, that is not known yet, and is -1 here.
-			coming := maps.Clone(values)
-			coming[lite.Ident(number)] = s.nextNumber()
-			where += fmt.Sprintf(" OR NEW.%s = -1 AND %s COLLATE %s", lite.Ident(number), s.taken(term, coming, true), lite.Ident(collation))
-			where = "(" + where + ")"
+// taken is the condition that the place of a row that comes is taken in a unique index. Each condition stands by
+// itself: with an OR SQLite would read the whole table for each live write.
+func (s watch) taken(terms []uniqueTerm, values map[string]string) string {
+	var equal []string
+	for _, t := range terms {
+		equal = append(equal, s.same(t.term, values, t.expression)+" COLLATE "+lite.Ident(t.collation))
+	}
+	return strings.Join(equal, " AND ") + s.within(terms[0].index)
+}
+
+// within is the condition of a partial index, without which SQLite would not use it: each live write would read the
+// whole table. Of the row that comes it is not asked, so a row more may be noted.
+func (s watch) within(name string) string {
+	for _, o := range s.objects {
+		if o.kind != "index" || o.name != name {
+			continue
 		}
-		if n == 0 {
-			wheres = append(wheres, where)
-		} else {
-			wheres[len(wheres)-1] += " AND " + where
+		if ix, err := parseIndex(o.sql); err == nil && ix.where() != "" {
+			return " AND (" + ix.where() + "\n)"
 		}
 	}
-	return wheres, rows.Err()
+	return ""
 }
 
 // term is the n-th of what an index of the table is over, where that is an expression.
@@ -118,9 +169,9 @@ func (s watch) nextNumber() string {
 	return fmt.Sprintf("max(%s, coalesce((SELECT seq + 1 FROM sqlite_sequence WHERE name = '%s'), 1))", number, strings.ReplaceAll(s.Table, "'", "''"))
 }
 
-// taken is the condition that a term of an index is, in a row that is there, what it is in the row that
+// same is the condition that a term of an index is, in a row that is there, what it is in the row that
 // comes.
-func (s watch) taken(term string, values map[string]string, expression bool) string {
+func (s watch) same(term string, values map[string]string, expression bool) string {
 	if !expression {
 		return term + " = " + values[term]
 	}

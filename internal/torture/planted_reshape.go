@@ -38,12 +38,12 @@ var ReshapeBugs = []Bug{
 	}}},
 	{"rows that a REPLACE removes by the number to come are not noted", []Edit{{
 		File: "internal/reshape/watch.go",
-		Old:  "if number := s.number(); column == \"\"",
-		New:  "if number := s.number(); false && column == \"\"",
+		Old:  "if slices.ContainsFunc(of, func(t uniqueTerm) bool { return t.expression",
+		New:  "if slices.ContainsFunc(of, func(t uniqueTerm) bool { return false && t.expression",
 	}}},
 	{"rows that a REPLACE removes by a number that is no key are not noted", []Edit{{
 		File: "internal/reshape/watch.go",
-		Old:  "if s.live.Key.Rowid && !lite.SameName(s.key[0], s.number()) {",
+		Old:  "if !lite.SameName(s.key[0], number) {",
 		New:  "if false {",
 	}}},
 	{"triggers stay where the table has changed", []Edit{{

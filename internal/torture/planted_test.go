@@ -87,7 +87,7 @@ func TestPlantedReshapeBugs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-count=2", "-run", "^TestRebuild(IsTheTable|Zoo|OfATable.*)$",
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-count=1", "-failfast", "-run", "^TestRebuild(IsTheTable|Zoo|OfATable.*)$",
 				"github.com/chunkfill/chunkfill/engine").CombinedOutput()
 			caught := failingPart.FindAllSubmatch(out, -1)
 			if err == nil || caught == nil {
