@@ -20,7 +20,7 @@ func strideOf(play string) int {
 	if n, err := strconv.Atoi(os.Getenv("CHUNKFILL_TEST_EVERY")); err == nil && n > 0 {
 		return n
 	}
-	return 3
+	return 7
 }
 
 // surround puts around the table what an application may have: triggers, a view, an index, foreign keys out

@@ -71,13 +71,13 @@ func (s watch) displaced(ctx context.Context, q lite.Querier) ([]string, error) 
 
 	// Where a row gets the next number, that is not known yet, and is -1 here.
 	coming, number := maps.Clone(values), ""
+	var wheres []string
 	if s.live.Key.Rowid {
 		number = s.number()
 		coming[lite.Ident(number)] = s.nextNumber()
-	}
-	var wheres []string
-	if number != "" && !lite.SameName(s.key[0], number) { // it has no index
-		wheres = append(wheres, fmt.Sprintf("%s = NEW.%[1]s", lite.Ident(number)))
+		if !lite.SameName(s.key[0], number) { // it has no index
+			wheres = append(wheres, fmt.Sprintf("%s = NEW.%[1]s", lite.Ident(number)))
+		}
 	}
 	for len(terms) > 0 {
 		n := 1
