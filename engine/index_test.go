@@ -88,3 +88,31 @@ func TestIndexOfARowThatCouldNotBe(t *testing.T) {
 	wantValue(t, db, "ok", "SELECT group_concat(integrity_check) FROM pragma_integrity_check")
 	wantValue(t, db, "3", "SELECT count(*) FROM t INDEXED BY i WHERE json_extract(v, '$.a') IS NOT 4")
 }
+
+// TestIndexThatIsThere: a job for an index that the table has already is done when it has looked; one of the same name and
+// another definition is refused. Planted and caught: the definition not compared, a job that is made anew.
+func TestIndexThatIsThere(t *testing.T) {
+	for _, twin := range []bool{false, true} {
+		db := rebuildDB(t, "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b); INSERT INTO t VALUES (1, 2, 3); create index \"I\" on T(a, /* then */ B desc)")
+		eng, err := engine.New(db, engine.Config{SoleProcess: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer eng.Close()
+		job := jobs.Index{Name: "j", Table: "t", Create: "CREATE INDEX IF NOT EXISTS i ON t (a, b DESC)", Twin: twin}
+		before := valueOf(t, db, "SELECT rootpage FROM sqlite_schema WHERE name = 'I'")
+		for range 2 {
+			r, err := eng.Run(testContext(t), job)
+			if err != nil || r.Phase != "done" || len(r.Steps) != 1 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+		}
+		wantValue(t, db, before, "SELECT rootpage FROM sqlite_schema WHERE name = 'I'")
+
+		other := jobs.Index{Name: "other", Table: "t", Create: "CREATE INDEX i ON t (a, b)", Twin: twin}
+		if _, err := eng.Run(testContext(t), other); err == nil || !strings.Contains(err.Error(), "it is another one") {
+			t.Errorf("an index of another definition: %v", err)
+		}
+		wantValue(t, db, before, "SELECT rootpage FROM sqlite_schema WHERE name = 'I'")
+	}
+}

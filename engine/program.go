@@ -20,10 +20,28 @@ type program struct {
 	definition string // all that makes the job what it is; part of its identity
 	steps      []step
 
+	// present reports whether what the job is to make is there already; nil for a job that cannot tell.
+	present func(ctx context.Context, q lite.Querier) (bool, error)
+
 	// rehearse makes the changes of the schema, in a transaction that is rolled back, before
 	// anything of a new job is written, and returns what to read then; nil where there is
 	// nothing to try.
 	rehearse func(ctx context.Context, c lite.Querier) (look func(ctx context.Context, q lite.Querier) error, err error)
+}
+
+// lookStep is the one step of a job whose work somebody else has done.
+const lookStep = "look"
+
+// onlyLook is the program of a job for which there is nothing to do.
+func (p *program) onlyLook() *program {
+	look := step{Step: chunkfill.Step{Name: lookStep, Kind: chunkfill.Once}, once: func(ctx context.Context, q lite.Querier) (made, error) {
+		there, err := p.present(ctx, q)
+		if err == nil && !there {
+			err = fmt.Errorf("%w: what the job is to make was there when it began, and is gone; forget the job, and start it again", ErrTableChanged)
+		}
+		return made{}, err
+	}}
+	return &program{definition: p.definition, present: p.present, steps: []step{look}}
 }
 
 // step is one of a program.

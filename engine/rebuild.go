@@ -32,7 +32,9 @@ func init() {
 			index := job.(jobs.Index)
 			p = &index
 		}
-		return newRebuild(jobs.Rebuild{Name: p.Name, Table: p.Table, Schema: p.Create}, p.Twin)
+		program := newRebuild(jobs.Rebuild{Name: p.Name, Table: p.Table, Schema: p.Create}, p.Twin)
+		program.present = reshape.Wanted{Table: p.Table, Schema: p.Create}.Present
+		return program
 	}
 }
 

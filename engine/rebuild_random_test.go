@@ -47,6 +47,7 @@ var zoo = []struct {
 	{name: "defaults that a REPLACE puts in", key: "id", before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a NOT NULL DEFAULT 5, b TEXT NOT NULL DEFAULT 12 UNIQUE, c TEXT); CREATE UNIQUE INDEX t_x ON t (a, c || 'x')",
 		after: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b TEXT, c TEXT); CREATE INDEX t_x ON t (a)"},
 	{name: "an expression over the number to come", key: "id", keys: []string{"NULL"}, before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b, c TEXT); CREATE UNIQUE INDEX t_x ON t (id % 5, b)", after: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b, c TEXT); CREATE INDEX t_x ON t (a)"},
+	{name: "another key", key: "id", before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b TEXT NOT NULL UNIQUE, c TEXT)", after: "CREATE TABLE t (id TEXT, a, c TEXT, b TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID", set: []jobs.Assign{{Column: "id", Expr: "CAST(id AS TEXT)"}}},
 	{name: "quoted names", key: `"order"`, before: `CREATE TABLE t ("order" INTEGER PRIMARY KEY, a, b UNIQUE, c TEXT, "a b" DEFAULT 3)`, after: `CREATE TABLE "t" ("order" INTEGER PRIMARY KEY, a, b UNIQUE, c TEXT, "a b" DEFAULT 3, "x""y")`},
 }
 
@@ -81,7 +82,11 @@ func TestRebuildIsTheTable(t *testing.T) {
 				}
 				if !compared && valueOf(t, db, "SELECT count(*) FROM sqlite_schema WHERE name = '_chunkfill_old_t'") == "1" {
 					compared = true
-					same(t, db, "a, b, c, "+z.key)
+					if columns := "a, b, c, " + z.key; z.set == nil {
+						same(t, db, columns)
+					} else {
+						same(t, db, "a, b, c")
+					}
 				}
 				if compared || w.made > 2500 { // it has to come to its end
 					return

@@ -338,9 +338,25 @@ func (s *Shape) rowid(shadow lite.Table) string {
 	return alias
 }
 
-// findable refuses a shape in which a row cannot be found by the key of the live table.
-func (s *Shape) findable(shadow lite.Table) error {
-	for _, name := range s.key {
+// findable chooses the key by which a row is found in both tables: the one by which the live table is
+// walked, or else another of its UNIQUEs over columns that are NOT NULL. It refuses a shape that leaves none.
+func (s *Shape) findable(shadow lite.Table) (err error) {
+	for _, k := range s.live.Keys {
+		not := s.stays(k, shadow)
+		if not == nil {
+			s.key = k.Names()
+			return nil
+		}
+		if err == nil {
+			err = not
+		}
+	}
+	return err
+}
+
+// stays refuses a key of the live table that the new one has not, or not with the same values.
+func (s *Shape) stays(k lite.Key, shadow lite.Table) error {
+	for _, name := range k.Names() {
 		was := s.column(name)
 		is, err := shadow.Column(name)
 		given := slices.ContainsFunc(s.Set, func(a lite.Assign) bool { return lite.SameName(a.Column, name) })
@@ -348,10 +364,11 @@ func (s *Shape) findable(shadow lite.Table) error {
 		case err != nil:
 			return fmt.Errorf("%w: it has no column %s, which is part of the key by which rows are found while they are copied", ErrShape, name)
 		case given, lite.FoldName(was.Decl) != lite.FoldName(is.Decl):
-			return fmt.Errorf("%w: column %s is part of the key by which rows are found while they are copied, and must keep its type (%s) and its values", ErrShape, name, was.Decl)
+			return fmt.Errorf("%w: column %s is part of the key by which rows are found while they are copied, and must keep its type (%s) and its values; "+
+				"or give the table, first, another UNIQUE over columns that are NOT NULL, which stays", ErrShape, name, was.Decl)
 		}
 	}
-	if !slices.ContainsFunc(shadow.Keys, func(k lite.Key) bool { return sameColumns(k, s.live.Key) }) {
+	if !slices.ContainsFunc(shadow.Keys, func(o lite.Key) bool { return sameColumns(o, k) }) {
 		return s.notFindable()
 	}
 	return nil

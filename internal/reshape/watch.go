@@ -71,11 +71,14 @@ func (s watch) displaced(ctx context.Context, q lite.Querier) ([]string, error) 
 
 	// Where a row gets the next number, that is not known yet, and is -1 here.
 	coming, number := maps.Clone(values), ""
-	if s.live.Key.Rowid {
-		number = s.key[0]
-		coming[lite.Ident(number)] = s.nextNumber()
-	}
 	var wheres []string
+	if s.live.Key.Rowid {
+		number = s.number()
+		coming[lite.Ident(number)] = s.nextNumber()
+		if !lite.SameName(s.key[0], number) { // it has no index
+			wheres = append(wheres, fmt.Sprintf("%s = NEW.%[1]s", lite.Ident(number)))
+		}
+	}
 	for len(terms) > 0 {
 		n := 1
 		for n < len(terms) && terms[n].index == terms[0].index {
@@ -154,9 +157,12 @@ func (s watch) term(name string, n int) (string, error) {
 	return "", fmt.Errorf("%w: index %s has a form that is not known", ErrShape, name)
 }
 
+// number is the column that is the rowid, of a table that has one.
+func (s watch) number() string { return s.live.Key.Columns[0].Name }
+
 // nextNumber is the number that SQLite will give a row that has none.
 func (s watch) nextNumber() string {
-	number := fmt.Sprintf("(SELECT coalesce(max(%s), 0) + 1 FROM %s)", lite.Ident(s.key[0]), lite.Ident(s.Table))
+	number := fmt.Sprintf("(SELECT coalesce(max(%s), 0) + 1 FROM %s)", lite.Ident(s.number()), lite.Ident(s.Table))
 	if was, err := parseTable(s.objects[0].sql); err != nil || !was.autoincrement() {
 		return number
 	}

@@ -19,7 +19,7 @@ import (
 // CHUNKFILL_SQLITE_SOURCE names, writes with statements that it compiled before the job began, and reads across
 // the swap. It meets no error, and none of its writes is lost.
 //
-// Planted and caught: the swap without a new schema_version.
+// Planted and caught: the schema_version that was before the swap (the twin then corrupts the file).
 func TestReshapeBesideC(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long")
