@@ -109,7 +109,7 @@ func (e *Engine) rehearse(ctx context.Context, program *program) error {
 		return nil
 	}
 	rehearsed := errors.New("rehearsed")
-	var look func(context.Context, lite.Querier) error
+	var look func(context.Context, *Engine) error
 	err := e.write(ctx, func(ctx context.Context, c lite.Querier) (err error) {
 		if look, err = program.rehearse(ctx, c); err != nil {
 			return err
@@ -117,7 +117,7 @@ func (e *Engine) rehearse(ctx context.Context, program *program) error {
 		return rehearsed
 	})
 	if errors.Is(err, rehearsed) {
-		return look(ctx, e.readQuerier())
+		return look(ctx, e)
 	}
 	return err
 }

@@ -31,12 +31,13 @@ func init() {
 			index := job.(jobs.Index)
 			p = &index
 		}
-		return newRebuild(jobs.Rebuild{Name: p.Name, Table: p.Table, Schema: p.Create}, p.Twin)
+		return newRebuild(jobs.Rebuild{Name: p.Name, Table: p.Table, Schema: p.Create, Queries: p.Queries}, p.Twin)
 	}
 }
 
 func newRebuild(job jobs.Rebuild, twin bool) *program {
 	r := rebuild{job, reshape.Wanted{Table: job.Table, Schema: job.Schema, Twin: twin}}
+	r.wanted.Queries = job.Queries
 	for _, a := range job.Set {
 		r.wanted.Set = append(r.wanted.Set, lite.Assign(a))
 	}
@@ -77,18 +78,6 @@ func (r rebuild) describe() string {
 		text += " BY A TWIN"
 	}
 	return text
-}
-
-func (r rebuild) rehearse(ctx context.Context, c lite.Querier) (func(context.Context, lite.Querier) error, error) {
-	conversions, err := r.wanted.Rehearse(ctx, c)
-	return func(ctx context.Context, q lite.Querier) error {
-		for _, conversion := range conversions {
-			if err := conversion.Check(ctx, q); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, err
 }
 
 // shape is the table as it is, and as it is to be, once the shadow is there.

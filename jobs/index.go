@@ -15,6 +15,10 @@ type Index struct {
 	// of the table by a change of one row of sqlite_schema: a fraction of the work. It is
 	// experimental, and for tables with an INTEGER PRIMARY KEY.
 	Twin bool
+
+	// Queries are those that the index is for. A dry run, and the start of the job, show their plans as they
+	// are and as they will be, and say which of them will not use it.
+	Queries []string
 }
 
 // KindIndex is the Kind of an [Index].

@@ -27,6 +27,8 @@ type Rebuild struct {
 	Set []Assign
 	// KeepOld leaves the old table, with its rows, under the name "_chunkfill_old_" and its own.
 	KeepOld bool
+	// Queries are some of the application's, whose plans a dry run shows as they are and as they will be.
+	Queries []string
 }
 
 // KindRebuild is the Kind of a [Rebuild].

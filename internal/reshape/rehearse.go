@@ -2,6 +2,8 @@ package reshape
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,25 +11,30 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
 
+// Rehearsed is what a rehearsal has found.
+type Rehearsed struct {
+	Table        lite.Table
+	Shadow, Swap []string   // the statements that change the schema
+	Rules        Rules      // what is to be looked for in the rows
+	Plans        [][]string // of Wanted.Queries, as they will be
+}
+
 // Rehearse makes the change of shape without the rows, in a transaction that the caller rolls
 // back, and refuses one after which a trigger, a view or a foreign key would no longer work that
-// works now. It takes a few milliseconds, however large the table is. It returns what is
-// to be looked for in the rows.
-func (w Wanted) Rehearse(ctx context.Context, q lite.Querier) ([]Conversion, error) {
+// works now. It takes a few milliseconds, however large the table is.
+func (w Wanted) Rehearse(ctx context.Context, q lite.Querier) (r Rehearsed, err error) {
 	s, err := w.Load(ctx, q)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
-	if err := (rehearsal{&s}).rehearse(ctx, q); err != nil {
-		return nil, err
-	}
-	return s.conversions, nil
+	r.Table = s.live
+	return r, rehearsal{&s}.rehearse(ctx, q, &r)
 }
 
 // rehearsal is the change of shape without the rows.
 type rehearsal struct{ *Shape }
 
-func (s rehearsal) rehearse(ctx context.Context, q lite.Querier) error {
+func (s rehearsal) rehearse(ctx context.Context, q lite.Querier, found *Rehearsed) error {
 	probes, err := probes(ctx, q)
 	if err != nil {
 		return err
@@ -40,19 +47,46 @@ func (s rehearsal) rehearse(ctx context.Context, q lite.Querier) error {
 	if err != nil {
 		return err
 	}
-
-	if _, err := s.Create(ctx, q); err != nil {
+	if err := s.referredTo(ctx, q); err != nil {
 		return err
 	}
-	if err := swap(s).exchange(ctx, q); err != nil {
-		return fmt.Errorf("%w: %w", ErrShape, err)
+
+	if err := s.change(ctx, q, found); err != nil {
+		return err
 	}
 	for _, p := range probes {
 		if err := p.compiles(ctx, q); worked[p.what+p.sql] && err != nil {
 			return fmt.Errorf("%w: %s would no longer work: %w", ErrShape, p.what, err)
 		}
 	}
+	for _, query := range s.Queries {
+		plan, err := QueryPlan(ctx, q, query)
+		if err != nil {
+			return err
+		}
+		found.Plans = append(found.Plans, plan)
+	}
 	return s.sameForeignKeys(ctx, q, keys)
+}
+
+// change makes the change, and notes how.
+func (s rehearsal) change(ctx context.Context, q lite.Querier, found *Rehearsed) (err error) {
+	shadow, swapped := &recorder{Querier: q}, &recorder{Querier: q}
+	if _, err := s.Create(ctx, shadow); err != nil {
+		return err
+	}
+	if found.Rules, err = s.findRules(ctx, q); err != nil {
+		return err
+	}
+	err = swap(s).exchange(ctx, swapped)
+	found.Shadow, found.Swap = shadow.statements, swapped.statements
+	switch {
+	case errors.Is(err, errDefensive):
+		return err
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrShape, err)
+	}
+	return nil
 }
 
 // probe is a statement that SQLite compiles together with all that it fires.
@@ -152,6 +186,24 @@ func (s rehearsal) sameForeignKeys(ctx context.Context, q lite.Querier, before [
 			if strings.Contains(","+key, ","+lite.FoldName(a.Column)+">") {
 				return fmt.Errorf("%w: column %s is a foreign key, and its new values are not checked for one", ErrShape, a.Column)
 			}
+		}
+	}
+	return nil
+}
+
+// referredTo refuses new values for a column that another table refers to: its rows, and the actions of
+// its foreign keys, would not follow. Whether foreign keys are enforced makes no difference.
+func (s rehearsal) referredTo(ctx context.Context, q lite.Querier) error {
+	for _, a := range s.Set {
+		var table, column string
+		err := q.QueryRowContext(ctx, `SELECT m.name, f."from" FROM main.sqlite_schema m, pragma_foreign_key_list(m.name, 'main') f
+			WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE AND f."to" = ? COLLATE NOCASE LIMIT 1`, s.Table, a.Column).Scan(&table, &column)
+		switch {
+		case err == nil:
+			return fmt.Errorf("%w: column %s is what the foreign key %s.%s refers to, and a new value for it would leave the rows of %[3]s behind; "+
+				"leave it out of Set, or drop that foreign key first", ErrShape, a.Column, table, column)
+		case !errors.Is(err, sql.ErrNoRows):
+			return fmt.Errorf("read the foreign keys to %s: %w", s.Table, err)
 		}
 	}
 	return nil

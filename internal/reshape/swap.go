@@ -142,7 +142,8 @@ func (s swap) rename(ctx context.Context, q lite.Querier, from, to, sql string, 
 }
 
 // errDefensive is a connection that cannot write its schema.
-var errDefensive = errors.New("the connection does not allow writable_schema (defensive mode)")
+var errDefensive = fmt.Errorf("%w: the application's connection is in defensive mode (SQLITE_DBCONFIG_DEFENSIVE), which forbids the swap to write sqlite_schema; "+
+	"open it without, as without _defensive=1, for as long as the job runs", ErrShape)
 
 // change updates one row of the schema.
 func change(ctx context.Context, q lite.Querier, set string, args ...any) error {
