@@ -16,6 +16,7 @@ type Rehearsed struct {
 	Table        lite.Table
 	Shadow, Swap []string   // the statements that change the schema
 	Rules        Rules      // what is to be looked for in the rows
+	Draft        Draft      // what is to be measured on a sample of them
 	Plans        [][]string // of Wanted.Queries, as they will be
 }
 
@@ -76,6 +77,9 @@ func (s rehearsal) change(ctx context.Context, q lite.Querier, found *Rehearsed)
 		return err
 	}
 	if found.Rules, err = s.findRules(ctx, q); err != nil {
+		return err
+	}
+	if found.Draft, err = s.draft(ctx, q, found.Rules); err != nil {
 		return err
 	}
 	err = swap(s).exchange(ctx, swapped)

@@ -72,16 +72,14 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 	if err := run(ctx, q, "PRAGMA writable_schema = ON"); err != nil {
 		return err
 	}
-	defer func() { // also where the transaction is rolled back: the connection is the host's
-		if resetErr := run(ctx, q, "PRAGMA writable_schema = RESET"); resetErr != nil {
-			err = errors.Join(err, resetErr)
-		}
+	// Also where the transaction is rolled back: the connection is the host's. The version comes last, since
+	// RESET has SQLite forget that a rollback has to read the schema again: a CREATE INDEX of the host
+	// would then find an index that is not there.
+	defer func() {
+		err = errors.Join(err, run(ctx, q, "PRAGMA writable_schema = RESET", fmt.Sprintf("PRAGMA main.schema_version = %d", version+1)))
 	}()
 	if s.Twin {
-		if err := s.graft(ctx, q); err != nil {
-			return err
-		}
-		return run(ctx, q, fmt.Sprintf("PRAGMA main.schema_version = %d", version+1))
+		return s.graft(ctx, q)
 	}
 	if err := s.rename(ctx, q, live, old, withoutReferences(was.as(old)), 0); err != nil {
 		return err
@@ -89,10 +87,7 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 	if err := s.rename(ctx, q, shadow, live, s.table.as(live), place); err != nil {
 		return err
 	}
-	if err := s.renumber(ctx, q); err != nil {
-		return err
-	}
-	return run(ctx, q, fmt.Sprintf("PRAGMA main.schema_version = %d", version+1))
+	return s.renumber(ctx, q)
 }
 
 // graft makes the index of the twin one of the table.

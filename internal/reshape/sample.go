@@ -1,0 +1,283 @@
+package reshape
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
+
+// Draft is what the table is to be, as far as it tells how large it will be.
+type Draft struct {
+	table   lite.Table // live
+	columns string
+	into    lite.Insert
+	indexes []string // what each is over, from the parenthesis on
+	added   int      // the one of them that a plain CREATE INDEX could make; -1 for none
+}
+
+// Estimate is what a sample of the rows tells of all of them.
+type Estimate struct {
+	Rows, Sampled          int64
+	TableBytes, IndexBytes int64         // of what is to be made
+	Plain                  time.Duration // for which a plain CREATE INDEX would hold the writer; -1 if it is no such job
+}
+
+const (
+	sampleBlocks    = 24
+	sampleBlockRows = 1000
+	sampleTable     = "_chunkfill_sample"
+	termsTable      = "_chunkfill_terms"
+)
+
+// draft describes the new table once the shadow is there.
+func (s *Shape) draft(ctx context.Context, q lite.Querier, r Rules) (d Draft, err error) {
+	d.table, d.added = s.live, -1
+	own := len(s.key) + len(s.conversions) // columns of the probe that are not the table's
+	d.into = lite.Insert{Into: "INSERT INTO temp." + sampleTable, Columns: r.into.Columns[own:], Exprs: r.into.Exprs[own:]}
+	var columns []string
+	for _, c := range s.table.columnTexts() {
+		columns = append(columns, c.probe(s.table.strict()))
+	}
+	d.columns = strings.Join(columns, ", ")
+
+	for _, ix := range s.indexes {
+		d.indexes = append(d.indexes, ix.rest)
+	}
+	if s.addsOneIndex() {
+		d.added = 0
+	}
+	shadow, err := lite.LoadTable(ctx, q, shadowName(s.Table))
+	if err != nil {
+		return d, err
+	}
+	constraints, err := s.uniques(ctx, q, shadow, func(string) string { return "" })
+	for _, u := range constraints {
+		if strings.HasPrefix(u.name, "UNIQUE") && !slices.Contains(u.terms, `""`) && !s.explicit(u) {
+			d.indexes = append(d.indexes, "("+strings.Join(u.terms, ", ")+")")
+		}
+	}
+	return d, err
+}
+
+// explicit reports whether one of the CREATE INDEX statements has these terms.
+func (s *Shape) explicit(u unique) bool {
+	return slices.ContainsFunc(s.indexes, func(ix index) bool {
+		return slices.EqualFunc(ix.terms(), u.terms, func(a, b string) bool { return normal(a) == normal(b) })
+	})
+}
+
+// addsOneIndex reports whether all that is new is the first of the indexes.
+func (s *Shape) addsOneIndex() bool {
+	statements := Statements(s.Schema)
+	if len(statements) != 1 || len(s.Set) > 0 {
+		return false
+	}
+	_, err := parseIndex(statements[0])
+	return err == nil
+}
+
+// sampler is a Draft that is tried.
+type sampler struct {
+	Draft
+	q       lite.Querier
+	between func() error
+	Estimate
+	reading time.Duration // of the terms of the added index
+}
+
+// Estimate measures on a sample of the rows, in short reads on one connection which does not write the
+// database. They go into TEMP tables, on which the indexes are made.
+func (d Draft) Estimate(ctx context.Context, q lite.Querier, between func() error) (e Estimate, err error) {
+	s := sampler{Draft: d, q: q, between: between, Estimate: Estimate{Plain: -1}}
+	defer func() { err = errors.Join(err, s.drop(context.WithoutCancel(ctx))) }()
+	if err := s.measure(ctx); err != nil {
+		return s.Estimate, fmt.Errorf("measure a sample of %s: %w", d.table.Name, err)
+	}
+	return s.Estimate, nil
+}
+
+func (s *sampler) drop(ctx context.Context) error {
+	return run(ctx, s.q, "DROP TABLE IF EXISTS temp."+sampleTable, "DROP TABLE IF EXISTS temp."+termsTable)
+}
+
+func (s *sampler) measure(ctx context.Context) error {
+	if err := s.drop(ctx); err != nil {
+		return err
+	}
+	before, err := s.pages(ctx)
+	if err != nil {
+		return err
+	}
+	create := []string{"CREATE TABLE temp." + sampleTable + " (" + s.columns + ")"}
+	if s.added >= 0 {
+		create = append(create, "CREATE TABLE temp."+termsTable+" ("+strings.Join(s.termColumns(), ", ")+")")
+	}
+	if err := run(ctx, s.q, create...); err != nil {
+		return err
+	}
+	if err := s.fill(ctx); err != nil || s.Sampled == 0 {
+		return err
+	}
+
+	filled, err := s.pages(ctx)
+	if err != nil {
+		return err
+	}
+	s.TableBytes = s.scaled(filled - before)
+	for i, terms := range s.indexes {
+		if err := run(ctx, s.q, fmt.Sprintf("CREATE INDEX temp.%s_%d ON %[1]s %[3]s", sampleTable, i, terms)); err != nil {
+			return err
+		}
+	}
+	indexed, err := s.pages(ctx)
+	if err != nil {
+		return err
+	}
+	s.IndexBytes = s.scaled(indexed - filled)
+	return s.predict(ctx)
+}
+
+// scaled is so much of the sample, of all rows.
+func (s *sampler) scaled(bytes int64) int64 {
+	return int64(float64(bytes) * float64(s.Rows) / float64(s.Sampled))
+}
+
+// pages is how many bytes the TEMP tables take.
+func (s *sampler) pages(ctx context.Context) (bytes int64, err error) {
+	var count, free, size int64
+	for pragma, to := range map[string]*int64{"page_count": &count, "freelist_count": &free, "page_size": &size} {
+		if err := s.q.QueryRowContext(ctx, "PRAGMA temp."+pragma).Scan(to); err != nil {
+			return 0, err
+		}
+	}
+	return (count - free) * size, nil
+}
+
+// terms are what the added index is over.
+func (s *sampler) terms() []string { return index{rest: s.indexes[s.added]}.terms() }
+
+func (s *sampler) termColumns() (names []string) {
+	for i := range s.terms() {
+		names = append(names, "u"+strconv.Itoa(i))
+	}
+	return names
+}
+
+// fill reads some blocks of rows: spread over the table where its key is the rowid, else the first ones.
+func (s *sampler) fill(ctx context.Context) error {
+	key := s.table.Key
+	lower, upper, err := key.Bounds(ctx, s.q)
+	if err != nil || upper == nil {
+		return err
+	}
+	if !key.Rowid {
+		if s.Rows, err = s.table.CountRows(ctx, s.q); err != nil {
+			return err
+		}
+	}
+
+	spread := newSpread(key, lower, upper)
+	var cursor lite.Pos
+	for i := 0; i < sampleBlocks; i++ {
+		if err := errors.Join(ctx.Err(), s.between()); err != nil {
+			return err
+		}
+		if key.Rowid {
+			cursor = spread.begin(i, cursor)
+		}
+		r, ok, err := key.Next(ctx, s.q, cursor, upper, sampleBlockRows)
+		if err != nil || !ok {
+			return err
+		}
+		if err := s.read(ctx, r); err != nil {
+			return err
+		}
+		if key.Rowid {
+			s.Rows += spread.rows(i, cursor, r)
+		}
+		cursor, s.Sampled = r.End, s.Sampled+int64(r.Rows)
+	}
+	return nil
+}
+
+// read copies a block of rows into the TEMP tables.
+func (s *sampler) read(ctx context.Context, r lite.Range) error {
+	if s.added >= 0 {
+		terms := lite.Insert{Into: "INSERT INTO temp." + termsTable, Columns: s.termColumns(), Exprs: s.terms()}
+		statement := s.table.Key.InsertStatement(terms, []string{index{rest: s.indexes[s.added]}.where()}, nil)
+		began := time.Now()
+		if _, err := statement.Run(ctx, s.q, r); err != nil {
+			return err
+		}
+		s.reading += time.Since(began)
+	}
+	_, err := s.table.Key.InsertStatement(s.into, nil, nil).Run(ctx, s.q, r)
+	if lite.Classify(err) == lite.Row {
+		return nil // an expression fails on a row, which is for others to say
+	}
+	return err
+}
+
+// spread places blocks over the ids of a table, and counts the rows between them from how dense
+// they are inside.
+type spread struct {
+	lower, upper, step float64
+}
+
+func newSpread(key lite.Key, lower, upper lite.Pos) (s spread) {
+	if key.Rowid {
+		s.lower, s.upper = idOf(lower), idOf(upper)
+		s.step = (s.upper - s.lower + 1) / sampleBlocks
+	}
+	return s
+}
+
+func idOf(p lite.Pos) float64 {
+	id, _ := strconv.ParseFloat(p[0], 64)
+	return id
+}
+
+// begin is the position before a block: its place, or the end of the one before.
+func (s spread) begin(i int, cursor lite.Pos) lite.Pos {
+	start := s.lower + float64(i)*s.step - 1
+	if i == 0 || cursor != nil && start <= idOf(cursor) {
+		return cursor
+	}
+	return lite.Pos{strconv.FormatInt(int64(start), 10)}
+}
+
+// rows is about how many there are from the beginning of a block to that of the next.
+func (s spread) rows(i int, cursor lite.Pos, r lite.Range) int64 {
+	from, end, next := s.lower-1, idOf(r.End), s.upper
+	if cursor != nil {
+		from = idOf(cursor)
+	}
+	if i+1 < sampleBlocks {
+		next = s.lower + float64(i+1)*s.step - 1
+	}
+	gap := max(0, next-end)
+	return int64(r.Rows) + int64(gap*float64(r.Rows)/max(1, end-from))
+}
+
+// predict tells for how long a plain CREATE INDEX would hold the writer.
+func (s *sampler) predict(ctx context.Context) error {
+	if s.added < 0 {
+		return nil
+	}
+	began := time.Now()
+	if err := run(ctx, s.q, fmt.Sprintf("CREATE INDEX temp.%s_i ON %[1]s (%s)", termsTable, strings.Join(s.termColumns(), ", "))); err != nil {
+		return err
+	}
+	sorting := time.Since(began)
+	n, all := float64(s.Sampled), float64(max(s.Rows, s.Sampled))
+	plain := float64(s.reading)*all/n + float64(sorting)*all/n*math.Log2(all+1)/math.Log2(n+1)
+	s.Plain = time.Duration(plain)
+	return nil
+}
