@@ -139,21 +139,3 @@ func TestDefensiveMode(t *testing.T) {
 	}
 	wantValue(t, db, "0", "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%chunkfill%' OR name LIKE '%migration%'")
 }
-
-// TestHostAfterARehearsal: nothing of it is left, nor in what the host's connection knows of the schema. Planted
-// and caught: the schema's version set before writable_schema is reset.
-func TestHostAfterARehearsal(t *testing.T) {
-	for _, twin := range []bool{false, true} {
-		db := rebuildDB(t, "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 'a'), (2, 'a')")
-		eng, err := engine.New(db, engine.Config{SoleProcess: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer eng.Close()
-		if _, err := eng.Run(testContext(t), jobs.Index{Name: "i", Table: "t", Create: "CREATE UNIQUE INDEX i ON t (v)", Twin: twin}); !errors.Is(err, engine.ErrShape) {
-			t.Fatal(err)
-		}
-		mustExec(t, db, "CREATE INDEX i ON t (v)")
-		wantValue(t, db, "ok", "SELECT group_concat(integrity_check) FROM pragma_integrity_check")
-	}
-}
