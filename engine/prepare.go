@@ -86,13 +86,7 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 // prepareProgram is prepare for a job that changes the schema. Its steps are held against
 // the database when it is their turn.
 func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *program) (plan, error) {
-	p := plan{rewrite: rewrite{spec: jobs.Spec{Name: spec.Name, Table: spec.Table, Kind: spec.Kind, Version: spec.Version}}, program: program}
-	p.rowTimeout = e.cfg.RowTimeout
-	if e.reader != nil {
-		p.loose = e.reader
-	}
-	p.fingerprint = rule2 + p.definition() + "."
-
+	p := e.planProgram(spec, program)
 	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
 	switch {
 	case errors.Is(err, ErrUnknownJob):
@@ -101,6 +95,17 @@ func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *pr
 		return p, err
 	}
 	return p, p.compatible(begun)
+}
+
+// planProgram is what is known of such a job without the database.
+func (e *Engine) planProgram(spec jobs.Spec, program *program) plan {
+	p := plan{rewrite: rewrite{spec: jobs.Spec{Name: spec.Name, Table: spec.Table, Kind: spec.Kind, Version: spec.Version}}, program: program}
+	p.rowTimeout = e.cfg.RowTimeout
+	if e.reader != nil {
+		p.loose = e.reader
+	}
+	p.fingerprint = rule2 + p.definition() + "."
+	return p
 }
 
 // rehearse tries what a new job does to the schema, and leaves nothing of it.

@@ -62,7 +62,7 @@ func newRebuild(job jobs.Rebuild, twin bool) *program {
 		empty.intact, empty.abandon = nil, nil
 		steps = append(steps, empty, once("drop", r.drop))
 	}
-	return &program{definition: r.describe(), steps: steps, rehearse: r.rehearse}
+	return &program{definition: r.describe(), steps: steps, rehearse: r.rehearse, dryRun: r.dryRun}
 }
 
 // describe has all that makes the job what it is.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -10,9 +11,14 @@ import (
 	"github.com/chunkfill/chunkfill/internal/reshape"
 )
 
-// ErrShape is returned for a new shape that a table cannot be given, or not by this connection; the
-// message says what stands in the way, and the first rows where it is they.
-var ErrShape = reshape.ErrShape
+var (
+	// ErrShape is returned for a new shape that a table cannot be given, or not by this connection; the
+	// message says what stands in the way, with the first rows where it is they. Change those, or the shape.
+	ErrShape = reshape.ErrShape
+	// ErrNoRoom is returned for a job that makes a table for which the disk has no room; the message says how
+	// much it takes. Make room.
+	ErrNoRoom = errors.New("there is not enough room on the disk")
+)
 
 // rehearse tries the change of the schema. What is to be read then is read elsewhere.
 func (r rebuild) rehearse(ctx context.Context, c lite.Querier) (func(context.Context, *Engine) error, error) {
@@ -22,15 +28,96 @@ func (r rebuild) rehearse(ctx context.Context, c lite.Querier) (func(context.Con
 
 // look refuses a job for which the rows, or the disk, are not as they have to be.
 func (r rebuild) look(ctx context.Context, e *Engine, found reshape.Rehearsed) error {
-	breaches, err := e.breaches(ctx, found.Rules)
+	f, err := r.foresee(ctx, e, found)
 	if err != nil {
 		return err
 	}
-	if len(breaches) > 0 {
-		return fmt.Errorf("%w: %s", ErrShape, strings.Join(breaches, "; "))
+	if len(f.refusals) > 0 {
+		return errors.Join(f.refusals...)
+	}
+
+	log := e.log.With("migration", r.Name, "table", r.Table)
+	switch plain := f.estimate.Plain; {
+	case plain >= 0 && plain <= e.cfg.TargetHold:
+		log.Info("chunkfill: a plain CREATE INDEX would hold the writer for no longer than live writes may wait, and is right here", "plain_hold", plain)
+	case plain >= 0:
+		log.Info("chunkfill: a plain CREATE INDEX would hold the writer in one piece", "plain_hold", plain)
+	}
+	for _, q := range f.queries {
+		if !q.Uses {
+			log.Warn("chunkfill: a query will not use what the job makes for it", "query", q.Query, "plan", strings.Join(q.After, "; "))
+		}
 	}
 	return nil
 }
+
+// foresight is what is known of a job before it begins.
+type foresight struct {
+	estimate reshape.Estimate
+	queries  []DryRunQuery
+	refusals []error
+
+	reused, needed int64 // bytes; -1 for a database in memory
+}
+
+func (r rebuild) foresee(ctx context.Context, e *Engine, found reshape.Rehearsed) (f foresight, err error) {
+	err = e.beside(ctx, func(q lite.Querier, between func() error) (err error) {
+		if f.queries, err = r.plans(ctx, q, found.Plans); err != nil {
+			return err
+		}
+		if f.estimate, err = found.Draft.Estimate(ctx, q, between); err != nil {
+			return err
+		}
+		if err := f.room(ctx, q, e); err != nil {
+			return err
+		}
+		breaches, err := reshape.Look{Rules: found.Rules, Between: between}.Breaches(ctx, q)
+		for _, text := range breaches {
+			f.refusals = append(f.refusals, fmt.Errorf("%w: %s", ErrShape, text))
+		}
+		return err
+	})
+	return f, err
+}
+
+// plans are those of the job's queries.
+func (r rebuild) plans(ctx context.Context, q lite.Querier, after [][]string) (all []DryRunQuery, err error) {
+	made := reshape.NewIndexes(r.Schema)
+	for i, query := range r.Queries {
+		before, err := reshape.QueryPlan(ctx, q, query)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, DryRunQuery{Query: query, Before: before, After: after[i], Uses: reshape.Uses(after[i], made)})
+	}
+	return all, nil
+}
+
+// room refuses a job for which the disk is too small: while it copies the old table is there as well.
+func (f *foresight) room(ctx context.Context, q lite.Querier, e *Engine) error {
+	f.reused, f.needed = -1, -1
+	if e.file.Path == "" {
+		return nil
+	}
+	var unused int64
+	if err := q.QueryRowContext(ctx, "PRAGMA main.freelist_count").Scan(&unused); err != nil {
+		return fmt.Errorf("read how much of the file is unused: %w", err)
+	}
+	made := f.estimate.TableBytes + f.estimate.IndexBytes
+	f.reused = min(made, unused*int64(e.file.PageSize))
+	f.needed = made - f.reused + e.cfg.WALBudget
+
+	if free := freeBytes(e.file.Path); e.cfg.MinFree >= 0 && free < f.needed+e.cfg.MinFree {
+		f.refusals = append(f.refusals, fmt.Errorf("%w of %s: the new table takes about %s and its indexes %s, of which %s fit into unused pages of the file; "+
+			"the write-ahead log takes up to %s, and %s are to stay free (MinFree); there are %s; make room, or move the database to a larger disk",
+			ErrNoRoom, e.file.Path, mebibytes(f.estimate.TableBytes), mebibytes(f.estimate.IndexBytes), mebibytes(f.reused),
+			mebibytes(e.cfg.WALBudget), mebibytes(e.cfg.MinFree), mebibytes(free)))
+	}
+	return nil
+}
+
+// mebibytes is a number of bytes in words.
+func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
 
 // beside runs fn on a connection on which TEMP tables do not show to the application, nor hold it up, where
 // there can be one.
@@ -46,13 +133,4 @@ func (e *Engine) beside(ctx context.Context, fn func(q lite.Querier, between fun
 		breath.Sleep(breathTime)
 		return ctx.Err()
 	})
-}
-
-// breaches says what is wrong with the rows.
-func (e *Engine) breaches(ctx context.Context, rules reshape.Rules) (texts []string, err error) {
-	err = e.beside(ctx, func(q lite.Querier, between func() error) error {
-		texts, err = reshape.Look{Rules: rules, Between: between}.Breaches(ctx, q)
-		return err
-	})
-	return texts, err
 }

@@ -15,6 +15,7 @@ import (
 type Rehearsed struct {
 	Table        lite.Table
 	Shadow, Swap []string   // the statements that change the schema
+	Copy         string     // that of a batch
 	Rules        Rules      // what is to be looked for in the rows
 	Draft        Draft      // what is to be measured on a sample of them
 	Plans        [][]string // of Wanted.Queries, as they will be
@@ -82,6 +83,7 @@ func (s rehearsal) change(ctx context.Context, q lite.Querier, found *Rehearsed)
 	if found.Draft, err = s.draft(ctx, q, found.Rules); err != nil {
 		return err
 	}
+	found.Copy, _ = s.live.Key.InsertStatement(s.Insert(), nil, nil).SQL(s.live.Key.Sample())
 	err = swap(s).exchange(ctx, swapped)
 	found.Shadow, found.Swap = shadow.statements, swapped.statements
 	switch {

@@ -30,6 +30,7 @@ type rule struct {
 type unique struct {
 	terms, collations []string
 	where             string // of a partial index
+	index             string // its name; "" for the rowid
 	name              string // as people would write it
 }
 

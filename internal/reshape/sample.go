@@ -26,6 +26,8 @@ type Draft struct {
 type Estimate struct {
 	Rows, Sampled          int64
 	TableBytes, IndexBytes int64         // of what is to be made
+	Indexes                int           // how many
+	PerRow                 time.Duration // to copy one, with its entries in the indexes
 	Plain                  time.Duration // for which a plain CREATE INDEX would hold the writer; -1 if it is no such job
 }
 
@@ -59,18 +61,16 @@ func (s *Shape) draft(ctx context.Context, q lite.Querier, r Rules) (d Draft, er
 	}
 	constraints, err := s.uniques(ctx, q, shadow, func(string) string { return "" })
 	for _, u := range constraints {
-		if strings.HasPrefix(u.name, "UNIQUE") && !slices.Contains(u.terms, `""`) && !s.explicit(u) {
+		if u.index != "" && !s.written(u) {
 			d.indexes = append(d.indexes, "("+strings.Join(u.terms, ", ")+")")
 		}
 	}
 	return d, err
 }
 
-// explicit reports whether one of the CREATE INDEX statements has these terms.
-func (s *Shape) explicit(u unique) bool {
-	return slices.ContainsFunc(s.indexes, func(ix index) bool {
-		return slices.EqualFunc(ix.terms(), u.terms, func(a, b string) bool { return normal(a) == normal(b) })
-	})
+// written reports whether a unique index is one of the CREATE INDEX statements.
+func (s *Shape) written(u unique) bool {
+	return slices.ContainsFunc(s.indexes, func(ix index) bool { return lite.SameName(shadowName(ix.Name), u.index) })
 }
 
 // addsOneIndex reports whether all that is new is the first of the indexes.
@@ -90,12 +90,13 @@ type sampler struct {
 	between func() error
 	Estimate
 	reading time.Duration // of the terms of the added index
+	copying time.Duration // of whole rows
 }
 
 // Estimate measures on a sample of the rows, in short reads on one connection which does not write the
 // database. They go into TEMP tables, on which the indexes are made.
 func (d Draft) Estimate(ctx context.Context, q lite.Querier, between func() error) (e Estimate, err error) {
-	s := sampler{Draft: d, q: q, between: between, Estimate: Estimate{Plain: -1}}
+	s := sampler{Draft: d, q: q, between: between, Estimate: Estimate{Plain: -1, Indexes: len(d.indexes)}}
 	defer func() { err = errors.Join(err, s.drop(context.WithoutCancel(ctx))) }()
 	if err := s.measure(ctx); err != nil {
 		return s.Estimate, fmt.Errorf("measure a sample of %s: %w", d.table.Name, err)
@@ -111,11 +112,10 @@ func (s *sampler) measure(ctx context.Context) error {
 	if err := s.drop(ctx); err != nil {
 		return err
 	}
-	before, err := s.pages(ctx)
-	if err != nil {
-		return err
-	}
 	create := []string{"CREATE TABLE temp." + sampleTable + " (" + s.columns + ")"}
+	for i, terms := range s.indexes {
+		create = append(create, "CREATE INDEX "+s.indexName(i)+" ON "+sampleTable+" "+terms)
+	}
 	if s.added >= 0 {
 		create = append(create, "CREATE TABLE temp."+termsTable+" ("+strings.Join(s.termColumns(), ", ")+")")
 	}
@@ -125,23 +125,34 @@ func (s *sampler) measure(ctx context.Context) error {
 	if err := s.fill(ctx); err != nil || s.Sampled == 0 {
 		return err
 	}
+	s.PerRow = s.copying / time.Duration(s.Sampled)
 
-	filled, err := s.pages(ctx)
+	if err := s.weigh(ctx); err != nil {
+		return err
+	}
+	return s.predict(ctx)
+}
+
+func (s *sampler) indexName(i int) string { return fmt.Sprintf("temp.%s_%d", sampleTable, i) }
+
+// weigh measures the room that the indexes take, and the table, by what each leaves behind.
+func (s *sampler) weigh(ctx context.Context) error {
+	all, err := s.pages(ctx)
 	if err != nil {
 		return err
 	}
-	s.TableBytes = s.scaled(filled - before)
-	for i, terms := range s.indexes {
-		if err := run(ctx, s.q, fmt.Sprintf("CREATE INDEX temp.%s_%d ON %[1]s %[3]s", sampleTable, i, terms)); err != nil {
+	for i := range s.indexes {
+		if err := run(ctx, s.q, "DROP INDEX "+s.indexName(i)); err != nil {
 			return err
 		}
 	}
-	indexed, err := s.pages(ctx)
-	if err != nil {
-		return err
+	table, err := s.pages(ctx)
+	if err == nil {
+		err = run(ctx, s.q, "DELETE FROM temp."+sampleTable)
 	}
-	s.IndexBytes = s.scaled(indexed - filled)
-	return s.predict(ctx)
+	rest, pagesErr := s.pages(ctx)
+	s.IndexBytes, s.TableBytes = s.scaled(all-table), s.scaled(table-rest)
+	return errors.Join(err, pagesErr)
 }
 
 // scaled is so much of the sample, of all rows.
@@ -218,7 +229,9 @@ func (s *sampler) read(ctx context.Context, r lite.Range) error {
 		}
 		s.reading += time.Since(began)
 	}
+	began := time.Now()
 	_, err := s.table.Key.InsertStatement(s.into, nil, nil).Run(ctx, s.q, r)
+	s.copying += time.Since(began)
 	if lite.Classify(err) == lite.Row {
 		return nil // an expression fails on a row, which is for others to say
 	}

@@ -94,7 +94,7 @@ func (s *Shape) uniques(ctx context.Context, q lite.Querier, of lite.Table, text
 		}
 		ix := index{rest: text(name)}
 		if n == 0 {
-			all = append(all, unique{where: ix.where()})
+			all = append(all, unique{index: name, where: ix.where()})
 		}
 		u := &all[len(all)-1]
 		term := lite.Ident(column)
