@@ -109,7 +109,7 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d DryRunResult, err 
 	}
 	defer leave(&err)
 	if program := programOf(job); program != nil {
-		return e.dryRunProgram(ctx, job.Spec(), program)
+		return e.dryRunProgram(ctx, job, program)
 	}
 	p, err := e.prepare(ctx, job)
 	if err != nil {
@@ -122,9 +122,17 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d DryRunResult, err 
 	return r.result, nil
 }
 
+// dryRunOf fills in what a job would do, and returns why it would not begin.
+type dryRunOf func(ctx context.Context, e *Engine, d *DryRunResult) error
+
+// dryRuns are those of kinds of jobs that have several steps.
+var dryRuns = map[jobs.Kind]func(jobs.Job) dryRunOf{}
+
 // dryRunProgram is DryRun for a job of several steps.
-func (e *Engine) dryRunProgram(ctx context.Context, spec jobs.Spec, program *program) (DryRunResult, error) {
-	if program.dryRun == nil {
+func (e *Engine) dryRunProgram(ctx context.Context, job jobs.Job, program *program) (DryRunResult, error) {
+	spec := job.Spec()
+	show := dryRuns[spec.Kind]
+	if show == nil {
 		return DryRunResult{}, fmt.Errorf("%w %s: a dry run cannot show a job of this kind (its steps: %s)", jobs.ErrSpec, spec.Name, strings.Join(program.names(), ", "))
 	}
 	d := noResult()
@@ -138,7 +146,7 @@ func (e *Engine) dryRunProgram(ctx context.Context, spec jobs.Spec, program *pro
 	case !errors.Is(err, ErrUnknownJob):
 		return DryRunResult{}, err
 	}
-	err = program.dryRun(ctx, e, &d)
+	err = show(job)(ctx, e, &d)
 	return d, err
 }
 

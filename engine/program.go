@@ -24,10 +24,6 @@ type program struct {
 	// anything of a new job is written, and returns what to read then; nil where there is
 	// nothing to try.
 	rehearse func(ctx context.Context, c lite.Querier) (look func(ctx context.Context, e *Engine) error, err error)
-
-	// dryRun fills in what the program would do, and returns why it would not begin; nil where a dry run
-	// cannot show it.
-	dryRun func(ctx context.Context, e *Engine, d *DryRunResult) error
 }
 
 // step is one of a program.

@@ -19,34 +19,39 @@ type rebuild struct {
 }
 
 func init() {
-	programs[jobs.KindRebuild] = func(job jobs.Job) *program {
-		if p, ok := job.(*jobs.Rebuild); ok {
-			return newRebuild(*p, false)
-		}
-		return newRebuild(job.(jobs.Rebuild), false)
-	}
-	programs[jobs.KindIndex] = func(job jobs.Job) *program {
-		p, ok := job.(*jobs.Index)
-		if !ok {
-			index := job.(jobs.Index)
-			p = &index
-		}
-		return newRebuild(jobs.Rebuild{Name: p.Name, Table: p.Table, Schema: p.Create, Queries: p.Queries}, p.Twin)
-	}
+	programs[jobs.KindRebuild] = func(job jobs.Job) *program { return rebuildOf(job).program() }
+	programs[jobs.KindIndex] = programs[jobs.KindRebuild]
 }
 
-func newRebuild(job jobs.Rebuild, twin bool) *program {
-	r := rebuild{job, reshape.Wanted{Table: job.Table, Schema: job.Schema, Twin: twin}}
-	r.wanted.Queries = job.Queries
+// rebuildOf is a jobs.Rebuild, or a jobs.Index as one.
+func rebuildOf(job jobs.Job) rebuild {
+	switch job := job.(type) {
+	case *jobs.Rebuild:
+		return newRebuild(*job, false)
+	case *jobs.Index:
+		return rebuildOf(*job)
+	case jobs.Index:
+		return newRebuild(jobs.Rebuild{Name: job.Name, Table: job.Table, Schema: job.Create, Queries: job.Queries}, job.Twin)
+	}
+	return newRebuild(job.(jobs.Rebuild), false)
+}
+
+func newRebuild(job jobs.Rebuild, twin bool) rebuild {
+	r := rebuild{job, reshape.Wanted{Table: job.Table, Schema: job.Schema, Queries: job.Queries, Twin: twin}}
 	for _, a := range job.Set {
 		r.wanted.Set = append(r.wanted.Set, lite.Assign(a))
 	}
+	return r
+}
+
+// program is the steps of the job.
+func (r rebuild) program() *program {
 
 	once := func(name string, fn func(context.Context, lite.Querier) (made, error)) step {
 		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Once}, once: fn}
 	}
 	walk := func(name string, load func(context.Context, lite.Querier, *step) error) step {
-		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(job.Table)}
+		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(r.Table)}
 	}
 	swap := once("swap", r.swap)
 	swap.NoReturn = true
@@ -57,12 +62,12 @@ func newRebuild(job jobs.Rebuild, twin bool) *program {
 		walk("catch up", r.catchUp),
 		swap,
 	}
-	if !job.KeepOld {
+	if !r.KeepOld {
 		empty := walk("empty", r.empty)
 		empty.intact, empty.abandon = nil, nil
 		steps = append(steps, empty, once("drop", r.drop))
 	}
-	return &program{definition: r.describe(), steps: steps, rehearse: r.rehearse, dryRun: r.dryRun}
+	return &program{definition: r.describe(), steps: steps, rehearse: r.rehearse}
 }
 
 // describe has all that makes the job what it is.

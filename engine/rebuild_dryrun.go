@@ -10,7 +10,13 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/preview"
 	"github.com/chunkfill/chunkfill/internal/reshape"
+	"github.com/chunkfill/chunkfill/jobs"
 )
+
+func init() {
+	dryRuns[jobs.KindRebuild] = func(job jobs.Job) dryRunOf { return rebuildOf(job).dryRun }
+	dryRuns[jobs.KindIndex] = dryRuns[jobs.KindRebuild]
+}
 
 // dryRun fills in what the job would do. It returns what the start of the job would be refused with, with
 // the result filled in all the same.
@@ -80,7 +86,7 @@ func (r rebuild) rehearseOnly(ctx context.Context, e *Engine, d *DryRunResult) (
 
 // steps are those of the job, without their SQL.
 func (r rebuild) steps() (all []DryRunStep) {
-	for _, s := range newRebuild(r.Rebuild, r.wanted.Twin).steps {
+	for _, s := range r.program().steps {
 		all = append(all, DryRunStep{Name: s.Name, Kind: s.Kind, SQL: []string{}, NoReturn: s.NoReturn})
 	}
 	return all

@@ -178,6 +178,34 @@ func TestPlainIndexIsForetold(t *testing.T) {
 	}
 }
 
+// TestQueryPlansOfAJob are those of the database as it is.
+func TestQueryPlansOfAJob(t *testing.T) {
+	db := rebuildDB(t, looked)
+	eng, err := engine.New(db, engine.Config{SoleProcess: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer eng.Close()
+	job := jobs.Index{Name: "i", Table: "t", Create: "CREATE INDEX i ON t (n)", Twin: true, Queries: []string{"SELECT id FROM t WHERE n = ?"}}
+	for _, want := range []bool{false, true} {
+		plans, err := eng.QueryPlans(testContext(t), &job)
+		if err != nil || len(plans) != 1 || plans[0].Uses != want || plans[0].Query != job.Queries[0] {
+			t.Errorf("%+v, %v, want %t", plans, err, want)
+		}
+		if _, err := eng.Run(testContext(t), job); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := eng.QueryPlans(testContext(t), jobs.Delete{Name: "d", Table: "t", Where: "0"}); !errors.Is(err, jobs.ErrSpec) {
+		t.Error(err)
+	}
+	job.Queries = []string{"SELECT nothing FROM t"}
+	job.Name, job.Create = "j", "CREATE INDEX k ON t (n)"
+	if _, err := eng.DryRun(testContext(t), job); !errors.Is(err, engine.ErrFragment) || !strings.Contains(fmt.Sprint(err), "SELECT nothing") {
+		t.Error(err)
+	}
+}
+
 // TestDryRunOfAShapeAsJSON has each key, whatever is known.
 func TestDryRunOfAShapeAsJSON(t *testing.T) {
 	text, err := json.Marshal(engine.DryRunReshape{TableBytes: -1, PlainHold: -1})

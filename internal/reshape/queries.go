@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -24,22 +25,21 @@ func QueryPlan(ctx context.Context, q lite.Querier, query string) ([]string, err
 	return plan, nil
 }
 
-// parameters are as many NULLs as a query has parameters.
+// parameters are NULLs for all parameters of a query.
 func parameters(query string) (args []any) {
 	var names []string
 	for i := 0; i < len(query); {
 		length, _ := lite.Token(query[i:])
 		token := query[i : i+length]
 		i += length
-		switch {
-		case strings.IndexByte(":@$?", token[0]) < 0, len(token) > 1 && slices.Contains(names, token):
-			continue
-		case token[0] == '?' || len(token) == 1:
+		switch n, err := strconv.Atoi(token[1:]); {
+		case token == "?":
 			args = append(args, nil)
-		default:
-			args = append(args, sql.Named(token[1:], nil))
+		case token[0] == '?' && err == nil:
+			args = append(args, make([]any, max(0, n-len(args)))...)
+		case len(token) > 1 && strings.IndexByte(":@$", token[0]) >= 0 && !slices.Contains(names, token):
+			args, names = append(args, sql.Named(token[1:], nil)), append(names, token)
 		}
-		names = append(names, token)
 	}
 	return args
 }
