@@ -25,6 +25,9 @@ type Rehearsed struct {
 // back, and refuses one after which a trigger, a view or a foreign key would no longer work that
 // works now. It takes a few milliseconds, however large the table is.
 func (w Wanted) Rehearse(ctx context.Context, q lite.Querier) (r Rehearsed, err error) {
+	if err := checkVersion(ctx, q); err != nil {
+		return r, err
+	}
 	s, err := w.Load(ctx, q)
 	if err != nil {
 		return r, err
