@@ -83,10 +83,12 @@ func (s rehearsal) change(ctx context.Context, q lite.Querier, found *Rehearsed)
 	if found.Rules, err = s.findRules(ctx, q); err != nil {
 		return err
 	}
-	if found.Draft, err = s.draft(ctx, q, found.Rules); err != nil {
+	if found.Draft, err = s.draft(ctx, q); err != nil {
 		return err
 	}
-	found.Copy, _ = s.live.Key.InsertStatement(s.Insert(), nil, nil).SQL(s.live.Key.Sample())
+	if len(s.copied) > 0 {
+		found.Copy, _ = s.live.Key.InsertStatement(s.Insert(), nil, nil).SQL(s.live.Key.Sample())
+	}
 	err = swap(s).exchange(ctx, swapped)
 	found.Shadow, found.Swap = shadow.statements, swapped.statements
 	switch {

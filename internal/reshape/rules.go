@@ -44,6 +44,9 @@ func wasColumn(i int) string { return fmt.Sprintf("_chunkfill_was_%d", i+1) }
 
 // findRules finds them once the shadow is there.
 func (s *Shape) findRules(ctx context.Context, q lite.Querier) (r Rules, err error) {
+	if s.Twin && !s.indexes[0].unique {
+		return r, nil // all rows stay where they are
+	}
 	shadow, err := lite.LoadTable(ctx, q, shadowName(s.Table))
 	if err != nil {
 		return r, err

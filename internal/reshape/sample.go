@@ -39,22 +39,19 @@ const (
 )
 
 // draft describes the new table once the shadow is there.
-func (s *Shape) draft(ctx context.Context, q lite.Querier, r Rules) (d Draft, err error) {
+func (s *Shape) draft(ctx context.Context, q lite.Querier) (d Draft, err error) {
 	d.table, d.added = s.live, -1
-	own := len(s.key) + len(s.conversions) // columns of the probe that are not the table's
-	d.into = lite.Insert{Into: "INSERT INTO temp." + sampleTable, Columns: r.into.Columns[own:], Exprs: r.into.Exprs[own:]}
-	var columns []string
-	for _, c := range s.table.columnTexts() {
-		columns = append(columns, c.probe(s.table.strict()))
-	}
-	d.columns = strings.Join(columns, ", ")
-
 	for _, ix := range s.indexes {
 		d.indexes = append(d.indexes, ix.rest)
 	}
 	if s.addsOneIndex() {
 		d.added = 0
 	}
+	s.draftColumns(&d)
+	if s.Twin {
+		return d, nil
+	}
+
 	shadow, err := lite.LoadTable(ctx, q, shadowName(s.Table))
 	if err != nil {
 		return d, err
@@ -66,6 +63,31 @@ func (s *Shape) draft(ctx context.Context, q lite.Querier, r Rules) (d Draft, er
 		}
 	}
 	return d, err
+}
+
+// draftColumns lists the columns of the sample: for a twin those that the index is over, which the table
+// has as they are.
+func (s *Shape) draftColumns(d *Draft) {
+	d.into.Into = "INSERT INTO temp." + sampleTable
+	var columns []string
+	for _, c := range s.table.columnTexts() {
+		if s.Twin && !lite.Names(s.indexes[0].rest)[lite.FoldName(c.name)] {
+			continue
+		}
+		expr := ""
+		if i := slices.IndexFunc(s.copied, func(p pair) bool { return lite.SameName(p.column, c.name) }); i >= 0 {
+			expr = s.copied[i].expr
+		}
+		if s.Twin {
+			expr, c.generated = lite.Ident(c.name), ""
+		}
+
+		columns = append(columns, c.probe(s.table.strict()))
+		if expr != "" {
+			d.into.Columns, d.into.Exprs = append(d.into.Columns, c.name), append(d.into.Exprs, expr)
+		}
+	}
+	d.columns = strings.Join(columns, ", ")
 }
 
 // written reports whether a unique index is one of the CREATE INDEX statements.
