@@ -79,6 +79,9 @@ func (s *session) newBatch(in loop.Intent) (b *batch, err error) {
 		return nil, err
 	}
 	b.end = b.from
+	if s.step != nil && s.step.source != nil {
+		s.step.source.From(b.from)
+	}
 	return b, nil
 }
 
@@ -234,7 +237,7 @@ func (b *batch) rewrite(ctx context.Context, c lite.Querier) error {
 	out := &b.out
 	for n := b.More(loop.Step{}); n > 0; {
 		began := time.Now()
-		stretch, ok, err := b.s.table.Key.Next(ctx, c, b.end, b.upto, n)
+		stretch, ok, err := b.s.next(ctx, c, b.end, b.upto, n)
 		if err != nil || !ok {
 			out.None = err == nil && out.Rows == 0
 			return err
@@ -255,6 +258,15 @@ func (b *batch) rewrite(ctx context.Context, c lite.Querier) error {
 		n = b.More(done)
 	}
 	return nil
+}
+
+// next is the range of the next n rows.
+func (w *walker) next(ctx context.Context, c lite.Querier, after, upto lite.Pos, n int) (lite.Range, bool, error) {
+	if w.step != nil && w.step.source != nil {
+		r, ok := w.step.source.Next(n)
+		return r, ok, nil
+	}
+	return w.table.Key.Next(ctx, c, after, upto, n)
 }
 
 func (b *batch) apply(ctx context.Context, c lite.Querier, stretch lite.Range) (changed int, err error) {

@@ -10,6 +10,10 @@ import (
 // Begin begins to compute ahead, if the job is a transform and there is a connection to
 // read on. End ends it.
 func (w *walker) Begin(ctx context.Context, _ chunkfill.Checkpoint) {
+	if w.step != nil && w.step.source != nil && w.upper.pos != nil {
+		w.step.source.Start(ctx, w.e.reader, w.e.guest, w.cursor.pos, w.upper.pos)
+		return
+	}
 	if w.calls == nil || w.e.reader == nil || w.upper.pos == nil {
 		return
 	}
@@ -21,6 +25,9 @@ func (w *walker) Begin(ctx context.Context, _ chunkfill.Checkpoint) {
 
 // End ends what Begin began.
 func (w *walker) End() {
+	if w.step != nil && w.step.source != nil {
+		w.step.source.Close()
+	}
 	if w.prefetch != nil {
 		w.prefetch.Close()
 		w.prefetch = nil
@@ -32,6 +39,9 @@ func (w *walker) End() {
 func (w *walker) Bound(ctx context.Context) (string, error) {
 	if w.step != nil && w.step.precopy != nil {
 		return w.precopied(ctx)
+	}
+	if w.step != nil && w.step.source != nil {
+		return w.upper.text, w.step.source.Wait(ctx, w.cursor.pos)
 	}
 	if w.prefetch == nil {
 		return w.upper.text, nil

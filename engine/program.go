@@ -47,6 +47,12 @@ type step struct {
 	// back are the images from which a walk over them puts rows back instead.
 	back *images.Set
 
+	// source has the walk go over what it hands out, in place of the rows of a table.
+	source source
+
+	// counts returns what is left to do beyond what meets a condition of a row.
+	counts func(ctx context.Context, q lite.Querier) (int64, error)
+
 	// load fills in what of the above follows from the database as it is when it is the
 	// step's turn; nil where nothing does.
 	load func(ctx context.Context, q lite.Querier, to *step) error
@@ -166,19 +172,27 @@ func (s *session) Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill
 	if err := s.enterStep(ctx, q, cp); err != nil {
 		return cp, err
 	}
-	lower, upper, err := s.table.Key.Bounds(ctx, q)
+	lower, upper, total, err := s.bounds(ctx, q)
 	if err != nil {
 		return cp, err
 	}
-	if !s.table.Key.Rowid {
-		if cp.Total, err = s.table.CountRows(ctx, q); err != nil {
-			return cp, err
-		}
-	}
+	cp.Total = total
 
 	cp.Lower, cp.Upper = lower.Encode(), upper.Encode()
 	cp.Pins = merged(cp.Pins, map[string]string{cp.Of: s.pin})
 	return cp, s.goOn(ctx, q, cp)
+}
+
+// bounds are those of the walk that stands, and how many rows it has where that had to be counted.
+func (w *walker) bounds(ctx context.Context, q lite.Querier) (lower, upper lite.Pos, total int64, err error) {
+	if w.step.source != nil {
+		return w.step.source.Bounds(ctx, q)
+	}
+	if lower, upper, err = w.table.Key.Bounds(ctx, q); err != nil || w.table.Key.Rowid {
+		return lower, upper, 0, err
+	}
+	total, err = w.table.CountRows(ctx, q)
+	return lower, upper, total, err
 }
 
 // Once makes a step that changes the schema and records it, in one hold.

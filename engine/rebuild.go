@@ -9,6 +9,7 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/record"
 	"github.com/chunkfill/chunkfill/internal/reshape"
+	"github.com/chunkfill/chunkfill/internal/sorted"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -46,7 +47,6 @@ func newRebuild(job jobs.Rebuild, twin bool) rebuild {
 
 // program is the steps of the job.
 func (r rebuild) program() *program {
-
 	once := func(name string, fn func(context.Context, lite.Querier) (made, error)) step {
 		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Once}, once: fn}
 	}
@@ -60,8 +60,13 @@ func (r rebuild) program() *program {
 		walk("copy", r.copying),
 		{Step: chunkfill.Step{Name: "compare", Kind: chunkfill.Verify, Of: "copy"}},
 		walk("catch up", r.catchUp),
-		swap,
 	}
+	if !r.wanted.Twin {
+		steps = append(steps, once("settle", r.settle), walk("indexes", r.building),
+			step{Step: chunkfill.Step{Name: "count", Kind: chunkfill.Verify, Of: "indexes"}},
+			once("attach", r.attach), walk("catch up again", r.catchUp))
+	}
+	steps = append(steps, swap)
 	if !r.KeepOld {
 		empty := walk("empty", r.empty)
 		empty.intact, empty.abandon = nil, nil
@@ -133,6 +138,9 @@ func (r rebuild) copying(ctx context.Context, q lite.Querier, to *step) error {
 	if err != nil {
 		return err
 	}
+	if s.Grafts() {
+		return r.buildingOn(ctx, q, s, to)
+	}
 	insert := s.Insert()
 	rows := reshape.Copier{Shape: s}
 	to.rows, to.insert = jobs.Spec{Table: r.Table, Todo: rows.Differs()}, &insert
@@ -141,6 +149,55 @@ func (r rebuild) copying(ctx context.Context, q lite.Querier, to *step) error {
 		return rows.Copy(ctx, c, b.statement, b.where, b.Range, b.again)
 	}
 	return nil
+}
+
+// settle drains the log, after which the shadow holds the rows of the table as they are then, and makes
+// what its indexes are built on.
+func (r rebuild) settle(ctx context.Context, q lite.Querier) (made, error) {
+	s, err := r.shape(ctx, q)
+	if err != nil {
+		return made{}, err
+	}
+	left, err := s.Drain(ctx, q)
+	if err != nil || left {
+		return made{again: left}, err
+	}
+	back, err := reshape.Indexes{Shape: s}.Create(ctx, q)
+	return made{back: back.Statements, part: back.Repeat}, err
+}
+
+// building builds indexes in the order of their entries.
+func (r rebuild) building(ctx context.Context, q lite.Querier, to *step) error {
+	s, err := r.shape(ctx, q)
+	if err != nil {
+		return err
+	}
+	return r.buildingOn(ctx, q, s, to)
+}
+
+func (r rebuild) buildingOn(ctx context.Context, q lite.Querier, s *reshape.Shape, to *step) error {
+	indexes, err := reshape.Indexes{Shape: s}.Load(ctx, q)
+	if err != nil {
+		return err
+	}
+	// The walk is over entries, not over rows; the plan of each walk has a table all the same.
+	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: reshape.LogTable(s.Table), Where: "0", Todo: "0"}
+	build := &sorted.Build{Indexes: indexes}
+	to.source, to.apply = build, func(ctx context.Context, c lite.Querier, b stretch) (int, error) { return build.Put(ctx, c, b.Range) }
+	if s.Grafts() {
+		to.also = &jobs.Spec{Table: s.Table, Todo: reshape.Copier{Shape: s}.Differs()}
+		return nil
+	}
+	to.counts = build.Lacking
+	return nil
+}
+
+func (r rebuild) attach(ctx context.Context, q lite.Querier) (made, error) {
+	s, err := r.shape(ctx, q)
+	if err != nil {
+		return made{}, err
+	}
+	return made{}, reshape.Indexes{Shape: s}.Attach(ctx, q)
 }
 
 func (r rebuild) catchUp(ctx context.Context, q lite.Querier, to *step) error {
@@ -169,19 +226,15 @@ func (r rebuild) swap(ctx context.Context, q lite.Querier) (made, error) {
 }
 
 func (r rebuild) empty(_ context.Context, _ lite.Querier, to *step) error {
-	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: r.rest(), Where: "1"}
+	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: r.wanted.Rest(), Where: "1"}
 	return nil
 }
 
 func (r rebuild) drop(ctx context.Context, q lite.Querier) (made, error) {
-	_, err := q.ExecContext(ctx, "DROP TABLE IF EXISTS "+lite.Main(r.rest()))
-	return made{}, err
-}
-
-// rest is the table that is no longer needed after the swap.
-func (r rebuild) rest() string {
-	if r.wanted.Twin {
-		return reshape.ShadowTable(r.Table)
+	for _, statement := range r.wanted.Dropped() {
+		if _, err := q.ExecContext(ctx, statement); err != nil {
+			return made{}, fmt.Errorf("%s: %w", statement, lite.Explain(err))
+		}
 	}
-	return reshape.OldName(r.Table)
+	return made{}, nil
 }

@@ -94,12 +94,10 @@ func (r rebuild) steps() (all []DryRunStep) {
 
 // showSQL fills in what the rehearsal has shown.
 func (r rebuild) showSQL(d *DryRunReshape, found reshape.Rehearsed) {
-	sql := map[string][]string{
-		"shadow": found.Shadow, "copy": {found.Copy}, "swap": found.Swap,
-		"empty": {"DELETE FROM " + lite.Main(r.rest()) + " WHERE …"}, "drop": {"DROP TABLE IF EXISTS " + lite.Main(r.rest())},
-	}
+	found.SQL["empty"] = []string{"DELETE FROM " + lite.Main(r.wanted.Rest()) + " WHERE …"}
+	found.SQL["drop"] = r.wanted.Dropped()
 	for i := range d.Steps {
-		if statements := sql[d.Steps[i].Name]; statements != nil {
+		if statements := found.SQL[d.Steps[i].Name]; statements != nil {
 			d.Steps[i].SQL = statements
 		}
 	}
@@ -122,12 +120,11 @@ func (r rebuild) forecast(ctx context.Context, e *Engine, d *DryRunResult, f for
 	}
 	r.note(d)
 
-	// Where keys come in the order of the rows each page is written once, else once a batch.
 	work := r.work(e, d, estimate)
+	d.TimeLow, _ = work.Time()
+	work.WAL += r.scattered(e, d, estimate, work)
 	d.WALBytes = work.WAL
 	_, d.TimeHigh = work.Time()
-	work.WAL = min(work.WAL, 2*(estimate.TableBytes+estimate.IndexBytes))
-	d.TimeLow, _ = work.Time()
 	return nil
 }
 
@@ -135,27 +132,34 @@ func (r rebuild) forecast(ctx context.Context, e *Engine, d *DryRunResult, f for
 // not fit into the page cache.
 const slowest = 4
 
-// work is what the copy is made of, the comparison, and the deletion of the old rows.
+// work is the copy, the comparison and the deletion of what is no longer needed, if each page is written once.
 func (r rebuild) work(e *Engine, d *DryRunResult, estimate reshape.Estimate) preview.Work {
 	perRow, live := estimate.PerRow, d.LiveLoad != nil && *d.LiveLoad
 	work := preview.Work{
 		Scanned: d.Rows, Changed: d.Rows, Scan: perRow * time.Duration(d.Rows) / 2, Least: perRow, Most: slowest * perRow,
-		Hold: e.cfg.QuietHold, Polled: !e.cfg.SoleProcess, Live: live, Rate: e.cfg.MaxRate,
+		Hold: e.cfg.QuietHold, Polled: !e.cfg.SoleProcess, Live: live, Rate: e.cfg.MaxRate, WAL: estimate.TableBytes + estimate.IndexBytes,
 	}
 	if live {
 		work.Hold = e.cfg.TargetHold
 	}
-
-	rows := float64(max(1, d.Rows))
-	space := preview.Space{PageSize: e.file.PageSize, Rows: d.Rows, Changed: d.Rows, RowBytes: float64(estimate.TableBytes) / rows, BatchRows: int64(work.Hold / max(1, perRow))}
-	for i := 0; i < estimate.Indexes; i++ {
-		space.Entries = append(space.Entries, float64(estimate.IndexBytes)/rows/float64(estimate.Indexes))
-	}
-	work.WAL = space.WAL()
 	if !r.KeepOld {
 		work.WAL *= 2
 	}
 	return work
+}
+
+// scattered is what the deletion of the old rows writes besides if their entries are anywhere in the indexes.
+func (r rebuild) scattered(e *Engine, d *DryRunResult, estimate reshape.Estimate, work preview.Work) int64 {
+	if r.KeepOld || r.wanted.Twin {
+		return 0
+	}
+	rows := float64(max(1, d.Rows))
+	space := preview.Space{PageSize: e.file.PageSize, Rows: d.Rows, Changed: d.Rows, RowBytes: float64(estimate.TableBytes) / rows,
+		BatchRows: int64(work.Hold / max(1, estimate.PerRow))}
+	for i := 0; i < estimate.Indexes; i++ {
+		space.Entries = append(space.Entries, float64(estimate.IndexBytes)/rows/float64(estimate.Indexes))
+	}
+	return space.WAL()
 }
 
 // note says in words what is worth knowing.
@@ -167,10 +171,13 @@ func (r rebuild) note(d *DryRunResult) {
 	case s.PlainHold >= 0:
 		d.Notes = append(d.Notes, fmt.Sprintf("a plain CREATE INDEX would hold the writer for about %v", s.PlainHold.Round(time.Millisecond)))
 	}
+	if s.IndexBytes > 0 {
+		d.Notes = append(d.Notes, "entries of indexes are sorted in temporary files, up to "+mebibytes(s.IndexBytes)+" of them")
+	}
 	switch {
 	case r.KeepOld:
 		d.Notes = append(d.Notes, "the old table stays, under the name "+reshape.OldName(r.Table))
-	case d.GrowBytes > 0:
+	case d.GrowBytes > 0 && !r.wanted.Grafts():
 		d.Notes = append(d.Notes, "the pages of the table that goes stay in the file, for new rows; VACUUM would give them back")
 	}
 	for _, q := range s.Queries {

@@ -53,12 +53,17 @@ func TestDryRunOfAnIndex(t *testing.T) {
 		for _, step := range s.Steps {
 			names = append(names, step.Name)
 		}
-		if got := strings.Join(names, ", "); got != "shadow, copy, compare, catch up, swap, empty, drop" || !s.Steps[4].NoReturn {
-			t.Errorf("steps %s, %+v", got, s.Steps[4])
+		steps, wants := "shadow, copy, compare, catch up, settle, indexes, count, attach, catch up again, swap, empty, drop", []string{
+			`CREATE TABLE "_chunkfill_new_t"`, `INSERT INTO main."_chunkfill_new_t"`, `DELETE FROM main."_chunkfill_old_t"`, "'_chunkfill_old_t_v'"}
+		if twin {
+			steps, wants = "shadow, copy, compare, catch up, swap, empty, drop", nil
+		}
+		if got := strings.Join(names, ", "); got != steps || !slices.ContainsFunc(s.Steps, func(s engine.DryRunStep) bool { return s.Name == "swap" && s.NoReturn }) {
+			t.Errorf("steps %s, %+v", got, s.Steps)
 		}
 		text := fmt.Sprint(s.Steps)
-		for _, want := range []string{`CREATE TABLE "_chunkfill_new_t"`, `CREATE TABLE main."_chunkfill_log_t"`, `CREATE TRIGGER main."_chunkfill_au_t"`, `INSERT INTO main."_chunkfill_new_t"`,
-			"UPDATE main.sqlite_schema SET name = 'i', tbl_name = 't', sql = 'CREATE INDEX", "DROP TABLE IF EXISTS"} {
+		for _, want := range append(wants, `CREATE TABLE main."_chunkfill_log_t"`, `CREATE TRIGGER main."_chunkfill_au_t"`,
+			"UPDATE main.sqlite_schema SET name = 'i', tbl_name = 't', sql = 'CREATE INDEX", "DROP TABLE IF EXISTS") {
 			if !strings.Contains(text, want) {
 				t.Errorf("no %s in %s", want, text)
 			}
@@ -67,7 +72,7 @@ func TestDryRunOfAnIndex(t *testing.T) {
 			!strings.Contains(s.Queries[0].Before[0], "t_v") || len(d.Warnings) != 1 || !strings.Contains(d.Warnings[0], "will not use what the job makes: SELECT *") {
 			t.Errorf("%+v, %q", s.Queries, d.Warnings)
 		}
-		if d.Rows != 30001 || d.TimeLow <= 0 || d.TimeHigh < d.TimeLow || d.WALBytes <= 0 || d.Held <= 0 || s.NeededBytes < 64<<20 || len(s.Refusals) > 0 || s.PlainHold <= 0 {
+		if d.Rows != 30001 || d.TimeLow <= 0 || d.TimeHigh < d.TimeLow || d.WALBytes <= 0 || d.Held <= 0 || s.NeededBytes < 64<<20 || s.IndexBytes <= 0 || (s.TableBytes == 0) != twin || len(s.Refusals) > 0 || s.PlainHold <= 0 {
 			t.Errorf("%+v %+v", d, s)
 		}
 	}

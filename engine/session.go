@@ -163,7 +163,7 @@ func (e *Engine) newLoop(s *session) (*loop.Loop, error) {
 // Begin begins a walk: what is computed ahead of the writer, and what tells how far it is.
 func (s *session) Begin(ctx context.Context, cp chunkfill.Checkpoint) {
 	walked := pace.Walked{Key: s.table.Key, Lower: s.lower, Upper: s.upper.pos, Removes: s.spec.Kind == jobs.KindDelete}
-	if s.e.reader != nil {
+	if s.e.reader != nil && (s.step == nil || s.step.source == nil) {
 		walked.Reader = s.e.reader
 	}
 	s.pace.Enter(ctx, cp, walked)

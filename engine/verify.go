@@ -42,6 +42,11 @@ func (w *walker) Left(ctx context.Context, between func() error) (int64, error) 
 			more, err = w.e.alsoLeft(ctx, *w.step.also, between)
 			left += more
 		}
+		if err == nil && w.step != nil && w.step.counts != nil {
+			var more int64
+			more, err = w.step.counts(ctx, w.e.readQuerier())
+			left += more
+		}
 		if err == nil || !w.followIndex(ctx) {
 			return left, err
 		}

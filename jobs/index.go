@@ -11,9 +11,10 @@ type Index struct {
 	Name, Table string
 	Create      string // CREATE INDEX, or CREATE UNIQUE INDEX
 
-	// Twin builds the index on a table beside that has its columns and no others, and then makes it one
-	// of the table by a change of one row of sqlite_schema: a fraction of the work. It is
-	// experimental, and for tables with an INTEGER PRIMARY KEY.
+	// Twin builds the index beside the table, in the order of its entries, and then makes it one
+	// of the table by a change of its row in sqlite_schema: a fraction of the work. It is
+	// experimental, and for tables with an INTEGER PRIMARY KEY. Until it is done, PRAGMA integrity_check reports the
+	// index that is being built, and VACUUM and REINDEX undo what has been built.
 	Twin bool
 
 	// Queries are those that the index is for. A dry run, and the start of the job, show their plans as they

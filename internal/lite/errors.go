@@ -73,7 +73,7 @@ func IsUnique(err error) bool { return sqlite.Unique(err) }
 
 // IsMissing reports whether err says that a table is not there.
 func IsMissing(err error) bool {
-	return err != nil && sqlite.Primary(err) == sqlite.Error && strings.Contains(err.Error(), "no such table")
+	return err != nil && sqlite.Primary(err) == sqlite.Error && (strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "no such index"))
 }
 
 // Guarded runs apply and returns ErrRolledBack if the transaction did not survive it,

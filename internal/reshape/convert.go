@@ -1,6 +1,13 @@
 package reshape
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
+
+// ErrShape is returned for a new shape that a table cannot be given in this way. Nothing has
+// been changed. The message says what stands in the way.
+var ErrShape = errors.New("the table cannot be given this shape")
 
 // Conversion is a column that keeps its values and gets a type of another affinity, by which
 // SQLite may change them when they are stored.

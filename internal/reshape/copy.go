@@ -29,8 +29,12 @@ func (s Copier) Differs() string {
 	for i, name := range s.key {
 		logged[i] = lite.Ident(s.Table) + "." + lite.Ident(name) + " = " + keyColumn(i)
 	}
+	held := s.held()
+	if s.Grafts() {
+		held = s.entered()
+	}
 	return fmt.Sprintf("CASE WHEN %s THEN 0 ELSE NOT EXISTS (SELECT 1 FROM %s WHERE %s) END",
-		s.held(), lite.Main(logName(s.Table)), strings.Join(logged, " AND "))
+		held, lite.Main(logName(s.Table)), strings.Join(logged, " AND "))
 }
 
 // held is the condition, on a row of the live table, that the shadow holds it as it is to be.
@@ -111,6 +115,9 @@ func (s Copier) logged() string {
 // Replay brings the shadow in step with the live table for the rows of a range of the log, and takes
 // that range out of the log.
 func (s Copier) Replay(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range) (int, error) {
+	if s.Grafts() {
+		return s.replayEntries(ctx, q, log, r)
+	}
 	keys := log.SelectStatement(s.logged(), nil, nil)
 	if _, err := keys.Within(s.deleteKeys(), ")").Run(ctx, q, r); err != nil {
 		return 0, err

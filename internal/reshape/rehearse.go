@@ -13,12 +13,11 @@ import (
 
 // Rehearsed is what a rehearsal has found.
 type Rehearsed struct {
-	Table        lite.Table
-	Shadow, Swap []string   // the statements that change the schema
-	Copy         string     // that of a batch
-	Rules        Rules      // what is to be looked for in the rows
-	Draft        Draft      // what is to be measured on a sample of them
-	Plans        [][]string // of Wanted.Queries, as they will be
+	Table lite.Table
+	SQL   map[string][]string // by step: what changes the schema, and what a batch does
+	Rules Rules               // what is to be looked for in the rows
+	Draft Draft               // what is to be measured on a sample of them
+	Plans [][]string          // of Wanted.Queries, as they will be
 }
 
 // Rehearse makes the change of shape without the rows, in a transaction that the caller rolls
@@ -32,7 +31,7 @@ func (w Wanted) Rehearse(ctx context.Context, q lite.Querier) (r Rehearsed, err 
 	if err != nil {
 		return r, err
 	}
-	r.Table = s.live
+	r.Table, r.SQL = s.live, map[string][]string{}
 	return r, rehearsal{&s}.rehearse(ctx, q, &r)
 }
 
@@ -76,9 +75,13 @@ func (s rehearsal) rehearse(ctx context.Context, q lite.Querier, found *Rehearse
 
 // change makes the change, and notes how.
 func (s rehearsal) change(ctx context.Context, q lite.Querier, found *Rehearsed) (err error) {
-	shadow, swapped := &recorder{Querier: q}, &recorder{Querier: q}
-	if _, err := s.Create(ctx, shadow); err != nil {
+	steps := recorder{Querier: q, found: found}
+	if _, err := s.Create(ctx, steps.of("shadow")); err != nil {
 		return err
+	}
+	if len(s.copied) > 0 {
+		text, _ := s.live.Key.InsertStatement(s.Insert(), nil, nil).SQL(s.live.Key.Sample())
+		found.SQL["copy"] = []string{text}
 	}
 	if found.Rules, err = s.findRules(ctx, q); err != nil {
 		return err
@@ -86,18 +89,24 @@ func (s rehearsal) change(ctx context.Context, q lite.Querier, found *Rehearsed)
 	if found.Draft, err = s.draft(ctx, q); err != nil {
 		return err
 	}
-	if len(s.copied) > 0 {
-		found.Copy, _ = s.live.Key.InsertStatement(s.Insert(), nil, nil).SQL(s.live.Key.Sample())
+
+	if !s.Twin {
+		if _, err := Indexes(s).Create(ctx, steps.of("settle")); err != nil {
+			return err
+		}
+		if err := Indexes(s).Attach(ctx, steps.of("attach")); err != nil {
+			return refused(err)
+		}
 	}
-	err = swap(s).exchange(ctx, swapped)
-	found.Shadow, found.Swap = shadow.statements, swapped.statements
-	switch {
-	case errors.Is(err, errDefensive):
+	return refused(swap(s).exchange(ctx, steps.of("swap")))
+}
+
+// refused is what keeps the change from being made.
+func refused(err error) error {
+	if err == nil || errors.Is(err, ErrShape) {
 		return err
-	case err != nil:
-		return fmt.Errorf("%w: %w", ErrShape, err)
 	}
-	return nil
+	return fmt.Errorf("%w: %w", ErrShape, err)
 }
 
 // probe is a statement that SQLite compiles together with all that it fires.

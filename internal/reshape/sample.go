@@ -20,6 +20,7 @@ type Draft struct {
 	into    lite.Insert
 	indexes []string // what each is over, from the parenthesis on
 	added   int      // the one of them that a plain CREATE INDEX could make; -1 for none
+	grafts  bool     // there is to be no new table
 }
 
 // Estimate is what a sample of the rows tells of all of them.
@@ -40,7 +41,7 @@ const (
 
 // draft describes the new table once the shadow is there.
 func (s *Shape) draft(ctx context.Context, q lite.Querier) (d Draft, err error) {
-	d.table, d.added = s.live, -1
+	d.table, d.added, d.grafts = s.live, -1, s.Grafts()
 	for _, ix := range s.indexes {
 		d.indexes = append(d.indexes, ix.rest)
 	}
@@ -173,7 +174,10 @@ func (s *sampler) weigh(ctx context.Context) error {
 		err = run(ctx, s.q, "DELETE FROM temp."+sampleTable)
 	}
 	rest, pagesErr := s.pages(ctx)
-	s.IndexBytes, s.TableBytes = s.scaled(all-table), s.scaled(table-rest)
+	s.IndexBytes = s.scaled(all - table)
+	if !s.grafts {
+		s.TableBytes = s.scaled(table - rest)
+	}
 	return errors.Join(err, pagesErr)
 }
 

@@ -9,11 +9,8 @@ import (
 	"strings"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/sorted"
 )
-
-// ErrShape is returned for a new shape that a table cannot be given in this way. Nothing has
-// been changed. The message says what stands in the way.
-var ErrShape = errors.New("the table cannot be given this shape")
 
 // Wanted is the shape that a table is to have.
 type Wanted struct {
@@ -77,6 +74,9 @@ type Shape struct {
 	copied  []pair
 	key     []string // by which rows are found in both
 
+	late   []index        // those of indexes that are built when the rows are copied
+	sorted []sorted.Index // how they are built
+
 	conversions []Conversion
 }
 
@@ -129,7 +129,7 @@ func (s *Shape) parse() error {
 		s.indexes = append(s.indexes, ix)
 	}
 	if s.Twin {
-		return s.narrow()
+		return s.twin()
 	}
 	if !lite.SameName(s.table.Name, s.Table) {
 		return fmt.Errorf("%w: the new CREATE TABLE is one of %q; write it under the name of the table, %s", ErrShape, s.table.Name, s.Table)
@@ -150,9 +150,9 @@ func (s *Shape) parse() error {
 	return nil
 }
 
-// narrow has the shadow hold the columns of the one index and no others. Its entries are then, to the
-// rowid, those that an index on the table has; the rowid must be one that VACUUM leaves alone.
-func (s *Shape) narrow() error {
+// twin has the job make the one index and nothing else. The rowids that its entries have must
+// be such as VACUUM leaves alone.
+func (s *Shape) twin() error {
 	switch {
 	case len(s.indexes) != 1:
 		return fmt.Errorf("%w: a twin is for one CREATE INDEX", ErrShape)
@@ -164,7 +164,17 @@ func (s *Shape) narrow() error {
 			return fmt.Errorf("%w: there is an index %s already", ErrShape, o.name)
 		}
 	}
+	if s.Grafts() {
+		s.late = s.indexes
+	} else {
+		s.narrow()
+	}
+	return nil
+}
 
+// narrow has the shadow hold the columns of the one index and no others. Its entries are then, to the
+// rowid, those that an index on the table has.
+func (s *Shape) narrow() {
 	key := s.live.Key.Columns[0].Name
 	columns := []string{lite.Ident(key) + " INTEGER PRIMARY KEY"}
 	names := lite.Names(s.indexes[0].rest)
@@ -183,7 +193,6 @@ func (s *Shape) narrow() error {
 		strict = " STRICT"
 	}
 	s.table.rest = " (" + strings.Join(columns, ", ") + ")" + strict
-	return nil
 }
 
 // Create makes the shadow, the log and the triggers, and returns what undoes that.
@@ -191,29 +200,29 @@ func (s *Shape) Create(ctx context.Context, q lite.Querier) (back Undo, err erro
 	if err := s.free(ctx, q); err != nil {
 		return back, err
 	}
-	statements := []string{withoutReferences(s.table.as(shadowName(s.Table)))}
-	for _, ix := range s.indexes {
-		statements = append(statements, ix.as(shadowName(ix.Name), shadowName(s.Table)))
+	if s.Grafts() {
+		return Indexes{s}.createTwin(ctx, q)
 	}
-	if err := run(ctx, q, statements...); err != nil {
+	if err := run(ctx, q, withoutReferences(s.table.as(shadowName(s.Table)))); err != nil {
 		return back, fmt.Errorf("%w: %w", ErrShape, lite.Explain(err))
 	}
 	if err := s.pairs(ctx, q); err != nil {
 		return back, err
+	}
+	for _, ix := range s.indexes {
+		if slices.Contains(s.late, ix) {
+			continue
+		}
+		if err := run(ctx, q, ix.as(shadowName(ix.Name), shadowName(s.Table))); err != nil {
+			return back, fmt.Errorf("%w: %w", ErrShape, lite.Explain(err))
+		}
 	}
 
 	triggers, err := watch{s}.triggers(ctx, q)
 	if err != nil {
 		return back, err
 	}
-	keys := make([]string, len(s.key))
-	for i := range s.key {
-		keys[i] = keyColumn(i)
-	}
-	log := fmt.Sprintf("CREATE TABLE %s (%s INTEGER PRIMARY KEY, %s)", lite.Main(logName(s.Table)), logID, strings.Join(keys, ", "))
-	index := fmt.Sprintf("CREATE INDEX %s ON %s (%s)", lite.Main(logName(s.Table)+"_key"), lite.Ident(logName(s.Table)), strings.Join(keys, ", "))
-	statements = append([]string{log, index}, triggers...)
-	if err := run(ctx, q, statements...); err != nil {
+	if err := run(ctx, q, append(s.createLog(), triggers...)...); err != nil {
 		return back, err
 	}
 	return s.undo(), nil
@@ -239,8 +248,8 @@ func (s *Shape) undo() Undo {
 // free refuses names that are taken.
 func (s *Shape) free(ctx context.Context, q lite.Querier) error {
 	var name string
-	err := q.QueryRowContext(ctx, `SELECT name FROM main.sqlite_schema WHERE name COLLATE NOCASE IN (?, ?, ?) LIMIT 1`,
-		shadowName(s.Table), logName(s.Table), OldName(s.Table)).Scan(&name)
+	err := q.QueryRowContext(ctx, `SELECT name FROM main.sqlite_schema WHERE name COLLATE NOCASE IN (?, ?, ?, ?) LIMIT 1`,
+		shadowName(s.Table), logName(s.Table), OldName(s.Table), sortedName(s.Table, 0)).Scan(&name)
 	switch {
 	case err == nil:
 		return fmt.Errorf("%w: there is a table %s already, which another rebuild has left; cancel or finish that one", ErrShape, name)
@@ -288,7 +297,7 @@ func (s *Shape) pairs(ctx context.Context, q lite.Querier) error {
 	if alias := s.rowid(shadow); alias != "" { // what goes by it, such as full text, finds its rows
 		s.copied = append(s.copied, pair{alias, alias, true})
 	}
-	return nil
+	return Indexes{s}.part(ctx, q, shadow)
 }
 
 // column is one of the live table that is there.
@@ -342,7 +351,12 @@ const logID = "_chunkfill_id"
 func keyColumn(i int) string { return fmt.Sprintf("_chunkfill_key_%d", i+1) }
 
 // Resume is Create for a job that has been there: it holds the shape against the shadow.
-func (s *Shape) Resume(ctx context.Context, q lite.Querier) error { return s.pairs(ctx, q) }
+func (s *Shape) Resume(ctx context.Context, q lite.Querier) error {
+	if s.Grafts() {
+		return Indexes{s}.resumeLate(ctx, q, s.live)
+	}
+	return s.pairs(ctx, q)
+}
 
 // run executes statements one after the other.
 func run(ctx context.Context, q lite.Querier, statements ...string) error {
@@ -359,7 +373,7 @@ func run(ctx context.Context, q lite.Querier, statements ...string) error {
 func Text(ctx context.Context, q lite.Querier, table string) (string, error) {
 	var text string
 	err := q.QueryRowContext(ctx, `SELECT coalesce(group_concat(line, char(10)), '') FROM (SELECT type || ' ' || name || ' ' || coalesce(sql, '') AS line FROM main.sqlite_schema
-		WHERE tbl_name COLLATE NOCASE = ?1 AND type <> 'trigger' OR tbl_name COLLATE NOCASE IN (?2, ?3) OR type = 'trigger' AND name LIKE '\_chunkfill\_%' ESCAPE '\' AND tbl_name COLLATE NOCASE = ?1
+		WHERE tbl_name COLLATE NOCASE = ?1 AND type <> 'trigger' OR name COLLATE NOCASE IN (?2, ?3) OR type = 'trigger' AND name LIKE '\_chunkfill\_%' ESCAPE '\' AND tbl_name COLLATE NOCASE = ?1
 		ORDER BY name)`, table, shadowName(table), logName(table)).Scan(&text)
 	if err != nil {
 		return "", fmt.Errorf("read the schema of %s: %w", table, err)

@@ -10,14 +10,20 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
 
-// recorder notes the statements that change something.
+// recorder notes the statements of a step.
 type recorder struct {
 	lite.Querier
-	statements []string
+	found *Rehearsed
+	step  string
 }
 
-func (r *recorder) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	r.statements = append(r.statements, withValues(query, args))
+func (r recorder) of(step string) recorder {
+	r.step = step
+	return r
+}
+
+func (r recorder) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	r.found.SQL[r.step] = append(r.found.SQL[r.step], withValues(query, args))
 	return r.Querier.ExecContext(ctx, query, args...)
 }
 

@@ -17,7 +17,7 @@ const replayAtOnce = 100
 // reports false where more was left than fits into one hold: some of it is replayed, and it
 // is to be called again. Afterwards the old table has no trigger and no foreign key.
 func (s *Shape) Swap(ctx context.Context, q lite.Querier) (swapped bool, err error) {
-	left, err := swap{s}.drain(ctx, q)
+	left, err := s.Drain(ctx, q)
 	if err != nil || left {
 		return false, err
 	}
@@ -27,8 +27,8 @@ func (s *Shape) Swap(ctx context.Context, q lite.Querier) (swapped bool, err err
 // swap exchanges the tables.
 type swap struct{ *Shape }
 
-// drain replays the first entries of the log, and reports whether there are more.
-func (s swap) drain(ctx context.Context, q lite.Querier) (left bool, err error) {
+// Drain replays the first entries of the log, and reports whether there are more.
+func (s *Shape) Drain(ctx context.Context, q lite.Querier) (left bool, err error) {
 	log, err := lite.LoadTable(ctx, q, logName(s.Table))
 	if err != nil {
 		return false, err
@@ -41,7 +41,7 @@ func (s swap) drain(ctx context.Context, q lite.Querier) (left bool, err error) 
 	if err != nil || !ok {
 		return false, err
 	}
-	if _, err := Copier(s).Replay(ctx, q, log.Key, r); err != nil {
+	if _, err := (Copier{s}).Replay(ctx, q, log.Key, r); err != nil {
 		return false, err
 	}
 	return r.End.Encode() != last.Encode(), nil
@@ -55,12 +55,9 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 	if err := run(ctx, q, append(Unwatch(live), "DROP TABLE "+lite.Main(logName(live)))...); err != nil {
 		return err
 	}
-	var version, place int64
+	var place int64
 	var sql string
 	err = q.QueryRowContext(ctx, `SELECT rowid, sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?`, live).Scan(&place, &sql)
-	if err == nil {
-		err = q.QueryRowContext(ctx, "PRAGMA main.schema_version").Scan(&version)
-	}
 	if err != nil {
 		return fmt.Errorf("read the schema: %w", err)
 	}
@@ -69,32 +66,18 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 		return err
 	}
 
-	if err := run(ctx, q, "PRAGMA writable_schema = ON"); err != nil {
-		return err
-	}
-	// Also where the transaction is rolled back: the connection is the host's. The version comes last, since
-	// RESET has SQLite forget that a rollback has to read the schema again: a CREATE INDEX of the host
-	// would then find an index that is not there.
-	defer func() {
-		err = errors.Join(err, run(ctx, q, "PRAGMA writable_schema = RESET", fmt.Sprintf("PRAGMA main.schema_version = %d", version+1)))
-	}()
-	if s.Twin {
-		return s.graft(ctx, q)
-	}
-	if err := s.rename(ctx, q, live, old, withoutReferences(was.as(old)), 0); err != nil {
-		return err
-	}
-	if err := s.rename(ctx, q, shadow, live, s.table.as(live), place); err != nil {
-		return err
-	}
-	return s.renumber(ctx, q)
-}
-
-// graft makes the index of the twin one of the table.
-func (s swap) graft(ctx context.Context, q lite.Querier) error {
-	ix := s.indexes[0]
-	return change(ctx, q, `name = ?1, tbl_name = ?2, sql = ?3, rowid = (SELECT max(rowid) + 1 FROM main.sqlite_schema) WHERE type = 'index' AND name = ?4`,
-		ix.Name, s.Table, ix.as(ix.Name, s.Table), shadowName(ix.Name))
+	return lite.EditSchema(ctx, q, func() error {
+		if s.Twin {
+			return Indexes(s).graft(ctx, q, s.indexes[0], s.indexes[0].Name, live)
+		}
+		if err := s.rename(ctx, q, live, old, withoutReferences(was.as(old)), 0); err != nil {
+			return err
+		}
+		if err := s.rename(ctx, q, shadow, live, s.table.as(live), place); err != nil {
+			return err
+		}
+		return s.renumber(ctx, q)
+	})
 }
 
 // rename gives a table and its indexes other names, and the table a place in the schema; 0

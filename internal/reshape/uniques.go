@@ -109,13 +109,3 @@ func (s *Shape) uniques(ctx context.Context, q lite.Querier, of lite.Table, text
 	}
 	return all, rows.Err()
 }
-
-// where is the condition of a partial index; "" for none.
-func (ix index) where() string {
-	for _, t := range scan(ix.rest) {
-		if t.depth == 0 && t.word == "where" {
-			return strings.TrimSpace(ix.rest[t.end:])
-		}
-	}
-	return ""
-}

@@ -3,6 +3,7 @@ package reshape
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -23,12 +24,17 @@ func (s watch) triggers(ctx context.Context, q lite.Querier) ([]string, error) {
 	for i, name := range s.key {
 		keys[i], olds[i], news[i] = keyColumn(i), "OLD."+lite.Ident(name), "NEW."+lite.Ident(name)
 	}
+	selected := slices.Clone(s.key)
+	for _, c := range s.noted() {
+		keys, olds, news = append(keys, lite.Ident(c.Name)), append(olds, "OLD."+lite.Ident(c.Name)), append(news, "NULL")
+		selected = append(selected, c.Name)
+	}
 	into := fmt.Sprintf("INSERT INTO %s (%s) ", lite.Ident(logName(s.Table)), strings.Join(keys, ", "))
 	log := func(values []string) string { return into + "VALUES (" + strings.Join(values, ", ") + "); " }
 
 	before := ""
 	for _, where := range displaced {
-		before += into + "SELECT " + lite.Idents(s.key) + " FROM " + lite.Ident(s.Table) + " WHERE " + where + "; "
+		before += into + "SELECT " + lite.Idents(selected) + " FROM " + lite.Ident(s.Table) + " WHERE " + where + "; "
 	}
 	bodies := map[string][2]string{"ai": {"AFTER INSERT", log(news)}, "au": {"AFTER UPDATE", log(olds) + log(news)}, "ad": {"AFTER DELETE", log(olds)}}
 	if before != "" {

@@ -7,8 +7,9 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/chunkfill/chunkfill/jobs"
 	_ "modernc.org/sqlite"
+
+	"github.com/chunkfill/chunkfill/jobs"
 )
 
 // Open opens a file as the hosts do: one connection, WAL, five seconds of

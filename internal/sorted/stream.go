@@ -1,0 +1,319 @@
+package sorted
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
+
+// source is where entries come from.
+type source struct {
+	indexes []Index
+	reader  *sql.DB      // to sort on; or nil
+	guest   lite.Querier // the host's, where there is no reader
+	afresh  bool         // from the first entry of the first index
+}
+
+// chunk is some entries of an index, in order.
+type chunk struct {
+	of      int
+	entries []entry
+	before  int64 // entries of the index that come before these
+	all     int64 // that it is to have
+}
+
+const (
+	chunkRows = 256
+	maxChunks = 16
+
+	// As many rows are read at once: on the reader a read only pins the write-ahead log; on the host's
+	// connection, it keeps live writes waiting.
+	rowsOnReader = 10_000
+	rowsOnHost   = 500
+
+	cacheKiB = 2 << 10 // of the connection that sorts
+)
+
+// stream reads entries in a goroutine of its own.
+type stream struct {
+	source
+	cancel context.CancelFunc
+	chunks chan chunk
+	err    error // why it ended; read once chunks is closed
+	head   *chunk
+	ended  bool
+}
+
+func start(ctx context.Context, from source) *stream {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &stream{source: from, cancel: cancel, chunks: make(chan chunk, maxChunks)}
+	go func() {
+		defer close(s.chunks)
+		s.err = s.run(ctx)
+	}()
+	return s
+}
+
+func (s *stream) close() {
+	s.cancel()
+	for range s.chunks { // until the goroutine is gone
+	}
+}
+
+// wait waits for a chunk or the end.
+func (s *stream) wait(ctx context.Context) error {
+	if s.head != nil || s.ended {
+		return s.failed()
+	}
+	select {
+	case c, ok := <-s.chunks:
+		s.take(c, ok)
+		return s.failed()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *stream) take(c chunk, ok bool) {
+	if ok {
+		s.head = &c
+	} else {
+		s.ended = true
+	}
+}
+
+func (s *stream) failed() error {
+	if s.ended {
+		return s.err
+	}
+	return nil
+}
+
+// next returns a chunk if one is ready.
+func (s *stream) next() (chunk, bool) {
+	if s.head == nil && !s.ended {
+		select {
+		case c, ok := <-s.chunks:
+			s.take(c, ok)
+		default:
+		}
+	}
+	if s.head == nil {
+		return chunk{}, false
+	}
+	c := *s.head
+	s.head = nil
+	return c, true
+}
+
+func (s *stream) push(ctx context.Context, c chunk) error {
+	select {
+	case s.chunks <- c:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *stream) run(ctx context.Context) error {
+	if s.reader == nil {
+		return s.unsorted(ctx)
+	}
+	conn, err := s.reader.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("open a connection to sort on: %w", err)
+	}
+	defer s.giveBack(conn)
+	begun, err := s.begun(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, setting := range []string{"PRAGMA main.cache_size = -%d", "PRAGMA temp.cache_size = -%d"} {
+		if _, err := conn.ExecContext(ctx, fmt.Sprintf(setting, cacheKiB)); err != nil {
+			return fmt.Errorf("sort: %w", err)
+		}
+	}
+
+	for i := begun; i < len(s.indexes); i++ {
+		if err := (sorting{s, i, conn}).run(ctx, i == begun && !s.afresh); err != nil {
+			return fmt.Errorf("sort the entries of %s: %w", s.indexes[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// giveBack ends the connection: its settings and temporary tables are nobody else's.
+func (s *stream) giveBack(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	_ = conn.Close()
+}
+
+// begun finds the index at which an earlier build stopped: the last that has entries.
+func (s *stream) begun(ctx context.Context, q lite.Querier) (int, error) {
+	if s.afresh {
+		return 0, nil
+	}
+	for i := len(s.indexes) - 1; i > 0; i-- {
+		last, err := s.indexes[i].last(ctx, q)
+		if err != nil || last != nil {
+			return i, err
+		}
+	}
+	return 0, nil
+}
+
+// unsorted reads the rows in the order of the table, on the host's connection: the database is in memory, or
+// nobody else can open it.
+func (s *stream) unsorted(ctx context.Context) error {
+	for i, ix := range s.indexes {
+		read := int64(0)
+		err := ix.eachPart(ctx, s.guest, rowsOnHost, func(where string, args []any) error {
+			rows, err := s.guest.QueryContext(ctx, ix.Select(ix.from(), ix.Rowid)+" AND "+where, args...)
+			if err != nil {
+				return err
+			}
+			entries, err := ix.read(rows, nil)
+			if err != nil || len(entries) == 0 {
+				return err
+			}
+			read += int64(len(entries))
+			return s.push(ctx, chunk{of: i, entries: entries, before: read - int64(len(entries)), all: read})
+		})
+		if err != nil {
+			return fmt.Errorf("read the rows of %s: %w", ix.Of, err)
+		}
+	}
+	return nil
+}
+
+// sorting is the sorting of one index.
+type sorting struct {
+	*stream
+	of   int
+	conn *sql.Conn
+}
+
+func (s sorting) run(ctx context.Context, goOn bool) error {
+	ix := s.indexes[s.of]
+	if err := s.fill(ctx, ix); err != nil {
+		return err
+	}
+	var c chunk
+	c.of = s.of
+	query := fmt.Sprintf("SELECT %s, %s FROM temp._chunkfill_unsorted", ID, ix.columns())
+	var args []any
+	if goOn {
+		last, err := ix.last(ctx, s.conn)
+		if err != nil {
+			return err
+		}
+		if last != nil {
+			var cond string
+			cond, args = ix.behind(last)
+			query += " WHERE " + cond
+			if c.before, err = ix.Count(ctx, s.conn); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.conn.QueryRowContext(ctx, "SELECT count(*) FROM temp._chunkfill_unsorted").Scan(&c.all); err != nil {
+		return err
+	}
+
+	rows, err := s.conn.QueryContext(ctx, query+" ORDER BY "+ix.order(false), args...)
+	if err != nil {
+		return err
+	}
+	_, err = ix.read(rows, func(entries []entry) error {
+		c.entries = entries
+		err := s.push(ctx, c)
+		c.before += int64(len(entries))
+		return err
+	})
+	return err
+}
+
+// fill reads the table into a temporary one, in short reads.
+func (s sorting) fill(ctx context.Context, ix Index) error {
+	for _, statement := range []string{
+		"DROP TABLE IF EXISTS temp._chunkfill_unsorted",
+		fmt.Sprintf("CREATE TEMP TABLE _chunkfill_unsorted (%s INTEGER, %s)", ID, ix.columns()),
+	} {
+		if _, err := s.conn.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	insert := fmt.Sprintf("INSERT INTO temp._chunkfill_unsorted (%s, %s) ", ID, ix.columns()) + ix.Select(ix.from(), ix.Rowid) + " AND "
+	return ix.eachPart(ctx, s.conn, rowsOnReader, func(where string, args []any) error {
+		return patiently(ctx, func() error {
+			_, err := s.conn.ExecContext(ctx, insert+where, args...)
+			return err
+		})
+	})
+}
+
+// from is the table as it is named in a query that goes by the rowid.
+func (ix Index) from() string { return lite.Main(ix.Of) + " NOT INDEXED" }
+
+// eachPart goes over the rows of the table in parts, by their rowids.
+func (ix Index) eachPart(ctx context.Context, q lite.Querier, rows int, do func(where string, args []any) error) error {
+	from, args := "1", []any{}
+	for {
+		var end sql.NullInt64
+		err := patiently(ctx, func() error {
+			return q.QueryRowContext(ctx, fmt.Sprintf("SELECT max(r) FROM (SELECT %s AS r FROM %s WHERE %s ORDER BY 1 LIMIT %d)", ix.Rowid, ix.from(), from, rows), args...).Scan(&end)
+		})
+		if err != nil || !end.Valid {
+			return err
+		}
+		part := args
+		where := from + " AND " + ix.Rowid + " <= ?"
+		if err := do(where, append(part[:len(part):len(part)], end.Int64)); err != nil {
+			return err
+		}
+		from, args = ix.Rowid+" > ?", []any{end.Int64}
+	}
+}
+
+// read reads entries, and hands them on in chunks, or returns them all.
+func (ix Index) read(rows *sql.Rows, hand func([]entry) error) (entries []entry, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		e, dest := ix.scanned()
+		if err := rows.Scan(dest...); err != nil {
+			return nil, err
+		}
+		entries = append(entries, e.bindable())
+		if hand != nil && len(entries) == chunkRows {
+			if err := hand(entries); err != nil {
+				return nil, err
+			}
+			entries = nil
+		}
+	}
+	if err := rows.Err(); err != nil || hand == nil || len(entries) == 0 {
+		return entries, err
+	}
+	return nil, hand(entries)
+}
+
+// patiently tries again where the database is busy: in the modes of the journal but WAL, a writer keeps
+// readers out.
+func patiently(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if err == nil || lite.Classify(err) != lite.Busy {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
