@@ -14,13 +14,16 @@ import (
 )
 
 func init() {
-	dryRuns[jobs.KindRebuild] = func(job jobs.Job) dryRunOf { return rebuildOf(job).dryRun }
+	dryRuns[jobs.KindRebuild] = func(job jobs.Job) dryRunOf { return rebuildDryRun{rebuildOf(job)}.fill }
 	dryRuns[jobs.KindIndex] = dryRuns[jobs.KindRebuild]
 }
 
-// dryRun fills in what the job would do. It returns what the start of the job would be refused with, with
+// rebuildDryRun is a rebuild of which a dry run is asked.
+type rebuildDryRun struct{ rebuild }
+
+// fill fills in what the job would do. It returns what the start of the job would be refused with, with
 // the result filled in all the same.
-func (r rebuild) dryRun(ctx context.Context, e *Engine, d *DryRunResult) error {
+func (r rebuildDryRun) fill(ctx context.Context, e *Engine, d *DryRunResult) error {
 	q := e.readQuerier()
 	d.Reshape = &DryRunReshape{Steps: r.steps(), TableBytes: -1, IndexBytes: -1, ReusedBytes: -1, NeededBytes: -1, MemoryBytes: -1, PlainHold: -1}
 	table, err := lite.LoadTable(ctx, q, r.Table)
@@ -70,7 +73,7 @@ func (d *DryRunResult) refuse(errs ...error) error {
 }
 
 // rehearseOnly is the rehearsal in a transaction that has no way to a COMMIT.
-func (r rebuild) rehearseOnly(ctx context.Context, e *Engine, d *DryRunResult) (found reshape.Rehearsed, err error) {
+func (r rebuildDryRun) rehearseOnly(ctx context.Context, e *Engine, d *DryRunResult) (found reshape.Rehearsed, err error) {
 	writer := lite.Writer{DB: e.db, NoAutocheckpoint: true, NoSpill: true, Once: true}
 	defer func() { err = errors.Join(err, writer.Close(context.WithoutCancel(ctx))) }()
 	err = e.untilFree(ctx, dryRunLock, func() error {
@@ -85,7 +88,7 @@ func (r rebuild) rehearseOnly(ctx context.Context, e *Engine, d *DryRunResult) (
 }
 
 // steps are those of the job, without their SQL.
-func (r rebuild) steps() (all []DryRunStep) {
+func (r rebuildDryRun) steps() (all []DryRunStep) {
 	for _, s := range r.program().steps {
 		all = append(all, DryRunStep{Name: s.Name, Kind: s.Kind, SQL: []string{}, NoReturn: s.NoReturn})
 	}
@@ -93,7 +96,7 @@ func (r rebuild) steps() (all []DryRunStep) {
 }
 
 // showSQL fills in what the rehearsal has shown.
-func (r rebuild) showSQL(d *DryRunReshape, found reshape.Rehearsed) {
+func (r rebuildDryRun) showSQL(d *DryRunReshape, found reshape.Rehearsed) {
 	found.SQL["empty"] = []string{"DELETE FROM " + lite.Main(r.wanted.Rest()) + " WHERE …"}
 	found.SQL["drop"] = r.wanted.Dropped()
 	for i := range d.Steps {
@@ -104,7 +107,7 @@ func (r rebuild) showSQL(d *DryRunReshape, found reshape.Rehearsed) {
 }
 
 // forecast fills in room, memory and time.
-func (r rebuild) forecast(ctx context.Context, e *Engine, d *DryRunResult, f foresight) (err error) {
+func (r rebuildDryRun) forecast(ctx context.Context, e *Engine, d *DryRunResult, f foresight) (err error) {
 	s, estimate := d.Reshape, f.estimate
 	s.TableBytes, s.IndexBytes, s.ReusedBytes, s.NeededBytes = estimate.TableBytes, estimate.IndexBytes, f.reused, f.needed
 	s.PlainHold, s.Queries = estimate.Plain, f.queries
@@ -133,10 +136,14 @@ func (r rebuild) forecast(ctx context.Context, e *Engine, d *DryRunResult, f for
 const slowest = 4
 
 // work is the copy, the comparison and the deletion of what is no longer needed, if each page is written once.
-func (r rebuild) work(e *Engine, d *DryRunResult, estimate reshape.Estimate) preview.Work {
+func (r rebuildDryRun) work(e *Engine, d *DryRunResult, estimate reshape.Estimate) preview.Work {
 	perRow, live := estimate.PerRow, d.LiveLoad != nil && *d.LiveLoad
+	least := perRow
+	if !r.wanted.Twin {
+		least *= 2 // it is copied, and deleted
+	}
 	work := preview.Work{
-		Scanned: d.Rows, Changed: d.Rows, Scan: perRow * time.Duration(d.Rows) / 2, Least: perRow, Most: slowest * perRow,
+		Scanned: d.Rows, Changed: d.Rows, Scan: perRow * time.Duration(d.Rows) / 2, Least: least, Most: slowest * perRow,
 		Hold: e.cfg.QuietHold, Polled: !e.cfg.SoleProcess, Live: live, Rate: e.cfg.MaxRate, WAL: estimate.TableBytes + estimate.IndexBytes,
 	}
 	if live {
@@ -149,7 +156,7 @@ func (r rebuild) work(e *Engine, d *DryRunResult, estimate reshape.Estimate) pre
 }
 
 // scattered is what the deletion of the old rows writes besides if their entries are anywhere in the indexes.
-func (r rebuild) scattered(e *Engine, d *DryRunResult, estimate reshape.Estimate, work preview.Work) int64 {
+func (r rebuildDryRun) scattered(e *Engine, d *DryRunResult, estimate reshape.Estimate, work preview.Work) int64 {
 	if r.KeepOld || r.wanted.Twin {
 		return 0
 	}
@@ -163,7 +170,7 @@ func (r rebuild) scattered(e *Engine, d *DryRunResult, estimate reshape.Estimate
 }
 
 // note says in words what is worth knowing.
-func (r rebuild) note(d *DryRunResult) {
+func (r rebuildDryRun) note(d *DryRunResult) {
 	s := d.Reshape
 	switch {
 	case s.PlainIsRight:

@@ -83,10 +83,10 @@ func (s rehearsal) change(ctx context.Context, q lite.Querier, found *Rehearsed)
 		text, _ := s.live.Key.InsertStatement(s.Insert(), nil, nil).SQL(s.live.Key.Sample())
 		found.SQL["copy"] = []string{text}
 	}
-	if found.Rules, err = s.findRules(ctx, q); err != nil {
+	if found.Rules, err = inquiry(s).rules(ctx, q); err != nil {
 		return err
 	}
-	if found.Draft, err = s.draft(ctx, q); err != nil {
+	if found.Draft, err = drafting(s).draft(ctx, q); err != nil {
 		return err
 	}
 

@@ -42,8 +42,10 @@ const probeTable = "temp._chunkfill_probe"
 // wasColumn holds what a column is now that gets another type.
 func wasColumn(i int) string { return fmt.Sprintf("_chunkfill_was_%d", i+1) }
 
-// findRules finds them once the shadow is there.
-func (s *Shape) findRules(ctx context.Context, q lite.Querier) (r Rules, err error) {
+// inquiry finds the rules of a shape, once the shadow is there.
+type inquiry struct{ *Shape }
+
+func (s inquiry) rules(ctx context.Context, q lite.Querier) (r Rules, err error) {
 	if s.Twin && !s.indexes[0].unique {
 		return r, nil // all rows stay where they are
 	}
@@ -66,7 +68,7 @@ func (s *Shape) findRules(ctx context.Context, q lite.Querier) (r Rules, err err
 }
 
 // describeProbe lists the columns of the probe, and where their values come from.
-func (s *Shape) describeProbe(r *Rules) {
+func (s inquiry) describeProbe(r *Rules) {
 	var columns []string
 	add := func(column, expr string) {
 		columns = append(columns, lite.Ident(column))
@@ -113,14 +115,14 @@ func (c columnText) probe(strict bool) string {
 }
 
 // asItIs reports whether a column of the new table keeps its values and its type.
-func (s *Shape) asItIs(column string) bool {
+func (s inquiry) asItIs(column string) bool {
 	kept := slices.ContainsFunc(s.copied, func(p pair) bool { return p.same && lite.SameName(p.column, column) })
 	changed := slices.ContainsFunc(s.conversions, func(c Conversion) bool { return lite.SameName(c.Column, column) })
 	return kept && !changed
 }
 
 // ofConversions asks that each value stays as it is.
-func (s *Shape) ofConversions(r *Rules) {
+func (s inquiry) ofConversions(r *Rules) {
 	for i, c := range s.conversions {
 		column, was := lite.Ident(c.Column), wasColumn(i)
 		r.rules = append(r.rules, rule{
@@ -135,7 +137,7 @@ func (s *Shape) ofConversions(r *Rules) {
 }
 
 // ofColumn asks for what a column must be by itself.
-func (s *Shape) ofColumn(r *Rules, c lite.Column) {
+func (s inquiry) ofColumn(r *Rules, c lite.Column) {
 	was, err := s.live.Column(c.Name)
 	same := err == nil && s.asItIs(c.Name)
 	if c.NotNull && !(same && was.NotNull) {
@@ -164,7 +166,7 @@ func (s *Shape) ofColumn(r *Rules, c lite.Column) {
 }
 
 // ofChecks asks for each CHECK that is new, or about a column that is.
-func (s *Shape) ofChecks(r *Rules) {
+func (s inquiry) ofChecks(r *Rules) {
 	known := map[string]bool{}
 	if old, err := parseTable(s.objects[0].sql); err == nil {
 		for _, check := range old.checks() {

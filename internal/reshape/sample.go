@@ -39,8 +39,10 @@ const (
 	termsTable      = "_chunkfill_terms"
 )
 
-// draft describes the new table once the shadow is there.
-func (s *Shape) draft(ctx context.Context, q lite.Querier) (d Draft, err error) {
+// drafting describes the new table, once the shadow is there.
+type drafting struct{ *Shape }
+
+func (s drafting) draft(ctx context.Context, q lite.Querier) (d Draft, err error) {
 	d.table, d.added, d.grafts = s.live, -1, s.Grafts()
 	for _, ix := range s.indexes {
 		d.indexes = append(d.indexes, ix.rest)
@@ -48,7 +50,7 @@ func (s *Shape) draft(ctx context.Context, q lite.Querier) (d Draft, err error) 
 	if s.addsOneIndex() {
 		d.added = 0
 	}
-	s.draftColumns(&d)
+	s.columns(&d)
 	if s.Twin {
 		return d, nil
 	}
@@ -57,7 +59,7 @@ func (s *Shape) draft(ctx context.Context, q lite.Querier) (d Draft, err error) 
 	if err != nil {
 		return d, err
 	}
-	constraints, err := s.uniques(ctx, q, shadow, func(string) string { return "" })
+	constraints, err := inquiry(s).uniques(ctx, q, shadow, func(string) string { return "" })
 	for _, u := range constraints {
 		if u.index != "" && !s.written(u) {
 			d.indexes = append(d.indexes, "("+strings.Join(u.terms, ", ")+")")
@@ -66,9 +68,9 @@ func (s *Shape) draft(ctx context.Context, q lite.Querier) (d Draft, err error) 
 	return d, err
 }
 
-// draftColumns lists the columns of the sample: for a twin those that the index is over, which the table
+// columns lists the columns of the sample: for a twin those that the index is over, which the table
 // has as they are.
-func (s *Shape) draftColumns(d *Draft) {
+func (s drafting) columns(d *Draft) {
 	d.into.Into = "INSERT INTO temp." + sampleTable
 	var columns []string
 	for _, c := range s.table.columnTexts() {
@@ -92,12 +94,12 @@ func (s *Shape) draftColumns(d *Draft) {
 }
 
 // written reports whether a unique index is one of the CREATE INDEX statements.
-func (s *Shape) written(u unique) bool {
+func (s drafting) written(u unique) bool {
 	return slices.ContainsFunc(s.indexes, func(ix index) bool { return lite.SameName(shadowName(ix.Name), u.index) })
 }
 
 // addsOneIndex reports whether all that is new is the first of the indexes.
-func (s *Shape) addsOneIndex() bool {
+func (s drafting) addsOneIndex() bool {
 	statements := Statements(s.Schema)
 	if len(statements) != 1 || len(s.Set) > 0 {
 		return false

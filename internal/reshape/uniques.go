@@ -10,7 +10,7 @@ import (
 )
 
 // newUniques are those that no index of the table as it is implies.
-func (s *Shape) newUniques(ctx context.Context, q lite.Querier, shadow lite.Table) (all []unique, err error) {
+func (s inquiry) newUniques(ctx context.Context, q lite.Querier, shadow lite.Table) (all []unique, err error) {
 	wanted, err := s.uniques(ctx, q, shadow, func(name string) string {
 		i := slices.IndexFunc(s.indexes, func(ix index) bool { return lite.SameName(shadowName(ix.Name), name) })
 		if i < 0 {
@@ -43,7 +43,7 @@ func (s *Shape) newUniques(ctx context.Context, q lite.Querier, shadow lite.Tabl
 }
 
 // asTheyAre reports whether what a unique index is over keeps its values.
-func (s *Shape) asTheyAre(u unique) bool {
+func (s inquiry) asTheyAre(u unique) bool {
 	named := lite.Names(strings.Join(u.terms, " "))
 	return !slices.ContainsFunc(s.table.columnTexts(), func(c columnText) bool {
 		return named[lite.FoldName(c.name)] && c.generated == "" && !s.asItIs(c.name)
@@ -73,7 +73,7 @@ func (u unique) has(term, collation string) bool {
 }
 
 // uniques are those of a table; text gives what an index is over, as it is written.
-func (s *Shape) uniques(ctx context.Context, q lite.Querier, of lite.Table, text func(name string) string) (all []unique, err error) {
+func (s inquiry) uniques(ctx context.Context, q lite.Querier, of lite.Table, text func(name string) string) (all []unique, err error) {
 	for _, k := range of.Keys { // an INTEGER PRIMARY KEY has no index
 		if k.Rowid {
 			name := k.Columns[0].Name
