@@ -97,8 +97,6 @@ func (r rebuildDryRun) steps() (all []DryRunStep) {
 
 // showSQL fills in what the rehearsal has shown.
 func (r rebuildDryRun) showSQL(d *DryRunReshape, found reshape.Rehearsed) {
-	found.SQL["empty"] = []string{"DELETE FROM " + lite.Main(r.wanted.Rest()) + " WHERE …"}
-	found.SQL["drop"] = r.wanted.Dropped()
 	for i := range d.Steps {
 		if statements := found.SQL[d.Steps[i].Name]; statements != nil {
 			d.Steps[i].SQL = statements

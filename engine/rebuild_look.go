@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/kernel"
 	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/reshape"
@@ -13,8 +14,11 @@ import (
 
 var (
 	// ErrShape is returned for a new shape that a table cannot be given, or not by this connection; the
-	// message says what stands in the way, with the first rows where it is they. Change those, or the shape.
+	// message says what stands in the way. Change that, or the shape.
 	ErrShape = reshape.ErrShape
+	// ErrRowsBreakShape is returned, with ErrShape, where it is rows of the table that stand in the way; the message
+	// counts them, and names the first. Change them, or the shape.
+	ErrRowsBreakShape = chunkfill.ErrRowsBreakShape
 	// ErrNoRoom is returned for a job that makes a table for which the disk has no room; the message says how
 	// much it takes. Make room.
 	ErrNoRoom = errors.New("there is not enough room on the disk")
@@ -73,7 +77,7 @@ func (r rebuild) foresee(ctx context.Context, e *Engine, found reshape.Rehearsed
 		}
 		breaches, err := reshape.Look{Rules: found.Rules, Between: between}.Breaches(ctx, q)
 		for _, text := range breaches {
-			f.refusals = append(f.refusals, fmt.Errorf("%w: %s", ErrShape, text))
+			f.refusals = append(f.refusals, fmt.Errorf("%w: %w: %s", ErrShape, ErrRowsBreakShape, text))
 		}
 		return err
 	})
@@ -119,18 +123,22 @@ func (f *foresight) room(ctx context.Context, q lite.Querier, e *Engine) error {
 // mebibytes is a number of bytes in words.
 func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
 
-// beside runs fn on a connection on which TEMP tables do not show to the application, nor hold it up, where
-// there can be one.
+// beside runs fn on a connection on which TEMP tables do not show to the application, nor hold it up. Where there can be
+// none but the application's, it is lent for a statement at a time.
 func (e *Engine) beside(ctx context.Context, fn func(q lite.Querier, between func() error) error) error {
-	conn, err := e.readQuerier().Conn(ctx)
+	var breath kernel.Timer
+	defer breath.Close()
+	between := func() error {
+		breath.Sleep(breathTime)
+		return ctx.Err()
+	}
+	if e.reader == nil {
+		return fn(e.guest, between)
+	}
+	conn, err := e.reader.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("wait for a connection: %w", err)
 	}
 	defer conn.Close()
-	var breath kernel.Timer
-	defer breath.Close()
-	return fn(conn, func() error {
-		breath.Sleep(breathTime)
-		return ctx.Err()
-	})
+	return fn(conn, between)
 }

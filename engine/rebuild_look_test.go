@@ -139,3 +139,39 @@ func TestDefensiveMode(t *testing.T) {
 	}
 	wantValue(t, db, "0", "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%chunkfill%' OR name LIKE '%migration%'")
 }
+
+// TestLookInMemory: there is one connection, which live writes get in between. Planted and caught: the
+// connection kept for the whole look.
+func TestLookInMemory(t *testing.T) {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	mustExec(t, db, looked)
+	mustExec(t, db, "WITH RECURSIVE i(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM i WHERE i < 20000) INSERT INTO t SELECT 10000 + i, 'w' || i, i, 'd' || i FROM i")
+	eng, err := engine.New(db, engine.Config{SoleProcess: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer eng.Close()
+
+	done := make(chan error, 1)
+	go func() {
+		_, err := eng.DryRun(testContext(t), jobs.Rebuild{Name: "r", Table: "t", Schema: "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT NOT NULL, n, c TEXT)"})
+		done <- err
+	}()
+	for live := 0; ; live++ {
+		select {
+		case err := <-done:
+			if !errors.Is(err, engine.ErrRowsBreakShape) || live < 10 {
+				t.Errorf("%v, %d live writes", err, live)
+			}
+			wantValue(t, db, "0", "SELECT count(*) FROM sqlite_temp_schema")
+			return
+		default:
+			mustExec(t, db, "UPDATE t SET n = n WHERE id = 10")
+		}
+	}
+}

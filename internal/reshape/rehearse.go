@@ -98,6 +98,8 @@ func (s rehearsal) change(ctx context.Context, q lite.Querier, found *Rehearsed)
 			return refused(err)
 		}
 	}
+	found.SQL["empty"] = []string{"DELETE FROM " + lite.Main(s.Rest()) + " WHERE …"}
+	found.SQL["drop"] = s.Dropped()
 	return refused(swap(s).exchange(ctx, steps.of("swap")))
 }
 

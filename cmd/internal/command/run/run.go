@@ -14,6 +14,7 @@ import (
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
+	"github.com/chunkfill/chunkfill/cmd/internal/dryrun"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
@@ -278,4 +279,12 @@ func (f runFlags) dry(ctx context.Context, job jobs.Job, show *output.Progress) 
 	}
 	defer closeAll()
 	return eng.DryRun(ctx, job)
+}
+
+func (f runFlags) printDry(job jobs.Job, d engine.DryRunResult, stdout io.Writer) error {
+	if f.json {
+		return output.WriteJSON(stdout, d)
+	}
+	dryrun.Print(stdout, job.Spec().String(), d, f.pragmas())
+	return nil
 }
