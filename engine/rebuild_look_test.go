@@ -2,11 +2,15 @@ package engine_test
 
 import (
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"modernc.org/sqlite"
 
 	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/jobs"
@@ -140,6 +144,21 @@ func TestDefensiveMode(t *testing.T) {
 	wantValue(t, db, "0", "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%chunkfill%' OR name LIKE '%migration%'")
 }
 
+// writesMade counts those of TestLookInMemory; lookedAfter is how many there had been when a row was looked at,
+// first and last.
+var (
+	writesMade  atomic.Int64
+	lookedAfter [2]atomic.Int64
+)
+
+func init() {
+	sqlite.MustRegisterScalarFunction("test_look", 1, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
+		lookedAfter[0].CompareAndSwap(-1, writesMade.Load())
+		lookedAfter[1].Store(writesMade.Load())
+		return int64(1), nil
+	})
+}
+
 // TestLookInMemory: there is one connection, which live writes get in between. Planted and caught: the
 // connection kept for the whole look.
 func TestLookInMemory(t *testing.T) {
@@ -157,21 +176,23 @@ func TestLookInMemory(t *testing.T) {
 	}
 	defer eng.Close()
 
+	lookedAfter[0].Store(-1)
 	done := make(chan error, 1)
 	go func() {
-		_, err := eng.DryRun(testContext(t), jobs.Rebuild{Name: "r", Table: "t", Schema: "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT NOT NULL, n, c TEXT)"})
+		_, err := eng.DryRun(testContext(t), jobs.Rebuild{Name: "r", Table: "t", Schema: "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT NOT NULL, n, c TEXT CHECK (test_look(c)))"})
 		done <- err
 	}()
-	for live := 0; ; live++ {
+	for {
 		select {
 		case err := <-done:
-			if !errors.Is(err, engine.ErrRowsBreakShape) || live < 10 {
-				t.Errorf("%v, %d live writes", err, live)
+			if n := lookedAfter[1].Load() - lookedAfter[0].Load(); !errors.Is(err, engine.ErrRowsBreakShape) || n < 3 {
+				t.Errorf("%v, %d live writes between the first row and the last", err, n)
 			}
 			wantValue(t, db, "0", "SELECT count(*) FROM sqlite_temp_schema")
 			return
 		default:
 			mustExec(t, db, "UPDATE t SET n = n WHERE id = 10")
+			writesMade.Add(1)
 		}
 	}
 }

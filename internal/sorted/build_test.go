@@ -32,7 +32,7 @@ var indexes = []struct {
 // indexes; an empty BLOB that is written as NULL; a turn that deletes the rows where the index is.
 func TestBuild(t *testing.T) {
 	defer func(was int) { turnAfter = was }(turnAfter)
-	turnAfter = 300
+	turnAfter = 120
 	seed := time.Now().UnixNano()
 	t.Log("seed", seed)
 	r := rand.New(rand.NewSource(seed))
@@ -152,7 +152,7 @@ func testTable(t *testing.T, r *rand.Rand) (*sql.DB, *sql.Conn) {
 
 	mustExec(t, q, "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b REAL, c TEXT)", "BEGIN")
 	values := []any{nil, int64(1), int64(2), 2.5, "a", "A", "b", "", []byte("a"), []byte{}, "nul\x00byte", "\xff", int64(1) << 60}
-	for range 2500 {
+	for range 1000 {
 		_, err := q.ExecContext(context.Background(), "INSERT OR IGNORE INTO t VALUES (?, ?, ?, ?)",
 			r.Int63n(1<<40)-1<<39, values[r.Intn(len(values))], values[r.Intn(5)], values[r.Intn(len(values))])
 		if err != nil {
