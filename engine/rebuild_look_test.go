@@ -53,6 +53,8 @@ func TestRowsThatANewShapeDoesNotAllow(t *testing.T) {
 		{"id INTEGER PRIMARY KEY, v TEXT, n, c TEXT, g AS (n || 'x') NOT NULL, h AS (CASE v WHEN 'v9' THEN NULL ELSE 1 END) NOT NULL", nil, []string{"h is NOT NULL in the new shape and NULL in 1 of the rows, such as (90)"}},
 		{"id INTEGER PRIMARY KEY, v TEXT NOT NULL, n TEXT UNIQUE CHECK (n <> '7'), c TEXT", []jobs.Assign{{Column: "n", Expr: "json_extract(CASE id WHEN 300 THEN 'no' ELSE '1' END, '$')"}},
 			[]string{"an expression fails on 1 of the rows, such as (300): ", "malformed JSON", "v is NOT NULL", "599 of the rows share 1 values"}},
+		{"id INTEGER PRIMARY KEY, v TEXT, n, c TEXT", []jobs.Assign{{Column: "n", Expr: "json_extract(CASE id WHEN 300 THEN 'no' ELSE '1' END, '$')"}}, []string{"an expression fails on 1 of the rows, such as (300): "}},
+		{"id INTEGER PRIMARY KEY, v TEXT, n, c TEXT); CREATE INDEX x ON t (json_extract(n, '$.x')", nil, []string{"an expression fails on 6 of the rows, such as (70), (80), (90), (100), (110): "}},
 	} {
 		t.Run(c.columns, func(t *testing.T) {
 			db := rebuildDB(t, looked)
@@ -93,6 +95,31 @@ func TestLookAtAKeyOfTwoColumns(t *testing.T) {
 	for _, want := range []string{"NULL in 1 of the rows, such as ('k2', 800);", "does not hold for 2 of the rows, such as ('k3', 899), ('k4', 900);"} {
 		if !errors.Is(err, engine.ErrShape) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// TestIndexThatFailsOnARow is refused in all ways of making it, and long values are cut.
+func TestIndexThatFailsOnARow(t *testing.T) {
+	db := rebuildDB(t, looked+"; UPDATE t SET v = printf('%.*c', 100000, 'v'), c = printf('%.*c', 100000, 'c') WHERE id IN (10, 20)")
+	eng, err := engine.New(db, engine.Config{SoleProcess: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer eng.Close()
+	for create, want := range map[string]string{
+		"CREATE INDEX x ON t (json_extract(n, '$.x'))":                         "an expression fails on 6 of the rows, such as (70)",
+		"CREATE INDEX x ON t (v) WHERE json_extract(n, '$.x') > 1":             "an expression fails on 6 of the rows, such as (70)",
+		"CREATE UNIQUE INDEX x ON t (json_extract(n, '$.x'), id)":              "an expression fails on 6 of the rows, such as (70)",
+		"CREATE UNIQUE INDEX x ON t (v)":                                       "vvv'… in (10) and (20)",
+		"CREATE UNIQUE INDEX x ON t (coalesce(v, 'v7'), c COLLATE NOCASE)":     "2 of the rows share 1 values, such as 'vvv",
+		"CREATE UNIQUE INDEX x ON t (c COLLATE NOCASE, n) WHERE c LIKE 'c30%'": "",
+	} {
+		for _, twin := range []bool{false, true} {
+			_, err := eng.DryRun(testContext(t), jobs.Index{Name: "x", Table: "t", Create: create, Twin: twin})
+			if text := fmt.Sprint(err); want == "" && err != nil || want != "" && !errors.Is(err, engine.ErrRowsBreakShape) || !strings.Contains(text, want) && want != "" || len(text) > 600 {
+				t.Errorf("%s, %t: %v", create, twin, err)
+			}
 		}
 	}
 }

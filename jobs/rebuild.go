@@ -11,9 +11,9 @@ import (
 // short transaction. The rows of the old table are deleted in small batches afterwards.
 //
 // Columns of the same name keep their values, to the type and the byte: a row whose value the new
-// type would change fails, unless Set says how it is to be converted. A row that breaks a
-// constraint of the new shape goes into quarantine, and the tables do not change places; live
-// writes never fail because of it.
+// type would change fails, unless Set says how it is to be converted. Rows that break the new shape are counted
+// before anything is made, and keep the job from starting. One that is written later goes into quarantine, and the
+// tables do not change places; live writes never fail because of it.
 //
 // Indexes, triggers, views and foreign keys of other tables stay.
 type Rebuild struct {

@@ -52,7 +52,7 @@ func (l Look) Breaches(ctx context.Context, q lite.Querier) (texts []string, err
 	}
 
 	if n := len(w.failed); n > 0 {
-		texts = append(texts, fmt.Sprintf("an expression fails on %s of the rows, such as %s: %v; change those rows, or what Set says", w.atLeast(n), w.list(w.failed), lite.Explain(w.why)))
+		texts = append(texts, fmt.Sprintf("an expression fails on %s of the rows, such as %s: %v; change those rows, or the expression", w.atLeast(n), w.list(w.failed), lite.Explain(w.why)))
 	}
 	for i, r := range w.rules {
 		if w.rows[i] > 0 {
@@ -86,6 +86,11 @@ func (w *looking) create(ctx context.Context) error {
 	}
 	if err := run(ctx, w.q, "CREATE TABLE "+probeTable+" ("+w.probe+")"); err != nil {
 		return err
+	}
+	for i, over := range w.computed {
+		if err := run(ctx, w.q, fmt.Sprintf("CREATE INDEX %s_%d ON _chunkfill_probe %s", probeTable, i, over)); err != nil {
+			return err
+		}
 	}
 	var rules []rule
 	for _, r := range w.rules {
@@ -125,7 +130,21 @@ func (w *looking) keyColumns() (all []string) {
 
 // key is the key of a row of the probe, as it is shown.
 func (w *looking) key() string {
-	return "'(' || quote(" + strings.Join(w.keyColumns(), ") || ', ' || quote(") + ") || ')'"
+	return "'(' || " + shortAll(w.keyColumns()) + " || ')'"
+}
+
+// short is a value as a literal, of which a long one is cut.
+func short(column string) string {
+	const most = 60
+	return fmt.Sprintf("CASE WHEN typeof(%[1]s) IN ('text', 'blob') AND length(%[1]s) > %[2]d THEN quote(substr(%[1]s, 1, %[2]d)) || '…' ELSE quote(%[1]s) END", column, most)
+}
+
+func shortAll(columns []string) string {
+	texts := make([]string, len(columns))
+	for i, column := range columns {
+		texts[i] = short(column)
+	}
+	return strings.Join(texts, " || ', ' || ")
 }
 
 // walk reads the table once.
@@ -226,7 +245,7 @@ func (w *looking) count(ctx context.Context) error {
 		}
 		text := w.key()
 		if r.column != "" {
-			text = "quote(" + lite.Ident(r.column) + ") || ' in ' || " + text
+			text = short(lite.Ident(r.column)) + " || ' in ' || " + text
 		}
 		some, err := w.texts(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s LIMIT %d", text, probeTable, r.broken, shownKeys))
 		if err != nil {
@@ -252,7 +271,7 @@ func (w *looking) repeated(ctx context.Context) (texts []string, err error) {
 		if values == 0 {
 			continue
 		}
-		some, err := w.texts(ctx, fmt.Sprintf("SELECT quote(%s) || ' in ' || at FROM (%s) LIMIT %d", strings.Join(terms, ") || ', ' || quote("), groups, shownKeys))
+		some, err := w.texts(ctx, fmt.Sprintf("SELECT %s || ' in ' || at FROM (%s) LIMIT %d", shortAll(terms), groups, shownKeys))
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,9 @@ type Rules struct {
 	into    lite.Insert
 	rules   []rule
 	uniques []unique
+
+	computed []string // what new indexes with expressions are over, which may fail on a row
+	sets     bool     // whether Set has expressions, which may
 }
 
 // rule is one about a row by itself.
@@ -35,7 +38,7 @@ type unique struct {
 }
 
 // Empty reports whether no row has to be looked at.
-func (r Rules) Empty() bool { return len(r.rules)+len(r.uniques) == 0 }
+func (r Rules) Empty() bool { return len(r.rules)+len(r.uniques)+len(r.computed) == 0 && !r.sets }
 
 const probeTable = "temp._chunkfill_probe"
 
@@ -46,14 +49,15 @@ func wasColumn(i int) string { return fmt.Sprintf("_chunkfill_was_%d", i+1) }
 type inquiry struct{ *Shape }
 
 func (s inquiry) rules(ctx context.Context, q lite.Querier) (r Rules, err error) {
-	if s.Twin && !s.indexes[0].unique {
-		return r, nil // all rows stay where they are
+	r.table, r.sets, r.computed = s.live, len(s.Set) > 0, s.computed()
+	if s.Grafts() { // all rows stay as they are
+		s.describeProbe(&r, s.asTheyStand())
+		return r, nil
 	}
 	shadow, err := lite.LoadTable(ctx, q, shadowName(s.Table))
 	if err != nil {
 		return r, err
 	}
-	r.table = s.live
 	s.ofConversions(&r)
 	for _, c := range shadow.Columns {
 		s.ofColumn(&r, c)
@@ -63,12 +67,34 @@ func (s inquiry) rules(ctx context.Context, q lite.Querier) (r Rules, err error)
 		return r, err
 	}
 
-	s.describeProbe(&r)
+	s.describeProbe(&r, s.copied)
 	return r, nil
 }
 
+// asTheyStand has each column keep its value.
+func (s inquiry) asTheyStand() (all []pair) {
+	for _, c := range s.live.Columns {
+		if !c.Generated {
+			all = append(all, pair{c.Name, lite.Ident(c.Name), true})
+		}
+	}
+	return all
+}
+
+// computed are the new indexes that are not over columns alone.
+func (s inquiry) computed() (all []string) {
+	added := NewIndexes(s.Schema)
+	for _, ix := range s.indexes {
+		plain := !slices.ContainsFunc(ix.terms(), func(term string) bool { return len(scan(term)) > 1 })
+		if slices.Contains(added, ix.Name) && (!plain || ix.where() != "") {
+			all = append(all, ix.rest)
+		}
+	}
+	return all
+}
+
 // describeProbe lists the columns of the probe, and where their values come from.
-func (s inquiry) describeProbe(r *Rules) {
+func (s inquiry) describeProbe(r *Rules, copied []pair) {
 	var columns []string
 	add := func(column, expr string) {
 		columns = append(columns, lite.Ident(column))
@@ -85,7 +111,7 @@ func (s inquiry) describeProbe(r *Rules) {
 	for _, c := range texts {
 		columns = append(columns, c.probe(s.table.strict()))
 	}
-	for _, p := range s.copied {
+	for _, p := range copied {
 		if slices.ContainsFunc(texts, func(c columnText) bool { return lite.SameName(c.name, p.column) }) { // else the hidden rowid
 			r.into.Columns, r.into.Exprs = append(r.into.Columns, p.column), append(r.into.Exprs, p.expr)
 		}

@@ -252,7 +252,10 @@ func (s *sampler) read(ctx context.Context, r lite.Range) error {
 		terms := lite.Insert{Into: "INSERT INTO temp." + termsTable, Columns: s.termColumns(), Exprs: s.terms()}
 		statement := s.table.Key.InsertStatement(terms, []string{index{rest: s.indexes[s.added]}.where()}, nil)
 		began := time.Now()
-		if _, err := statement.Run(ctx, s.q, r); err != nil {
+		switch _, err := statement.Run(ctx, s.q, r); {
+		case lite.Classify(err) == lite.Row: // which the look at all rows will tell
+			s.added = -1
+		case err != nil:
 			return err
 		}
 		s.reading += time.Since(began)
