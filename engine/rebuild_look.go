@@ -65,6 +65,9 @@ type foresight struct {
 }
 
 func (r rebuild) foresee(ctx context.Context, e *Engine, found reshape.Rehearsed) (f foresight, err error) {
+	if err := found.Broken(ctx, e.guest); err != nil {
+		f.refusals = append(f.refusals, err)
+	}
 	err = e.beside(ctx, func(q lite.Querier, between func() error) (err error) {
 		if f.queries, err = r.plans(ctx, q, found.Plans); err != nil {
 			return err

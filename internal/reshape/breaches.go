@@ -38,7 +38,7 @@ type looking struct {
 }
 
 // Breaches returns what is wrong with the rows, in words: how many break each rule, and the first of them.
-func (l Look) Breaches(ctx context.Context, q lite.Querier) (texts []string, err error) {
+func (l Look) Breaches(ctx context.Context, q lite.Querier) (found []string, err error) {
 	if l.Empty() {
 		return nil, nil
 	}
@@ -52,15 +52,15 @@ func (l Look) Breaches(ctx context.Context, q lite.Querier) (texts []string, err
 	}
 
 	if n := len(w.failed); n > 0 {
-		texts = append(texts, fmt.Sprintf("an expression fails on %s of the rows, such as %s: %v; change those rows, or the expression", w.atLeast(n), w.list(w.failed), lite.Explain(w.why)))
+		found = append(found, fmt.Sprintf("an expression fails on %s of the rows, such as %s: %v; change those rows, or the expression", w.atLeast(n), w.list(w.failed), lite.Explain(w.why)))
 	}
 	for i, r := range w.rules {
 		if w.rows[i] > 0 {
-			texts = append(texts, r.says(w.rows[i], w.list(w.shown[i])))
+			found = append(found, r.says(w.rows[i], w.list(w.shown[i])))
 		}
 	}
 	repeated, err := w.repeated(ctx)
-	return append(texts, repeated...), err
+	return append(found, repeated...), err
 }
 
 // list is some keys, as people read them.
@@ -247,7 +247,7 @@ func (w *looking) count(ctx context.Context) error {
 		if r.column != "" {
 			text = short(lite.Ident(r.column)) + " || ' in ' || " + text
 		}
-		some, err := w.texts(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s LIMIT %d", text, probeTable, r.broken, shownKeys))
+		some, err := texts(ctx, w.q, fmt.Sprintf("SELECT %s FROM %s WHERE %s LIMIT %d", text, probeTable, r.broken, shownKeys))
 		if err != nil {
 			return err
 		}
@@ -257,7 +257,7 @@ func (w *looking) count(ctx context.Context) error {
 }
 
 // repeated looks for values that are there more than once. It reads the TEMP tables alone.
-func (w *looking) repeated(ctx context.Context) (texts []string, err error) {
+func (w *looking) repeated(ctx context.Context) (found []string, err error) {
 	for i, u := range w.uniques {
 		terms := make([]string, len(u.terms))
 		for j := range terms {
@@ -271,29 +271,12 @@ func (w *looking) repeated(ctx context.Context) (texts []string, err error) {
 		if values == 0 {
 			continue
 		}
-		some, err := w.texts(ctx, fmt.Sprintf("SELECT %s || ' in ' || at FROM (%s) LIMIT %d", shortAll(terms), groups, shownKeys))
+		some, err := texts(ctx, w.q, fmt.Sprintf("SELECT %s || ' in ' || at FROM (%s) LIMIT %d", shortAll(terms), groups, shownKeys))
 		if err != nil {
 			return nil, err
 		}
-		texts = append(texts, fmt.Sprintf("%s does not hold: %d of the rows share %d values, such as %s; change or delete rows until each has its own",
+		found = append(found, fmt.Sprintf("%s does not hold: %d of the rows share %d values, such as %s; change or delete rows until each has its own",
 			u.name, rows, values, w.list(some)))
 	}
-	return texts, nil
-}
-
-// texts reads a column of texts.
-func (w *looking) texts(ctx context.Context, query string) (all []string, err error) {
-	rows, err := w.q.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			return nil, err
-		}
-		all = append(all, text)
-	}
-	return all, rows.Err()
+	return found, nil
 }

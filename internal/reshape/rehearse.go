@@ -18,11 +18,13 @@ type Rehearsed struct {
 	Rules Rules               // what is to be looked for in the rows
 	Draft Draft               // what is to be measured on a sample of them
 	Plans [][]string          // of Wanted.Queries, as they will be
+
+	suspects []suspect
 }
 
 // Rehearse makes the change of shape without the rows, in a transaction that the caller rolls
-// back, and refuses one after which a trigger, a view or a foreign key would no longer work that
-// works now. It takes a few milliseconds, however large the table is.
+// back. What would no longer work then, a trigger, a view or a foreign key, is for Broken to say, once
+// it is rolled back. It takes a few milliseconds, however large the table is.
 func (w Wanted) Rehearse(ctx context.Context, q lite.Querier) (r Rehearsed, err error) {
 	if err := checkVersion(ctx, q); err != nil {
 		return r, err
@@ -43,10 +45,6 @@ func (s rehearsal) rehearse(ctx context.Context, q lite.Querier, found *Rehearse
 	if err != nil {
 		return err
 	}
-	worked := map[string]bool{}
-	for _, p := range probes {
-		worked[p.what+p.sql] = p.compiles(ctx, q) == nil
-	}
 	keys, err := s.foreignKeys(ctx, q)
 	if err != nil {
 		return err
@@ -55,14 +53,10 @@ func (s rehearsal) rehearse(ctx context.Context, q lite.Querier, found *Rehearse
 		return err
 	}
 
-	if err := s.change(ctx, q, found); err != nil {
+	if err := s.change(ctx, q, found, probes); err != nil {
 		return err
 	}
-	for _, p := range probes {
-		if err := p.compiles(ctx, q); worked[p.what+p.sql] && err != nil {
-			return fmt.Errorf("%w: %s would no longer work: %w", ErrShape, p.what, err)
-		}
-	}
+	found.try(ctx, q, probes, "would no longer work")
 	for _, query := range s.Queries {
 		plan, err := QueryPlan(ctx, q, query)
 		if err != nil {
@@ -74,11 +68,12 @@ func (s rehearsal) rehearse(ctx context.Context, q lite.Querier, found *Rehearse
 }
 
 // change makes the change, and notes how.
-func (s rehearsal) change(ctx context.Context, q lite.Querier, found *Rehearsed) (err error) {
+func (s rehearsal) change(ctx context.Context, q lite.Querier, found *Rehearsed, probes []probe) (err error) {
 	steps := recorder{Querier: q, found: found}
 	if _, err := s.Create(ctx, steps.of("shadow")); err != nil {
 		return err
 	}
+	found.try(ctx, q, probes, "would not work while rows are copied")
 	if len(s.copied) > 0 {
 		text, _ := s.live.Key.InsertStatement(s.Insert(), nil, nil).SQL(s.live.Key.Sample())
 		found.SQL["copy"] = []string{text}
@@ -109,66 +104,6 @@ func refused(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrShape, err)
-}
-
-// probe is a statement that SQLite compiles together with all that it fires.
-type probe struct{ what, sql string }
-
-func (p probe) compiles(ctx context.Context, q lite.Querier) error {
-	rows, err := q.QueryContext(ctx, "EXPLAIN "+p.sql)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	return rows.Err()
-}
-
-// probes read each view, and write each table that has a trigger or a foreign key, or is one's
-// target. A write of the table itself compiles the triggers on it.
-func probes(ctx context.Context, q lite.Querier) (all []probe, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT s.type, s.name FROM main.sqlite_schema s WHERE s.type IN ('table', 'view') AND s.name NOT LIKE 'sqlite\_%' ESCAPE '\'
-		AND s.name NOT LIKE '\_async\_migration%' ESCAPE '\' AND s.sql NOT LIKE 'CREATE VIRTUAL%'`)
-	if err != nil {
-		return nil, fmt.Errorf("read the schema: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var kind, name string
-		if err := rows.Scan(&kind, &name); err != nil {
-			return nil, fmt.Errorf("read the schema: %w", err)
-		}
-		if kind == "view" {
-			all = append(all, probe{"view " + name, "SELECT * FROM " + lite.Main(name)})
-		}
-		all = append(all, probe{"an INSERT into " + name, "INSERT INTO " + lite.Main(name) + " DEFAULT VALUES"},
-			probe{"a DELETE from " + name, "DELETE FROM " + lite.Main(name)})
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read the schema: %w", err)
-	}
-	updates, err := updates(ctx, q)
-	return append(all, updates...), err
-}
-
-// updates set each column of each table to itself: a trigger may be for one column alone.
-func updates(ctx context.Context, q lite.Querier) (all []probe, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT s.name, x.name FROM main.sqlite_schema s, pragma_table_xinfo(s.name, 'main') x WHERE s.type IN ('table', 'view') AND x.hidden = 0
-		AND s.name NOT LIKE 'sqlite\_%' ESCAPE '\' AND s.name NOT LIKE '\_async\_migration%' ESCAPE '\' AND s.sql NOT LIKE 'CREATE VIRTUAL%'`)
-	if err != nil {
-		return nil, nil // a view that is broken already
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var table, column string
-		if err := rows.Scan(&table, &column); err != nil {
-			return nil, fmt.Errorf("read the schema: %w", err)
-		}
-		all = append(all, probe{"an UPDATE of " + table + "." + column, fmt.Sprintf("UPDATE %s SET %s = %[2]s", lite.Main(table), lite.Ident(column))})
-	}
-	if rows.Err() != nil {
-		return nil, nil
-	}
-	return all, nil
 }
 
 // foreignKeys lists those of the table, without an order.

@@ -114,7 +114,7 @@ type sampler struct {
 	q       lite.Querier
 	between func() error
 	Estimate
-	reading time.Duration // of the terms of the added index
+	reading []float64     // of the terms of the added index, seconds a row, by block
 	copying time.Duration // of whole rows
 }
 
@@ -258,7 +258,7 @@ func (s *sampler) read(ctx context.Context, r lite.Range) error {
 		case err != nil:
 			return err
 		}
-		s.reading += time.Since(began)
+		s.reading = append(s.reading, time.Since(began).Seconds()/float64(r.Rows))
 	}
 	began := time.Now()
 	_, err := s.table.Key.InsertStatement(s.into, nil, nil).Run(ctx, s.q, r)
@@ -315,13 +315,21 @@ func (s *sampler) predict(ctx context.Context) error {
 	if s.added < 0 {
 		return nil
 	}
-	began := time.Now()
-	if err := run(ctx, s.q, fmt.Sprintf("CREATE INDEX temp.%s_i ON %[1]s (%s)", termsTable, strings.Join(s.termColumns(), ", "))); err != nil {
-		return err
+	sorting := math.Inf(1)
+	for range [2]int{} { // the machine has other things to do as well
+		began := time.Now()
+		if err := run(ctx, s.q, fmt.Sprintf("CREATE INDEX temp.%s_i ON %[1]s (%s)", termsTable, strings.Join(s.termColumns(), ", "))); err != nil {
+			return err
+		}
+		sorting = min(sorting, time.Since(began).Seconds())
+		if err := run(ctx, s.q, "DROP INDEX temp."+termsTable+"_i"); err != nil {
+			return err
+		}
 	}
-	sorting := time.Since(began)
+
+	slices.Sort(s.reading)
 	n, all := float64(s.Sampled), float64(max(s.Rows, s.Sampled))
-	plain := float64(s.reading)*all/n + float64(sorting)*all/n*math.Log2(all+1)/math.Log2(n+1)
-	s.Plain = time.Duration(plain)
+	seconds := all*s.reading[len(s.reading)/2] + sorting*all/n*math.Log2(all+1)/math.Log2(n+1)
+	s.Plain = time.Duration(seconds * float64(time.Second))
 	return nil
 }
