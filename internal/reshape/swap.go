@@ -66,6 +66,11 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 		return err
 	}
 
+	if s.Grafts() {
+		if err := s.sorted[0].Finish(ctx, q); err != nil {
+			return err
+		}
+	}
 	return lite.EditSchema(ctx, q, func() error {
 		if s.Twin {
 			return Indexes(s).graft(ctx, q, s.indexes[0], s.indexes[0].Name, live)
