@@ -135,6 +135,9 @@ func (e *Engine) dryRunProgram(ctx context.Context, job jobs.Job, program *progr
 	if show == nil {
 		return DryRunResult{}, fmt.Errorf("%w %s: a dry run cannot show a job of this kind (its steps: %s)", jobs.ErrSpec, spec.Name, strings.Join(program.names(), ", "))
 	}
+	if err := spec.Validate(); err != nil {
+		return DryRunResult{}, err
+	}
 	d := noResult()
 	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
 	switch {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -44,9 +45,13 @@ type DryRunQuery struct {
 	Uses   bool     `json:"uses"`   // whether that reads an index that the job makes
 }
 
-// MarshalJSON implements [json.Marshaler].
+// MarshalJSON implements [json.Marshaler]. It escapes nothing for HTML, as that of [DryRunResult].
 func (d DryRunReshape) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+
+	err := enc.Encode(struct {
 		Steps        []DryRunStep  `json:"steps"`
 		Refusals     []string      `json:"refusals"`
 		Queries      []DryRunQuery `json:"queries"`
@@ -61,4 +66,5 @@ func (d DryRunReshape) MarshalJSON() ([]byte, error) {
 		list(d.Steps), list(d.Refusals), list(d.Queries), known(d.TableBytes), known(d.IndexBytes), known(d.ReusedBytes), known(d.NeededBytes), known(d.MemoryBytes),
 		known(int64(d.PlainHold)), d.PlainIsRight,
 	})
+	return b.Bytes(), err
 }

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -87,4 +88,26 @@ func TestIndexOfARowThatCouldNotBe(t *testing.T) {
 	}
 	wantValue(t, db, "ok", "SELECT group_concat(integrity_check) FROM pragma_integrity_check")
 	wantValue(t, db, "3", "SELECT count(*) FROM t INDEXED BY i WHERE json_extract(v, '$.a') IS NOT 4")
+}
+
+// TestIndexRefuses: an index that is there already is refused before anything is made, and a host may
+// wrap a job in a type of its own. Planted and caught: a table that is rebuilt for the index that it
+// has; a job that is taken to be of the type that its kind has.
+func TestIndexRefuses(t *testing.T) {
+	db := rebuildDB(t, "CREATE TABLE t (id INTEGER PRIMARY KEY, a); CREATE INDEX i ON t (a)")
+	eng, err := engine.New(db, engine.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer eng.Close()
+
+	wrapped := struct{ jobs.Job }{jobs.Index{Name: "i", Table: "t", Create: "CREATE INDEX i ON t (a)"}}
+	_, err = eng.Run(context.Background(), wrapped)
+	if !errors.Is(err, engine.ErrShape) || !strings.Contains(err.Error(), "has an index i already") {
+		t.Errorf("%v, want ErrShape", err)
+	}
+	wrapped.Job = jobs.Index{Name: "j", Table: "t", Create: "CREATE INDEX j ON t (a)"}
+	if _, err := eng.Run(context.Background(), wrapped); err != nil {
+		t.Error(err)
+	}
 }

@@ -86,6 +86,11 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 // prepareProgram is prepare for a job that changes the schema. Its steps are held against
 // the database when it is their turn.
 func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *program) (plan, error) {
+	if programs[spec.Kind] != nil {
+		if err := spec.Validate(); err != nil {
+			return plan{}, err
+		}
+	}
 	p := e.planProgram(spec, program)
 	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
 	switch {
@@ -360,7 +365,7 @@ func (p plan) compatible(begun checkpoint.Checkpoint) error {
 func (p plan) changed(begun checkpoint.Checkpoint) error {
 	return fmt.Errorf("%w: %s was begun as %q and is now %q (a changed column declaration or Version counts too); "+
 		"its state is kept: give the new job another name, bring the old definition back, or forget the old job to begin from zero",
-		ErrJobChanged, p.spec.Name, begun.Definition, p.spec)
+		ErrJobChanged, p.spec.Name, begun.Definition, p.described())
 }
 
 // describeImages says what is to be kept of the rows of a job, and refuses one whose rows

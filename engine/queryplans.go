@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/chunkfill/chunkfill/internal/lite"
 	"github.com/chunkfill/chunkfill/internal/reshape"
 	"github.com/chunkfill/chunkfill/jobs"
 )
@@ -25,16 +26,17 @@ func (e *Engine) QueryPlans(ctx context.Context, job jobs.Job) (plans []QueryPla
 		return nil, err
 	}
 	defer leave(&err)
-	switch job.(type) {
-	case jobs.Rebuild, *jobs.Rebuild, jobs.Index, *jobs.Index:
-	default:
+	if kind := job.Spec().Kind; kind != jobs.KindRebuild && kind != jobs.KindIndex {
 		return nil, fmt.Errorf("%w %s: a job of this kind has no Queries", jobs.ErrSpec, job.Spec().Name)
 	}
 
-	r := rebuildOf(job)
-	made := reshape.NewIndexes(r.Schema)
-	for _, query := range r.Queries {
-		plan, err := reshape.QueryPlan(ctx, e.readQuerier(), query)
+	return newRebuild(job).plansAsTheyAre(ctx, e.readQuerier())
+}
+
+func (r rebuild) plansAsTheyAre(ctx context.Context, q lite.Querier) (plans []QueryPlan, err error) {
+	made := reshape.NewIndexes(r.spec.Schema)
+	for _, query := range r.spec.Queries {
+		plan, err := reshape.QueryPlan(ctx, q, query)
 		if err != nil {
 			return nil, err
 		}

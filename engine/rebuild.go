@@ -13,33 +13,21 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// rebuild is the program of a jobs.Rebuild.
+// rebuild is the program of a jobs.Rebuild or a jobs.Index.
 type rebuild struct {
-	jobs.Rebuild
+	spec   jobs.Spec
 	wanted reshape.Wanted
 }
 
 func init() {
-	programs[jobs.KindRebuild] = func(job jobs.Job) *program { return rebuildOf(job).program() }
+	programs[jobs.KindRebuild] = func(job jobs.Job) *program { return newRebuild(job).program() }
 	programs[jobs.KindIndex] = programs[jobs.KindRebuild]
 }
 
-// rebuildOf is a jobs.Rebuild, or a jobs.Index as one.
-func rebuildOf(job jobs.Job) rebuild {
-	switch job := job.(type) {
-	case *jobs.Rebuild:
-		return newRebuild(*job, false)
-	case *jobs.Index:
-		return rebuildOf(*job)
-	case jobs.Index:
-		return newRebuild(jobs.Rebuild{Name: job.Name, Table: job.Table, Schema: job.Create, Queries: job.Queries}, job.Twin)
-	}
-	return newRebuild(job.(jobs.Rebuild), false)
-}
-
-func newRebuild(job jobs.Rebuild, twin bool) rebuild {
-	r := rebuild{job, reshape.Wanted{Table: job.Table, Schema: job.Schema, Queries: job.Queries, Twin: twin}}
-	for _, a := range job.Set {
+func newRebuild(job jobs.Job) rebuild {
+	spec := job.Spec()
+	r := rebuild{spec, reshape.Wanted{Table: spec.Table, Schema: spec.Schema, Queries: spec.Queries, Index: spec.Kind == jobs.KindIndex, Twin: spec.Twin}}
+	for _, a := range spec.Set {
 		r.wanted.Set = append(r.wanted.Set, lite.Assign(a))
 	}
 	return r
@@ -51,7 +39,7 @@ func (r rebuild) program() *program {
 		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Once}, once: fn}
 	}
 	walk := func(name string, load func(context.Context, lite.Querier, *step) error) step {
-		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(r.Table)}
+		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(r.spec.Table)}
 	}
 	swap := once("swap", r.swap)
 	swap.NoReturn = true
@@ -61,13 +49,13 @@ func (r rebuild) program() *program {
 		{Step: chunkfill.Step{Name: "compare", Kind: chunkfill.Verify, Of: "copy"}},
 		walk("catch up", r.catchUp),
 	}
-	if !r.wanted.Twin {
+	if !r.spec.Twin {
 		steps = append(steps, once("settle", r.settle), walk("indexes", r.building),
 			step{Step: chunkfill.Step{Name: "count", Kind: chunkfill.Verify, Of: "indexes"}},
 			once("attach", r.attach), walk("catch up again", r.catchUp))
 	}
 	steps = append(steps, swap)
-	if !r.KeepOld {
+	if !r.spec.KeepOld {
 		empty := walk("empty", r.empty)
 		empty.intact, empty.abandon = nil, nil
 		steps = append(steps, empty, once("drop", r.drop))
@@ -77,11 +65,14 @@ func (r rebuild) program() *program {
 
 // describe has all that makes the job what it is.
 func (r rebuild) describe() string {
-	text := "REBUILD " + strings.TrimSpace(r.Schema)
-	for _, a := range r.Set {
+	text := strings.TrimSpace(r.spec.Schema)
+	if !r.wanted.Index {
+		text = "REBUILD " + text
+	}
+	for _, a := range r.spec.Set {
 		text += fmt.Sprintf(" SET %s = %s", a.Column, a.Expr)
 	}
-	if r.KeepOld {
+	if r.spec.KeepOld {
 		text += " KEEP OLD"
 	}
 	if r.wanted.Twin {
@@ -108,14 +99,14 @@ const pinned = "swap"
 // intact looks whether the table, and what the job has made beside it, are what they were when it
 // began: without a trigger of ours a live write would be lost.
 func (r rebuild) intact(ctx context.Context, q lite.Querier) error {
-	begun, err := record.Load(ctx, q, r.Name)
+	begun, err := record.Load(ctx, q, r.spec.Name)
 	if err != nil {
 		return err
 	}
-	now, err := reshape.Text(ctx, q, r.Table)
+	now, err := reshape.Text(ctx, q, r.spec.Table)
 	if err == nil && begun.Pins[pinned] != digest(now) {
 		err = fmt.Errorf("%w: %s has another shape or other indexes than when the job began, or what the job made beside it is another; "+
-			"cancel the job, and begin a new one under another name", ErrTableChanged, r.Table)
+			"cancel the job, and begin a new one under another name", ErrTableChanged, r.spec.Table)
 	}
 	return err
 }
@@ -143,7 +134,7 @@ func (r rebuild) copying(ctx context.Context, q lite.Querier, to *step) error {
 	}
 	insert := s.Insert()
 	rows := reshape.Copier{Shape: s}
-	to.rows, to.insert = jobs.Spec{Table: r.Table, Todo: rows.Differs()}, &insert
+	to.rows, to.insert = jobs.Spec{Table: r.spec.Table, Todo: rows.Differs()}, &insert
 	to.also = &jobs.Spec{Table: reshape.ShadowTable(s.Table), Todo: rows.Orphaned()}
 	to.apply = func(ctx context.Context, c lite.Querier, b stretch) (int, error) {
 		return rows.Copy(ctx, c, b.statement, b.where, b.Range, b.again)

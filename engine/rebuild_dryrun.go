@@ -14,7 +14,7 @@ import (
 )
 
 func init() {
-	dryRuns[jobs.KindRebuild] = func(job jobs.Job) dryRunOf { return rebuildDryRun{rebuildOf(job)}.fill }
+	dryRuns[jobs.KindRebuild] = func(job jobs.Job) dryRunOf { return rebuildDryRun{newRebuild(job)}.fill }
 	dryRuns[jobs.KindIndex] = dryRuns[jobs.KindRebuild]
 }
 
@@ -26,7 +26,7 @@ type rebuildDryRun struct{ rebuild }
 func (r rebuildDryRun) fill(ctx context.Context, e *Engine, d *DryRunResult) error {
 	q := e.readQuerier()
 	d.Reshape = &DryRunReshape{Steps: r.steps(), TableBytes: -1, IndexBytes: -1, ReusedBytes: -1, NeededBytes: -1, MemoryBytes: -1, PlainHold: -1}
-	table, err := lite.LoadTable(ctx, q, r.Table)
+	table, err := lite.LoadTable(ctx, q, r.spec.Table)
 	if err != nil {
 		return err
 	}
@@ -35,8 +35,8 @@ func (r rebuildDryRun) fill(ctx context.Context, e *Engine, d *DryRunResult) err
 		return fmt.Errorf("count the rows of %s: %w", table.Name, err)
 	}
 	d.Matching = d.Rows
-	if d.Begun != "" {
-		return nil // its shadow stands, so there is nothing to rehearse
+	if d.Begun != "" { // its shadow stands, so there is nothing to rehearse
+		return r.plansNow(ctx, q, d)
 	}
 
 	live, err := e.watchOthers(ctx)
@@ -62,6 +62,15 @@ func (r rebuildDryRun) fill(ctx context.Context, e *Engine, d *DryRunResult) err
 		return err
 	}
 	return d.refuse(f.refusals...)
+}
+
+// plansNow are those of the job's queries as they are.
+func (r rebuildDryRun) plansNow(ctx context.Context, q lite.Querier, d *DryRunResult) error {
+	plans, err := r.plansAsTheyAre(ctx, q)
+	for _, p := range plans {
+		d.Reshape.Queries = append(d.Reshape.Queries, DryRunQuery{Query: p.Query, Before: p.Plan, Uses: p.Uses})
+	}
+	return err
 }
 
 // refuse notes why the job would not start.
@@ -147,7 +156,7 @@ func (r rebuildDryRun) work(e *Engine, d *DryRunResult, estimate reshape.Estimat
 	if live {
 		work.Hold = e.cfg.TargetHold
 	}
-	if !r.KeepOld {
+	if !r.spec.KeepOld {
 		work.WAL *= 2
 	}
 	return work
@@ -155,7 +164,7 @@ func (r rebuildDryRun) work(e *Engine, d *DryRunResult, estimate reshape.Estimat
 
 // scattered is what the deletion of the old rows writes besides if their entries are anywhere in the indexes.
 func (r rebuildDryRun) scattered(e *Engine, d *DryRunResult, estimate reshape.Estimate, work preview.Work) int64 {
-	if r.KeepOld || r.wanted.Twin {
+	if r.spec.KeepOld || r.wanted.Twin {
 		return 0
 	}
 	rows := float64(max(1, d.Rows))
@@ -180,8 +189,8 @@ func (r rebuildDryRun) note(d *DryRunResult) {
 		d.Notes = append(d.Notes, "entries of indexes are sorted in temporary files, up to "+mebibytes(s.IndexBytes)+" of them")
 	}
 	switch {
-	case r.KeepOld:
-		d.Notes = append(d.Notes, "the old table stays, under the name "+reshape.OldName(r.Table))
+	case r.spec.KeepOld:
+		d.Notes = append(d.Notes, "the old table stays, under the name "+reshape.OldName(r.spec.Table))
 	case d.GrowBytes > 0 && !r.wanted.Grafts():
 		d.Notes = append(d.Notes, "the pages of the table that goes stay in the file, for new rows; VACUUM would give them back")
 	}

@@ -13,9 +13,6 @@ import (
 )
 
 var (
-	// ErrShape is returned for a new shape that a table cannot be given, or not by this connection; the
-	// message says what stands in the way. Change that, or the shape.
-	ErrShape = reshape.ErrShape
 	// ErrRowsBreakShape is returned, with ErrShape, where it is rows of the table that stand in the way; the message
 	// counts them, and names the first. Change them, or the shape.
 	ErrRowsBreakShape = chunkfill.ErrRowsBreakShape
@@ -40,7 +37,7 @@ func (r rebuild) look(ctx context.Context, e *Engine, found reshape.Rehearsed) e
 		return errors.Join(f.refusals...)
 	}
 
-	log := e.log.With("migration", r.Name, "table", r.Table)
+	log := e.log.With("migration", r.spec.Name, "table", r.spec.Table)
 	switch plain := f.estimate.Plain; {
 	case plain >= 0 && plain <= e.cfg.TargetHold:
 		log.Info("chunkfill: a plain CREATE INDEX would hold the writer for no longer than live writes may wait, and is right here", "plain_hold", plain)
@@ -89,8 +86,8 @@ func (r rebuild) foresee(ctx context.Context, e *Engine, found reshape.Rehearsed
 
 // plans are those of the job's queries.
 func (r rebuild) plans(ctx context.Context, q lite.Querier, after [][]string) (all []DryRunQuery, err error) {
-	made := reshape.NewIndexes(r.Schema)
-	for i, query := range r.Queries {
+	made := reshape.NewIndexes(r.spec.Schema)
+	for i, query := range r.spec.Queries {
 		before, err := reshape.QueryPlan(ctx, q, query)
 		if err != nil {
 			return nil, err

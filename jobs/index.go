@@ -1,7 +1,5 @@
 package jobs
 
-import "fmt"
-
 // Index makes an index on a live table, without the stall of a plain CREATE INDEX, which holds the
 // writer for as long as it reads the whole table.
 //
@@ -27,5 +25,5 @@ const KindIndex Kind = "index"
 
 // Spec implements [Job].
 func (i Index) Spec() Spec {
-	return Spec{Kind: KindIndex, Name: i.Name, Table: i.Table, Version: fmt.Sprintf("%s; twin %t", i.Create, i.Twin)}
+	return Spec{Kind: KindIndex, Name: i.Name, Table: i.Table, Schema: i.Create, Twin: i.Twin, Queries: i.Queries}
 }

@@ -1,10 +1,5 @@
 package jobs
 
-import (
-	"fmt"
-	"strings"
-)
-
 // Rebuild gives a live table another shape: other types, constraints, keys, defaults, another order of
 // columns. It copies the rows into a table of the new shape, a small range at a time, brings over what live
 // writes change meanwhile, compares each row, and then lets the two tables change places in one
@@ -36,10 +31,5 @@ const KindRebuild Kind = "rebuild"
 
 // Spec implements [Job].
 func (r Rebuild) Spec() Spec {
-	return Spec{Kind: KindRebuild, Name: r.Name, Table: r.Table, Set: r.Set, Version: r.version()}
-}
-
-// version has all of the job that Spec has no field for.
-func (r Rebuild) version() string {
-	return fmt.Sprintf("%s; keep old %t", strings.TrimSpace(r.Schema), r.KeepOld)
+	return Spec{Kind: KindRebuild, Name: r.Name, Table: r.Table, Set: r.Set, Schema: r.Schema, KeepOld: r.KeepOld, Queries: r.Queries}
 }

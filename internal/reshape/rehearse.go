@@ -34,7 +34,11 @@ func (w Wanted) Rehearse(ctx context.Context, q lite.Querier) (r Rehearsed, err 
 		return r, err
 	}
 	r.Table, r.SQL = s.live, map[string][]string{}
-	return r, rehearsal{&s}.rehearse(ctx, q, &r)
+	err = rehearsal{&s}.rehearse(ctx, q, &r)
+	if err != nil && strings.Contains(err.Error(), "may not be modified") {
+		err = fmt.Errorf("%w: %w", errDefensive, err)
+	}
+	return r, err
 }
 
 // rehearsal is the change of shape without the rows.

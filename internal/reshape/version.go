@@ -11,6 +11,10 @@ import (
 // writable_schema = RESET.
 const oldest lite.Version = 3_037_000
 
+// errDefensive is a connection that cannot write its schema.
+var errDefensive = fmt.Errorf("%w: the application's connection is in defensive mode (SQLITE_DBCONFIG_DEFENSIVE), which forbids the swap to write sqlite_schema; "+
+	"open it without, as without _defensive=1, for as long as the job runs", ErrShape)
+
 // checkVersion refuses a connection whose SQLite is too old.
 func checkVersion(ctx context.Context, q lite.Querier) error {
 	var version string
