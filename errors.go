@@ -145,6 +145,9 @@ var (
 	// ErrFragment is returned for an expression or condition that is not a valid SQL
 	// expression over the table's columns; the message says which. Correct it.
 	ErrFragment = errors.New("not a usable SQL expression")
+	// ErrRowsBreakShape is returned for a new shape that rows of the table do not fit; the message
+	// counts them, and names the first. Change them, or the shape.
+	ErrRowsBreakShape = errors.New("rows of the table break the new shape")
 	// ErrOwnWork is returned for an expression or condition with a query over what the
 	// job's own statement writes, whose answer would depend on how many batches there
 	// have been. Put what it finds into a table of its own first.

@@ -8,6 +8,7 @@ import (
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/reshape"
 )
 
 // The errors that any engine returns are those of package chunkfill, under the same names;
@@ -232,6 +233,9 @@ var (
 	// ErrCollation is returned for a table with an index whose collation this connection
 	// does not have. Run the job in the application that registers it.
 	ErrCollation = lite.ErrCollation
+	// ErrShape is returned for a Rebuild or an Index that cannot be made of this table; the
+	// message names what is in the way.
+	ErrShape = reshape.ErrShape
 	// ErrIndexMisses is returned for a table whose key has an index that misses rows. Run
 	// REINDEX.
 	ErrIndexMisses = lite.ErrIndexMisses

@@ -116,3 +116,19 @@ func TestIndexThatIsThere(t *testing.T) {
 		wantValue(t, db, before, "SELECT rootpage FROM sqlite_schema WHERE name = 'I'")
 	}
 }
+
+// TestWrappedIndex: a host may wrap a job in a type of its own. Planted and caught: a job that is taken to be of the
+// type that its kind has.
+func TestWrappedIndex(t *testing.T) {
+	db := rebuildDB(t, "CREATE TABLE t (id INTEGER PRIMARY KEY, a); CREATE INDEX i ON t (a)")
+	eng, err := engine.New(db, engine.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer eng.Close()
+
+	wrapped := struct{ jobs.Job }{jobs.Index{Name: "j", Table: "t", Create: "CREATE INDEX j ON t (a)"}}
+	if _, err := eng.Run(context.Background(), wrapped); err != nil {
+		t.Error(err)
+	}
+}

@@ -86,13 +86,12 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 // prepareProgram is prepare for a job that changes the schema. Its steps are held against
 // the database when it is their turn.
 func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *program) (plan, error) {
-	p := plan{rewrite: rewrite{spec: jobs.Spec{Name: spec.Name, Table: spec.Table, Kind: spec.Kind, Version: spec.Version}}, program: program}
-	p.rowTimeout = e.cfg.RowTimeout
-	if e.reader != nil {
-		p.loose = e.reader
+	if programs[spec.Kind] != nil {
+		if err := spec.Validate(); err != nil {
+			return plan{}, err
+		}
 	}
-	p.fingerprint = rule2 + p.definition() + "."
-
+	p := e.planProgram(spec, program)
 	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
 	fresh := errors.Is(err, ErrUnknownJob)
 	if err != nil && !fresh {
@@ -117,13 +116,24 @@ func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *pr
 	return p, p.compatible(begun)
 }
 
+// planProgram is what is known of such a job without the database.
+func (e *Engine) planProgram(spec jobs.Spec, program *program) plan {
+	p := plan{rewrite: rewrite{spec: jobs.Spec{Name: spec.Name, Table: spec.Table, Kind: spec.Kind, Version: spec.Version}}, program: program}
+	p.rowTimeout = e.cfg.RowTimeout
+	if e.reader != nil {
+		p.loose = e.reader
+	}
+	p.fingerprint = rule2 + p.definition() + "."
+	return p
+}
+
 // rehearse tries what a new job does to the schema, and leaves nothing of it.
 func (e *Engine) rehearse(ctx context.Context, program *program) error {
 	if program.rehearse == nil {
 		return nil
 	}
 	rehearsed := errors.New("rehearsed")
-	var look func(context.Context, lite.Querier) error
+	var look func(context.Context, *Engine) error
 	err := e.write(ctx, func(ctx context.Context, c lite.Querier) (err error) {
 		if look, err = program.rehearse(ctx, c); err != nil {
 			return err
@@ -131,7 +141,7 @@ func (e *Engine) rehearse(ctx context.Context, program *program) error {
 		return rehearsed
 	})
 	if errors.Is(err, rehearsed) {
-		return look(ctx, e.readQuerier())
+		return look(ctx, e)
 	}
 	return err
 }
@@ -369,7 +379,7 @@ func (p plan) compatible(begun checkpoint.Checkpoint) error {
 func (p plan) changed(begun checkpoint.Checkpoint) error {
 	return fmt.Errorf("%w: %s was begun as %q and is now %q (a changed column declaration or Version counts too); "+
 		"its state is kept: give the new job another name, bring the old definition back, or forget the old job to begin from zero",
-		ErrJobChanged, p.spec.Name, begun.Definition, p.spec)
+		ErrJobChanged, p.spec.Name, begun.Definition, p.described())
 }
 
 // describeImages says what is to be kept of the rows of a job, and refuses one whose rows

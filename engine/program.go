@@ -26,7 +26,7 @@ type program struct {
 	// rehearse makes the changes of the schema, in a transaction that is rolled back, before
 	// anything of a new job is written, and returns what to read then; nil where there is
 	// nothing to try.
-	rehearse func(ctx context.Context, c lite.Querier) (look func(ctx context.Context, q lite.Querier) error, err error)
+	rehearse func(ctx context.Context, c lite.Querier) (look func(ctx context.Context, e *Engine) error, err error)
 }
 
 // lookStep is the one step of a job whose work somebody else has done.

@@ -13,91 +13,77 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// rebuild is the program of a jobs.Rebuild.
+// rebuild is the program of a jobs.Rebuild or a jobs.Index.
 type rebuild struct {
-	jobs.Rebuild
+	spec   jobs.Spec
 	wanted reshape.Wanted
 }
 
 func init() {
-	programs[jobs.KindRebuild] = func(job jobs.Job) *program {
-		if p, ok := job.(*jobs.Rebuild); ok {
-			return newRebuild(*p, false)
-		}
-		return newRebuild(job.(jobs.Rebuild), false)
-	}
-	programs[jobs.KindIndex] = func(job jobs.Job) *program {
-		p, ok := job.(*jobs.Index)
-		if !ok {
-			index := job.(jobs.Index)
-			p = &index
-		}
-		program := newRebuild(jobs.Rebuild{Name: p.Name, Table: p.Table, Schema: p.Create}, p.Twin)
-		program.present = reshape.Wanted{Table: p.Table, Schema: p.Create}.Present
-		return program
-	}
+	programs[jobs.KindRebuild] = func(job jobs.Job) *program { return newRebuild(job).program() }
+	programs[jobs.KindIndex] = programs[jobs.KindRebuild]
 }
 
-func newRebuild(job jobs.Rebuild, twin bool) *program {
-	r := rebuild{job, reshape.Wanted{Table: job.Table, Schema: job.Schema, Twin: twin}}
-	for _, a := range job.Set {
+func newRebuild(job jobs.Job) rebuild {
+	spec := job.Spec()
+	r := rebuild{spec, reshape.Wanted{Table: spec.Table, Schema: spec.Schema, Queries: spec.Queries, Index: spec.Kind == jobs.KindIndex, Twin: spec.Twin}}
+	for _, a := range spec.Set {
 		r.wanted.Set = append(r.wanted.Set, lite.Assign(a))
 	}
+	return r
+}
 
+// program is the steps of the job.
+func (r rebuild) program() *program {
 	once := func(name string, fn func(context.Context, lite.Querier) (made, error)) step {
 		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Once}, once: fn}
 	}
 	walk := func(name string, load func(context.Context, lite.Querier, *step) error) step {
-		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(job.Table)}
+		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(r.spec.Table)}
 	}
 	swap := once("swap", r.swap)
-	swap.NoReturn, swap.abandon = true, reshape.Unwatch(job.Table)
+	swap.NoReturn, swap.abandon = true, reshape.Unwatch(r.spec.Table)
 	steps := []step{
 		once("shadow", r.shadow),
 		walk("copy", r.copying),
 		{Step: chunkfill.Step{Name: "compare", Kind: chunkfill.Verify, Of: "copy"}},
 		walk("catch up", r.catchUp),
 	}
-	if !twin {
+	if !r.spec.Twin {
 		settle, attach := once("settle", r.settle), once("attach", r.attach)
-		settle.abandon, attach.abandon = reshape.Unwatch(job.Table), reshape.Unwatch(job.Table)
+		settle.abandon, attach.abandon = reshape.Unwatch(r.spec.Table), reshape.Unwatch(r.spec.Table)
 		steps = append(steps, settle, walk("indexes", r.building), step{Step: chunkfill.Step{Name: "count", Kind: chunkfill.Verify, Of: "indexes"}},
 			attach, walk("catch up again", r.catchUp))
 	}
 	steps = append(steps, swap)
-	if !job.KeepOld {
+	if !r.spec.KeepOld {
 		empty := walk("empty", r.empty)
 		empty.intact, empty.abandon = nil, nil
 		steps = append(steps, empty, once("drop", r.drop))
 	}
-	return &program{definition: r.describe(), steps: steps, rehearse: r.rehearse}
+	p := &program{definition: r.describe(), steps: steps, rehearse: r.rehearse}
+	if r.wanted.Index {
+		p.present = r.wanted.Present
+	}
+	return p
 }
 
 // describe has all that makes the job what it is.
 func (r rebuild) describe() string {
-	text := "REBUILD " + strings.TrimSpace(r.Schema)
-	for _, a := range r.Set {
+	text := strings.TrimSpace(r.spec.Schema)
+	if !r.wanted.Index {
+		text = "REBUILD " + text
+	}
+	for _, a := range r.spec.Set {
 		text += fmt.Sprintf(" SET %s = %s", a.Column, a.Expr)
 	}
-	if r.KeepOld {
+	if r.spec.KeepOld {
 		text += " KEEP OLD"
 	}
 	if r.wanted.Twin {
 		text += " BY A TWIN"
 	}
 	return text
-}
-
-func (r rebuild) rehearse(ctx context.Context, c lite.Querier) (func(context.Context, lite.Querier) error, error) {
-	conversions, err := r.wanted.Rehearse(ctx, c)
-	return func(ctx context.Context, q lite.Querier) error {
-		for _, conversion := range conversions {
-			if err := conversion.Check(ctx, q); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, err
 }
 
 // shape is the table as it is, and as it is to be, once the shadow is there.
@@ -118,14 +104,14 @@ const pinned = "swap"
 // intact looks whether the table, and what the job has made beside it, are what they were when it
 // began: without a trigger of ours a live write would be lost.
 func (r rebuild) intact(ctx context.Context, q lite.Querier) error {
-	begun, err := record.Load(ctx, q, r.Name)
+	begun, err := record.Load(ctx, q, r.spec.Name)
 	if err != nil {
 		return err
 	}
-	now, err := reshape.Text(ctx, q, r.Table)
+	now, err := reshape.Text(ctx, q, r.spec.Table)
 	if err == nil && begun.Pins[pinned] != digest(now) {
 		err = fmt.Errorf("%w: %s has another shape or other indexes than when the job began, or what the job made beside it is another; "+
-			"cancel the job, and begin a new one under another name", ErrTableChanged, r.Table)
+			"cancel the job, and begin a new one under another name", ErrTableChanged, r.spec.Table)
 	}
 	return err
 }
@@ -153,7 +139,7 @@ func (r rebuild) copying(ctx context.Context, q lite.Querier, to *step) error {
 	}
 	insert := s.Insert()
 	rows := reshape.Copier{Shape: s}
-	to.rows, to.insert = jobs.Spec{Table: r.Table, Todo: rows.Differs()}, &insert
+	to.rows, to.insert = jobs.Spec{Table: r.spec.Table, Todo: rows.Differs()}, &insert
 	to.also = &jobs.Spec{Table: reshape.ShadowTable(s.Table), Todo: rows.Orphaned()}
 	to.apply = func(ctx context.Context, c lite.Querier, b stretch) (int, error) {
 		return rows.Copy(ctx, c, b.statement, b.where, b.Range, b.again)

@@ -1,7 +1,5 @@
 package jobs
 
-import "fmt"
-
 // Index makes an index on a live table, without the stall of a plain CREATE INDEX, which holds the
 // writer for as long as it reads the whole table.
 //
@@ -16,6 +14,10 @@ type Index struct {
 	// experimental, and for tables with an INTEGER PRIMARY KEY. Until it is done, PRAGMA integrity_check reports the
 	// index that is being built, and REINDEX undoes what has been built.
 	Twin bool
+
+	// Queries are those that the index is for. A dry run, and the start of the job, show their plans as they
+	// are and as they will be, and say which of them will not use it.
+	Queries []string
 }
 
 // KindIndex is the Kind of an [Index].
@@ -23,5 +25,5 @@ const KindIndex Kind = "index"
 
 // Spec implements [Job].
 func (i Index) Spec() Spec {
-	return Spec{Kind: KindIndex, Name: i.Name, Table: i.Table, Version: fmt.Sprintf("%s; twin %t", i.Create, i.Twin)}
+	return Spec{Kind: KindIndex, Name: i.Name, Table: i.Table, Schema: i.Create, Twin: i.Twin, Queries: i.Queries}
 }

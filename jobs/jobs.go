@@ -71,6 +71,12 @@ type Spec struct {
 	// KeepBefore keeps what each row was before the job, in a table of the same database, for
 	// an undo. It takes room and time; see the dry run. Part of the job's identity.
 	KeepBefore bool
+
+	// Schema is the SQL of a [Rebuild] or an [Index], whose other fields of the same names
+	// KeepOld, Twin and Queries are.
+	Schema        string
+	KeepOld, Twin bool
+	Queries       []string
 }
 
 // RowFunc maps the values of the Read columns to those of the Write columns.
@@ -108,7 +114,7 @@ func (s Spec) validateKind() error {
 		if len(s.Set) == 0 {
 			return fmt.Errorf("%w %s: Set is empty", ErrSpec, s.Name)
 		}
-	case KindDelete:
+	case KindDelete, KindRebuild, KindIndex:
 	case KindTransform:
 		if s.Row == nil || len(s.Read) == 0 || len(s.Write) == 0 {
 			return fmt.Errorf("%w %s: a transform needs Read, Write and Row", ErrSpec, s.Name)
@@ -159,6 +165,8 @@ func (s Spec) Writes() []string {
 func (s Spec) String() string {
 	var b strings.Builder
 	switch s.Kind {
+	case KindRebuild, KindIndex:
+		return strings.TrimSpace(s.Schema)
 	case KindDelete:
 		fmt.Fprintf(&b, "DELETE FROM %s", s.Table)
 	case KindTransform:

@@ -1,19 +1,14 @@
 package jobs
 
-import (
-	"fmt"
-	"strings"
-)
-
 // Rebuild gives a live table another shape: other types, constraints, keys, defaults, another order of
 // columns. It copies the rows into a table of the new shape, a small range at a time, brings over what live
 // writes change meanwhile, compares each row, and then lets the two tables change places in one
 // short transaction. The rows of the old table are deleted in small batches afterwards.
 //
 // Columns of the same name keep their values, to the type and the byte: a row whose value the new
-// type would change fails, unless Set says how it is to be converted. A row that breaks a
-// constraint of the new shape goes into quarantine, and the tables do not change places; live
-// writes never fail because of it.
+// type would change fails, unless Set says how it is to be converted. Rows that break the new shape are counted
+// before anything is made, and keep the job from starting. One that is written later goes into quarantine, and the
+// tables do not change places; live writes never fail because of it.
 //
 // Indexes, triggers, views and foreign keys of other tables stay.
 type Rebuild struct {
@@ -27,6 +22,8 @@ type Rebuild struct {
 	Set []Assign
 	// KeepOld leaves the old table, with its rows, under the name "_chunkfill_old_" and its own.
 	KeepOld bool
+	// Queries are some of the application's, whose plans a dry run shows as they are and as they will be.
+	Queries []string
 }
 
 // KindRebuild is the Kind of a [Rebuild].
@@ -34,10 +31,5 @@ const KindRebuild Kind = "rebuild"
 
 // Spec implements [Job].
 func (r Rebuild) Spec() Spec {
-	return Spec{Kind: KindRebuild, Name: r.Name, Table: r.Table, Set: r.Set, Version: r.version()}
-}
-
-// version has all of the job that Spec has no field for.
-func (r Rebuild) version() string {
-	return fmt.Sprintf("%s; keep old %t", strings.TrimSpace(r.Schema), r.KeepOld)
+	return Spec{Kind: KindRebuild, Name: r.Name, Table: r.Table, Set: r.Set, Schema: r.Schema, KeepOld: r.KeepOld, Queries: r.Queries}
 }

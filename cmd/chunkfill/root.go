@@ -71,7 +71,7 @@ Exit status:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit.Usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(completion.Command(), demo.Command(), run.Command(), undo.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command(), versionCommand())
+	root.AddCommand(completion.Command(), demo.Command(), run.Command(), run.RebuildCommand(), run.IndexCommand(), undo.Command(), status.Command(), doctor.Command(), bench.Command(), preflight.Command(), versionCommand())
 	root.AddCommand(control.Commands()...)
 	root.AddCommand(audit.Commands()...)
 	root.AddCommand(watch.Commands()...)

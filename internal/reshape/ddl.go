@@ -213,6 +213,20 @@ type index struct {
 	rest        string // after the table's name
 }
 
+// IndexIn returns the index that a CREATE INDEX makes, and its table.
+func IndexIn(statement string) (name, table string, err error) {
+	ix, err := index{}, error(nil)
+	if all := Statements(statement); len(all) == 1 {
+		ix, err = parseIndex(all[0])
+	} else {
+		err = fmt.Errorf("%w: %d statements in place of one CREATE INDEX", errDDL, len(all))
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %w", ErrShape, err)
+	}
+	return ix.Name, ix.Table, nil
+}
+
 func parseIndex(text string) (index, error) {
 	c := &cursor{text: text, toks: scan(text)}
 	var ix index

@@ -18,6 +18,10 @@ type Wanted struct {
 	Schema string        // CREATE TABLE, and any CREATE INDEX; or these alone, for the table as it is
 	Set    []lite.Assign // columns whose values are not those of the old column of that name
 
+	Queries []string // of the application, whose plans a rehearsal is to find
+
+	// Index says that Schema is one CREATE INDEX, of an index that is not there yet.
+	Index bool
 	// Twin has the table stay, and get the one index of Schema, which is built on a table that has the
 	// columns of the index and no others.
 	Twin bool
@@ -126,6 +130,11 @@ func (s *Shape) parse() error {
 		}
 		s.indexes = append(s.indexes, ix)
 	}
+	if s.Index || s.Twin {
+		if err := s.newIndex(); err != nil {
+			return err
+		}
+	}
 	if s.Twin {
 		return s.twin()
 	}
@@ -148,19 +157,24 @@ func (s *Shape) parse() error {
 	return nil
 }
 
-// twin has the job make the one index and nothing else. The rowids that its entries have must
-// be such as VACUUM leaves alone.
-func (s *Shape) twin() error {
-	switch {
-	case len(s.indexes) != 1:
-		return fmt.Errorf("%w: a twin is for one CREATE INDEX", ErrShape)
-	case !s.live.Key.Rowid:
-		return fmt.Errorf("%w: %s has no INTEGER PRIMARY KEY, by which an index that is built beside it could find its rows; rebuild the table in place of a twin", ErrShape, s.Table)
+// newIndex refuses what is not one index that the table has not.
+func (s *Shape) newIndex() error {
+	if len(s.indexes) != 1 || !lite.SameName(s.table.Name, s.Table) {
+		return fmt.Errorf("%w: an index is made by one CREATE INDEX and nothing else", ErrShape)
 	}
 	for _, o := range s.objects {
 		if lite.SameName(o.name, s.indexes[0].Name) {
-			return fmt.Errorf("%w: there is an index %s already", ErrShape, o.name)
+			return fmt.Errorf("%w: %s has an index %s already; drop it first, or give the new one another name", ErrShape, s.Table, o.name)
 		}
+	}
+	return nil
+}
+
+// twin has the job make the one index and nothing else. The rowids that its entries have must
+// be such as VACUUM leaves alone.
+func (s *Shape) twin() error {
+	if !s.live.Key.Rowid {
+		return fmt.Errorf("%w: %s has no INTEGER PRIMARY KEY, by which an index that is built beside it could find its rows; rebuild the table in place of a twin", ErrShape, s.Table)
 	}
 	if s.Grafts() {
 		s.late = s.indexes
@@ -274,7 +288,11 @@ func (s *Shape) free(ctx context.Context, q lite.Querier) error {
 		shadowName(s.Table), logName(s.Table), OldName(s.Table), sortedName(s.Table, 0)).Scan(&name)
 	switch {
 	case err == nil:
-		return fmt.Errorf("%w: there is a table %s already, which another rebuild has left; cancel or finish that one", ErrShape, name)
+		wayOut := "cancel or finish that one"
+		if lite.SameName(name, OldName(s.Table)) {
+			wayOut = "drop it if it was kept, else finish that one"
+		}
+		return fmt.Errorf("%w: there is a table %s already, which another rebuild has left; %s", ErrShape, name, wayOut)
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
 	}

@@ -50,16 +50,23 @@ func (f *Job) Parse() (jobs.Job, error) {
 		return nil, exit.Usagef("say what to do: --set 'column = expression', or --delete")
 	}
 
-	set := make([]jobs.Assign, len(f.set))
-	for i, text := range f.set {
+	set, err := ParseAssigns(f.set)
+	if err != nil {
+		return nil, err
+	}
+	return jobs.Update{Name: f.Name, Table: f.table, Set: set, Where: f.where, Todo: f.todo, Version: f.version, KeepBefore: f.keepBefore}, nil
+}
+
+// ParseAssigns reads each 'column = expression' of a repeated --set.
+func ParseAssigns(texts []string) (set []jobs.Assign, err error) {
+	for _, text := range texts {
 		assign, err := ParseAssign(text)
 		if err != nil {
 			return nil, err
 		}
-		set[i] = assign
+		set = append(set, assign)
 	}
-
-	return jobs.Update{Name: f.Name, Table: f.table, Set: set, Where: f.where, Todo: f.todo, Version: f.version, KeepBefore: f.keepBefore}, nil
+	return set, nil
 }
 
 // ParseAssign splits 'column = expression' at the first =. A column name that has

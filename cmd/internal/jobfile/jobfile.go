@@ -66,6 +66,7 @@ type entry struct {
 	Delete  bool   `toml:"delete"`
 	Version string `toml:"version"`
 	Keep    bool   `toml:"keep_before"`
+	schemaKeys
 	Settings
 }
 
@@ -138,6 +139,9 @@ func decode(text []byte, doc *document) error {
 // job is the entry as a job, with the settings for all where it has none of its own.
 func (e entry) job(all Settings, at lines) (Job, error) {
 	job := Job{Settings: e.over(all), Line: at.of(""), lines: at}
+	if err := e.named(); err != nil {
+		return job, fmt.Errorf("%d: job %s: %w", at.of("index"), e.Name, err)
+	}
 	if e.Name == "" || e.Table == "" {
 		return job, fmt.Errorf("%d: a job needs a name and a table", at.of(""))
 	}
@@ -149,12 +153,16 @@ func (e entry) job(all Settings, at lines) (Job, error) {
 	switch {
 	case err != nil:
 		return job, fmt.Errorf("%d: job %s: %w", at.of("set"), e.Name, err)
+	case e.kind() != "":
+		if job.Job, err = e.schemaJob(set); err != nil {
+			return job, fmt.Errorf("%d: job %s: %w", at.of(e.kind()), e.Name, err)
+		}
 	case e.Delete && (e.Set != nil || e.Todo != "" || e.Version != ""):
 		return job, fmt.Errorf("%d: job %s: delete goes with where, not with set, todo or version", at.of("delete"), e.Name)
 	case e.Delete:
 		job.Job = jobs.Delete{Name: e.Name, Table: e.Table, Where: e.Where, KeepBefore: e.Keep}
 	case len(set) == 0:
-		return job, fmt.Errorf(`%d: job %s: say what to do: set = { column = "expression" }, or delete = true`, at.of("set"), e.Name)
+		return job, fmt.Errorf(`%d: job %s: say what to do: set = { column = "expression" }, or delete = true, or schema, or index`, at.of("set"), e.Name)
 	default:
 		job.Job = jobs.Update{Name: e.Name, Table: e.Table, Set: set, Where: e.Where, Todo: e.Todo, Version: e.Version, KeepBefore: e.Keep}
 	}

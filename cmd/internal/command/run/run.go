@@ -1,4 +1,5 @@
-// Package run is `chunkfill run`.
+// Package run is the commands that run a job: run, and, for the schema of a table, rebuild
+// and index.
 package run
 
 import (
@@ -7,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +16,7 @@ import (
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
+	"github.com/chunkfill/chunkfill/cmd/internal/dryrun"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
@@ -22,8 +25,8 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
+// runFlags are those of every command that runs a job.
 type runFlags struct {
-	flags.Job
 	db          string
 	targetHold  time.Duration
 	maxRate     float64
@@ -48,6 +51,7 @@ type runFlags struct {
 // Command is the command, ready to be added to a root.
 func Command() *cobra.Command {
 	var f runFlags
+	var job flags.Job
 	cmd := &cobra.Command{
 		Use:   "run [FILE] [--db FILE --name NAME --table TABLE --set 'column = expression']",
 		Short: "Run a job on a database that other processes may be writing",
@@ -76,18 +80,30 @@ the first that does not end well ends the run, with its exit status.`,
 		Args:              atMostAFile,
 		ValidArgsFunction: completeFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.given = cmd.Flags().Changed
-			if err := f.check(); err != nil {
+			if err := f.check(cmd); err != nil {
 				return err
 			}
 			if len(args) > 0 {
 				return runFile(cmd.Context(), f, args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
-			return runOne(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			described, err := job.Parse()
+			if err != nil {
+				return err
+			}
+			return runOne(cmd.Context(), f, described, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 
-	f.Register(cmd)
+	job.Register(cmd)
+	f.register(cmd)
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "show what would happen: rows before and after, triggers, plan, space and time; change nothing")
+	cmd.Flags().Lookup("run-time").Usage += "; of a job file, for all its jobs"
+	cmd.Flags().Lookup("json").Usage = "print the result, or the output of --dry-run, as JSON"
+	return cmd
+}
+
+// register adds the flags that all these commands have, to one that has --name.
+func (f *runFlags) register(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("name", database.CompleteJob(&f.db, 0)) // it fails for a flag that is not there
 	set := cmd.Flags()
 	flags.Database(cmd, &f.db)
@@ -100,15 +116,14 @@ the first that does not end well ends the run, with its exit status.`,
 	set.BoolVar(&f.foreignKeys, "foreign-keys", true, "enforce foreign keys and their actions; =false if the application does not")
 	set.Int64Var(&f.minFree, "min-free", 0, "wait while fewer bytes than this are free on the disk (default 64 MiB, negative for no minimum)")
 	set.IntVar(&f.maxBatches, "max-batches", 0, "end in good order after so many batches, with status 3 (default no limit)")
-	set.DurationVar(&f.runTime, "run-time", 0, "end in good order after this time, with status 3; of a job file, for all its jobs (default no limit)")
-	set.BoolVar(&f.dryRun, "dry-run", false, "show what would happen: rows before and after, triggers, plan, space and time; change nothing")
-	set.BoolVar(&f.json, "json", false, "print the result, or the output of --dry-run, as JSON")
+	set.DurationVar(&f.runTime, "run-time", 0, "end in good order after this time, with status 3 (default no limit)")
+	set.BoolVar(&f.json, "json", false, "print the result as JSON")
 	set.BoolVar(&f.retry, "retry", false, "retry quarantined rows, and a job that failed or was cancelled")
-	return cmd
 }
 
 // check refuses numbers that cannot be meant.
-func (f runFlags) check() error {
+func (f *runFlags) check(cmd *cobra.Command) error {
+	f.given = cmd.Flags().Changed
 	switch {
 	case f.maxRate < 0:
 		return exit.Usagef("--max-rate %v is not a positive number of rows per second", f.maxRate)
@@ -143,23 +158,23 @@ func (f runFlags) config(log *slog.Logger) engine.Config {
 }
 
 // runOne runs the job that the flags describe.
-func runOne(ctx context.Context, f runFlags, stdout, stderr io.Writer) error {
-	job, err := f.Parse()
-	if err != nil {
-		return err
-	}
+func runOne(ctx context.Context, f runFlags, job jobs.Job, stdout, stderr io.Writer) error {
 	limited, cancel := f.limit(ctx)
 	defer cancel()
 
 	show := output.NewProgress(stderr)
 	if f.dryRun {
 		d, err := f.dry(ctx, job, show)
-		if err != nil {
+		if err != nil && d.Reshape == nil {
 			return err
 		}
-		return f.printDry(job, d, stdout)
+		return errors.Join(f.printDry(job, d, stdout), withoutValues(err))
 	}
 	done := f.work(ctx, limited, job, show)
+	if errors.Is(done.err, engine.ErrRowsBreakShape) && !done.has() {
+		_ = output.Printf(stdout, "%s: refused; %s\n", output.Visible(job.Spec().Name), output.Indented(done.err.Error()))
+		return withoutValues(done.err)
+	}
 	return f.conclude(done, stdout)
 }
 
@@ -182,6 +197,7 @@ type outcome struct {
 	engine.Result       // Name is "" where nothing is known of the job
 	already       bool  // it was done before
 	batches       int64 // of this run
+	plans         []engine.QueryPlan
 	err           error
 }
 
@@ -211,6 +227,9 @@ func (f runFlags) work(ctx, limited context.Context, job jobs.Job, show *output.
 	done.err = f.ended(ctx, limited, done.err)
 	done.already = known == nil && before.Phase == checkpoint.Done && !f.retry
 	done.batches = done.Batches - before.Batches
+	if done.err == nil && len(job.Spec().Queries) > 0 {
+		done.plans, done.err = eng.QueryPlans(ctx, job)
+	}
 	return done
 }
 
@@ -241,12 +260,32 @@ func (o outcome) print(stdout io.Writer) {
 	if o.already {
 		phase = "already " + phase + ", nothing was changed"
 	}
-	_ = output.Printf(stdout, "%s: %s; %d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v\n",
-		output.Visible(o.Name), phase, o.Rows, o.Changed, o.Quarantined, output.Left(o.Checkpoint), o.Batches, output.Round(o.Working))
+	_ = output.Printf(stdout, "%s: %s; %s\n", output.Visible(o.Name), phase, o.work())
 	if redact.Hides(o.err) {
 		_ = output.Printf(stdout, "  error: %s\n", output.Indented(o.err.Error()))
 	}
 	output.WriteQuarantine(stdout, o.Result)
+	for _, p := range o.plans {
+		verdict := "uses what was made"
+		if !p.Uses {
+			verdict = "does not use what was made"
+		}
+		_ = output.Printf(stdout, "  %s: %s\n    %s\n", verdict, output.Visible(p.Query), output.Visible(strings.Join(p.Plan, "; ")))
+	}
+}
+
+// work is what was done. A job of many steps counts the rows of each by itself, so it is told
+// which one stands.
+func (o outcome) work() string {
+	rows := fmt.Sprintf("%d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v",
+		o.Rows, o.Changed, o.Quarantined, output.Left(o.Checkpoint), o.Batches, output.Round(o.Working))
+	switch step := output.Step(o.JobRecord); {
+	case step != "":
+		return "step " + output.Visible(step) + "; " + rows
+	case len(o.Steps) > 2:
+		return fmt.Sprintf("all %d steps, %d quarantined", len(o.Steps), o.Quarantined)
+	}
+	return rows
 }
 
 // withoutValues keeps keys of rows, and what SQLite says of them, out of stderr, which is a
@@ -278,4 +317,12 @@ func (f runFlags) dry(ctx context.Context, job jobs.Job, show *output.Progress) 
 	}
 	defer closeAll()
 	return eng.DryRun(ctx, job)
+}
+
+func (f runFlags) printDry(job jobs.Job, d engine.DryRunResult, stdout io.Writer) error {
+	if f.json {
+		return output.WriteJSON(stdout, d)
+	}
+	dryrun.Print(stdout, job.Spec().String(), d, f.pragmas())
+	return nil
 }
