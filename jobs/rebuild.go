@@ -10,6 +10,9 @@ package jobs
 // before anything is made, and keep the job from starting. One that is written later goes into quarantine, and the
 // tables do not change places; live writes never fail because of it.
 //
+// Rows are found by the PRIMARY KEY while they are copied, or by another UNIQUE over columns that are NOT
+// NULL; one of them has to stay, with its type and its values.
+//
 // Indexes, triggers, views and foreign keys of other tables stay.
 type Rebuild struct {
 	Name, Table string
