@@ -165,7 +165,7 @@ func (e *Engine) pauseCritical(ctx context.Context, name, reason string) error {
 }
 
 // beside holds what is asked of a job against what is pending: a resume of one job is none
-// while all are paused, and a cancel takes back a retry that nobody has begun.
+// while all are paused, and a cancel takes back a retry and a swap that nobody has begun.
 func beside(ctx context.Context, c lite.Querier, name string, control chunkfill.Control) error {
 	switch control {
 	case chunkfill.NoControl:
@@ -176,7 +176,8 @@ func beside(ctx context.Context, c lite.Querier, name string, control chunkfill.
 		return err
 	case chunkfill.Cancel:
 		_, err := record.DropRequest(ctx, c, name, record.RequestRetry)
-		return err
+		_, swapErr := record.DropRequest(ctx, c, name, record.RequestSwap)
+		return errors.Join(err, swapErr)
 	}
 	return nil
 }

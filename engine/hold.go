@@ -118,7 +118,7 @@ func (b *batch) explain(ctx context.Context, err error) error {
 	var index *newIndexError
 	switch {
 	case errors.Is(err, ErrTableChanged) && b.s.step != nil && len(b.s.step.abandon) > 0:
-		return b.s.abandon(ctx, err)
+		return b.s.abandon(ctx, b.s.step, err)
 	case final(err):
 		return err
 	case errors.Is(err, errMetSkip):
@@ -138,9 +138,9 @@ func (b *batch) explain(ctx context.Context, err error) error {
 }
 
 // abandon takes away what live writes would go on paying for, of a job that cannot go on.
-func (s *session) abandon(ctx context.Context, cause error) error {
+func (s *session) abandon(ctx context.Context, of *step, cause error) error {
 	err := s.record(ctx, func(ctx context.Context, c lite.Querier) error {
-		for _, statement := range s.step.abandon {
+		for _, statement := range of.abandon {
 			if _, err := c.ExecContext(ctx, statement); err != nil {
 				return fmt.Errorf("%s: %w", statement, err)
 			}

@@ -92,6 +92,9 @@ func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *pr
 		}
 	}
 	p := plan{rewrite: rewrite{spec: jobs.Spec{Name: spec.Name, Table: spec.Table, Kind: spec.Kind, Version: spec.Version}}, program: program}
+	if program.wrong != nil {
+		return p, fmt.Errorf("%w %s: %w", jobs.ErrSpec, spec.Name, program.wrong)
+	}
 	p.rowTimeout = e.cfg.RowTimeout
 	if e.reader != nil {
 		p.loose = e.reader

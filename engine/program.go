@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,6 +19,7 @@ import (
 // schema. Its steps follow from the job's definition alone.
 type program struct {
 	definition string // all that makes the job what it is; part of its identity
+	wrong      error  // what cannot be meant, of the rest
 	steps      []step
 
 	// rehearse makes the changes of the schema, in a transaction that is rolled back, before
@@ -32,6 +34,14 @@ type step struct {
 
 	// once makes a step of kind Once, inside the hold that records it.
 	once func(ctx context.Context, c lite.Querier) (made, error)
+
+	// request is that for a step of kind Once, which goes when the step is made. Where waits says so the
+	// step is not made before. Until then meanwhile is called in holds of its own, as soon as due says
+	// that there is something to do, or the schema is another.
+	request   string
+	waits     func() bool
+	due       func(ctx context.Context, q lite.Querier) (bool, error)
+	meanwhile func(ctx context.Context, c lite.Querier) error
 
 	// rows is what a walk does to its rows, and Todo and Where are those of the
 	// verification, too. Name is left out.
@@ -219,6 +229,11 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 		if again = done.again; again {
 			return nil
 		}
+		if step.request != "" {
+			if _, err := s.e.takeRequest(ctx, c, s.name, step.request, "swapping"); err != nil {
+				return err
+			}
+		}
 		next = to
 		next.Takebacks = append(slices.Clone(from.Takebacks), chunkfill.Takeback{Step: step.Name, Repeat: done.part, Statements: done.back})
 		next.Pins = merged(from.Pins, done.pins)
@@ -226,6 +241,9 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 	})
 	if err == nil && again {
 		return from, nil
+	}
+	if errors.Is(err, ErrTableChanged) && len(step.abandon) > 0 {
+		err = s.abandon(ctx, step, err)
 	}
 	return next, err
 }

@@ -14,6 +14,13 @@ type Index struct {
 	// experimental, and for tables with an INTEGER PRIMARY KEY. Until it is done, PRAGMA integrity_check reports the
 	// index that is being built, and VACUUM and REINDEX undo what has been built.
 	Twin bool
+
+	// HoldSwap has the job wait before its last step that others see, the swap, until Engine.Swap or
+	// `chunkfill swap` asks for it: all is copied and compared, and kept up to date meanwhile. With
+	// SwapWindow, such as "Sun 02:00-04:00 Europe/Berlin", it also goes on by itself while that
+	// is open. Both may be changed from one run of the job to the next.
+	HoldSwap   bool
+	SwapWindow string
 }
 
 // KindIndex is the Kind of an [Index].
@@ -21,5 +28,6 @@ const KindIndex Kind = "index"
 
 // Spec implements [Job].
 func (i Index) Spec() Spec {
-	return Spec{Kind: KindIndex, Name: i.Name, Table: i.Table, Schema: i.Create, Twin: i.Twin}
+	return Spec{Kind: KindIndex, Name: i.Name, Table: i.Table, Schema: i.Create, Twin: i.Twin,
+		HoldSwap: i.HoldSwap, SwapWindow: i.SwapWindow}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
@@ -37,7 +38,8 @@ value unless --set gives another; a value that its new type would change is refu
 
 Rows that break a constraint of the new shape are quarantined (see ` + "`chunkfill errors`" + `), and
 the tables do not change places; no write of the application fails because of it.
-` + "`chunkfill cancel`" + ` takes all back, at any time before the tables have changed places.`,
+With --hold-swap the job waits before the tables change places, and ` + "`chunkfill swap`" + ` has
+them do so. ` + "`chunkfill cancel`" + ` takes all back, at any time before that.`,
 		Example: `  chunkfill rebuild --db app.db --table users --schema users.sql
   chunkfill rebuild --db app.db --table users --schema users.sql --set 'age = CAST(age AS INTEGER)' --keep-old
   echo 'CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT' | chunkfill rebuild --db app.db --table t --schema -`,
@@ -67,6 +69,7 @@ the tables do not change places; no write of the application fails because of it
 	own.StringVar(&job.Table, "table", "", "table to rebuild")
 	own.StringVar(&schema, "schema", "", "file with the new CREATE TABLE, and any CREATE INDEX; - for the standard input")
 	own.StringArrayVar(&set, "set", nil, "'column = expression' over the row of the old table (repeatable)")
+	registerSwap(own, &job.HoldSwap, &job.SwapWindow)
 	own.BoolVar(&job.KeepOld, "keep-old", false, "keep the old table, as _chunkfill_old_ and its name")
 	f.register(cmd)
 	return cmd
@@ -88,7 +91,7 @@ Ctrl-C or a kill the same command continues where it stopped.
 PRAGMA integrity_check reports the index that is being built, and VACUUM and REINDEX undo
 what has been built.
 
-` + "`chunkfill cancel`" + ` takes all back, at any time before the index is in its place.`,
+With --hold-swap the job waits before the index is put into its place, and ` + "`chunkfill\nswap`" + ` has it do so. ` + "`chunkfill cancel`" + ` takes all back, at any time before that.`,
 		Example: `  chunkfill index --db app.db 'CREATE INDEX users_email ON users(email)'
   chunkfill index --db app.db 'CREATE INDEX obs_at ON observations(observer, at)' --twin --run-time 2h`,
 		Args: oneStatement,
@@ -110,9 +113,16 @@ what has been built.
 
 	own := cmd.Flags()
 	own.StringVar(&job.Name, "name", "", "name of the job (default that of the index); the same name continues the same job")
+	registerSwap(own, &job.HoldSwap, &job.SwapWindow)
 	own.BoolVar(&job.Twin, "twin", false, "build the index alone, in place of the whole table (experimental)")
 	f.register(cmd)
 	return cmd
+}
+
+// registerSwap adds the flags that say when the last step that others see is taken.
+func registerSwap(set *pflag.FlagSet, hold *bool, window *string) {
+	set.BoolVar(hold, "hold-swap", false, "wait before the swap, with all copied and kept up to date, until 'chunkfill swap' asks for it")
+	set.StringVar(window, "swap-window", "", "wait before the swap until 'chunkfill swap', or until this window is open, such as 'Sun 02:00-04:00 Europe/Berlin'")
 }
 
 func oneStatement(_ *cobra.Command, args []string) error {
