@@ -67,30 +67,46 @@ func (e *Engine) Cancel(ctx context.Context, name, reason string) (err error) {
 }
 
 // revert cancels a job that nobody runs, one hold after the other for what it has put into
-// the schema. It needs nothing of the job's code. If it dies amid that, the next run of the
-// job goes on with it.
+// the schema. It needs nothing of the job's code. After each hold it pauses for as long, for those who
+// write to the table meanwhile. If it dies amid that, the next run of the job, or another cancel, goes
+// on with it.
 func (e *Engine) revert(ctx context.Context, name, reason string) error {
-	for over := false; !over; {
+	shown := e.reverts.begin(name)
+	defer e.reverts.end(name)
+
+	for over := false; ; {
+		var held time.Duration
 		err := e.write(ctx, func(ctx context.Context, c lite.Querier) error {
+			began := time.Now()
 			from, err := record.Load(ctx, c, name)
 			if err != nil {
 				return err
 			}
-			over, err = e.revertOnce(ctx, c, from, reason)
+			var part int64
+			over, part, err = e.revertOnce(ctx, c, from, reason)
+			shown.step.Store(&from.Step)
+			shown.rows.Add(part)
+			held = time.Since(began)
 			return err
 		})
-		if err != nil {
+		if err != nil || over {
 			return err
 		}
+		if err := sleep(ctx, max(held, shortestGap)); err != nil {
+			return fmt.Errorf("%w: what the job has put into the schema is taken back in part: %w", ErrInterrupted, err)
+		}
 	}
-	return nil
 }
+
+// shortestGap is enough for a write that waits for the connection, or polls for the lock for
+// the first time.
+const shortestGap = 2 * time.Millisecond
 
 // revertOnce makes the next change of state of a job that is cancelled, and reports whether
 // it was the last.
-func (e *Engine) revertOnce(ctx context.Context, c lite.Querier, from chunkfill.Checkpoint, reason string) (over bool, err error) {
+func (e *Engine) revertOnce(ctx context.Context, c lite.Querier, from chunkfill.Checkpoint, reason string) (over bool, part int64, err error) {
 	if from.Phase == chunkfill.Cancelled {
-		return true, nil // its owner has honored the request in the meantime
+		return true, 0, nil // its owner has honored the request in the meantime
 	}
 	on, event := loop.CancelAsked, chunkfill.Event{Event: "reverting", By: e.cfg.Actor, Detail: reason}
 	if from.Phase == chunkfill.Reverting {
@@ -98,7 +114,7 @@ func (e *Engine) revertOnce(ctx context.Context, c lite.Querier, from chunkfill.
 	}
 	to, err := loop.Outside(from, on)
 	if err != nil {
-		return false, fmt.Errorf("%w: %s: %w", ErrEnded, from.Name, err)
+		return false, 0, fmt.Errorf("%w: %s: %w", ErrEnded, from.Name, err)
 	}
 	to.Error = "" // of a run that failed, and is not what the job ends with
 
@@ -106,14 +122,14 @@ func (e *Engine) revertOnce(ctx context.Context, c lite.Querier, from chunkfill.
 	switch {
 	case on == loop.TakenBack:
 		var made chunkfill.Checkpoint
-		made, err = takeBackTx(ctx, c, from, to, event)
+		made, part, err = takeBackTx(ctx, c, from, to, event)
 		over = over && made.Phase == to.Phase
 	case over: // nothing of it is in the schema
 		err = record.SetPhase(ctx, c, from.Name, to.Phase)
 	default:
 		err = saveStep(ctx, c, from, &to, event)
 	}
-	return over, err
+	return over, part, err
 }
 
 func (e *Engine) ask(ctx context.Context, name string, control chunkfill.Control, reason string) (err error) {
@@ -165,7 +181,7 @@ func (e *Engine) pauseCritical(ctx context.Context, name, reason string) error {
 }
 
 // beside holds what is asked of a job against what is pending: a resume of one job is none
-// while all are paused, and a cancel takes back a retry that nobody has begun.
+// while all are paused, and a cancel takes back a retry and a swap that nobody has begun.
 func beside(ctx context.Context, c lite.Querier, name string, control chunkfill.Control) error {
 	switch control {
 	case chunkfill.NoControl:
@@ -176,7 +192,8 @@ func beside(ctx context.Context, c lite.Querier, name string, control chunkfill.
 		return err
 	case chunkfill.Cancel:
 		_, err := record.DropRequest(ctx, c, name, record.RequestRetry)
-		return err
+		_, swapErr := record.DropRequest(ctx, c, name, record.RequestSwap)
+		return errors.Join(err, swapErr)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func TestCancelThatTheOwnerHonored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if over, err := e.revertOnce(ctx, db, from, "test"); !errors.Is(err, want) || over != (want == nil) {
+		if over, _, err := e.revertOnce(ctx, db, from, "test"); !errors.Is(err, want) || over != (want == nil) {
 			t.Errorf("%s: %v, %v, want %v", phase, over, err, want)
 		}
 

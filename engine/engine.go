@@ -68,6 +68,7 @@ type Engine struct {
 
 	calls    sync.WaitGroup     // those under way; Close waits for them
 	requests *requests.Listener // for what is asked of jobs at rest
+	reverts  reverts            // what Cancel takes back
 
 	mu      sync.Mutex
 	taking  map[string]*session // by name: those that take a job over

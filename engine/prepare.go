@@ -91,6 +91,9 @@ func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *pr
 			return plan{}, err
 		}
 	}
+	if program.wrong != nil {
+		return plan{}, fmt.Errorf("%w %s: %w", jobs.ErrSpec, spec.Name, program.wrong)
+	}
 	p := e.planProgram(spec, program)
 	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
 	fresh := errors.Is(err, ErrUnknownJob)

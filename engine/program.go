@@ -18,6 +18,7 @@ import (
 // schema. Its steps follow from the job's definition alone.
 type program struct {
 	definition string // all that makes the job what it is; part of its identity
+	wrong      error  // what cannot be meant, of the rest
 	steps      []step
 
 	// present reports whether what the job is to make is there already; nil for a job that cannot tell.
@@ -50,6 +51,14 @@ type step struct {
 
 	// once makes a step of kind Once, inside the hold that records it.
 	once func(ctx context.Context, c lite.Querier) (made, error)
+
+	// request is that for a step of kind Once, which goes when the step is made. Where waits says so the
+	// step is not made before. Until then meanwhile is called in holds of its own, as soon as due says
+	// that there is something to do, or the schema is another.
+	request   string
+	waits     func() bool
+	due       func(ctx context.Context, q lite.Querier) (bool, error)
+	meanwhile func(ctx context.Context, c lite.Querier) error
 
 	// rows is what a walk does to its rows, and Todo and Where are those of the
 	// verification, too. Name is left out.
@@ -237,6 +246,11 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 		if again = done.again; again {
 			return nil
 		}
+		if step.request != "" {
+			if _, err := s.e.takeRequest(ctx, c, s.name, step.request, "swapping"); err != nil {
+				return err
+			}
+		}
 		next = to
 		next.Takebacks = append(slices.Clone(from.Takebacks), chunkfill.Takeback{Step: step.Name, Repeat: done.part, Statements: done.back})
 		next.Pins = merged(from.Pins, done.pins)
@@ -260,34 +274,35 @@ func merged[V any](one, other map[string]V) map[string]V {
 func (s *session) TakeBack(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
 	next := to
 	err := s.record(ctx, func(ctx context.Context, c lite.Querier) (err error) {
-		next, err = takeBackTx(ctx, c, from, to, e)
+		next, _, err = takeBackTx(ctx, c, from, to, e)
 		return err
 	})
 	return next, err
 }
 
 // takeBackTx is the hold in which a step is taken back, by whoever does it: it needs
-// nothing of the job's code. Where it made a part only, it returns from as it is.
-func takeBackTx(ctx context.Context, c lite.Querier, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
+// nothing of the job's code. Where it made a part only, it returns from as it is, and how many rows
+// that part has removed.
+func takeBackTx(ctx context.Context, c lite.Querier, from, to chunkfill.Checkpoint, e chunkfill.Event) (next chunkfill.Checkpoint, part int64, err error) {
 	if n := len(from.Takebacks); n > 0 {
 		last := from.Takebacks[n-1]
 		for _, statement := range last.Repeat {
-			if part, err := repeats(ctx, c, statement); err != nil || part {
-				return from, err
+			if part, err := repeats(ctx, c, statement); err != nil || part > 0 {
+				return from, part, err
 			}
 		}
 		to.Takebacks = from.Takebacks[:n-1]
 		for _, statement := range last.Statements {
 			if _, err := c.ExecContext(ctx, statement); err != nil {
-				return to, fmt.Errorf("take back step %s: %w; the statement that fails is: %s; remove what it stumbles over, or do by hand what it does "+
+				return to, 0, fmt.Errorf("take back step %s: %w; the statement that fails is: %s; remove what it stumbles over, or do by hand what it does "+
 					"(it finds nothing to do then), and cancel the job again", last.Step, lite.Explain(err), statement)
 			}
 		}
 	}
 	if err := saveStep(ctx, c, from, &to, e); err != nil {
-		return to, err
+		return to, 0, err
 	}
-	return to, record.DropRangesTx(ctx, c, to.Name, loop.LaterRanges(to))
+	return to, 0, record.DropRangesTx(ctx, c, to.Name, loop.LaterRanges(to))
 }
 
 // enterUndo holds a step that puts rows back against the table of the rows.
@@ -322,15 +337,15 @@ func (r rewrite) run(ctx context.Context, c lite.Querier, statement lite.Stateme
 	return statement.Run(ctx, c, rows)
 }
 
-// repeats runs a statement, and reports whether it is to be run again.
-func repeats(ctx context.Context, c lite.Querier, statement string) (bool, error) {
+// repeats runs a statement, and returns how many rows it has changed: it is to be run again
+// unless that is none.
+func repeats(ctx context.Context, c lite.Querier, statement string) (int64, error) {
 	result, err := c.ExecContext(ctx, statement)
 	if lite.IsMissing(err) { // the run that died had got so far
-		return false, nil
+		return 0, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", statement, lite.Explain(err))
+		return 0, fmt.Errorf("%s: %w", statement, lite.Explain(err))
 	}
-	n, err := result.RowsAffected()
-	return n > 0, err
+	return result.RowsAffected()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -11,6 +12,7 @@ import (
 	"github.com/chunkfill/chunkfill/internal/reshape"
 	"github.com/chunkfill/chunkfill/internal/sorted"
 	"github.com/chunkfill/chunkfill/jobs"
+	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // rebuild is the program of a jobs.Rebuild or a jobs.Index.
@@ -43,6 +45,9 @@ func (r rebuild) program() *program {
 	}
 	swap := once("swap", r.swap)
 	swap.NoReturn, swap.abandon = true, reshape.Unwatch(r.spec.Table)
+	swap.request, swap.due, swap.meanwhile = record.RequestSwap, r.logged, r.replay
+	var wrong error
+	swap.waits, wrong = waitsForSwap(r.spec)
 	steps := []step{
 		once("shadow", r.shadow),
 		walk("copy", r.copying),
@@ -61,7 +66,7 @@ func (r rebuild) program() *program {
 		empty.intact, empty.abandon = nil, nil
 		steps = append(steps, empty, once("drop", r.drop))
 	}
-	p := &program{definition: r.describe(), steps: steps, rehearse: r.rehearse}
+	p := &program{definition: r.describe(), wrong: wrong, steps: steps, rehearse: r.rehearse}
 	if r.wanted.Index {
 		p.present = r.wanted.Present
 	}
@@ -219,6 +224,43 @@ func (r rebuild) swap(ctx context.Context, q lite.Querier) (made, error) {
 	}
 	swapped, err := s.Swap(ctx, q)
 	return made{again: !swapped}, err
+}
+
+// waitsForSwap tells whether the tables are not to change places yet; nil for as soon as they can.
+func waitsForSwap(spec jobs.Spec) (func() bool, error) {
+	if spec.SwapWindow == "" {
+		if !spec.HoldSwap {
+			return nil, nil
+		}
+		return func() bool { return true }, nil
+	}
+	window, err := throttle.ParseWindow(spec.SwapWindow)
+	if err != nil {
+		return nil, fmt.Errorf("SwapWindow: %w", err)
+	}
+	return func() bool {
+		open, _ := window.Open(time.Now())
+		return !open
+	}, nil
+}
+
+// logged reports whether live writes have touched rows that are to be copied again.
+func (r rebuild) logged(ctx context.Context, q lite.Querier) (some bool, err error) {
+	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+lite.Main(reshape.LogTable(r.spec.Table))+")").Scan(&some)
+	if lite.IsMissing(err) {
+		return true, nil // replay tells what has become of it
+	}
+	return some, err
+}
+
+// replay copies some of those rows again.
+func (r rebuild) replay(ctx context.Context, c lite.Querier) error {
+	s, err := r.shape(ctx, c)
+	if err != nil {
+		return err
+	}
+	_, err = s.Drain(ctx, c)
+	return err
 }
 
 func (r rebuild) empty(_ context.Context, _ lite.Querier, to *step) error {

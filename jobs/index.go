@@ -18,6 +18,13 @@ type Index struct {
 	// Queries are those that the index is for. A dry run, and the start of the job, show their plans as they
 	// are and as they will be, and say which of them will not use it.
 	Queries []string
+
+	// HoldSwap has the job wait before its last step that others see, the swap, until Engine.Swap or
+	// `chunkfill swap` asks for it: all is copied and compared, and kept up to date meanwhile. With
+	// SwapWindow, such as "Sun 02:00-04:00 Europe/Berlin", it also goes on by itself while that
+	// is open. Both may be changed from one run of the job to the next.
+	HoldSwap   bool
+	SwapWindow string
 }
 
 // KindIndex is the Kind of an [Index].
@@ -25,5 +32,6 @@ const KindIndex Kind = "index"
 
 // Spec implements [Job].
 func (i Index) Spec() Spec {
-	return Spec{Kind: KindIndex, Name: i.Name, Table: i.Table, Schema: i.Create, Twin: i.Twin, Queries: i.Queries}
+	return Spec{Kind: KindIndex, Name: i.Name, Table: i.Table, Schema: i.Create, Twin: i.Twin,
+		Queries: i.Queries, HoldSwap: i.HoldSwap, SwapWindow: i.SwapWindow}
 }

@@ -72,11 +72,12 @@ type Spec struct {
 	// an undo. It takes room and time; see the dry run. Part of the job's identity.
 	KeepBefore bool
 
-	// Schema is the SQL of a [Rebuild] or an [Index], whose other fields of the same names
-	// KeepOld, Twin and Queries are.
-	Schema        string
-	KeepOld, Twin bool
-	Queries       []string
+	// Schema is the SQL of a [Rebuild] or an [Index]; the others are their fields of these names.
+	// HoldSwap, SwapWindow and Queries are no part of the job's identity.
+	Schema                  string
+	KeepOld, Twin, HoldSwap bool
+	SwapWindow              string
+	Queries                 []string
 }
 
 // RowFunc maps the values of the Read columns to those of the Write columns.

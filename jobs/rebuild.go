@@ -27,6 +27,13 @@ type Rebuild struct {
 	KeepOld bool
 	// Queries are some of the application's, whose plans a dry run shows as they are and as they will be.
 	Queries []string
+
+	// HoldSwap has the job wait before its last step that others see, the swap, until Engine.Swap or
+	// `chunkfill swap` asks for it: all is copied and compared, and kept up to date meanwhile. With
+	// SwapWindow, such as "Sun 02:00-04:00 Europe/Berlin", it also goes on by itself while that
+	// is open. Both may be changed from one run of the job to the next.
+	HoldSwap   bool
+	SwapWindow string
 }
 
 // KindRebuild is the Kind of a [Rebuild].
@@ -34,5 +41,6 @@ const KindRebuild Kind = "rebuild"
 
 // Spec implements [Job].
 func (r Rebuild) Spec() Spec {
-	return Spec{Kind: KindRebuild, Name: r.Name, Table: r.Table, Set: r.Set, Schema: r.Schema, KeepOld: r.KeepOld, Queries: r.Queries}
+	return Spec{Kind: KindRebuild, Name: r.Name, Table: r.Table, Set: r.Set, Schema: r.Schema, KeepOld: r.KeepOld,
+		Queries: r.Queries, HoldSwap: r.HoldSwap, SwapWindow: r.SwapWindow}
 }

@@ -36,7 +36,8 @@ const (
 	ReasonFull         Reason = "the disk is full"
 	ReasonWindow       Reason = "outside the schedule window"
 	ReasonStopFile     Reason = "a stop file stands beside the database" // its name, and its first line, come behind it
-	ReasonHost         Reason = "host"                                   // asks the job to wait; its words come behind it
+	ReasonSwap         Reason = "the swap waits for chunkfill swap, or its window"
+	ReasonHost         Reason = "host" // asks the job to wait; its words come behind it
 )
 
 // Explain returns the one of two reasons that says what holds the job back: that of the

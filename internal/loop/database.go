@@ -61,6 +61,11 @@ type Stepper interface {
 	// It returns the record with these, and writes nothing.
 	Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill.Checkpoint, error)
 
+	// Ready tells what the step that stands in a record waits for, beyond what the loop knows of, "" for
+	// nothing. It is called again and again until then, and keeps meanwhile what the steps before have
+	// made up to date.
+	Ready(ctx context.Context, cp chunkfill.Checkpoint) (throttle.Reason, error)
+
 	// Once makes the step of kind Once that stands in from, and writes the record after it as
 	// Save does, in the same hold. It returns the record with one more takeback, that of this
 	// step, and with what later steps have to find. Where something is asked of the job that

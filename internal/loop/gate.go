@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -120,7 +121,27 @@ func (g *waiting) halted(ctx context.Context, held bool) (halt, error) {
 	if reason := g.obstacle(held); reason != "" {
 		return halt{on: Blocked, reason: reason, event: event{name: "waiting", detail: reason}}, nil
 	}
+	if reason, err := g.ready(ctx); reason != "" || err != nil {
+		return halt{on: Blocked, reason: string(reason), event: event{name: "waiting", detail: string(reason)}}, err
+	}
 	return g.hostHolds(held), nil
+}
+
+// ready tells what the step that stands waits for. What could not be kept up to date meanwhile is
+// tried at the next look.
+func (g *waiting) ready(ctx context.Context) (throttle.Reason, error) {
+	reason, err := g.db.Ready(ctx, g.cp)
+	switch class := g.db.Class(err); {
+	case err == nil:
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return "", interrupted(err)
+	case class == Busy, class == Again:
+		return reason, nil
+	case class == Full:
+		g.Full(err)
+		return reason, nil
+	}
+	return reason, err
 }
 
 // heedCritical has the job paused where the host says that its load is critical, unless

@@ -251,6 +251,16 @@ var reasons = map[throttle.Reason]halves{
 			time.AfterFunc(middle, func() { w.db.AskAll(chunkfill.Request{}) })
 		}}},
 	},
+	throttle.ReasonSwap: {
+		shows: []scene{
+			{name: "the step is not to be made yet", set: func(w *watched) { w.db.SetUnready(throttle.ReasonSwap) }, lift: func(w *watched) { w.db.SetUnready("") }},
+		},
+		hides: []scene{{name: "a stop file stands as well", set: func(w *watched) {
+			w.db.SetUnready(throttle.ReasonSwap)
+			w.db.SetStop(new(string))
+			time.AfterFunc(middle, func() { w.db.SetUnready(""); w.db.SetStop(nil) })
+		}}},
+	},
 	throttle.ReasonHost: {
 		shows: []scene{
 			{name: "the host wants it to wait", set: func(w *watched) { w.throttle(200 * time.Millisecond) }, lift: func(w *watched) { w.on.Store(0) }},

@@ -14,7 +14,7 @@ import (
 // carried out yet: a pause of all jobs, under the name "", or what needs the code of a job.
 type Pending struct {
 	Name    string
-	Request string // RequestPause of all jobs; RequestRetry or RequestVerify of one
+	Request string // RequestPause of all jobs; RequestRetry, RequestVerify or RequestSwap of one
 	By      string // who asked
 	Reason  string // why
 	At      time.Time
@@ -25,6 +25,7 @@ const (
 	RequestPause  = "pause"
 	RequestRetry  = "retry"
 	RequestVerify = "verify"
+	RequestSwap   = "swap"
 )
 
 // PutRequest stores a request, over one of the same kind. It returns ErrOlderTables, with

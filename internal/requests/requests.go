@@ -132,7 +132,7 @@ func (l *Listener) begin(p record.Pending) bool {
 	defer l.mu.Unlock()
 	job, ours := l.jobs[p.Name]
 	switch {
-	case !ours:
+	case !ours, p.Request == record.RequestSwap: // a run of the job hears of that
 		return true
 	case l.life.Err() != nil || l.busy[p.Name] || time.Now().Before(l.notYet[p.Name]) || !l.carrier.Rests(p.Name):
 		return false

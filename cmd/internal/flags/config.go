@@ -14,6 +14,6 @@ func InMessage(err error) error {
 		return err
 	}
 	text, _ := strings.CutPrefix(err.Error(), engine.ErrConfig.Error()+": ")
-	return exit.Usagef("%s", strings.NewReplacer("TargetHold", "--target-hold", "MaxRate", "--max-rate", "Window", "--window",
+	return exit.Usagef("%s", strings.NewReplacer("TargetHold", "--target-hold", "MaxRate", "--max-rate", "SwapWindow", "--swap-window", "Window", "--window",
 		"WALBudget", "--wal-budget").Replace(text))
 }

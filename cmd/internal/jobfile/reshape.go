@@ -14,6 +14,9 @@ type schemaKeys struct {
 	KeepOld bool   `toml:"keep_old"`
 	Index   string `toml:"index"` // a CREATE INDEX
 	Twin    bool   `toml:"twin"`
+
+	HoldSwap   bool   `toml:"hold_swap"`
+	SwapWindow string `toml:"swap_window"`
 }
 
 // kind is the key that makes a job one that changes the schema, "" for another.
@@ -55,10 +58,11 @@ func (e entry) schemaJob(set []jobs.Assign) (jobs.Job, error) {
 		if e.Schema != "" || e.Set != nil || e.KeepOld {
 			return nil, errors.New("index goes without schema, set and keep_old")
 		}
-		return jobs.Index{Name: e.Name, Table: e.Table, Create: e.Index, Twin: e.Twin}, nil
+		return jobs.Index{Name: e.Name, Table: e.Table, Create: e.Index, Twin: e.Twin, HoldSwap: e.HoldSwap, SwapWindow: e.SwapWindow}, nil
 	}
 	if e.Twin {
 		return nil, errors.New("twin is for an index, not for schema")
 	}
-	return jobs.Rebuild{Name: e.Name, Table: e.Table, Schema: e.Schema, Set: set, KeepOld: e.KeepOld}, nil
+	return jobs.Rebuild{Name: e.Name, Table: e.Table, Schema: e.Schema, Set: set, KeepOld: e.KeepOld,
+		HoldSwap: e.HoldSwap, SwapWindow: e.SwapWindow}, nil
 }

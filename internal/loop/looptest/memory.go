@@ -11,6 +11,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/loop"
+	"github.com/chunkfill/chunkfill/throttle"
 )
 
 // Row is one of the table. The job rewrites it, once.
@@ -70,6 +71,7 @@ type DB struct {
 	noisy     bool // one live write comes after the other
 	gap       bool
 	wal, free int64
+	unready   throttle.Reason
 	stop      *string // what the stop file says; nil if there is none
 }
 
@@ -188,6 +190,9 @@ func (db *DB) Ask(r chunkfill.Request) {
 
 // AskAll leaves a request for all jobs, or takes it back.
 func (db *DB) AskAll(r chunkfill.Request) { db.set(func() { db.state.All = r }) }
+
+// SetUnready has the job wait for something until it is "".
+func (db *DB) SetUnready(reason throttle.Reason) { db.set(func() { db.unready = reason }) }
 
 // SetStop puts a stop file beside the database, which says why; nil takes it away.
 func (db *DB) SetStop(why *string) { db.set(func() { db.stop = why }) }

@@ -194,6 +194,12 @@ func (r *Run) Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill.Che
 	return cp, r.adopt(cp)
 }
 
+// Ready is what the job waits for.
+func (r *Run) Ready(ctx context.Context, _ chunkfill.Checkpoint) (reason throttle.Reason, err error) {
+	r.db.set(func() { reason = r.db.unready })
+	return reason, ctx.Err()
+}
+
 // Once puts something under the name of the step into the schema.
 func (r *Run) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
 	err := r.transact(ctx, Once, func(s *State) error {

@@ -9,6 +9,7 @@ func Commands() []*cobra.Command {
 		resumeCommand(),
 		cancelCommand(),
 		tuneCommand(),
+		swapCommand(),
 		retryCommand(),
 		verifyCommand(),
 		forgetCommand(),

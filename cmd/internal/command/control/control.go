@@ -1,5 +1,5 @@
 // Package control is the commands that ask something of a job, whoever runs it: pause,
-// resume, cancel, tune, retry, verify and forget.
+// resume, cancel, tune, swap, retry, verify and forget.
 package control
 
 import (

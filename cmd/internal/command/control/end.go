@@ -9,6 +9,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/cmd/internal/ask"
+	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 )
@@ -28,7 +29,7 @@ terminal it asks before it does so, unless --yes is given.`,
 				if err := o.confirm(yes, args[0], cancelQuestion); err != nil {
 					return err
 				}
-				if err := o.Cancel(cmd.Context(), args[0], f.reason); err != nil {
+				if err := o.cancel(args[0]); err != nil {
 					return err
 				}
 				return o.tell(args[0], "cancel requested", func(s state) bool { return s.Phase == chunkfill.Cancelled })
@@ -39,6 +40,23 @@ terminal it asks before it does so, unless --yes is given.`,
 	f.registerReason(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
+}
+
+// cancel cancels a job, and shows how far it is with what the job has put into the schema. An
+// interruption leaves the rest to the same command, or to the next run of the job.
+func (o operator) cancel(name string) error {
+	ctx := o.cmd.Context()
+	show := output.NewProgress(o.cmd.ErrOrStderr())
+	stop := show.Follow(func() (string, bool) {
+		step, rows, reverts := o.Reverting(name)
+		return fmt.Sprintf("%s: taking back, at step %s, %d rows removed so far", output.Visible(name), output.Visible(step), rows), reverts
+	})
+	err := o.Cancel(ctx, name, o.reason)
+	stop()
+	if exit.WasInterrupted(ctx, err) {
+		return exit.Interruption("interrupted; the cancel is recorded, and the same command goes on with it")
+	}
+	return err
 }
 
 func cancelQuestion(s chunkfill.Status) string {

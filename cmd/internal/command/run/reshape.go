@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
@@ -39,7 +40,8 @@ Rows that break the new shape are counted, and the first are shown, before anyth
 made. Those that are written later are quarantined (see ` + "`chunkfill errors`" + `), and the tables
 do not change places; no write of the application fails because of it. --dry-run shows
 all that would be done, and whatever stands in the way.
-` + "`chunkfill cancel`" + ` takes all back, at any time before the tables have changed places.`,
+With --hold-swap the job waits before the tables change places, and ` + "`chunkfill swap`" + ` has
+them do so. ` + "`chunkfill cancel`" + ` takes all back, at any time before that.`,
 		Example: `  chunkfill rebuild --db app.db --table users --schema users.sql
   chunkfill rebuild --db app.db --table users --schema users.sql --set 'age = CAST(age AS INTEGER)' --keep-old
   echo 'CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT' | chunkfill rebuild --db app.db --table t --schema -`,
@@ -69,6 +71,7 @@ all that would be done, and whatever stands in the way.
 	own.StringVar(&job.Table, "table", "", "table to rebuild")
 	own.StringVar(&schema, "schema", "", "file with the new CREATE TABLE, and any CREATE INDEX; - for the standard input")
 	own.StringArrayVar(&set, "set", nil, "'column = expression' over the row of the old table (repeatable)")
+	registerSwap(own, &job.HoldSwap, &job.SwapWindow)
 	own.BoolVar(&job.KeepOld, "keep-old", false, "keep the old table, as _chunkfill_old_ and its name")
 	f.registerReshape(cmd, &job.Queries)
 	return cmd
@@ -90,7 +93,7 @@ Ctrl-C or a kill the same command continues where it stopped.
 PRAGMA integrity_check reports the index that is being built, and VACUUM and REINDEX undo
 what has been built.
 
-` + "`chunkfill cancel`" + ` takes all back, at any time before the index is in its place.`,
+With --hold-swap the job waits before the index is put into its place, and ` + "`chunkfill\nswap`" + ` has it do so. ` + "`chunkfill cancel`" + ` takes all back, at any time before that.`,
 		Example: `  chunkfill index --db app.db 'CREATE INDEX users_email ON users(email)'
   chunkfill index --db app.db 'CREATE INDEX users_email ON users(email)' --dry-run --query 'SELECT * FROM users WHERE email = ?'
   chunkfill index --db app.db 'CREATE INDEX obs_at ON observations(observer, at)' --twin --run-time 2h`,
@@ -113,6 +116,7 @@ what has been built.
 
 	own := cmd.Flags()
 	own.StringVar(&job.Name, "name", "", "name of the job (default that of the index); the same name continues the same job")
+	registerSwap(own, &job.HoldSwap, &job.SwapWindow)
 	own.BoolVar(&job.Twin, "twin", false, "build the index alone, in place of the whole table (experimental)")
 	f.registerReshape(cmd, &job.Queries)
 	return cmd
@@ -125,6 +129,12 @@ func (f *runFlags) registerReshape(cmd *cobra.Command, queries *[]string) {
 	set.StringArrayVar(queries, "query", nil, "a query of the application, whose plan is shown before and after (repeatable); it is not run")
 	set.BoolVar(&f.dryRun, "dry-run", false, "show what would happen: steps, SQL, room, time, plans of --query and what would be refused; change nothing")
 	set.Lookup("json").Usage = "print the result, or the output of --dry-run, as JSON"
+}
+
+// registerSwap adds the flags that say when the last step that others see is taken.
+func registerSwap(set *pflag.FlagSet, hold *bool, window *string) {
+	set.BoolVar(hold, "hold-swap", false, "wait before the swap, with all copied and kept up to date, until 'chunkfill swap' asks for it")
+	set.StringVar(window, "swap-window", "", "wait before the swap until 'chunkfill swap', or until this window is open, such as 'Sun 02:00-04:00 Europe/Berlin'")
 }
 
 func oneStatement(_ *cobra.Command, args []string) error {
