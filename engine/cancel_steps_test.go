@@ -16,7 +16,7 @@ import (
 // without the job's code cancel them. The first cancel is interrupted when it has removed
 // something; live writes go on; the next one leaves the table, its schema and nothing of ours. After
 // the swap cancel is refused, and the job ends. Planted and caught: a cancel that is refused after one
-// that was interrupted, a step that is taken back without what it made, and a trigger that stays.
+// that was interrupted, a step that is only recorded as taken back, and triggers that stay.
 func TestCancelAtEachStep(t *testing.T) {
 	for name, job := range map[string]jobs.Job{
 		"rebuild": jobs.Rebuild{Name: "j", Table: "t", Schema: "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT NOT NULL UNIQUE, n DEFAULT 7)"},

@@ -12,8 +12,8 @@ import (
 
 // TestCancelIsInterrupted: Ctrl-C, a terminate, or a kill amid a cancel of a rebuild that nobody runs loses
 // nothing. Live writes go on between the parts, status says what goes on, forget is refused, and
-// the same command brings the cancel to its end. Planted and caught: a cancel in one hold, one
-// that is refused since it was asked before, and one that ends with status 0 amid its work.
+// the same command brings the cancel to its end. Planted and caught: one that is
+// refused since it was asked before, and one that ends with status 0 amid its work.
 func TestCancelIsInterrupted(t *testing.T) {
 	const rows = 50_000
 	for name, end := range map[string]struct {
