@@ -87,6 +87,9 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 // the database when it is their turn.
 func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *program) (plan, error) {
 	p := plan{rewrite: rewrite{spec: jobs.Spec{Name: spec.Name, Table: spec.Table, Kind: spec.Kind, Version: spec.Version}}, program: program}
+	if program.use != nil {
+		program.use(e)
+	}
 	p.rowTimeout = e.cfg.RowTimeout
 	if e.reader != nil {
 		p.loose = e.reader
