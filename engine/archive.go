@@ -68,7 +68,7 @@ func newArchive(job jobs.Archive) *program {
 }
 
 func (a *archiver) program() *program {
-	p := &program{definition: a.describe(), rehearse: a.rehearse, use: func(e *Engine) { a.e = e }, close: a.close}
+	p := &program{definition: a.describe(), rehearse: a.rehearse, use: func(e *Engine) { a.e = e }, close: a.close, notes: a.notes}
 	move := step{Step: chunkfill.Step{Name: archiveMoves, Kind: chunkfill.Walk}, load: a.load, intact: a.intact, apply: a.applySame}
 	if a.to.Path == "" {
 		p.steps = []step{{Step: chunkfill.Step{Name: archiveBegins, Kind: chunkfill.Once}, once: a.makeTable}, move}
@@ -81,7 +81,7 @@ func (a *archiver) program() *program {
 		p.steps = append(p.steps, step{Step: chunkfill.Step{Name: "verify", Kind: chunkfill.Verify, Of: archiveMoves}})
 	}
 	if a.to.Path != "" {
-		p.steps = append(p.steps, step{Step: chunkfill.Step{Name: archiveEnds, Kind: chunkfill.Once}, before: a.end, once: nothing})
+		p.steps = append(p.steps, step{Step: chunkfill.Step{Name: archiveEnds, Kind: chunkfill.Once, Of: archiveMoves}, before: a.end, once: nothing})
 	}
 	return p
 }

@@ -101,6 +101,9 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d DryRunResult, err 
 		return DryRunResult{}, err
 	}
 	defer leave(&err)
+	if job.Spec().Kind == jobs.KindArchive {
+		return e.dryArchive(ctx, job)
+	}
 	if program := programOf(job); program != nil {
 		return DryRunResult{}, fmt.Errorf("%w %s: a dry run cannot show a job that changes the schema (its steps: %s)",
 			jobs.ErrSpec, job.Spec().Name, strings.Join(program.names(), ", "))

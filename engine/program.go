@@ -29,7 +29,8 @@ type program struct {
 	use   func(*Engine)
 	close func(context.Context) error
 
-	volume string // a file on another disk that the job writes, whose free space counts, too; or ""
+	notes  func(context.Context) []string // what a dry run says of it besides; or nil
+	volume string                         // a file on another disk that the job writes, whose free space counts, too; or ""
 }
 
 // step is one of a program.

@@ -25,5 +25,19 @@ const KindArchive Kind = "archive"
 
 // Spec implements [Job].
 func (a Archive) Spec() Spec {
-	return Spec{Kind: KindArchive, Name: a.Name, Table: a.Table, Where: a.Where, Args: a.Args, Version: a.File + "; " + a.Into}
+	return Spec{Kind: KindArchive, Name: a.Name, Table: a.Table, Where: a.Where, Args: a.Args, Version: "table " + a.into() + " of " + a.file()}
+}
+
+func (a Archive) into() string {
+	if a.Into == "" {
+		return a.Table
+	}
+	return a.Into
+}
+
+func (a Archive) file() string {
+	if a.File == "" {
+		return "the same file"
+	}
+	return a.File
 }
