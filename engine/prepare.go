@@ -358,7 +358,7 @@ func (p plan) compatible(begun checkpoint.Checkpoint) error {
 func (p plan) changed(begun checkpoint.Checkpoint) error {
 	return fmt.Errorf("%w: %s was begun as %q and is now %q (a changed column declaration or Version counts too); "+
 		"its state is kept: give the new job another name, bring the old definition back, or forget the old job to begin from zero",
-		ErrJobChanged, p.spec.Name, begun.Definition, p.spec)
+		ErrJobChanged, p.spec.Name, begun.Definition, p.described())
 }
 
 // describeImages says what is to be kept of the rows of a job, and refuses one whose rows

@@ -177,6 +177,10 @@ func Open(ctx context.Context, db *sql.DB, main string, to Target, pin string, t
 	if err := f.checkTable(ctx, t); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	// A database that a power cut had forget the run could not tell the rows of it from others.
+	if err := syncLog(main); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	return f, nil
 }
 
