@@ -20,6 +20,9 @@ type program struct {
 	definition string // all that makes the job what it is; part of its identity
 	steps      []step
 
+	// present reports whether what the job is to make is there already; nil for a job that cannot tell.
+	present func(ctx context.Context, q lite.Querier) (bool, error)
+
 	// rehearse makes the changes of the schema, in a transaction that is rolled back, before
 	// anything of a new job is written, and returns what to read then; nil where there is
 	// nothing to try.
@@ -31,6 +34,21 @@ type program struct {
 
 	notes  func(context.Context) []string // what a dry run says of it besides; or nil
 	volume string                         // a file on another disk that the job writes, whose free space counts, too; or ""
+}
+
+// lookStep is the one step of a job whose work somebody else has done.
+const lookStep = "look"
+
+// onlyLook is the program of a job for which there is nothing to do.
+func (p *program) onlyLook() *program {
+	look := step{Step: chunkfill.Step{Name: lookStep, Kind: chunkfill.Once}, once: func(ctx context.Context, q lite.Querier) (made, error) {
+		there, err := p.present(ctx, q)
+		if err == nil && !there {
+			err = fmt.Errorf("%w: what the job is to make was there when it began, and is gone; forget the job, and start it again", ErrTableChanged)
+		}
+		return made{}, err
+	}}
+	return &program{definition: p.definition, present: p.present, steps: []step{look}}
 }
 
 // step is one of a program.
@@ -197,7 +215,7 @@ func (w *walker) enterStep(ctx context.Context, q lite.Querier, cp chunkfill.Che
 func (s *session) Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill.Checkpoint, error) {
 	q := s.e.readQuerier()
 	if err := s.enterStep(ctx, q, cp); err != nil {
-		return cp, err
+		return cp, s.abandon(ctx, s.program.find(cp.Of), err)
 	}
 	lower, upper, total, err := s.bounds(ctx, q)
 	if err != nil {
@@ -259,7 +277,7 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 	if err == nil && again {
 		return from, nil
 	}
-	return next, err
+	return next, s.abandon(ctx, step, err)
 }
 
 // merged is one map with another over it.

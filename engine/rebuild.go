@@ -32,7 +32,9 @@ func init() {
 			index := job.(jobs.Index)
 			p = &index
 		}
-		return newRebuild(jobs.Rebuild{Name: p.Name, Table: p.Table, Schema: p.Create}, p.Twin)
+		program := newRebuild(jobs.Rebuild{Name: p.Name, Table: p.Table, Schema: p.Create}, p.Twin)
+		program.present = reshape.Wanted{Table: p.Table, Schema: p.Create}.Present
+		return program
 	}
 }
 
@@ -49,7 +51,7 @@ func newRebuild(job jobs.Rebuild, twin bool) *program {
 		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(job.Table)}
 	}
 	swap := once("swap", r.swap)
-	swap.NoReturn = true
+	swap.NoReturn, swap.abandon = true, reshape.Unwatch(job.Table)
 	steps := []step{
 		once("shadow", r.shadow),
 		walk("copy", r.copying),
@@ -57,9 +59,10 @@ func newRebuild(job jobs.Rebuild, twin bool) *program {
 		walk("catch up", r.catchUp),
 	}
 	if !twin {
-		steps = append(steps, once("settle", r.settle), walk("indexes", r.building),
-			step{Step: chunkfill.Step{Name: "count", Kind: chunkfill.Verify, Of: "indexes"}},
-			once("attach", r.attach), walk("catch up again", r.catchUp))
+		settle, attach := once("settle", r.settle), once("attach", r.attach)
+		settle.abandon, attach.abandon = reshape.Unwatch(job.Table), reshape.Unwatch(job.Table)
+		steps = append(steps, settle, walk("indexes", r.building), step{Step: chunkfill.Step{Name: "count", Kind: chunkfill.Verify, Of: "indexes"}},
+			attach, walk("catch up again", r.catchUp))
 	}
 	steps = append(steps, swap)
 	if !job.KeepOld {
