@@ -106,11 +106,7 @@ func TestArchiveKnowsItsArchive(t *testing.T) {
 		{"new", []byte{}, "is not the archive that the job began with"},
 		{"another", fileBytes(t, other), "is not the archive that the job began with"},
 	} {
-		for _, name := range []string{s.archive, s.archive + "-wal", s.archive + "-shm"} {
-			if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-				t.Fatal(err)
-			}
-		}
+		s.loseArchive()
 		if c.file != nil {
 			if err := os.WriteFile(s.archive, c.file, 0o600); err != nil {
 				t.Fatal(err)
@@ -153,4 +149,14 @@ func fileBytes(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// loseArchive removes the archive and all that is beside it.
+func (s *shelf) loseArchive() {
+	s.t.Helper()
+	for _, name := range []string{s.archive, s.archive + "-wal", s.archive + "-shm"} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			s.t.Fatal(err)
+		}
+	}
 }

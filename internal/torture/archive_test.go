@@ -268,6 +268,9 @@ func (d *disk) forget(upTo int) {
 	}
 }
 
+// removeIndexOf removes the index of a log that is about to be another.
+func removeIndexOf(file string) { _ = os.Remove(file + "-shm") } // it may not be there
+
 // lay puts a file as a power cut left it, or takes it away.
 func (m *moving) lay(file string, data []byte) {
 	m.t.Helper()
@@ -275,7 +278,7 @@ func (m *moving) lay(file string, data []byte) {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	_ = os.Remove(file + "-shm") // it may not be there
+	removeIndexOf(file)
 	if err == nil && data != nil {
 		err = os.WriteFile(file, data, 0o600)
 	}
