@@ -59,7 +59,7 @@ func (w *walker) Bound(ctx context.Context) (string, error) {
 }
 
 // As many rows are copied elsewhere at once: each time costs a commit there.
-const precopyRows = 500
+const precopyRows = 2000
 
 // precopied copies the next rows elsewhere where those before are done. The copy goes on when ctx,
 // which is short, ends.
