@@ -97,6 +97,9 @@ var (
 	// ErrTableChanged is returned when the table no longer fits the job. Change the table
 	// back, or Forget the job and start one that fits.
 	ErrTableChanged = errors.New("the table has changed since the job began")
+	// ErrArchive is returned when the archive of a job is missing, another one, or not as new as the
+	// database. The message says which, and what to do.
+	ErrArchive = errors.New("the archive does not fit the database")
 	// ErrLostOwner is returned when another run has taken the job over, which can only
 	// happen if this one was stopped so long that its lock was lost. It has written nothing
 	// since. Leave the job to the other run.

@@ -108,6 +108,9 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d DryRunResult, err 
 		return DryRunResult{}, err
 	}
 	defer leave(&err)
+	if job.Spec().Kind == jobs.KindArchive {
+		return e.dryArchive(ctx, job)
+	}
 	if program := programOf(job); program != nil {
 		return e.dryRunProgram(ctx, job, program)
 	}

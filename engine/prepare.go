@@ -94,6 +94,9 @@ func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *pr
 	if program.wrong != nil {
 		return plan{}, fmt.Errorf("%w %s: %w", jobs.ErrSpec, spec.Name, program.wrong)
 	}
+	if program.use != nil {
+		program.use(e)
+	}
 	p := e.planProgram(spec, program)
 	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
 	fresh := errors.Is(err, ErrUnknownJob)

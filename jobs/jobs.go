@@ -168,7 +168,7 @@ func (s Spec) String() string {
 	switch s.Kind {
 	case KindRebuild, KindIndex:
 		return strings.TrimSpace(s.Schema)
-	case KindDelete:
+	case KindDelete, KindArchive:
 		fmt.Fprintf(&b, "DELETE FROM %s", s.Table)
 	case KindTransform:
 		fmt.Fprintf(&b, "UPDATE %s SET %s = Row(%s)", s.Table, strings.Join(s.Write, ", "), strings.Join(s.Read, ", "))
@@ -181,6 +181,9 @@ func (s Spec) String() string {
 	}
 	if s.Where != "" {
 		fmt.Fprintf(&b, " WHERE %s", s.Where)
+	}
+	if s.Kind == KindArchive {
+		b.WriteString(" (each row moved to " + s.Version + ")")
 	}
 	if s.KeepBefore {
 		b.WriteString(" (what was before is kept)")

@@ -95,7 +95,7 @@ func Code(ctx context.Context, err error) int {
 		return Usage
 	case errors.As(err, &usage), is(err, jobs.ErrSpec, engine.ErrConfig, engine.ErrFragment, engine.ErrNoTable, engine.ErrNoColumn,
 		engine.ErrNoKey, engine.ErrNullKey, engine.ErrOwnWork, engine.ErrKeyMoves, engine.ErrCollation, engine.ErrNotWAL, engine.ErrReadOnly,
-		engine.ErrOtherName, engine.ErrJobChanged, engine.ErrNoImages, engine.ErrImages, engine.ErrWrittenSince, engine.ErrOlderTables, asyncmig.ErrLedger):
+		engine.ErrOtherName, engine.ErrJobChanged, engine.ErrNoImages, engine.ErrArchive, engine.ErrImages, engine.ErrWrittenSince, engine.ErrOlderTables, asyncmig.ErrLedger):
 		return Usage
 	case errors.Is(err, engine.ErrUnknownJob):
 		return NoJob

@@ -64,6 +64,9 @@ processes.
 Its connection has foreign_keys=ON (see --foreign-keys), synchronous=NORMAL and
 busy_timeout=5000; during a hold busy_timeout is 0.
 
+With --delete --archive FILE each row is first moved to a table of that file, where it is
+on the disk before it is deleted, and deleted only as it was copied.
+
 With --dry-run it looks for ten rows, for a second at most, applies the job to
 them in a transaction of at most --target-hold, rolls that back, and shows the
 rows before (-) and after (+), or the error (!) on which the job fails.
@@ -75,6 +78,7 @@ or before the first one for all of them; a flag wins. Jobs that are done are ski
 the first that does not end well ends the run, with its exit status.`,
 		Example: `  chunkfill run --db app.db --name users_lower_v1 --table users --set 'email = lower(email)'
   chunkfill run --db app.db --name purge_2023 --table events --delete --where "at < '2024'" --max-rate 5000
+  chunkfill run --db app.db --name move_2023 --table events --delete --where "at < '2024'" --archive events_2023.db
   chunkfill run --db app.db --name fill_v2 --table obs --set 'path = f(raw)' --where 'path IS NULL' --todo 'path IS NULL' --dry-run
   chunkfill run release.toml --db app.db --run-time 2h`,
 		Args:              atMostAFile,
