@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/chunkfill/chunkfill/engine"
@@ -24,10 +26,7 @@ func TestCancelAtEachStep(t *testing.T) {
 		"twin":    jobs.Index{Name: "j", Table: "t", Create: "CREATE INDEX t_n ON t (n)", Twin: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			step := 1
-			if testing.Short() { // a few of them
-				step = 8
-			}
+			step := strideOfHolds()
 			interrupted := 0
 			for stop, over := 1, false; !over; stop += step {
 				var twice bool
@@ -134,4 +133,12 @@ func cancelTwice(eng *engine.Engine) (twice bool, err error) {
 			interrupt()
 		}
 	}
+}
+
+// strideOfHolds is after every how many-th hold a job is stopped; CHUNKFILL_TEST_EVERY=1 for all.
+func strideOfHolds() int {
+	if n, err := strconv.Atoi(os.Getenv("CHUNKFILL_TEST_EVERY")); err == nil && n > 0 {
+		return n
+	}
+	return 5
 }
