@@ -56,7 +56,7 @@ func TestDryRunOfAnIndex(t *testing.T) {
 		steps, wants := "shadow, copy, compare, catch up, settle, indexes, count, attach, catch up again, swap, empty, drop", []string{
 			`CREATE TABLE "_chunkfill_new_t"`, `INSERT INTO main."_chunkfill_new_t"`, `DELETE FROM main."_chunkfill_old_t"`, "'_chunkfill_old_t_v'"}
 		if twin {
-			steps, wants = "shadow, copy, compare, catch up, swap, empty, drop", nil
+			steps, wants = "shadow, copy, compare, catch up, swap, empty, check, drop", nil
 		}
 		if got := strings.Join(names, ", "); got != steps || !slices.ContainsFunc(s.Steps, func(s engine.DryRunStep) bool { return s.Name == "swap" && s.NoReturn }) {
 			t.Errorf("steps %s, %+v", got, s.Steps)
