@@ -156,8 +156,8 @@ func TestIndexThatIsWrong(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	for query, want := range map[string]string{
-		"SELECT count(*) FROM sqlite_schema WHERE name = 'i'":                 "0",
-		"SELECT group_concat(integrity_check) FROM pragma_integrity_check":    "ok",
+		"SELECT count(*) FROM sqlite_schema WHERE name = 'i'":                          "0",
+		"SELECT group_concat(integrity_check) FROM pragma_integrity_check":             "ok",
 		"SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 't'": "0",
 	} {
 		if got := valueOf(t, db, query); got != want {
