@@ -134,7 +134,7 @@ func TestWrappedIndex(t *testing.T) {
 }
 
 // TestIndexThatIsWrong: an index that does not agree with its table after the graft is dropped, and the job
-// says so. Planted and caught: the check left out, entries counted by the table.
+// says so. Planted and caught: the check left out.
 func TestIndexThatIsWrong(t *testing.T) {
 	db := rebuildDB(t, "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b); "+to300+"INSERT INTO t SELECT i, i, i FROM n")
 	broken := false
