@@ -71,9 +71,8 @@ func (e *Engine) Cancel(ctx context.Context, name, reason string) (err error) {
 // write to the table meanwhile. If it dies amid that, the next run of the job, or another cancel, goes
 // on with it.
 func (e *Engine) revert(ctx context.Context, name, reason string) error {
-	shown := &reverting{}
-	e.show(name, shown)
-	defer e.show(name, nil)
+	shown := e.reverts.begin(name)
+	defer e.reverts.end(name)
 
 	for over := false; ; {
 		var held time.Duration

@@ -68,13 +68,13 @@ type Engine struct {
 
 	calls    sync.WaitGroup     // those under way; Close waits for them
 	requests *requests.Listener // for what is asked of jobs at rest
+	reverts  reverts            // what Cancel takes back
 
 	mu      sync.Mutex
-	taking  map[string]*session   // by name: those that take a job over
-	running map[string]*session   // and then run it
-	reverts map[string]*reverting // those that Cancel takes back
-	started map[string]*started   // by name: jobs that this engine runs or stands by for
-	ended   map[string]error      // by name: how the latest run ended that Start began, if not well
+	taking  map[string]*session // by name: those that take a job over
+	running map[string]*session // and then run it
+	started map[string]*started // by name: jobs that this engine runs or stands by for
+	ended   map[string]error    // by name: how the latest run ended that Start began, if not well
 }
 
 // errands is the engine as who carries out what is asked of jobs at rest.

@@ -24,7 +24,7 @@ type Rule struct {
 // Ways lists the ways in which a statement is accepted.
 const Ways = `A statement needs one of:
   store.RunAsyncMigration(ctx, "name_v1", func(ctx context.Context, db *sql.DB) error { … })
-      around it; for an UPDATE or DELETE, a chunked job is better
+      around it; for an UPDATE, a DELETE or a CREATE INDEX, a chunked job is better
   // PREFLIGHT: async=true reason="…"
       in the comment directly above its block, with -- in SQL: what runs it, when, why that is fine
   PREFLIGHT-MIGRATION-SCALE: <30s N=1.9M
@@ -57,13 +57,14 @@ const (
 
 const (
 	decide   = "wrap it in RunAsyncMigration, annotate it or declare its scale"
+	index    = "make it a jobs.Index, wrap it in RunAsyncMigration, annotate it or declare its scale"
 	chunk    = "make it a chunked job, wrap it in RunAsyncMigration, annotate it or declare its scale"
 	rewrites = "every matching row is read and written in one transaction; other writes wait until it ends"
 )
 
 var rules = []Rule{
 	{codeIndex, "create-index", "a CREATE [UNIQUE] INDEX",
-		"every row is read, sorted and written into the index while the only writer is held; during boot no health check is answered", decide},
+		"every row is read, sorted and written into the index while the only writer is held; during boot no health check is answered", index},
 	{codeMetadata, "alter-table-metadata", "an ALTER TABLE that changes only the schema: RENAME, ADD COLUMN, DROP CONSTRAINT, DROP NOT NULL",
 		"it is equally fast on any table, but code that is still running, such as the previous release, must work with both schemas", decide},
 	{codeScan, "alter-table-scan", "an ALTER TABLE that checks rows: ADD COLUMN with CHECK or generated NOT NULL, ADD CHECK, SET NOT NULL",

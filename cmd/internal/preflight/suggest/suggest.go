@@ -2,6 +2,7 @@
 package suggest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"go/format"
@@ -35,12 +36,17 @@ func For(sql string) (string, error) {
 
 func one(s sqlscan.Statement, text string) string {
 	first := wrapped(s, text)
-	if s.Kind == sqlscan.Update || s.Kind == sqlscan.Delete {
+	switch {
+	case s.Kind == sqlscan.CreateIndex && s.Table != "":
+		first = index(s, text)
+	case s.Kind == sqlscan.Update || s.Kind == sqlscan.Delete:
 		if s.Job.Obstacle == "" {
 			first = job(s)
 		} else {
 			first = "// As it stands it cannot be a chunked job: " + s.Job.Obstacle + ".\n" + first
 		}
+	case copies(s):
+		first = rebuild(s) + first
 	}
 	return gofmt(first + "\n\n// Or, left in place:\n\n" + annotated(text))
 }
@@ -76,6 +82,35 @@ func job(s sqlscan.Statement) string {
 	}
 	b.WriteString("})")
 	return b.String()
+}
+
+// index is a CREATE INDEX as a job.
+func index(s sqlscan.Statement, text string) string {
+	return fmt.Sprintf(`// In small batches beside live writes. Where a plain CREATE INDEX takes no longer than they can wait, that is better.
+// By hand: chunkfill index --db FILE 'CREATE INDEX …'
+err := eng.Start(ctx, jobs.Index{
+	Name:   %q,
+	Table:  %q,
+	Create: %s,
+})`, cmp.Or(s.Index, name(s)), s.Table, quote(text))
+}
+
+// copies reports whether a statement may be there to give a table another shape.
+func copies(s sqlscan.Statement) bool {
+	switch s.Kind {
+	case sqlscan.CreateTableAs, sqlscan.InsertSelect:
+		return true
+	case sqlscan.AlterTable:
+		return s.Cost == sqlscan.Scan || s.Cost == sqlscan.Rewrite
+	}
+	return false
+}
+
+// rebuild says how a table gets another shape otherwise.
+func rebuild(s sqlscan.Statement) string {
+	return fmt.Sprintf(`// If it is there to give a table another shape: jobs.Rebuild does that in small batches beside live writes,
+// and so does chunkfill rebuild --db FILE --table %s --schema NEW.sql
+`, cmp.Or(s.Table, "TABLE"))
 }
 
 func wrapped(s sqlscan.Statement, text string) string {
