@@ -152,9 +152,11 @@ type JobRecord struct {
 // InSchema returns the steps that have put something into the schema which still stands
 // there, in the order in which they were made. Cancel takes it back.
 func (r JobRecord) InSchema() []string {
-	steps := make([]string, len(r.Takebacks))
-	for i, t := range r.Takebacks {
-		steps[i] = t.Step
+	steps := make([]string, 0, len(r.Takebacks))
+	for _, t := range r.Takebacks {
+		if len(t.Statements)+len(t.Repeat) > 0 {
+			steps = append(steps, t.Step)
+		}
 	}
 	return steps
 }

@@ -117,7 +117,7 @@ func (b *batch) save(ctx context.Context, c lite.Querier, now time.Time) (err er
 func (b *batch) explain(ctx context.Context, err error) error {
 	var index *newIndexError
 	switch {
-	case errors.Is(err, ErrTableChanged) && b.s.step != nil && len(b.s.step.abandon) > 0:
+	case errors.Is(err, ErrTableChanged):
 		return b.s.abandon(ctx, b.s.step, err)
 	case final(err):
 		return err
@@ -135,22 +135,6 @@ func (b *batch) explain(ctx context.Context, err error) error {
 		return err
 	}
 	return fmt.Errorf("batch after key (%s): %w", b.from, lite.Explain(err))
-}
-
-// abandon takes away what live writes would go on paying for, of a job that cannot go on.
-func (s *session) abandon(ctx context.Context, of *step, cause error) error {
-	err := s.record(ctx, func(ctx context.Context, c lite.Querier) error {
-		for _, statement := range of.abandon {
-			if _, err := c.ExecContext(ctx, statement); err != nil {
-				return fmt.Errorf("%s: %w", statement, err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return errors.Join(cause, err)
-	}
-	return fmt.Errorf("%w (its triggers are removed)", cause)
 }
 
 // final reports whether an error ends the run, whatever it is made of.

@@ -11,7 +11,7 @@ import (
 // read on. End ends it.
 func (w *walker) Begin(ctx context.Context, _ chunkfill.Checkpoint) {
 	if w.step != nil && w.step.source != nil && w.upper.pos != nil {
-		w.step.source.Start(ctx, w.e.reader, w.e.guest, w.cursor.pos, w.upper.pos)
+		w.step.source.Start(ctx, w.e.reader, w.e.guest, w.cursor.pos, w.upper.pos, w.pass > 1)
 		return
 	}
 	if w.calls == nil || w.e.reader == nil || w.upper.pos == nil {

@@ -86,7 +86,7 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 // prepareProgram is prepare for a job that changes the schema. Its steps are held against
 // the database when it is their turn.
 func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *program) (plan, error) {
-	if programs[spec.Kind] != nil {
+	if spec.Kind == jobs.KindRebuild || spec.Kind == jobs.KindIndex {
 		if err := spec.Validate(); err != nil {
 			return plan{}, err
 		}
@@ -102,11 +102,25 @@ func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *pr
 	p.fingerprint = rule2 + p.definition() + "."
 
 	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
-	switch {
-	case errors.Is(err, ErrUnknownJob):
-		return p, e.rehearse(ctx, program)
-	case err != nil:
+	fresh := errors.Is(err, ErrUnknownJob)
+	if err != nil && !fresh {
 		return p, err
+	}
+	if program.present != nil && (fresh || begun.Step == lookStep) {
+		there, err := program.present(ctx, e.readQuerier())
+		if err != nil {
+			return p, err
+		}
+		if there || !fresh {
+			p.program = program.onlyLook()
+		}
+	}
+	switch {
+	case p.program != program && fresh:
+		e.log.Info("chunkfill: what the job is to make is there already", "migration", spec.Name, "table", spec.Table)
+		return p, nil
+	case fresh:
+		return p, e.rehearse(ctx, program)
 	}
 	return p, p.compatible(begun)
 }

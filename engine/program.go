@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,10 +21,28 @@ type program struct {
 	wrong      error  // what cannot be meant, of the rest
 	steps      []step
 
+	// present reports whether what the job is to make is there already; nil for a job that cannot tell.
+	present func(ctx context.Context, q lite.Querier) (bool, error)
+
 	// rehearse makes the changes of the schema, in a transaction that is rolled back, before
 	// anything of a new job is written, and returns what to read then; nil where there is
 	// nothing to try.
 	rehearse func(ctx context.Context, c lite.Querier) (look func(ctx context.Context, q lite.Querier) error, err error)
+}
+
+// lookStep is the one step of a job whose work somebody else has done.
+const lookStep = "look"
+
+// onlyLook is the program of a job for which there is nothing to do.
+func (p *program) onlyLook() *program {
+	look := step{Step: chunkfill.Step{Name: lookStep, Kind: chunkfill.Once}, once: func(ctx context.Context, q lite.Querier) (made, error) {
+		there, err := p.present(ctx, q)
+		if err == nil && !there {
+			err = fmt.Errorf("%w: what the job is to make was there when it began, and is gone; forget the job, and start it again", ErrTableChanged)
+		}
+		return made{}, err
+	}}
+	return &program{definition: p.definition, present: p.present, steps: []step{look}}
 }
 
 // step is one of a program.
@@ -180,7 +197,7 @@ func (w *walker) enterStep(ctx context.Context, q lite.Querier, cp chunkfill.Che
 func (s *session) Enter(ctx context.Context, cp chunkfill.Checkpoint) (chunkfill.Checkpoint, error) {
 	q := s.e.readQuerier()
 	if err := s.enterStep(ctx, q, cp); err != nil {
-		return cp, err
+		return cp, s.abandon(ctx, s.program.find(cp.Of), err)
 	}
 	lower, upper, total, err := s.bounds(ctx, q)
 	if err != nil {
@@ -242,10 +259,7 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 	if err == nil && again {
 		return from, nil
 	}
-	if errors.Is(err, ErrTableChanged) && len(step.abandon) > 0 {
-		err = s.abandon(ctx, step, err)
-	}
-	return next, err
+	return next, s.abandon(ctx, step, err)
 }
 
 // merged is one map with another over it.

@@ -41,11 +41,21 @@ func TestReshapeKilledAtEveryFailpoint(t *testing.T) {
 		{"rebuild, forth", "", "rebuild", (*subject).wantRebuilt},
 		{"rebuild, back by its run", "rebuild, copied and cancelled", "rebuild", (*subject).wantAsBefore},
 		{"rebuild, back by another", "rebuild, copied", "cancel", (*subject).wantAsBefore},
+		{"schema, forth", "", "schema", (*subject).wantSchema},
+		{"schema, back by another", "schema, copied", "cancel", (*subject).wantHalfSchema},
+		{"around, forth", "", "around", (*subject).wantAroundNew},
+		{"around, back by another", "around, copied", "cancel", (*subject).wantAroundOld},
+		{"twin, forth", "", "twin", (*subject).wantTwin},
+		{"twin, back by another", "twin, copied", "cancel", (*subject).wantNoTwin},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			begin := func() (dir string) {
 				dir = t.TempDir()
-				openSubject(t, dir).fill()
+				s := openSubject(t, dir)
+				s.fill()
+				if strings.HasPrefix(c.name, "around") {
+					s.surround()
+				}
 				if c.prepare != "" && !reshapeChild(t, dir, c.prepare) {
 					t.Fatal("killed before it began")
 				}
@@ -63,8 +73,10 @@ func TestReshapeKilledAtEveryFailpoint(t *testing.T) {
 			}
 
 			points := len(strings.Split(strings.TrimSpace(string(text)), "\n"))
-			kills := 0
-			for k := 1; k <= points && !t.Failed(); k++ {
+			every := strideOf(c.name)
+			kills, tries := 0, 0
+			for k := 1; k <= points && !t.Failed(); k += every {
+				tries++
 				dir := begin()
 				if !reshapeChild(t, dir, c.does, failpoint.KillAt+"="+strconv.Itoa(k)) {
 					kills++
@@ -81,7 +93,11 @@ func TestReshapeKilledAtEveryFailpoint(t *testing.T) {
 				}
 			}
 			t.Logf("%d instants, %d kills", points, kills)
-			if kills < points*9/10 {
+			least := tries * 9 / 10
+			if every > 1 { // the number of instants varies, with what the machine does beside
+				least = tries / 2
+			}
+			if kills < least {
 				t.Errorf("only %d kills", kills)
 			}
 		})
@@ -125,11 +141,13 @@ func TestReshapeChild(t *testing.T) {
 	})
 
 	job := s.job()
-	if strings.HasPrefix(does, "rebuild") {
-		job = s.rebuild()
+	for begins, other := range map[string]func() jobs.Job{"rebuild": s.rebuild, "around": s.around, "twin": s.twin, "schema": s.schema} {
+		if strings.HasPrefix(does, begins) {
+			job = other()
+		}
 	}
 	switch does {
-	case "run", "rebuild":
+	case "run", "rebuild", "around", "twin", "schema":
 		if _, err := e.Run(ctx, job); err != nil && !errors.Is(err, ErrCancelled) {
 			t.Fatal(err)
 		}
@@ -151,6 +169,36 @@ func TestReshapeChild(t *testing.T) {
 func (s *subject) rebuild() jobs.Job {
 	return jobs.Rebuild{Name: "reshape", Table: "t", Schema: "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER NOT NULL)",
 		Set: []jobs.Assign{{Column: "v", Expr: "CAST(v AS INTEGER)"}}}
+}
+
+// schema is that change of shape between others, with a view that changes with it.
+func (s *subject) schema() jobs.Job {
+	return jobs.Schema{Name: "reshape", Goal: "test", Changes: []jobs.Change{
+		{Name: "extra: create", Table: "extra", Statements: []string{"CREATE TABLE extra (x)", "CREATE VIEW sees AS SELECT v || '' AS v FROM t"}},
+		{Name: "t: rebuild", Table: "t", Statements: []string{"DROP VIEW IF EXISTS sees"}, Rebuild: "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER NOT NULL)",
+			Set: []jobs.Assign{{Column: "v", Expr: "CAST(v AS INTEGER)"}}, Then: []string{"CREATE VIEW sees AS SELECT v + 0 AS v FROM t"}},
+		{Name: "extra: add columns", Table: "extra", Statements: []string{"ALTER TABLE extra ADD COLUMN y"}},
+	}}
+}
+
+// wantSchema: all changes, and nothing of ours.
+func (s *subject) wantSchema() {
+	s.t.Helper()
+	s.wantRebuilt()
+	s.want("x,y", "SELECT group_concat(name) FROM pragma_table_info('extra')")
+	s.want("integer", "SELECT DISTINCT typeof(v) FROM sees")
+}
+
+// wantHalfSchema: the changes before the one that was taken back stay, those after it are not made.
+func (s *subject) wantHalfSchema() {
+	s.t.Helper()
+	s.want("cancelled", "SELECT phase FROM _async_migration_jobs")
+	s.want("text", "SELECT DISTINCT typeof(v) FROM t")
+	s.want("text", "SELECT DISTINCT typeof(v) FROM sees")
+	s.wantTruth()
+	s.want("x", "SELECT group_concat(name) FROM pragma_table_info('extra')")
+	s.want("0", "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%chunkfill%' OR type = 'trigger'")
+	s.want("[]", "SELECT takebacks FROM _async_migration_jobs")
 }
 
 // wantRebuilt: the new shape with what the application wrote, and nothing of ours beside it.

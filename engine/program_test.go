@@ -183,7 +183,7 @@ func (s *subject) want(want, query string) {
 func (s *subject) live() {
 	s.exec(`BEGIN IMMEDIATE;
 		INSERT INTO truth SELECT max(id) + 1, max(id) + 1 || '' FROM truth;
-		INSERT INTO t SELECT id, v FROM truth ORDER BY id DESC LIMIT 1;
+		INSERT INTO t (id, v) SELECT id, v FROM truth ORDER BY id DESC LIMIT 1;
 		UPDATE truth SET v = v + 1000 WHERE id = (SELECT id FROM truth ORDER BY v LIMIT 1);
 		UPDATE t SET v = (SELECT v FROM truth WHERE truth.id = t.id) WHERE id IN (SELECT t.id FROM t JOIN truth ON truth.id = t.id WHERE CAST(truth.v AS INTEGER) <> CAST(t.v AS INTEGER));
 		DELETE FROM t WHERE id = (SELECT min(id) FROM truth);

@@ -40,8 +40,8 @@ func newRebuild(job jobs.Job) *program {
 		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(spec.Table)}
 	}
 	swap := once("swap", r.swap)
-	swap.NoReturn = true
-	swap.request, swap.due, swap.meanwhile, swap.abandon = record.RequestSwap, r.logged, r.replay, reshape.Unwatch(spec.Table)
+	swap.NoReturn, swap.abandon = true, reshape.Unwatch(spec.Table)
+	swap.request, swap.due, swap.meanwhile = record.RequestSwap, r.logged, r.replay
 	var wrong error
 	swap.waits, wrong = waitsForSwap(spec)
 	steps := []step{
@@ -51,9 +51,10 @@ func newRebuild(job jobs.Job) *program {
 		walk("catch up", r.catchUp),
 	}
 	if !spec.Twin {
-		steps = append(steps, once("settle", r.settle), walk("indexes", r.building),
-			step{Step: chunkfill.Step{Name: "count", Kind: chunkfill.Verify, Of: "indexes"}},
-			once("attach", r.attach), walk("catch up again", r.catchUp))
+		settle, attach := once("settle", r.settle), once("attach", r.attach)
+		settle.abandon, attach.abandon = reshape.Unwatch(spec.Table), reshape.Unwatch(spec.Table)
+		steps = append(steps, settle, walk("indexes", r.building), step{Step: chunkfill.Step{Name: "count", Kind: chunkfill.Verify, Of: "indexes"}},
+			attach, walk("catch up again", r.catchUp))
 	}
 	steps = append(steps, swap)
 	if !spec.KeepOld {
@@ -61,7 +62,11 @@ func newRebuild(job jobs.Job) *program {
 		empty.intact, empty.abandon = nil, nil
 		steps = append(steps, empty, once("drop", r.drop))
 	}
-	return &program{definition: r.describe(), wrong: wrong, steps: steps, rehearse: r.rehearse}
+	p := &program{definition: r.describe(), wrong: wrong, steps: steps, rehearse: r.rehearse}
+	if r.wanted.Index {
+		p.present = r.wanted.Present
+	}
+	return p
 }
 
 // describe has all that makes the job what it is.

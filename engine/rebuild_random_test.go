@@ -44,6 +44,10 @@ var zoo = []struct {
 	{name: "recursive triggers", key: "id", pragma: "&_pragma=recursive_triggers(1)", before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b UNIQUE, c TEXT); CREATE TRIGGER early AFTER UPDATE OF c ON t WHEN length(NEW.c) < 9 BEGIN UPDATE t SET c = c || '!' WHERE id = NEW.id; END",
 		after: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b UNIQUE, c TEXT)"},
 	{name: "strict", key: "id", before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a ANY, b ANY UNIQUE, c TEXT) STRICT", after: "CREATE TABLE t (id INTEGER PRIMARY KEY, c TEXT, a, b UNIQUE)"},
+	{name: "defaults that a REPLACE puts in", key: "id", before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a NOT NULL DEFAULT 5, b TEXT NOT NULL DEFAULT 12 UNIQUE, c TEXT); CREATE UNIQUE INDEX t_x ON t (a, c || 'x')",
+		after: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b TEXT, c TEXT); CREATE INDEX t_x ON t (a)"},
+	{name: "an expression over the number to come", key: "id", keys: []string{"NULL"}, before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b, c TEXT); CREATE UNIQUE INDEX t_x ON t (id % 5, b)", after: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b, c TEXT); CREATE INDEX t_x ON t (a)"},
+	{name: "another key", key: "id", before: "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b TEXT NOT NULL UNIQUE, c TEXT)", after: "CREATE TABLE t (id TEXT, a, c TEXT, b TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID", set: []jobs.Assign{{Column: "id", Expr: "CAST(id AS TEXT)"}}},
 	{name: "quoted names", key: `"order"`, before: `CREATE TABLE t ("order" INTEGER PRIMARY KEY, a, b UNIQUE, c TEXT, "a b" DEFAULT 3)`, after: `CREATE TABLE "t" ("order" INTEGER PRIMARY KEY, a, b UNIQUE, c TEXT, "a b" DEFAULT 3, "x""y")`},
 }
 
@@ -78,7 +82,11 @@ func TestRebuildIsTheTable(t *testing.T) {
 				}
 				if !compared && valueOf(t, db, "SELECT count(*) FROM sqlite_schema WHERE name = '_chunkfill_old_t'") == "1" {
 					compared = true
-					same(t, db, "a, b, c, "+z.key)
+					if columns := "a, b, c, " + z.key; z.set == nil {
+						same(t, db, columns)
+					} else {
+						same(t, db, "a, b, c")
+					}
 				}
 				if compared || w.made > 2500 { // it has to come to its end
 					return
@@ -121,7 +129,7 @@ func wantSchema(t *testing.T, db *sql.DB, before, after string) {
 		if i > 0 && !strings.Contains(statement, " INDEX ") {
 			continue
 		}
-		if _, err := want.Exec(statement); err != nil {
+		if _, err := want.Exec(statement); err != nil && !strings.Contains(err.Error(), "already exists") {
 			t.Fatal(err)
 		}
 	}

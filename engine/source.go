@@ -13,8 +13,9 @@ type source interface {
 	// Bounds are the positions between which it is, nil where there is nothing, and how many there are.
 	Bounds(ctx context.Context, q lite.Querier) (lower, upper lite.Pos, total int64, err error)
 
-	// Start begins to read ahead of the writer, after what is committed. Close ends that.
-	Start(ctx context.Context, reader *sql.DB, guest lite.Querier, cursor, upper lite.Pos)
+	// Start begins to read ahead of the writer, after what is committed; again says that all of it was done in an
+	// earlier pass. Close ends that.
+	Start(ctx context.Context, reader *sql.DB, guest lite.Querier, cursor, upper lite.Pos, again bool)
 	Close()
 
 	// Wait waits until there is something after a position, or nothing more will come.

@@ -111,11 +111,9 @@ func (s *session) keepUp(ctx context.Context, step *step) error {
 	err := s.record(ctx, func(ctx context.Context, c lite.Querier) error {
 		return lite.Guarded(ctx, c, func() error { return step.meanwhile(ctx, c) })
 	})
-	switch {
-	case err == nil:
-		s.schema = version
-	case is(err, ErrTableChanged):
+	if err != nil {
 		return s.abandon(ctx, step, err)
 	}
-	return err
+	s.schema = version
+	return nil
 }

@@ -30,6 +30,9 @@ func (s *session) Take(ctx context.Context) (cp chunkfill.Checkpoint, err error)
 		cp, err = s.takeTx(ctx, c)
 		return err
 	})
+	if s.program != nil {
+		err = s.abandon(ctx, s.program.find(cp.Of), err)
+	}
 	if err == nil && s.earlier != (chunkfill.Tuning{}) {
 		s.logTuning(cp.Request.Tuning)
 	}

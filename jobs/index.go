@@ -12,7 +12,7 @@ type Index struct {
 	// Twin builds the index beside the table, in the order of its entries, and then makes it one
 	// of the table by a change of its row in sqlite_schema: a fraction of the work. It is
 	// experimental, and for tables with an INTEGER PRIMARY KEY. Until it is done, PRAGMA integrity_check reports the
-	// index that is being built, and VACUUM and REINDEX undo what has been built.
+	// index that is being built, and REINDEX undoes what has been built.
 	Twin bool
 
 	// HoldSwap has the job wait before its last step that others see, the swap, until Engine.Swap or

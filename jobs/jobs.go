@@ -114,7 +114,7 @@ func (s Spec) validateKind() error {
 		if len(s.Set) == 0 {
 			return fmt.Errorf("%w %s: Set is empty", ErrSpec, s.Name)
 		}
-	case KindDelete, KindRebuild, KindIndex:
+	case KindDelete, KindRebuild, KindIndex, KindSchema:
 	case KindTransform:
 		if s.Row == nil || len(s.Read) == 0 || len(s.Write) == 0 {
 			return fmt.Errorf("%w %s: a transform needs Read, Write and Row", ErrSpec, s.Name)

@@ -17,6 +17,7 @@ import (
 	"github.com/chunkfill/chunkfill/cmd/internal/command/doctor"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/preflight"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/run"
+	"github.com/chunkfill/chunkfill/cmd/internal/command/schema"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/status"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/undo"
 	"github.com/chunkfill/chunkfill/cmd/internal/command/watch"
@@ -74,6 +75,7 @@ Exit status:
 	root.AddCommand(control.Commands()...)
 	root.AddCommand(audit.Commands()...)
 	root.AddCommand(watch.Commands()...)
+	root.AddCommand(schema.Commands()...)
 	return root
 }
 

@@ -214,7 +214,11 @@ func consistent(c chunkfill.Checkpoint) error {
 	if c.Phase == chunkfill.Done {
 		made = nil // it is the application's
 	}
-	if stands := c.InSchema(); !slices.Equal(stands, made) {
+	var stands []string
+	for _, t := range c.Takebacks {
+		stands = append(stands, t.Step)
+	}
+	if !slices.Equal(stands, made) {
 		return fmt.Errorf("before step %q the steps %q are made, but it has those to take back %q", c.Step, made, stands)
 	}
 	return nil

@@ -77,6 +77,6 @@ func (c Conversion) Check(ctx context.Context, q lite.Querier) error {
 	if n == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %d values of %s, such as %v, would be changed by its new type %s; say in Set how they are to be converted, as in CAST(%s AS %[5]s)",
-		ErrShape, n, c.Column, example, c.To, lite.Ident(c.Column))
+	return fmt.Errorf("%w: %d values of %s, such as %v, would be changed by its new type %s; say in Set how they are to be converted, as in CAST(%s AS %s)",
+		ErrShape, n, c.Column, example, c.To, lite.Ident(c.Column), c.To)
 }

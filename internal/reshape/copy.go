@@ -27,7 +27,7 @@ func (s *Shape) Insert() lite.Insert {
 func (s Copier) Differs() string {
 	logged := make([]string, len(s.key))
 	for i, name := range s.key {
-		logged[i] = lite.Ident(s.Table) + "." + lite.Ident(name) + " = " + keyColumn(i)
+		logged[i] = inLog(lite.Ident(s.Table)+"."+lite.Ident(name), i)
 	}
 	held := s.held()
 	if s.Grafts() {
@@ -36,6 +36,10 @@ func (s Copier) Differs() string {
 	return fmt.Sprintf("CASE WHEN %s THEN 0 ELSE NOT EXISTS (SELECT 1 FROM %s WHERE %s) END",
 		held, lite.Main(logName(s.Table)), strings.Join(logged, " AND "))
 }
+
+// inLog is the condition that the log has a value of the key. Its columns have no type and no collation, and the
+// value must have none either, or SQLite would read the whole log for each row.
+func inLog(value string, i int) string { return keyColumn(i) + " = +" + value }
 
 // held is the condition, on a row of the live table, that the shadow holds it as it is to be.
 func (s Copier) held() string {
@@ -64,7 +68,7 @@ func (s Copier) Orphaned() string {
 	for i, name := range s.key {
 		row := lite.Ident(shadowName(s.Table)) + "." + lite.Ident(name)
 		found[i] = lite.Ident(live) + "." + lite.Ident(name) + " = " + row
-		logged[i] = row + " = " + keyColumn(i)
+		logged[i] = inLog(row, i)
 	}
 	return fmt.Sprintf("CASE WHEN EXISTS (SELECT 1 FROM %s AS %s WHERE %s) THEN 0 ELSE NOT EXISTS (SELECT 1 FROM %s WHERE %s) END",
 		lite.Main(s.Table), live, strings.Join(found, " AND "), lite.Main(logName(s.Table)), strings.Join(logged, " AND "))

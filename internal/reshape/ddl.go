@@ -165,8 +165,21 @@ func parseTable(text string) (table, error) {
 	return table{Name: name, rest: text[to:]}, nil
 }
 
-// as is the statement for a table of another name.
-func (t table) as(name string) string { return "CREATE TABLE " + lite.Ident(name) + t.rest }
+// as is the statement for a table of another name. A CHECK may name columns by the table.
+func (t table) as(name string) string {
+	statement := "CREATE TABLE " + lite.Ident(name)
+	if lite.SameName(name, t.Name) {
+		return statement + t.rest
+	}
+	toks, end := scan(t.rest), 0
+	for i, k := range toks {
+		if i+1 < len(toks) && t.rest[toks[i+1].start] == '.' && lite.SameName(k.name, t.Name) {
+			statement += t.rest[end:k.start] + lite.Ident(name)
+			end = k.end
+		}
+	}
+	return statement + t.rest[end:]
+}
 
 // autoincrement reports whether the table never gives a number twice.
 func (t table) autoincrement() bool {
@@ -275,46 +288,60 @@ func (ix index) terms() (all []string) {
 // those of the old table are deleted, an action of theirs, or a check, would reach live writes.
 func withoutReferences(text string) string {
 	c := &cursor{text: text, toks: scan(text)}
-	for !c.is('(') {
-		c.next()
-	}
-	var b strings.Builder
-	kept := 0
-	cut := func(from, to int) {
-		b.WriteString(text[kept:from])
-		kept = to
-	}
-
-	for c.next(); c.at < len(c.toks); {
+	dropped := make([]bool, len(c.toks))
+	for c.at < len(c.toks) {
+		from := c.at
+		if c.peek().depth == 1 && c.skip("constraint") {
+			c.next() // its name
+		}
 		t := c.peek()
-		begins := c.text[c.toks[c.at-1].start] == '(' || c.text[c.toks[c.at-1].start] == ','
-		named := -1 // where a CONSTRAINT that names what follows begins
-		if t.depth == 1 && t.word == "constraint" {
-			named = t.start
-			c.next()
-			c.next()
-			t = c.peek()
-		}
-		from := t.start
-		if named >= 0 {
-			from = named
-		}
 		switch {
-		case t.depth == 1 && t.word == "foreign" && begins: // a constraint of the table, with the comma before it
-			for c.peek().word != "references" {
+		case t.depth == 1 && t.word == "foreign":
+			for c.peek().word != "references" && c.at < len(c.toks) {
 				c.next()
 			}
-			before := strings.LastIndexByte(strings.TrimRight(text[:from], " \t\r\n"), ',')
 			c.references()
-			cut(max(before, kept), c.peek().start)
 		case t.depth == 1 && t.word == "references":
 			c.references()
-			cut(from, c.peek().start)
 		default:
-			c.next()
+			c.at = from + 1
+			continue
+		}
+		for i := from; i < min(c.at, len(dropped)); i++ {
+			dropped[i] = true
 		}
 	}
-	return b.String() + text[kept:]
+	return c.without(dropped)
+}
+
+// without is the text without some of its tokens, nor a comma that has nothing to part any more.
+func (c *cursor) without(dropped []bool) string {
+	comma := -1 // the last of the commas that nothing has followed yet
+	for i, t := range c.toks {
+		if dropped[i] {
+			continue
+		}
+		symbol := c.text[t.start]
+		if comma >= 0 && (symbol == ',' && t.depth == 1 || symbol == ')' && t.depth == 0) {
+			dropped[comma] = true
+		}
+		if comma = -1; symbol == ',' && t.depth == 1 {
+			comma = i
+		}
+	}
+
+	var b strings.Builder
+	end := 0
+	for i, t := range c.toks {
+		space := c.text[end:t.start] // and comments
+		if !dropped[i] || strings.TrimSpace(space) != "" {
+			b.WriteString(space)
+		}
+		if end = t.end; !dropped[i] {
+			b.WriteString(c.text[t.start:t.end])
+		}
+	}
+	return b.String() + c.text[end:]
 }
 
 // references goes over a REFERENCES clause.

@@ -10,13 +10,15 @@ import (
 func TestWithoutReferences(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"CREATE TABLE t(a, b)", "CREATE TABLE t(a, b)"},
-		{"CREATE TABLE t(a REFERENCES p, b)", "CREATE TABLE t(a , b)"},
+		{"CREATE TABLE t(a REFERENCES p, b)", "CREATE TABLE t(a, b)"},
 		{"CREATE TABLE t(a INT CONSTRAINT x REFERENCES p(id) ON DELETE SET NULL ON UPDATE NO ACTION DEFERRABLE INITIALLY DEFERRED NOT NULL, b)", "CREATE TABLE t(a INT NOT NULL, b)"},
 		{"CREATE TABLE t(a, b, FOREIGN KEY (a, b) REFERENCES p(x, y) ON DELETE CASCADE)", "CREATE TABLE t(a, b)"},
 		{"CREATE TABLE t(a, CONSTRAINT f FOREIGN KEY (a) REFERENCES p MATCH FULL, CHECK (a > 1)) STRICT", "CREATE TABLE t(a, CHECK (a > 1)) STRICT"},
 		{"CREATE TABLE t(a DEFAULT 'x, REFERENCES p', \"references\" TEXT, -- REFERENCES q\n b CHECK (b IN (1, 2)))",
 			"CREATE TABLE t(a DEFAULT 'x, REFERENCES p', \"references\" TEXT, -- REFERENCES q\n b CHECK (b IN (1, 2)))"},
 		{"CREATE TABLE t(a, FOREIGN KEY(a) REFERENCES p, CONSTRAINT u UNIQUE (a), FOREIGN KEY(a) REFERENCES q NOT DEFERRABLE)", "CREATE TABLE t(a, CONSTRAINT u UNIQUE (a))"},
+		{"CREATE TABLE t(a, b, -- one, two\n FOREIGN KEY (a) REFERENCES p UNIQUE (b) /* , */ CONSTRAINT f FOREIGN KEY (b) REFERENCES p, FOREIGN KEY (b) REFERENCES p)",
+			"CREATE TABLE t(a, b, -- one, two\n  UNIQUE (b) /* , */ )"},
 	} {
 		if got := withoutReferences(c.text); got != c.want {
 			t.Errorf("%s\ngives %s\nwant  %s", c.text, got, c.want)

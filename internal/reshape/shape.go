@@ -219,6 +219,9 @@ func (s *Shape) Create(ctx context.Context, q lite.Querier) (back Undo, err erro
 	if err := s.pairs(ctx, q); err != nil {
 		return back, err
 	}
+	if err := (Indexes{s}).try(ctx, q); err != nil {
+		return back, err
+	}
 	for _, ix := range s.indexes {
 		if slices.Contains(s.late, ix) {
 			continue
@@ -248,9 +251,30 @@ type Undo struct {
 // the writer for as long as it is large.
 const deleteAtOnce = 200
 
+// DeleteSome deletes some rows of a table with a key.
+func DeleteSome(table string, key []string) string {
+	return fmt.Sprintf("DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s LIMIT %[3]d)", lite.Main(table), lite.Idents(key), deleteAtOnce)
+}
+
+// Loose are the texts of the application's views and triggers, views first.
+func Loose(ctx context.Context, q lite.Querier) (all []string, err error) {
+	rows, err := q.QueryContext(ctx, `SELECT sql FROM main.sqlite_schema WHERE type IN ('view', 'trigger') AND name NOT LIKE '\_chunkfill\_%' ESCAPE '\' ORDER BY type = 'trigger', rowid`)
+	if err != nil {
+		return nil, fmt.Errorf("read the views and triggers: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, fmt.Errorf("read the views and triggers: %w", err)
+		}
+		all = append(all, text)
+	}
+	return all, rows.Err()
+}
+
 func (s *Shape) undo() Undo {
-	keys := lite.Idents(s.key)
-	u := Undo{Repeat: []string{fmt.Sprintf("DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s LIMIT %[3]d)", lite.Main(shadowName(s.Table)), keys, deleteAtOnce)}}
+	u := Undo{Repeat: []string{DeleteSome(shadowName(s.Table), s.key)}}
 	u.Statements = append(Unwatch(s.Table), "DROP TABLE IF EXISTS "+lite.Main(logName(s.Table)), "DROP TABLE IF EXISTS "+lite.Main(shadowName(s.Table)))
 	return u
 }
@@ -303,7 +327,7 @@ func (s *Shape) pairs(ctx context.Context, q lite.Querier) error {
 			s.copied = append(s.copied, pair{c.Name, s.Set[given].Expr, false})
 		case err == nil:
 			s.copied = append(s.copied, pair{c.Name, lite.Ident(c.Name), true})
-			if was := s.column(c.Name); affinityOf(was.Decl) != affinityOf(c.Decl) {
+			if was := s.column(c.Name); affinityOf(was.Decl) != affinityOf(c.Decl) && !(s.table.strict() && lite.SameName(c.Decl, "ANY")) {
 				s.conversions = append(s.conversions, Conversion{s.Table, c.Name, was.Decl, c.Decl})
 			}
 		}
@@ -330,9 +354,25 @@ func (s *Shape) rowid(shadow lite.Table) string {
 	return alias
 }
 
-// findable refuses a shape in which a row cannot be found by the key of the live table.
-func (s *Shape) findable(shadow lite.Table) error {
-	for _, name := range s.key {
+// findable chooses the key by which a row is found in both tables: the one by which the live table is
+// walked, or else another of its UNIQUEs over columns that are NOT NULL. It refuses a shape that leaves none.
+func (s *Shape) findable(shadow lite.Table) (err error) {
+	for _, k := range s.live.Keys {
+		not := s.stays(k, shadow)
+		if not == nil {
+			s.key = k.Names()
+			return nil
+		}
+		if err == nil {
+			err = not
+		}
+	}
+	return err
+}
+
+// stays refuses a key of the live table that the new one has not, or not with the same values.
+func (s *Shape) stays(k lite.Key, shadow lite.Table) error {
+	for _, name := range k.Names() {
 		was := s.column(name)
 		is, err := shadow.Column(name)
 		given := slices.ContainsFunc(s.Set, func(a lite.Assign) bool { return lite.SameName(a.Column, name) })
@@ -340,10 +380,11 @@ func (s *Shape) findable(shadow lite.Table) error {
 		case err != nil:
 			return fmt.Errorf("%w: it has no column %s, which is part of the key by which rows are found while they are copied", ErrShape, name)
 		case given, lite.FoldName(was.Decl) != lite.FoldName(is.Decl):
-			return fmt.Errorf("%w: column %s is part of the key by which rows are found while they are copied, and must keep its type (%s) and its values", ErrShape, name, was.Decl)
+			return fmt.Errorf("%w: column %s is part of the key by which rows are found while they are copied, and must keep its type (%s) and its values; "+
+				"or give the table, first, another UNIQUE over columns that are NOT NULL, which stays", ErrShape, name, was.Decl)
 		}
 	}
-	if !slices.ContainsFunc(shadow.Keys, func(k lite.Key) bool { return sameColumns(k, s.live.Key) }) {
+	if !slices.ContainsFunc(shadow.Keys, func(o lite.Key) bool { return sameColumns(o, k) }) {
 		return s.notFindable()
 	}
 	return nil
@@ -355,7 +396,7 @@ func (s *Shape) notFindable() error {
 
 func sameColumns(a, b lite.Key) bool {
 	return slices.EqualFunc(a.Columns, b.Columns, func(x, y lite.KeyColumn) bool {
-		return lite.SameName(x.Name, y.Name) && lite.FoldName(x.Collation) == lite.FoldName(y.Collation)
+		return lite.SameName(x.Name, y.Name) && (a.Rowid || b.Rowid || lite.FoldName(x.Collation) == lite.FoldName(y.Collation))
 	})
 }
 

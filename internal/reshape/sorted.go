@@ -68,10 +68,11 @@ func (s Indexes) part(ctx context.Context, q lite.Querier, shadow lite.Table) er
 	return nil
 }
 
-// canWait reports whether an index can be built when the rows are copied. A unique one can where the table
-// has it, too, over the same values: the rows are then known to be unique in it.
+// canWait reports whether an index can be built when the rows are copied. The entries have rowids, which must be
+// such as VACUUM leaves alone. A unique index can wait where the table has it, too, over the same values: the
+// rows are then known to be unique in it.
 func (s Indexes) canWait(ctx context.Context, q lite.Querier, ix index, shadow lite.Table) (bool, error) {
-	if shadow.RowidAlias() == "" && !(len(shadow.Keys) > 0 && shadow.Key.Rowid) {
+	if !slices.ContainsFunc(shadow.Keys, func(k lite.Key) bool { return k.Rowid }) {
 		return false, nil
 	}
 	if !ix.unique {
@@ -221,6 +222,18 @@ func (ix index) where() string {
 	return ""
 }
 
+// try refuses an index that the new table cannot have.
+func (s Indexes) try(ctx context.Context, q lite.Querier) error {
+	if len(s.late) == 0 {
+		return nil
+	}
+	shadow, err := lite.LoadTable(ctx, q, shadowName(s.Table))
+	if err != nil {
+		return err
+	}
+	return s.describe(ctx, q, shadow)
+}
+
 // Create makes the tables on which the indexes of a rebuild are built.
 func (s Indexes) Create(ctx context.Context, q lite.Querier) (back Undo, err error) {
 	if len(s.late) == 0 {
@@ -235,6 +248,9 @@ func (s Indexes) Create(ctx context.Context, q lite.Querier) (back Undo, err err
 	}
 	for _, ix := range s.sorted {
 		if err := run(ctx, q, ix.Create()...); err != nil {
+			return back, err
+		}
+		if err := ix.Begin(ctx, q); err != nil {
 			return back, err
 		}
 		back.Repeat = append(back.Repeat, ix.Drain(deleteAtOnce))
@@ -263,7 +279,16 @@ func (s Indexes) Attach(ctx context.Context, q lite.Querier) error {
 	if len(s.late) == 0 {
 		return nil
 	}
-	err := lite.EditSchema(ctx, q, func() error {
+	indexes, err := s.Load(ctx, q)
+	if err != nil {
+		return err
+	}
+	for _, ix := range indexes {
+		if err := ix.Finish(ctx, q); err != nil {
+			return err
+		}
+	}
+	err = lite.EditSchema(ctx, q, func() error {
 		for i := range s.late {
 			if err := s.graft(ctx, q, s.late[i], shadowName(s.late[i].Name), shadowName(s.Table)); err != nil {
 				return err
@@ -300,6 +325,9 @@ func (s Indexes) createTwin(ctx context.Context, q lite.Querier) (back Undo, err
 		return back, err
 	}
 	if err := run(ctx, q, slices.Concat(ix.Create(), s.createLog(), triggers)...); err != nil {
+		return back, err
+	}
+	if err := ix.Begin(ctx, q); err != nil {
 		return back, err
 	}
 	back.Repeat = []string{ix.Drain(deleteAtOnce)}
@@ -352,9 +380,16 @@ func (s Copier) replayEntries(ctx context.Context, q lite.Querier, log lite.Key,
 		return 0, err
 	}
 	ix := built[0]
+	gone := log.SelectStatement(keyColumn(0)+", "+ix.Values(), []string{ix.Where}, nil).Within(ix.Insert(), "")
+	_, err = gone.Run(ctx, q, r)
+	if lite.Classify(err) == lite.Row {
+		err = s.eachGone(ctx, q, log, gone, r)
+	}
+	if err != nil {
+		return 0, err
+	}
 	keys := log.SelectStatement(keyColumn(0), nil, nil)
 	for _, statement := range []lite.Statement{
-		log.SelectStatement(keyColumn(0)+", "+ix.Values(), []string{ix.Where}, nil).Within(ix.Insert(), ""),
 		keys.Within("DELETE FROM "+lite.Main(ix.Table)+" WHERE "+sorted.ID+" IN (", ")"),
 		keys.Within(ix.Insert()+ix.Select(s.live.Key.From(), ix.Rowid)+" AND "+ix.Rowid+" IN (", ")"),
 	} {
@@ -371,6 +406,21 @@ func (s Copier) replayEntries(ctx context.Context, q lite.Querier, log lite.Key,
 		return 0, err
 	}
 	return log.DeleteStatement(nil, nil).Run(ctx, q, r)
+}
+
+// eachGone puts the entries in by themselves that the log tells of. A row on which an expression of the index failed
+// had none.
+func (s Copier) eachGone(ctx context.Context, q lite.Querier, log lite.Key, gone lite.Statement, r lite.Range) error {
+	places, err := log.Find(ctx, q, r, "1", nil, r.Rows)
+	if err != nil {
+		return err
+	}
+	for _, p := range places {
+		if _, err := gone.Run(ctx, q, log.Row(p)); err != nil && lite.Classify(err) != lite.Row {
+			return err
+		}
+	}
+	return nil
 }
 
 // entered is the condition, on a row of the live table, that the index that is built has its entry.

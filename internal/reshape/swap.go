@@ -21,6 +21,10 @@ func (s *Shape) Swap(ctx context.Context, q lite.Querier) (swapped bool, err err
 	if err != nil || left {
 		return false, err
 	}
+	// A row without a key is one that nothing here finds.
+	if err := s.live.CheckNulls(ctx, q); err != nil {
+		return false, fmt.Errorf("%w: %w", ErrShape, err)
+	}
 	return true, swap{s}.exchange(ctx, q)
 }
 
@@ -66,6 +70,11 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 		return err
 	}
 
+	if s.Grafts() {
+		if err := s.sorted[0].Finish(ctx, q); err != nil {
+			return err
+		}
+	}
 	return lite.EditSchema(ctx, q, func() error {
 		if s.Twin {
 			return Indexes(s).graft(ctx, q, s.indexes[0], s.indexes[0].Name, live)
@@ -76,7 +85,10 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 		if err := s.rename(ctx, q, shadow, live, s.table.as(live), place); err != nil {
 			return err
 		}
-		return s.renumber(ctx, q)
+		if err := s.renumber(ctx, q); err != nil {
+			return err
+		}
+		return s.forgetStatistics(ctx, q)
 	})
 }
 
@@ -159,6 +171,23 @@ func (s swap) renumber(ctx context.Context, q lite.Querier) error {
 	}
 	if err != nil {
 		return fmt.Errorf("go on with the numbers of %s: %w", s.Table, err)
+	}
+	return nil
+}
+
+// forgetStatistics removes what ANALYZE has noted of the shadow, and of indexes that the table no
+// longer has. What it has noted of the table stays: the new one is much like it.
+func (s swap) forgetStatistics(ctx context.Context, q lite.Querier) error {
+	for _, table := range []string{"sqlite_stat1", "sqlite_stat4"} {
+		var there int
+		err := q.QueryRowContext(ctx, "SELECT count(*) FROM main.sqlite_schema WHERE name = ?", table).Scan(&there)
+		if err == nil && there > 0 {
+			_, err = q.ExecContext(ctx, "DELETE FROM main."+table+` WHERE tbl = ?1 COLLATE NOCASE OR tbl = ?2 COLLATE NOCASE AND idx IS NOT NULL AND idx COLLATE NOCASE <> tbl
+				AND idx COLLATE NOCASE NOT IN (SELECT name FROM main.sqlite_schema WHERE type = 'index')`, shadowName(s.Table), s.Table)
+		}
+		if err != nil {
+			return fmt.Errorf("forget the statistics of what is gone: %w", err)
+		}
 	}
 	return nil
 }

@@ -28,8 +28,9 @@ type Build struct {
 // placed is an entry and its place.
 type placed struct {
 	entry
-	of int // which index
-	at int64
+	of    int // which index
+	at    int64
+	first bool // of its index
 }
 
 // Bounds are the first and the last position, nil where there is nothing to build.
@@ -63,12 +64,16 @@ func number(p lite.Pos) int64 {
 }
 
 // Start begins to read and to sort, on a connection of the reader; or, where there is none, reads
-// on the host's own, in short reads and without an order. A build without a cursor begins from the first entry; others go on after the
-// last one that is there.
-func (b *Build) Start(ctx context.Context, reader *sql.DB, guest lite.Querier, cursor, upper lite.Pos) {
+// on the host's own, in short reads and without an order. It begins with the index at hand, and there behind
+// the last entry that there is; or, if all is built again, with the first one of that index.
+func (b *Build) Start(ctx context.Context, reader *sql.DB, guest lite.Querier, cursor, upper lite.Pos, again bool) {
 	b.Rows = number(upper) / int64(len(b.Indexes))
 	b.given, b.at, b.latest, b.since = nil, 0, number(cursor), turnAfter
-	b.stream = start(ctx, source{indexes: b.Indexes, reader: reader, guest: guest, afresh: cursor == nil})
+	from := source{indexes: b.Indexes, reader: reader, guest: guest, goOn: cursor != nil && !again}
+	if cursor != nil {
+		from.begin = min(len(b.Indexes)-1, int((number(cursor)-1)/b.Rows))
+	}
+	b.stream = start(ctx, from)
 }
 
 // Close ends what Start began.
@@ -128,7 +133,7 @@ func (b *Build) place(c chunk) {
 	for i, e := range c.entries {
 		at := int64(from + float64(c.before+int64(i)+1)*float64(b.Rows)/float64(max(1, c.all)))
 		b.latest = max(b.latest+1, at)
-		b.given = append(b.given, placed{e, c.of, b.latest})
+		b.given = append(b.given, placed{e, c.of, b.latest, c.before == 0 && i == 0})
 	}
 }
 
@@ -142,8 +147,12 @@ const atOnce = 50 // entries of one INSERT
 func (b *Build) Put(ctx context.Context, q lite.Querier, r lite.Range) (int, error) {
 	entries := b.given[b.at-r.Rows : b.at]
 	ix := b.Indexes[entries[0].of]
-	if b.since >= turnAfter {
-		if err := ix.turn(ctx, q); err != nil {
+	turn := ix.turn
+	if entries[0].first {
+		turn = ix.Begin
+	}
+	if b.since >= turnAfter || entries[0].first {
+		if err := turn(ctx, q); err != nil {
 			return 0, err
 		}
 		b.since = 0
@@ -187,8 +196,8 @@ func arguments(entries []placed, width int) []any {
 	return args
 }
 
-// Lacking is how many entries the indexes lack that their table has rows for, or have too many: VACUUM and REINDEX
-// take them away. Nothing may write to the table meanwhile.
+// Lacking is how many entries the indexes lack that their table has rows for, or have too many: REINDEX
+// takes them away. Nothing may write to the table meanwhile.
 func (b *Build) Lacking(ctx context.Context, q lite.Querier) (n int64, err error) {
 	for _, ix := range b.Indexes {
 		entries, err := ix.Count(ctx, q)

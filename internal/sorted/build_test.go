@@ -3,6 +3,7 @@ package sorted
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	_ "modernc.org/sqlite"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
 
@@ -32,7 +34,7 @@ var indexes = []struct {
 // indexes; an empty BLOB that is written as NULL; a turn that deletes the rows where the index is.
 func TestBuild(t *testing.T) {
 	defer func(was int) { turnAfter = was }(turnAfter)
-	turnAfter = 300
+	turnAfter = 120
 	seed := time.Now().UnixNano()
 	t.Log("seed", seed)
 	r := rand.New(rand.NewSource(seed))
@@ -43,14 +45,20 @@ func TestBuild(t *testing.T) {
 	for i, ix := range indexes {
 		ix.Name, ix.Table, ix.Spare, ix.Of, ix.Rowid = fmt.Sprintf("i%d", i), fmt.Sprintf("w%d", i), fmt.Sprintf("s%d", i), "t", "id"
 		mustExec(t, q, ix.Create()...)
+		if err := ix.Begin(context.Background(), q); err != nil {
+			t.Fatal(err)
+		}
 		b.Indexes = append(b.Indexes, ix.Index)
 	}
-	play(t, r, b, q, reader)
+	play(t, r, b, q, reader, false)
 
 	if n, err := b.Lacking(context.Background(), q); n != 0 || err != nil {
 		t.Errorf("%d entries too many or too few, %v", n, err)
 	}
 	for i, ix := range b.Indexes {
+		if err := ix.Finish(context.Background(), q); err != nil {
+			t.Error(err)
+		}
 		mustExec(t, q, indexes[i].create)
 		got := list(t, q, "SELECT "+ID+", "+ix.columns()+" FROM "+ix.Entries())
 		want := list(t, q, "SELECT id, "+ix.Values()+" FROM t INDEXED BY i"+where(ix)+" ORDER BY "+ordered(ix))
@@ -69,8 +77,48 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// TestUndone: REINDEX takes what was built away, and it is not taken for whole; built from the beginning
+// it is. So far VACUUM copies the entries of an index as they are. Planted and caught: no look for the entry that is of no row, that entry made again by each turn, or not
+// when all is built anew.
+func TestUndone(t *testing.T) {
+	defer func(was int) { turnAfter = was }(turnAfter)
+	turnAfter = 100
+	r := rand.New(rand.NewSource(1))
+	for _, statement := range []string{"VACUUM", "REINDEX"} {
+		db, q := testTable(t, r)
+		reader := openReader(t, db)
+		b := &Build{}
+		for i, ix := range indexes {
+			ix.Name, ix.Table, ix.Spare, ix.Of, ix.Rowid = fmt.Sprintf("i%d", i), fmt.Sprintf("w%d", i), fmt.Sprintf("s%d", i), "t", "id"
+			mustExec(t, q, ix.Create()...)
+			b.Indexes = append(b.Indexes, ix.Index)
+		}
+		play(t, r, b, q, reader, false)
+		mustExec(t, q, statement)
+		missing, err := b.Lacking(context.Background(), q)
+		if statement == "REINDEX" && missing == 0 || err != nil {
+			t.Errorf("%d entries are missing, %v", missing, err)
+		}
+		for _, ix := range b.Indexes[:4] { // the last one may have no row
+			if err := ix.Finish(context.Background(), q); errors.Is(err, chunkfill.ErrTableChanged) != (missing > 0) {
+				t.Errorf("%s, %s: %v", statement, ix.Name, err)
+			}
+		}
+
+		play(t, r, b, q, reader, true)
+		for _, ix := range b.Indexes[:4] {
+			if err := ix.Finish(context.Background(), q); err != nil {
+				t.Errorf("%s, %s: %v", statement, ix.Name, err)
+			}
+		}
+		if n, err := b.Lacking(context.Background(), q); n != 0 || err != nil {
+			t.Errorf("%d entries too many or too few, %v", n, err)
+		}
+	}
+}
+
 // play builds to the end, as runs do of which some end early.
-func play(t *testing.T, r *rand.Rand, b *Build, q *sql.Conn, reader *sql.DB) {
+func play(t *testing.T, r *rand.Rand, b *Build, q *sql.Conn, reader *sql.DB, again bool) {
 	t.Helper()
 	ctx := context.Background()
 	_, upper, _, err := b.Bounds(ctx, q)
@@ -80,7 +128,7 @@ func play(t *testing.T, r *rand.Rand, b *Build, q *sql.Conn, reader *sql.DB) {
 	var cursor lite.Pos
 	for over := false; !over; {
 		b = &Build{Indexes: b.Indexes}
-		b.Start(ctx, reader, q, cursor, upper)
+		b.Start(ctx, reader, q, cursor, upper, again)
 		for n := r.Intn(40); n > 0 && !over; n-- {
 			if err := b.Wait(ctx, cursor); err != nil {
 				t.Fatal(err)
@@ -152,7 +200,7 @@ func testTable(t *testing.T, r *rand.Rand) (*sql.DB, *sql.Conn) {
 
 	mustExec(t, q, "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b REAL, c TEXT)", "BEGIN")
 	values := []any{nil, int64(1), int64(2), 2.5, "a", "A", "b", "", []byte("a"), []byte{}, "nul\x00byte", "\xff", int64(1) << 60}
-	for range 2500 {
+	for range 1000 {
 		_, err := q.ExecContext(context.Background(), "INSERT OR IGNORE INTO t VALUES (?, ?, ?, ?)",
 			r.Int63n(1<<40)-1<<39, values[r.Intn(len(values))], values[r.Intn(5)], values[r.Intn(len(values))])
 		if err != nil {

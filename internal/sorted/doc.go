@@ -16,5 +16,5 @@
 // batches. In the end the index is made one of the table that it is for.
 //
 // Until then the index has more entries than its table has rows: PRAGMA integrity_check says so,
-// and VACUUM or REINDEX lose them. Whoever builds it has to count them before they are used.
+// and REINDEX loses them. One entry that is of no row tells, in the end, that this has not happened.
 package sorted

@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
 
@@ -32,6 +34,10 @@ type Index struct {
 
 // ID is the column of an index's own table that has the rowid of the row.
 const ID = "_chunkfill_id"
+
+// An entry that is of no row stands in each index while it is built: REINDEX, which makes the index anew from
+// the rows of its table, takes it away with all the others whose rows are not there.
+const canary = math.MinInt64
 
 // column is that of a term in the index's own table.
 func column(i int) string { return fmt.Sprintf("_chunkfill_%d", i+1) }
@@ -81,6 +87,40 @@ func (ix Index) Create() []string {
 		fmt.Sprintf("CREATE TRIGGER %s AFTER INSERT ON %s BEGIN %sVALUES (NEW.%s, %s); DELETE FROM %s WHERE %[4]s = NEW.%[4]s; DELETE FROM %[2]s; END",
 			lite.Main(ix.Spare+"_drain"), lite.Ident(ix.Spare), ix.insertInto(lite.Ident(ix.Table)), ID, ix.each(func(i int, _ Term) string { return "NEW." + column(i) }), lite.Ident(ix.Table)),
 	}
+}
+
+// Begin has an index that is made anew hold the one entry by which it is known whether it is whole.
+func (ix Index) Begin(ctx context.Context, q lite.Querier) error {
+	if _, err := q.ExecContext(ctx, fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (?)", lite.Main(ix.Table), ID), int64(canary)); err != nil {
+		return fmt.Errorf("write the index %s: %w", ix.Name, err)
+	}
+	return ix.turn(ctx, q)
+}
+
+// Finish takes that entry out again, in the transaction in which the index is made one of another table. It
+// returns chunkfill.ErrTableChanged where it is not there any more.
+func (ix Index) Finish(ctx context.Context, q lite.Querier) error {
+	var there, taken bool
+	query := fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s AND %s = ?1), EXISTS (SELECT 1 FROM %s WHERE %s = ?1)",
+		ix.Entries(), strings.ReplaceAll(ix.each(func(i int, _ Term) string { return column(i) + " IS NULL" }), ", ", " AND "), ID, ix.from(), ix.Rowid)
+	if err := q.QueryRowContext(ctx, query, int64(canary)).Scan(&there, &taken); err != nil {
+		return fmt.Errorf("look at the index %s: %w", ix.Name, err)
+	}
+	switch {
+	case taken:
+		return fmt.Errorf("%s has a row %d, and no index can be built on it beside live writes", ix.Of, int64(canary))
+	case !there:
+		return fmt.Errorf("%w: REINDEX has undone what was built of the index %s; cancel the job, and begin a new one under another name", chunkfill.ErrTableChanged, ix.Name)
+	}
+	for _, statement := range []string{
+		fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (?)", lite.Main(ix.Table), ID),
+		fmt.Sprintf("DELETE FROM %s WHERE %s = ?", lite.Main(ix.Table), ID),
+	} {
+		if _, err := q.ExecContext(ctx, statement, int64(canary)); err != nil {
+			return fmt.Errorf("write the index %s: %w", ix.Name, err)
+		}
+	}
+	return nil
 }
 
 // Drain takes the first entries out of the index, which has no other way to get smaller: their rows are not
@@ -136,7 +176,7 @@ func (ix Index) Lacks(name string) string {
 
 // Count is how many entries the index has. (A count(*) alone would be that of the table, whatever INDEXED BY says.)
 func (ix Index) Count(ctx context.Context, q lite.Querier) (n int64, err error) {
-	if err := q.QueryRowContext(ctx, "SELECT count("+column(0)+" IS NULL) FROM "+ix.Entries()).Scan(&n); err != nil {
+	if err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(%s IS NULL) FROM %s WHERE %s <> ?", column(0), ix.Entries(), ID), int64(canary)).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count the entries of %s: %w", ix.Name, err)
 	}
 	return n, nil
@@ -148,7 +188,7 @@ type entry []any
 // last is the last entry that the index has, nil where it has none.
 func (ix Index) last(ctx context.Context, q lite.Querier) (entry, error) {
 	e, dest := ix.scanned()
-	err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT %s, %s FROM %s ORDER BY %s LIMIT 1", ID, ix.columns(), ix.Entries(), ix.order(true))).Scan(dest...)
+	err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT %s, %s FROM %s WHERE %[1]s <> ? ORDER BY %[4]s LIMIT 1", ID, ix.columns(), ix.Entries(), ix.order(true)), int64(canary)).Scan(dest...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil

@@ -16,7 +16,8 @@ type source struct {
 	indexes []Index
 	reader  *sql.DB      // to sort on; or nil
 	guest   lite.Querier // the host's, where there is no reader
-	afresh  bool         // from the first entry of the first index
+	begin   int          // the index to begin with
+	goOn    bool         // behind its last entry
 }
 
 // chunk is some entries of an index, in order.
@@ -129,18 +130,14 @@ func (s *stream) run(ctx context.Context) error {
 		return fmt.Errorf("open a connection to sort on: %w", err)
 	}
 	defer s.giveBack(conn)
-	begun, err := s.begun(ctx, conn)
-	if err != nil {
-		return err
-	}
 	for _, setting := range []string{"PRAGMA main.cache_size = -%d", "PRAGMA temp.cache_size = -%d"} {
 		if _, err := conn.ExecContext(ctx, fmt.Sprintf(setting, cacheKiB)); err != nil {
 			return fmt.Errorf("sort: %w", err)
 		}
 	}
 
-	for i := begun; i < len(s.indexes); i++ {
-		if err := (sorting{s, i, conn}).run(ctx, i == begun && !s.afresh); err != nil {
+	for i := s.begin; i < len(s.indexes); i++ {
+		if err := (sorting{s, i, conn}).run(ctx, i == s.begin && s.goOn); err != nil {
 			return fmt.Errorf("sort the entries of %s: %w", s.indexes[i].Name, err)
 		}
 	}
@@ -153,25 +150,11 @@ func (s *stream) giveBack(conn *sql.Conn) {
 	_ = conn.Close()
 }
 
-// begun finds the index at which an earlier build stopped: the last that has entries.
-func (s *stream) begun(ctx context.Context, q lite.Querier) (int, error) {
-	if s.afresh {
-		return 0, nil
-	}
-	for i := len(s.indexes) - 1; i > 0; i-- {
-		last, err := s.indexes[i].last(ctx, q)
-		if err != nil || last != nil {
-			return i, err
-		}
-	}
-	return 0, nil
-}
-
 // unsorted reads the rows in the order of the table, on the host's connection: the database is in memory, or
 // nobody else can open it.
 func (s *stream) unsorted(ctx context.Context) error {
-	for i, ix := range s.indexes {
-		read := int64(0)
+	for i := s.begin; i < len(s.indexes); i++ {
+		ix, read := s.indexes[i], int64(0)
 		err := ix.eachPart(ctx, s.guest, rowsOnHost, func(where string, args []any) error {
 			rows, err := s.guest.QueryContext(ctx, ix.Select(ix.from(), ix.Rowid)+" AND "+where, args...)
 			if err != nil {

@@ -76,6 +76,31 @@ func TestPlantedLoopBugs(t *testing.T) {
 	}
 }
 
+// TestPlantedReshapeBugs runs the tests of a rebuild with one bug each and wants them to fail.
+func TestPlantedReshapeBugs(t *testing.T) {
+	if !*full {
+		t.Skip("in a full sweep")
+	}
+	for _, bug := range torture.ReshapeBugs {
+		t.Run(bug.Name, func(t *testing.T) {
+			overlay, err := torture.Overlay(t.TempDir(), bug.Edits...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-count=1", "-failfast", "-run", "^TestRebuild(IsTheTable|Zoo|OfATable.*)$",
+				"github.com/chunkfill/chunkfill/engine").CombinedOutput()
+			caught := failingPart.FindAllSubmatch(out, -1)
+			if err == nil || caught == nil {
+				t.Fatalf("not caught: %v\n%s", err, out)
+			}
+			t.Logf("planted %q: caught by %d, first by %s", bug.Name, len(caught), caught[0][1])
+		})
+	}
+}
+
+// failingPart finds the parts of tests that failed.
+var failingPart = regexp.MustCompile(`(?m)^    --- FAIL: (\S+)`)
+
 // failing finds the names of tests that failed, or that would not come to their end.
 var failing = regexp.MustCompile(`(?m)^(?:--- FAIL: |\trunning tests:\n\t\t)(Test\w+)`)
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/jobs"
 )
 
 // JobLine is a job at a glance, with what the caller measures beside it.
@@ -92,4 +93,13 @@ func WriteQuarantine(w io.Writer, s chunkfill.Status) {
 	if len(s.Quarantine) > 0 {
 		_ = Printf(w, "  fix these rows, then run the same command with --retry\n")
 	}
+}
+
+// Definition is a job in words. Of a change of the schema it leaves out the statements, which follow
+// in a second line.
+func Definition(text string) string {
+	if _, ok, _ := jobs.ParseSchema("", text); ok {
+		text, _, _ = strings.Cut(text, "\n")
+	}
+	return text
 }

@@ -61,6 +61,7 @@ it stopped.`,
 	set.BoolVar(&f.json, "json", false, "print the result as JSON")
 	set.BoolVar(&f.noLive, "no-live", false, "no live inserts")
 	set.BoolVar(&f.noBaseline, "no-baseline", false, "do not time a plain UPDATE on copies")
+	cmd.AddCommand(indexCommand(), rebuildCommand())
 	return cmd
 }
 

@@ -140,7 +140,7 @@ func writeStatus(out io.Writer, s output.Job) {
 	}
 
 	line("job", "%s", s.Name)
-	line("does", "%s", s.Definition)
+	line("does", "%s", output.Definition(s.Definition))
 	line("phase", "%s%s (ledger: %s)", s.Phase, parens(s.Reason), s.Ledger)
 
 	if step := output.Step(s.JobRecord); step != "" {
