@@ -215,7 +215,7 @@ type index struct {
 
 // IndexIn returns the index that a CREATE INDEX makes, and its table.
 func IndexIn(statement string) (name, table string, err error) {
-	ix, err := index{}, error(nil)
+	var ix index
 	if all := Statements(statement); len(all) == 1 {
 		ix, err = parseIndex(all[0])
 	} else {
