@@ -97,6 +97,9 @@ var (
 	// ErrTableChanged is returned when the table no longer fits the job. Change the table
 	// back, or Forget the job and start one that fits.
 	ErrTableChanged = errors.New("the table has changed since the job began")
+	// ErrArchive is returned when the archive of a job is missing, another one, or not as new as the
+	// database. The message says which, and what to do.
+	ErrArchive = errors.New("the archive does not fit the database")
 	// ErrLostOwner is returned when another run has taken the job over, which can only
 	// happen if this one was stopped so long that its lock was lost. It has written nothing
 	// since. Leave the job to the other run.
@@ -145,6 +148,9 @@ var (
 	// ErrFragment is returned for an expression or condition that is not a valid SQL
 	// expression over the table's columns; the message says which. Correct it.
 	ErrFragment = errors.New("not a usable SQL expression")
+	// ErrRowsBreakShape is returned for a new shape that rows of the table do not fit; the message
+	// counts them, and names the first. Change them, or the shape.
+	ErrRowsBreakShape = errors.New("rows of the table break the new shape")
 	// ErrOwnWork is returned for an expression or condition with a query over what the
 	// job's own statement writes, whose answer would depend on how many batches there
 	// have been. Put what it finds into a table of its own first.

@@ -120,7 +120,7 @@ func TestWhereAJobStands(t *testing.T) {
 	}
 
 	job := reshape("copy", chunkfill.Paused)
-	job.Takebacks = []chunkfill.Takeback{{Step: "shadow"}, {Step: "index"}}
+	job.Takebacks = []chunkfill.Takeback{{Step: "shadow", Statements: []string{"DROP TABLE t"}}, {Step: "settle"}, {Step: "index", Repeat: []string{"DELETE FROM t"}}}
 	if got := job.InSchema(); !slices.Equal(got, []string{"shadow", "index"}) {
 		t.Errorf("in the schema: %v", got)
 	}

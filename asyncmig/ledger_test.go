@@ -86,8 +86,8 @@ func TestAdoptedLedger(t *testing.T) {
 		"SELECT group_concat(json_array(id, note, status, error, rows_done)) FROM _async_migrations WHERE name IN ('old_failed', 'old_stale')")
 }
 
-// An index build that ran at boot becomes an asynchronous one, see MIGRATIONS.md:
-// where the old marker stands nothing is built again.
+// An index build that ran at boot becomes an asynchronous one: where the old marker stands
+// nothing is built again. MIGRATIONS.md shows the same with a job.
 func TestConvertedIndexBuild(t *testing.T) {
 	const hasIndex = "SELECT count(*) FROM sqlite_schema WHERE name = 'obs_observer_ts'"
 	for name, c := range map[string]struct{ marker, index string }{
@@ -106,7 +106,7 @@ func TestConvertedIndexBuild(t *testing.T) {
 				wantStatus(t, s, "obs_observer_ts_idx_v1", asyncmig.StatusDone)
 				wantValue(t, db, c.index, hasIndex)
 			}
-			wantValue(t, db, "1", "SELECT count(*) FROM _migrations") // nobody writes it any more
+			wantValue(t, db, "1", "SELECT count(*) FROM _migrations") // which is the application's alone
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/record"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -54,6 +55,8 @@ type DryRunResult struct {
 	LiveLoad          *bool         // whether others have written meanwhile; nil if that cannot be told
 
 	Held time.Duration // how long the dry run has held the writer, at most at once
+
+	Reshape *DryRunReshape // of a job that gives the table another shape, or an index; else nil, in JSON null
 }
 
 // DryRunRow is one row, as it is and as the job would leave it. Values are SQL literals by
@@ -93,7 +96,11 @@ type DryRunForeignKey struct {
 //
 // Rows that match are counted beside the writer, which takes about as long as reading the table.
 //
-// It returns ErrSpec, ErrJobChanged and ErrCancelled as Start does, and ErrSpec for a job of several
+// A jobs.Rebuild or jobs.Index is shown as a whole, in Reshape: the change of the schema is made and rolled back, which holds
+// the writer for some milliseconds, and a sample of the rows tells of room and time. Where the start of the job
+// would be refused, its error is returned together with the result, which lists each reason.
+//
+// It returns ErrSpec, ErrJobChanged and ErrCancelled as Start does, and ErrSpec for another job of several
 // steps; what keeps a job from running, see [ErrNoTable] and those after it; and ErrClosed.
 func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d DryRunResult, err error) {
 	ctx, leave, err := e.enterCall(ctx)
@@ -101,9 +108,11 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d DryRunResult, err 
 		return DryRunResult{}, err
 	}
 	defer leave(&err)
+	if job.Spec().Kind == jobs.KindArchive {
+		return e.dryArchive(ctx, job)
+	}
 	if program := programOf(job); program != nil {
-		return DryRunResult{}, fmt.Errorf("%w %s: a dry run cannot show a job that changes the schema (its steps: %s)",
-			jobs.ErrSpec, job.Spec().Name, strings.Join(program.names(), ", "))
+		return e.dryRunProgram(ctx, job, program)
 	}
 	p, err := e.prepare(ctx, job)
 	if err != nil {
@@ -114,6 +123,42 @@ func (e *Engine) DryRun(ctx context.Context, job jobs.Job) (d DryRunResult, err 
 		return DryRunResult{}, err
 	}
 	return r.result, nil
+}
+
+// dryRunOf fills in what a job would do, and returns why it would not begin.
+type dryRunOf func(ctx context.Context, e *Engine, d *DryRunResult) error
+
+// dryRuns are those of kinds of jobs that have several steps.
+var dryRuns = map[jobs.Kind]func(jobs.Job) dryRunOf{}
+
+// dryRunProgram is DryRun for a job of several steps.
+func (e *Engine) dryRunProgram(ctx context.Context, job jobs.Job, program *program) (DryRunResult, error) {
+	spec := job.Spec()
+	show := dryRuns[spec.Kind]
+	if show == nil {
+		return DryRunResult{}, fmt.Errorf("%w %s: a dry run cannot show a job of this kind (its steps: %s)", jobs.ErrSpec, spec.Name, strings.Join(program.names(), ", "))
+	}
+	if err := spec.Validate(); err != nil {
+		return DryRunResult{}, err
+	}
+	d := noResult()
+	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
+	switch {
+	case err == nil:
+		if err := e.planProgram(spec, program).compatible(begun); err != nil {
+			return DryRunResult{}, err
+		}
+		d.Begun = begun.Phase
+	case !errors.Is(err, ErrUnknownJob):
+		return DryRunResult{}, err
+	}
+	err = show(job)(ctx, e, &d)
+	return d, err
+}
+
+// noResult is one with nothing in it.
+func noResult() DryRunResult {
+	return DryRunResult{Matching: -1, WALBytes: -1, GrowBytes: -1, ImageBytes: -1, FreeBytes: -1, TimeLow: -1, TimeHigh: -1}
 }
 
 // names are those of the steps.
@@ -139,8 +184,8 @@ type dryRun struct {
 
 func (r *dryRun) run(ctx context.Context) error {
 	key := r.table.Key
-	r.result = DryRunResult{Table: r.table.Name, Key: strings.Join(key.Names(), ", "), Matching: -1,
-		WALBytes: -1, GrowBytes: -1, ImageBytes: -1, FreeBytes: -1, TimeLow: -1, TimeHigh: -1}
+	r.result = noResult()
+	r.result.Table, r.result.Key = r.table.Name, strings.Join(key.Names(), ", ")
 	var err error
 	if r.begun, err = checkpoint.Load(ctx, r.e.readQuerier(), r.spec.Name); err != nil && !errors.Is(err, checkpoint.ErrUnknown) {
 		return err

@@ -41,10 +41,11 @@ func (d DryRunResult) MarshalJSON() ([]byte, error) {
 		Measured     time.Duration      `json:"measured_ns"`
 		LiveLoad     *bool              `json:"live_load"`
 		Held         time.Duration      `json:"held_ns"`
+		Reshape      *DryRunReshape     `json:"reshape"`
 	}{
 		d.Table, d.Key, d.Rows, known(d.Matching), d.Statement, list(d.Plan), d.PlanSummary, d.Begun,
 		list(d.Columns), list(d.Sample), d.Tried, d.SampleReason, list(d.Triggers), list(d.ForeignKeys), list(d.Warnings), list(d.Notes),
-		known(d.WALBytes), known(d.GrowBytes), known(d.ImageBytes), known(d.FreeBytes), known(int64(d.TimeLow)), known(int64(d.TimeHigh)), d.Measured, d.LiveLoad, d.Held,
+		known(d.WALBytes), known(d.GrowBytes), known(d.ImageBytes), known(d.FreeBytes), known(int64(d.TimeLow)), known(int64(d.TimeHigh)), d.Measured, d.LiveLoad, d.Held, d.Reshape,
 	})
 	return b.Bytes(), err
 }

@@ -62,6 +62,9 @@ var (
 	// ErrInSchema is returned by Forget for a job that has put something into the schema which
 	// still stands there. Cancel the job, or bring it to its end.
 	ErrInSchema = chunkfill.ErrInSchema
+	// ErrArchive is returned by a run whose archive is missing, another one, or not as new as the
+	// database, or cannot hold the rows. The message says which, and what to do.
+	ErrArchive = chunkfill.ErrArchive
 	// ErrNoImages is returned by Undo and ForgetUndoData for a job of whose rows no images are
 	// kept: it ran without KeepBefore, they were removed, or it is undone already. There is no
 	// undo. It also keeps a job from going on that was to keep images, and whose were removed.

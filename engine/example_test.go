@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -13,11 +14,12 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
+	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// README shows serve and wrap line for line, MIGRATIONS.md buildObserverIndex. The other uses
+// README shows serve and wrap line for line, MIGRATIONS.md buildObserverIndex and what it asks. The other uses
 // have a file each: example_*_test.go.
 
 func serve(ctx context.Context, path string) error {
@@ -104,36 +106,75 @@ func ExampleEngine_Func() {
 	// [["7D","1D"] []]
 }
 
-func buildObserverIndex(ctx context.Context, db *sql.DB) error {
-	var built bool // at boot, by an earlier release
-	err := db.QueryRowContext(ctx,
-		`SELECT EXISTS (SELECT 1 FROM _migrations WHERE name = 'obs_observer_ts_idx_v1')`).Scan(&built)
-	if err != nil || built {
+func buildObserverIndex(eng *engine.Engine) func(context.Context, *sql.DB) error {
+	job := jobs.Index{
+		Name:   "obs_observer_ts_idx_v1",
+		Table:  "observations",
+		Create: "CREATE INDEX obs_observer_ts ON observations (observer_idx, timestamp)",
+		Twin:   true,
+	}
+	return func(ctx context.Context, db *sql.DB) error {
+		var marked bool // by an earlier release, at boot
+		err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM _migrations WHERE name = ?)`, job.Name).Scan(&marked)
+		if err != nil || marked {
+			return err
+		}
+
+		there, err := observerIndexIsThere(ctx, db, job.Name)
+		if err != nil {
+			return err
+		}
+		if there {
+			slog.InfoContext(ctx, "the index is there already, nothing is built", "migration", job.Name)
+		} else if err := eng.Func(job)(ctx, db); err != nil {
+			return err
+		}
+
+		_, err = db.ExecContext(ctx, `INSERT OR IGNORE INTO _migrations (name) VALUES (?)`, job.Name)
 		return err
 	}
-	_, err = db.ExecContext(ctx,
-		`CREATE INDEX IF NOT EXISTS obs_observer_ts ON observations (observer_idx, timestamp)`)
-	return err
 }
 
-// Convert a migration that ran at boot and was marked in _migrations: databases
-// that have its index are left alone, others get it after boot.
+// observerIndexIsThere: made by hand, or by a release that ended before it wrote the marker. Once the job has
+// begun, it is the job that knows.
+func observerIndexIsThere(ctx context.Context, db *sql.DB, job string) (bool, error) {
+	if _, err := checkpoint.Load(ctx, db, job); !errors.Is(err, checkpoint.ErrUnknown) {
+		return false, err
+	}
+	var columns sql.NullString
+	err := db.QueryRowContext(ctx, `SELECT group_concat(c.name) FROM pragma_index_list('observations') AS i, pragma_index_info(i.name) AS c
+		WHERE i.name = 'obs_observer_ts' AND NOT i.partial`).Scan(&columns)
+	return columns.String == "observer_idx,timestamp", err
+}
+
+// Convert an index build that ran at boot and was marked in _migrations: databases that have the index
+// are left alone, others get it after boot, beside live writes. The marker stands in all of them in the end.
 func Example_convertedIndexBuild() {
 	ctx := context.Background()
-	for _, marked := range []string{"SELECT 1", "INSERT INTO _migrations VALUES ('obs_observer_ts_idx_v1')"} {
-		db, remove := exampleDB(`CREATE TABLE _migrations (name TEXT PRIMARY KEY)`, marked,
-			`CREATE TABLE observations (id INTEGER PRIMARY KEY, observer_idx INTEGER, timestamp INTEGER)`)
+	for _, before := range []string{
+		"SELECT 'a new database'",
+		"INSERT INTO _migrations VALUES ('obs_observer_ts_idx_v1')",
+		"CREATE INDEX obs_observer_ts ON observations (observer_idx, timestamp)",
+	} {
+		db, remove := exampleDB(`CREATE TABLE _migrations (name TEXT PRIMARY KEY)`,
+			`CREATE TABLE observations (id INTEGER PRIMARY KEY, observer_idx INTEGER, timestamp INTEGER)`, before)
+		eng, err := engine.New(db, engine.Config{SoleProcess: true})
+		must(err)
 		store := asyncmig.NewStore(db, asyncmig.Config{})
-		err := store.RunAsyncMigration(ctx, "obs_observer_ts_idx_v1", buildObserverIndex)
+
+		err = store.RunAsyncMigration(ctx, "obs_observer_ts_idx_v1", buildObserverIndex(eng)) // returns at once
 		must(err)
 		store.WaitForAsyncMigrations()
+
 		status, err := store.AsyncMigrationStatus("obs_observer_ts_idx_v1")
-		fmt.Println(status, err, texts(db, "SELECT name FROM sqlite_schema WHERE name = 'obs_observer_ts'"))
+		fmt.Println(status, err, texts(db, "SELECT name FROM _migrations"), texts(db, "SELECT name FROM sqlite_schema WHERE name = 'obs_observer_ts'"))
+		must(eng.Close())
 		remove()
 	}
 	// Output:
-	// done <nil> [obs_observer_ts]
-	// done <nil> []
+	// done <nil> [obs_observer_ts_idx_v1] [obs_observer_ts]
+	// done <nil> [obs_observer_ts_idx_v1] []
+	// done <nil> [obs_observer_ts_idx_v1] [obs_observer_ts]
 }
 
 func exampleFile(statements ...string) string {

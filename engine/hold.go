@@ -121,6 +121,9 @@ func (b *batch) explain(ctx context.Context, err error) error {
 		return b.s.abandon(ctx, b.s.step, err)
 	case final(err):
 		return err
+	case errors.Is(err, errStale):
+		b.s.copied = place{}
+		return errAgain
 	case errors.Is(err, errMetSkip):
 		b.s.prefetch.ExpectSkips()
 		return errAgain
@@ -145,6 +148,9 @@ func final(err error) bool {
 // errAgain: the same batch is to be tried again at once, since something about it has
 // changed.
 var errAgain = errors.New("try again")
+
+// errStale: rows have changed since they were copied elsewhere, and are to be copied again.
+var errStale = errors.New("the copy of a row is stale")
 
 // sameTable holds the job against its table again whenever the schema has changed
 // since the batch before. A table made anew with another key would still be walked

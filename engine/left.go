@@ -18,13 +18,13 @@ import (
 
 // takesLate reports whether rows that are left may have come due since.
 func (r rewrite) takesLate() bool {
-	return r.spec.Kind == jobs.KindDelete || lite.ReadsClock(r.spec.Todo)
+	return r.spec.Kind == jobs.KindDelete || r.spec.Kind == jobs.KindArchive || lite.ReadsClock(r.spec.Todo)
 }
 
 // watched runs a step of a second pass, and fails if rows that were to be changed
 // are not.
 func (b *batch) watched(ctx context.Context, c lite.Querier, stretch lite.Range, apply func() (int, error)) (changed int, err error) {
-	if b.s.pass == 1 || b.s.step != nil && b.s.step.source != nil || b.s.newest != nil || !b.s.takesLate() {
+	if b.s.pass == 1 || b.s.step != nil && (b.s.step.source != nil || b.s.step.precopy != nil) || b.s.newest != nil || !b.s.takesLate() {
 		return apply()
 	}
 	meant := b.s.table.Key.SelectStatement("count(*)", b.s.where, b.s.spec.Args)

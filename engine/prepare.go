@@ -86,21 +86,18 @@ func (e *Engine) prepare(ctx context.Context, job jobs.Job) (p plan, err error) 
 // prepareProgram is prepare for a job that changes the schema. Its steps are held against
 // the database when it is their turn.
 func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *program) (plan, error) {
-	if spec.Kind == jobs.KindRebuild || spec.Kind == jobs.KindIndex {
+	if programs[spec.Kind] != nil {
 		if err := spec.Validate(); err != nil {
 			return plan{}, err
 		}
 	}
-	p := plan{rewrite: rewrite{spec: jobs.Spec{Name: spec.Name, Table: spec.Table, Kind: spec.Kind, Version: spec.Version}}, program: program}
 	if program.wrong != nil {
-		return p, fmt.Errorf("%w %s: %w", jobs.ErrSpec, spec.Name, program.wrong)
+		return plan{}, fmt.Errorf("%w %s: %w", jobs.ErrSpec, spec.Name, program.wrong)
 	}
-	p.rowTimeout = e.cfg.RowTimeout
-	if e.reader != nil {
-		p.loose = e.reader
+	if program.use != nil {
+		program.use(e)
 	}
-	p.fingerprint = rule2 + p.definition() + "."
-
+	p := e.planProgram(spec, program)
 	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
 	fresh := errors.Is(err, ErrUnknownJob)
 	if err != nil && !fresh {
@@ -125,13 +122,24 @@ func (e *Engine) prepareProgram(ctx context.Context, spec jobs.Spec, program *pr
 	return p, p.compatible(begun)
 }
 
+// planProgram is what is known of such a job without the database.
+func (e *Engine) planProgram(spec jobs.Spec, program *program) plan {
+	p := plan{rewrite: rewrite{spec: jobs.Spec{Name: spec.Name, Table: spec.Table, Kind: spec.Kind, Version: spec.Version}}, program: program}
+	p.rowTimeout = e.cfg.RowTimeout
+	if e.reader != nil {
+		p.loose = e.reader
+	}
+	p.fingerprint = rule2 + p.definition() + "."
+	return p
+}
+
 // rehearse tries what a new job does to the schema, and leaves nothing of it.
 func (e *Engine) rehearse(ctx context.Context, program *program) error {
 	if program.rehearse == nil {
 		return nil
 	}
 	rehearsed := errors.New("rehearsed")
-	var look func(context.Context, lite.Querier) error
+	var look func(context.Context, *Engine) error
 	err := e.write(ctx, func(ctx context.Context, c lite.Querier) (err error) {
 		if look, err = program.rehearse(ctx, c); err != nil {
 			return err
@@ -139,7 +147,7 @@ func (e *Engine) rehearse(ctx context.Context, program *program) error {
 		return rehearsed
 	})
 	if errors.Is(err, rehearsed) {
-		return look(ctx, e.readQuerier())
+		return look(ctx, e)
 	}
 	return err
 }

@@ -25,6 +25,7 @@ type pressure struct {
 	identity  identity
 	stop      stopfile.Watch
 	breath    kernel.Timer
+	volume    string // another file that the job writes; or ""
 }
 
 // Stopped reports whether there is a stop file.
@@ -98,12 +99,17 @@ func (p *pressure) poolInUse() int {
 // GapAsked reports whether a chunkfill command of another process wants to write.
 func (p *pressure) GapAsked() bool { return filelock.Asked(p.identity.database) }
 
-// Free is the free space on the disk of the database.
+// Free is the free space on the disk of the database, or on that of another file that the job
+// writes where that is less.
 func (p *pressure) Free() int64 {
 	if p.e.file.Path == "" {
 		return plenty
 	}
-	return freeBytes(p.e.file.Path)
+	free := freeBytes(p.e.file.Path)
+	if p.volume != "" {
+		free = min(free, freeBytes(p.volume))
+	}
+	return free
 }
 
 // Shorter, and the timer has run out before the scheduler has looked around.

@@ -27,7 +27,14 @@ type program struct {
 	// rehearse makes the changes of the schema, in a transaction that is rolled back, before
 	// anything of a new job is written, and returns what to read then; nil where there is
 	// nothing to try.
-	rehearse func(ctx context.Context, c lite.Querier) (look func(ctx context.Context, q lite.Querier) error, err error)
+	rehearse func(ctx context.Context, c lite.Querier) (look func(ctx context.Context, e *Engine) error, err error)
+
+	// use is told the engine, before any step. close closes what steps have opened, when a run ends.
+	use   func(*Engine)
+	close func(context.Context) error
+
+	notes  func(context.Context) []string // what a dry run says of it besides; or nil
+	volume string                         // a file on another disk that the job writes, whose free space counts, too; or ""
 }
 
 // lookStep is the one step of a job whose work somebody else has done.
@@ -49,6 +56,8 @@ func (p *program) onlyLook() *program {
 type step struct {
 	chunkfill.Step
 
+	// before is what a step of kind Once makes elsewhere, idempotent, before its hold.
+	before func(ctx context.Context) error
 	// once makes a step of kind Once, inside the hold that records it.
 	once func(ctx context.Context, c lite.Querier) (made, error)
 
@@ -94,15 +103,25 @@ type step struct {
 	// statement of rows.
 	apply func(ctx context.Context, c lite.Querier, s stretch) (changed int, err error)
 
-	// precopy makes rows durable elsewhere before a batch may touch them: up to n after a
-	// position and up to another. It returns how far it came, and may be called again for
-	// the same rows. The condition of rows then keeps the batch to what is as precopy saw it.
-	precopy func(ctx context.Context, table lite.Table, after, upto lite.Pos, n int) (lite.Pos, error)
+	// precopy makes rows durable elsewhere before a batch may touch them. It returns how far it came, and
+	// may be called again for the same rows. The condition of rows, or apply, then keeps the batch to
+	// what is as precopy saw it; apply may return errStale to have the rows copied again.
+	precopy func(ctx context.Context, next ahead) (lite.Pos, error)
+}
+
+// ahead is what precopy is given: up to n rows after a position and up to another, those that meet
+// the conditions.
+type ahead struct {
+	table       lite.Table
+	after, upto lite.Pos
+	n           int
+	where       []string
 }
 
 // stretch is what apply is given.
 type stretch struct {
 	lite.Range
+	table     lite.Table
 	statement lite.Statement
 	where     []string // its conditions
 	again     bool     // some of its rows may have been done in an earlier pass
@@ -131,6 +150,14 @@ func programOf(job jobs.Job) *program {
 		return p.program()
 	}
 	return nil
+}
+
+// end closes what steps have opened.
+func (p *program) end(ctx context.Context) error {
+	if p == nil || p.close == nil {
+		return nil
+	}
+	return p.close(context.WithoutCancel(ctx))
 }
 
 // list is the steps as the loop has them.
@@ -225,6 +252,11 @@ func (w *walker) bounds(ctx context.Context, q lite.Querier) (lower, upper lite.
 // Once makes a step that changes the schema and records it, in one hold.
 func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chunkfill.Event) (chunkfill.Checkpoint, error) {
 	step := s.program.find(from.Step)
+	if step.before != nil {
+		if err := step.before(ctx); err != nil {
+			return to, fmt.Errorf("step %s: %w", step.Name, err)
+		}
+	}
 	next, again := to, false
 	err := s.record(ctx, func(ctx context.Context, c lite.Querier) error {
 		asked, err := record.Asked(ctx, c, s.name)
@@ -332,7 +364,7 @@ func undoSource(ctx context.Context, q lite.Querier, set images.Set) (lite.Table
 // statement. again says that some of them may have been done before.
 func (r rewrite) run(ctx context.Context, c lite.Querier, statement lite.Statement, where []string, rows lite.Range, again bool) (int, error) {
 	if r.step != nil && r.step.apply != nil {
-		return r.step.apply(ctx, c, stretch{Range: rows, statement: statement, where: where, again: again})
+		return r.step.apply(ctx, c, stretch{Range: rows, table: r.table, statement: statement, where: where, again: again})
 	}
 	return statement.Run(ctx, c, rows)
 }

@@ -86,10 +86,11 @@ func init() {
 }
 
 // precopy makes rows durable in the archive.
-func (r reshaped) precopy(ctx context.Context, table lite.Table, after, upto lite.Pos, n int) (lite.Pos, error) {
-	within, ok, err := table.Key.Next(ctx, r.host, after, upto, min(n, 40))
+func (r reshaped) precopy(ctx context.Context, next ahead) (lite.Pos, error) {
+	table := next.table
+	within, ok, err := table.Key.Next(ctx, r.host, next.after, next.upto, min(next.n, 40))
 	if err != nil || !ok {
-		return upto, err
+		return next.upto, err
 	}
 	query, args := table.Key.SelectStatement("id, v", nil, nil).SQL(within)
 	rows, err := r.host.QueryContext(ctx, query, args...)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -56,7 +57,7 @@ func (b *batch) refuse(ctx context.Context, c lite.Querier, cause error) error {
 }
 
 // retryQuarantined applies the job to the rows set aside, one hold each.
-func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
+func (e *Engine) retryQuarantined(ctx context.Context, p plan) (err error) {
 	if p.program != nil {
 		begun, err := record.Load(ctx, e.readQuerier(), p.spec.Name)
 		if err != nil || begun.Quarantined == 0 {
@@ -65,6 +66,7 @@ func (e *Engine) retryQuarantined(ctx context.Context, p plan) error {
 		if p, err = e.planStep(ctx, e.readQuerier(), p, begun.Of); err != nil {
 			return err
 		}
+		defer func() { err = errors.Join(err, p.program.end(ctx)) }()
 	}
 	if err := e.findImages(ctx, &p); err != nil {
 		return err

@@ -22,42 +22,46 @@ type rebuild struct {
 }
 
 func init() {
-	programs[jobs.KindRebuild] = newRebuild
-	programs[jobs.KindIndex] = newRebuild
+	programs[jobs.KindRebuild] = func(job jobs.Job) *program { return newRebuild(job).program() }
+	programs[jobs.KindIndex] = programs[jobs.KindRebuild]
 }
 
-func newRebuild(job jobs.Job) *program {
+func newRebuild(job jobs.Job) rebuild {
 	spec := job.Spec()
-	r := rebuild{spec, reshape.Wanted{Table: spec.Table, Schema: spec.Schema, Index: spec.Kind == jobs.KindIndex, Twin: spec.Twin}}
+	r := rebuild{spec, reshape.Wanted{Table: spec.Table, Schema: spec.Schema, Queries: spec.Queries, Index: spec.Kind == jobs.KindIndex, Twin: spec.Twin}}
 	for _, a := range spec.Set {
 		r.wanted.Set = append(r.wanted.Set, lite.Assign(a))
 	}
+	return r
+}
 
+// program is the steps of the job.
+func (r rebuild) program() *program {
 	once := func(name string, fn func(context.Context, lite.Querier) (made, error)) step {
 		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Once}, once: fn}
 	}
 	walk := func(name string, load func(context.Context, lite.Querier, *step) error) step {
-		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(spec.Table)}
+		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(r.spec.Table)}
 	}
 	swap := once("swap", r.swap)
-	swap.NoReturn, swap.abandon = true, reshape.Unwatch(spec.Table)
+	swap.NoReturn, swap.abandon = true, reshape.Unwatch(r.spec.Table)
 	swap.request, swap.due, swap.meanwhile = record.RequestSwap, r.logged, r.replay
 	var wrong error
-	swap.waits, wrong = waitsForSwap(spec)
+	swap.waits, wrong = waitsForSwap(r.spec)
 	steps := []step{
 		once("shadow", r.shadow),
 		walk("copy", r.copying),
 		{Step: chunkfill.Step{Name: "compare", Kind: chunkfill.Verify, Of: "copy"}},
 		walk("catch up", r.catchUp),
 	}
-	if !spec.Twin {
+	if !r.spec.Twin {
 		settle, attach := once("settle", r.settle), once("attach", r.attach)
-		settle.abandon, attach.abandon = reshape.Unwatch(spec.Table), reshape.Unwatch(spec.Table)
+		settle.abandon, attach.abandon = reshape.Unwatch(r.spec.Table), reshape.Unwatch(r.spec.Table)
 		steps = append(steps, settle, walk("indexes", r.building), step{Step: chunkfill.Step{Name: "count", Kind: chunkfill.Verify, Of: "indexes"}},
 			attach, walk("catch up again", r.catchUp))
 	}
 	steps = append(steps, swap)
-	if !spec.KeepOld {
+	if !r.spec.KeepOld {
 		empty := walk("empty", r.empty)
 		empty.intact, empty.abandon = nil, nil
 		steps = append(steps, empty, once("drop", r.drop))
@@ -85,18 +89,6 @@ func (r rebuild) describe() string {
 		text += " BY A TWIN"
 	}
 	return text
-}
-
-func (r rebuild) rehearse(ctx context.Context, c lite.Querier) (func(context.Context, lite.Querier) error, error) {
-	conversions, err := r.wanted.Rehearse(ctx, c)
-	return func(ctx context.Context, q lite.Querier) error {
-		for _, conversion := range conversions {
-			if err := conversion.Check(ctx, q); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, err
 }
 
 // shape is the table as it is, and as it is to be, once the shadow is there.

@@ -104,7 +104,7 @@ func TestRebuildRefuses(t *testing.T) {
 	schema := "SELECT group_concat(coalesce(sql, name), ';') || (SELECT schema_version FROM pragma_schema_version) FROM sqlite_schema"
 	before := valueOf(t, db, schema)
 	for _, c := range []struct{ table, schema, want string }{
-		{"t", "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER, n INTEGER)", "1 values of v, such as '007', would be changed by its new type INTEGER"},
+		{"t", "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER, n INTEGER)", "1 values of v, such as '007' in (1), would be changed by its new type INTEGER"},
 		{"t", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)", "would no longer work"},
 		{"t", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n INTEGER REFERENCES p (id))", "foreign key on p"},
 		{"t", "CREATE TABLE t (id TEXT PRIMARY KEY, v TEXT, n INTEGER)", "must keep its type (INTEGER)"},
@@ -138,11 +138,11 @@ func TestRebuildRefuses(t *testing.T) {
 // live write; a cancel leaves nothing. Planted and caught: the mirror of rows in place of the log.
 func TestRebuildStops(t *testing.T) {
 	db := rebuildDB(t, `CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);
-		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) INSERT INTO t SELECT i, 'v' || i FROM n; UPDATE t SET v = 'v3' WHERE id = 400`)
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) INSERT INTO t SELECT i, 'v' || i FROM n`)
 	live := 0
 	eng, err := engine.New(db, engine.Config{SoleProcess: true, OnHold: func(engine.Hold) {
 		live++
-		for _, q := range []string{fmt.Sprintf("INSERT OR IGNORE INTO t (v) VALUES ('v%d')", live), fmt.Sprintf("UPDATE t SET v = 'v4' WHERE id = %d", 100+live)} {
+		for _, q := range []string{fmt.Sprintf("INSERT OR IGNORE INTO t (v) VALUES ('v%d')", live), fmt.Sprintf("UPDATE t SET v = 'v4' WHERE id = %d", 100+live), "UPDATE t SET v = 'bad' WHERE id = 9"} {
 			if result, err := db.Exec(q); err != nil {
 				t.Errorf("%s: %v", q, err)
 			} else if n, _ := result.RowsAffected(); n != 1 {
@@ -154,7 +154,7 @@ func TestRebuildStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer eng.Close()
-	result, err := eng.Run(context.Background(), jobs.Rebuild{Name: "r", Table: "t", Schema: "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT UNIQUE CHECK (v <> 'v9'))"})
+	result, err := eng.Run(context.Background(), jobs.Rebuild{Name: "r", Table: "t", Schema: "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT UNIQUE CHECK (v <> 'bad'))"})
 	if !errors.Is(err, engine.ErrFailed) || len(result.Quarantine) == 0 {
 		t.Fatalf("%v, %d rows in quarantine", err, len(result.Quarantine))
 	}

@@ -44,13 +44,15 @@ type walker struct {
 	e   *Engine
 	log *slog.Logger
 
-	pass   int
-	lower  lite.Pos
-	upper  place
-	cursor place // of the latest batch that was committed
-	reach  place // of the batch at hand: as far as rows have been computed
-	copied place // as far as rows have been copied elsewhere, where they must be
-	schema int64 // PRAGMA schema_version for which the plan is known to hold
+	pass    int
+	lower   lite.Pos
+	upper   place
+	cursor  place           // of the latest batch that was committed
+	reach   place           // of the batch at hand: as far as rows have been computed
+	copied  place           // as far as rows have been copied elsewhere, where they must be
+	walking context.Context // of the walk; a copy elsewhere outlives a wait for it
+	copying *copying        // of the next rows elsewhere; or nil
+	schema  int64           // PRAGMA schema_version for which the plan is known to hold
 
 	stmt                lite.Statement
 	brief               lite.Statement // the same for a transform's rows of which none is to be skipped
@@ -94,7 +96,7 @@ func (e *Engine) work(ctx context.Context, p plan) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(e.run(ctx, s, l), s.writer.Close(context.WithoutCancel(ctx)))
+	return errors.Join(e.run(ctx, s, l), s.writer.Close(context.WithoutCancel(ctx)), p.program.end(ctx))
 }
 
 func (e *Engine) run(ctx context.Context, s *session, l *loop.Loop) error {
@@ -126,6 +128,9 @@ func (e *Engine) newSession(p plan) *session {
 	})
 	s.upkeep.wal = log
 	s.pressure = pressure{e: e, writer: &s.writer, callbacks: calls, identity: e.identity(), stop: stopfile.NewWatch(e.file.Path)}
+	if p.program != nil {
+		s.pressure.volume = p.program.volume
+	}
 	s.recorder.e, s.recorder.name, s.recorder.key = e, p.spec.Name, &s.table.Key
 	s.pace = pace.NewKeeper(p.spec.Name, e.readQuerier())
 	s.recorder.writer, s.recorder.callbacks, s.recorder.wal = &s.writer, calls, log
@@ -137,6 +142,7 @@ func (e *Engine) newSession(p plan) *session {
 }
 
 func (s *session) close() {
+	s.copying.stop()
 	s.signals.close()
 	s.callbacks.end()
 	s.breath.Close()

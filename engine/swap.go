@@ -111,9 +111,11 @@ func (s *session) keepUp(ctx context.Context, step *step) error {
 	err := s.record(ctx, func(ctx context.Context, c lite.Querier) error {
 		return lite.Guarded(ctx, c, func() error { return step.meanwhile(ctx, c) })
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+		s.schema = version
+	case is(err, ErrTableChanged):
 		return s.abandon(ctx, step, err)
 	}
-	s.schema = version
-	return nil
+	return err
 }

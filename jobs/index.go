@@ -15,6 +15,10 @@ type Index struct {
 	// index that is being built, and REINDEX undoes what has been built.
 	Twin bool
 
+	// Queries are those that the index is for. A dry run, and the start of the job, show their plans as they
+	// are and as they will be, and say which of them will not use it.
+	Queries []string
+
 	// HoldSwap has the job wait before its last step that others see, the swap, until Engine.Swap or
 	// `chunkfill swap` asks for it: all is copied and compared, and kept up to date meanwhile. With
 	// SwapWindow, such as "Sun 02:00-04:00 Europe/Berlin", it also goes on by itself while that
@@ -29,5 +33,5 @@ const KindIndex Kind = "index"
 // Spec implements [Job].
 func (i Index) Spec() Spec {
 	return Spec{Kind: KindIndex, Name: i.Name, Table: i.Table, Schema: i.Create, Twin: i.Twin,
-		HoldSwap: i.HoldSwap, SwapWindow: i.SwapWindow}
+		Queries: i.Queries, HoldSwap: i.HoldSwap, SwapWindow: i.SwapWindow}
 }

@@ -73,10 +73,11 @@ type Spec struct {
 	KeepBefore bool
 
 	// Schema is the SQL of a [Rebuild] or an [Index]; the others are their fields of these names.
-	// HoldSwap and SwapWindow are no part of the job's identity.
+	// HoldSwap, SwapWindow and Queries are no part of the job's identity.
 	Schema                  string
 	KeepOld, Twin, HoldSwap bool
 	SwapWindow              string
+	Queries                 []string
 }
 
 // RowFunc maps the values of the Read columns to those of the Write columns.
@@ -114,7 +115,7 @@ func (s Spec) validateKind() error {
 		if len(s.Set) == 0 {
 			return fmt.Errorf("%w %s: Set is empty", ErrSpec, s.Name)
 		}
-	case KindDelete, KindRebuild, KindIndex, KindSchema:
+	case KindDelete, KindRebuild, KindIndex, KindArchive, KindSchema:
 	case KindTransform:
 		if s.Row == nil || len(s.Read) == 0 || len(s.Write) == 0 {
 			return fmt.Errorf("%w %s: a transform needs Read, Write and Row", ErrSpec, s.Name)
@@ -167,7 +168,7 @@ func (s Spec) String() string {
 	switch s.Kind {
 	case KindRebuild, KindIndex:
 		return strings.TrimSpace(s.Schema)
-	case KindDelete:
+	case KindDelete, KindArchive:
 		fmt.Fprintf(&b, "DELETE FROM %s", s.Table)
 	case KindTransform:
 		fmt.Fprintf(&b, "UPDATE %s SET %s = Row(%s)", s.Table, strings.Join(s.Write, ", "), strings.Join(s.Read, ", "))
@@ -180,6 +181,9 @@ func (s Spec) String() string {
 	}
 	if s.Where != "" {
 		fmt.Fprintf(&b, " WHERE %s", s.Where)
+	}
+	if s.Kind == KindArchive {
+		b.WriteString(" (each row moved to " + s.Version + ")")
 	}
 	if s.KeepBefore {
 		b.WriteString(" (what was before is kept)")

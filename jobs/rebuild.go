@@ -6,9 +6,12 @@ package jobs
 // short transaction. The rows of the old table are deleted in small batches afterwards.
 //
 // Columns of the same name keep their values, to the type and the byte: a row whose value the new
-// type would change fails, unless Set says how it is to be converted. A row that breaks a
-// constraint of the new shape goes into quarantine, and the tables do not change places; live
-// writes never fail because of it.
+// type would change fails, unless Set says how it is to be converted. Rows that break the new shape are counted
+// before anything is made, and keep the job from starting. One that is written later goes into quarantine, and the
+// tables do not change places; live writes never fail because of it.
+//
+// Rows are found by the PRIMARY KEY while they are copied, or by another UNIQUE over columns that are NOT
+// NULL; one of them has to stay, with its type and its values.
 //
 // Indexes, triggers, views and foreign keys of other tables stay.
 type Rebuild struct {
@@ -22,6 +25,8 @@ type Rebuild struct {
 	Set []Assign
 	// KeepOld leaves the old table, with its rows, under the name "_chunkfill_old_" and its own.
 	KeepOld bool
+	// Queries are some of the application's, whose plans a dry run shows as they are and as they will be.
+	Queries []string
 
 	// HoldSwap has the job wait before its last step that others see, the swap, until Engine.Swap or
 	// `chunkfill swap` asks for it: all is copied and compared, and kept up to date meanwhile. With
@@ -37,5 +42,5 @@ const KindRebuild Kind = "rebuild"
 // Spec implements [Job].
 func (r Rebuild) Spec() Spec {
 	return Spec{Kind: KindRebuild, Name: r.Name, Table: r.Table, Set: r.Set, Schema: r.Schema, KeepOld: r.KeepOld,
-		HoldSwap: r.HoldSwap, SwapWindow: r.SwapWindow}
+		Queries: r.Queries, HoldSwap: r.HoldSwap, SwapWindow: r.SwapWindow}
 }

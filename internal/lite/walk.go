@@ -13,6 +13,7 @@ import (
 // Range is a range of the key: the rows that a batch covers.
 type Range struct {
 	where cond // selects its rows
+	After Pos  // the position that it begins behind, where a walk has met it; nil at the first row
 	End   Pos  // its last position; the cursor once it is done
 	Rows  int  // how many rows it has
 }
@@ -50,6 +51,7 @@ func (k Key) Next(ctx context.Context, q Querier, cursor, upper Pos, n int) (Ran
 			return Range{}, false, fmt.Errorf("find the end of the next batch in %s: %w", k.Table, err)
 		}
 		if ok {
+			r.After = cursor
 			return r, true, nil
 		}
 	}

@@ -137,9 +137,9 @@ func (l *Loop) finish(ctx context.Context) (over bool, err error) {
 		return true, nil
 	}
 	// What changes the schema may drop a table, or put another in its place: with a row
-	// that was left out it would lose it.
+	// that was left out it would lose it. One that goes by the range of a walk tidies up after that.
 	rest := steps[l.state.Step+1:]
-	ahead := slices.IndexFunc(rest, func(s chunkfill.Step) bool { return s.Kind == chunkfill.Once })
+	ahead := slices.IndexFunc(rest, func(s chunkfill.Step) bool { return s.Kind == chunkfill.Once && s.Of == "" })
 	if ahead >= 0 && l.cp.Quarantined > 0 {
 		return false, fmt.Errorf("%w: %d rows of %s are quarantined, and step %s, which comes after, changes the schema; fix the rows, then retry",
 			chunkfill.ErrTooManyBadRows, l.cp.Quarantined, l.cfg.Job.Table, rest[ahead].Name)

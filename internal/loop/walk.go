@@ -86,6 +86,9 @@ func (w *worker) bound(ctx context.Context) (bound string, ok bool, err error) {
 			return bound, true, nil
 		case !late && w.db.Class(err) == Busy:
 			return "", false, w.backOff(ctx)
+		case !late && w.db.Class(err) == Full: // where rows are copied to
+			w.filled(err)
+			return "", false, nil
 		case !late:
 			return "", false, err
 		}

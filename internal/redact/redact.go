@@ -13,7 +13,7 @@ import (
 )
 
 // mayName are errors whose messages may have a key or a value in them, beside those of SQLite.
-var mayName = []error{chunkfill.ErrTooManyBadRows, chunkfill.ErrHostCode, chunkfill.ErrUnreadable}
+var mayName = []error{chunkfill.ErrTooManyBadRows, chunkfill.ErrHostCode, chunkfill.ErrUnreadable, chunkfill.ErrRowsBreakShape}
 
 // ofNoRow are the codes of errors that are about a lock or the disk, whatever the rows are:
 // BUSY, LOCKED and FULL.

@@ -30,6 +30,7 @@ func TestText(t *testing.T) {
 		{ofSQLite(255), "SQLite error 255"},
 		{ofSQLite(13), "secret (13)"}, // of no row: what SQLite says is always the same
 		{fmt.Errorf("%w: row (secret): %w", chunkfill.ErrTooManyBadRows, ofSQLite(1811)), "too many rows fail: SQLite error 1811 (SQLITE_CONSTRAINT_TRIGGER)"},
+		{fmt.Errorf("%w: n is NULL in (secret)", chunkfill.ErrRowsBreakShape), "rows of the table break the new shape"},
 		{fmt.Errorf("%w: panic: secret", chunkfill.ErrHostCode), "code of the application did not return"},
 		{fmt.Errorf("%w: %w (when %w)", chunkfill.ErrTableChanged, ofSQLite(1), ofSQLite(19)), "the table has changed since the job began: SQLite error 1 (SQLITE_ERROR)"},
 	} {

@@ -18,6 +18,8 @@ type Wanted struct {
 	Schema string        // CREATE TABLE, and any CREATE INDEX; or these alone, for the table as it is
 	Set    []lite.Assign // columns whose values are not those of the old column of that name
 
+	Queries []string // of the application, whose plans a rehearsal is to find
+
 	// Index says that Schema is one CREATE INDEX, of an index that is not there yet.
 	Index bool
 	// Twin has the table stay, and get the one index of Schema, which is built on a table that has the

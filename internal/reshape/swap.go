@@ -131,16 +131,10 @@ func (s swap) rename(ctx context.Context, q lite.Querier, from, to, sql string, 
 	return nil
 }
 
-// errDefensive is a connection that cannot write its schema.
-var errDefensive = errors.New("the connection does not allow writable_schema (defensive mode)")
-
 // change updates one row of the schema.
 func change(ctx context.Context, q lite.Querier, set string, args ...any) error {
 	result, err := q.ExecContext(ctx, "UPDATE main.sqlite_schema SET "+set, args...)
 	if err != nil {
-		if strings.Contains(err.Error(), "may not be modified") {
-			return fmt.Errorf("%w: %w", errDefensive, err)
-		}
 		return fmt.Errorf("write the schema: %w", err)
 	}
 	if n, err := result.RowsAffected(); err != nil || n != 1 {

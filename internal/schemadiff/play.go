@@ -35,7 +35,7 @@ func (m *memory) play(ctx context.Context, c jobs.Change) error {
 		return err
 	}
 	if c.Rebuild != "" {
-		if _, err := wantedOf(c).Rehearse(ctx, m); err != nil {
+		if err := m.rebuild(ctx, wantedOf(c)); err != nil {
 			return err
 		}
 		if !c.KeepOld {
@@ -45,6 +45,22 @@ func (m *memory) play(ctx context.Context, c jobs.Change) error {
 		}
 	}
 	return m.run(ctx, c.Then)
+}
+
+// rebuild makes a rebuild, if nothing breaks by it: what does not compile afterwards is asked whether it did before.
+func (m *memory) rebuild(ctx context.Context, wanted reshape.Wanted) error {
+	if err := m.run(ctx, []string{"SAVEPOINT rehearsal"}); err != nil {
+		return err
+	}
+	found, err := wanted.Rehearse(ctx, m)
+	if err := errors.Join(err, m.run(ctx, []string{"ROLLBACK TO rehearsal", "RELEASE rehearsal"})); err != nil {
+		return err
+	}
+	if err := found.Broken(ctx, m); err != nil {
+		return err
+	}
+	_, err = wanted.Rehearse(ctx, m)
+	return err
 }
 
 func (m *memory) run(ctx context.Context, statements []string) error {

@@ -47,7 +47,7 @@ var ReshapeBugs = []Bug{
 		New:  "if false {",
 	}}},
 	{"triggers stay where the table has changed", []Edit{{
-		File: "engine/abandon.go",
+		File: "engine/left.go",
 		Old:  "if !errors.Is(cause, ErrTableChanged) || at == nil",
 		New:  "if !errors.Is(cause, ErrTableChanged) || at != nil || at == nil",
 	}}},

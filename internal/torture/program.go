@@ -16,6 +16,7 @@ import (
 const (
 	Subject = "subject" // runs its jobs to their end; is killed
 	Soak    = "soak"    // goes on and on
+	Mover   = "mover"   // moves rows into an archive; is killed
 )
 
 const (

@@ -91,9 +91,11 @@ func Code(ctx context.Context, err error) int {
 		return OK
 	case errors.Is(err, engine.ErrTableChanged): // while the job ran; it wraps what is wrong with the table now
 		return Failed
+	case is(err, engine.ErrShape, engine.ErrNoRoom) && !errors.Is(err, engine.ErrFailed):
+		return Usage
 	case errors.As(err, &usage), is(err, jobs.ErrSpec, engine.ErrConfig, engine.ErrFragment, engine.ErrNoTable, engine.ErrNoColumn,
-		engine.ErrNoKey, engine.ErrNullKey, engine.ErrOwnWork, engine.ErrKeyMoves, engine.ErrShape, engine.ErrCollation, engine.ErrNotWAL, engine.ErrReadOnly,
-		engine.ErrOtherName, engine.ErrJobChanged, engine.ErrNoImages, engine.ErrImages, engine.ErrWrittenSince, engine.ErrOlderTables, asyncmig.ErrLedger):
+		engine.ErrNoKey, engine.ErrNullKey, engine.ErrOwnWork, engine.ErrKeyMoves, engine.ErrCollation, engine.ErrNotWAL, engine.ErrReadOnly,
+		engine.ErrOtherName, engine.ErrJobChanged, engine.ErrNoImages, engine.ErrArchive, engine.ErrImages, engine.ErrWrittenSince, engine.ErrOlderTables, asyncmig.ErrLedger):
 		return Usage
 	case errors.Is(err, engine.ErrUnknownJob):
 		return NoJob

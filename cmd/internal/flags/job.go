@@ -15,10 +15,11 @@ type Job struct {
 	table, where, todo, version string
 	set                         []string
 	delete, keepBefore          bool
+	archive, archiveTable       string
 }
 
 // OfJob are the names of the flags that Register adds.
-var OfJob = []string{"name", "table", "set", "where", "todo", "delete", "job-version"}
+var OfJob = []string{"name", "table", "set", "where", "todo", "delete", "archive", "archive-table", "job-version"}
 
 // Register adds the flags to a command.
 func (f *Job) Register(cmd *cobra.Command) {
@@ -29,6 +30,8 @@ func (f *Job) Register(cmd *cobra.Command) {
 	set.StringVar(&f.where, "where", "", "only rows that match this condition")
 	set.StringVar(&f.todo, "todo", "", "a condition that the rewrite makes false; rows that still match at the end are rewritten too")
 	set.BoolVar(&f.delete, "delete", false, "delete the rows instead of updating them")
+	set.StringVar(&f.archive, "archive", "", "with --delete: a file that each row is moved to first; it is made where it is missing")
+	set.StringVar(&f.archiveTable, "archive-table", "", "with --delete: the table that rows are moved to, in that file (default: the name of --table) or, without --archive, in the database itself")
 	set.BoolVar(&f.keepBefore, "keep-before", false, "keep what the rows were in a table beside, so that 'chunkfill undo' can put them back; part of the job's identity")
 	set.StringVar(&f.version, "job-version", "", "part of the job's identity; change it when a Go function used in an expression changes")
 }
@@ -43,9 +46,15 @@ func (f *Job) Parse() (jobs.Job, error) {
 		if len(f.set) > 0 || f.todo != "" {
 			return nil, exit.Usagef("--delete can be combined with --where, not with --set or --todo")
 		}
+		if f.archive != "" || f.archiveTable != "" {
+			return f.parseArchive()
+		}
 		return jobs.Delete{Name: f.Name, Table: f.table, Where: f.where, KeepBefore: f.keepBefore}, nil
 	}
 
+	if f.archive != "" || f.archiveTable != "" {
+		return nil, exit.Usagef("--archive and --archive-table need --delete")
+	}
 	if len(f.set) == 0 {
 		return nil, exit.Usagef("say what to do: --set 'column = expression', or --delete")
 	}
@@ -67,6 +76,14 @@ func ParseAssigns(texts []string) (set []jobs.Assign, err error) {
 		set = append(set, assign)
 	}
 	return set, nil
+}
+
+// parseArchive returns the job that moves rows.
+func (f *Job) parseArchive() (jobs.Job, error) {
+	if f.keepBefore {
+		return nil, exit.Usagef("--keep-before cannot be combined with --archive: the archive has what the rows were")
+	}
+	return jobs.Archive{Name: f.Name, Table: f.table, Where: f.where, File: f.archive, Into: f.archiveTable}, nil
 }
 
 // ParseAssign splits 'column = expression' at the first =. A column name that has

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -53,7 +54,7 @@ func (o operator) cancel(name string) error {
 	})
 	err := o.Cancel(ctx, name, o.reason)
 	stop()
-	if exit.WasInterrupted(ctx, err) {
+	if s, statusErr := o.Status(context.WithoutCancel(ctx), name); exit.WasInterrupted(ctx, err) && statusErr == nil && s.Request.Control == chunkfill.Cancel {
 		return exit.Interruption("interrupted; the cancel is recorded, and the same command goes on with it")
 	}
 	return err

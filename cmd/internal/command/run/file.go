@@ -141,14 +141,15 @@ func (s *sequence) one(ctx, limited context.Context, job jobfile.Job, batches in
 	f.maxBatches = batches
 	if f.dryRun {
 		d, err := f.dry(limited, job, s.show)
-		if err != nil {
+		if err != nil && d.Reshape == nil {
 			return 0, s.flags.ended(ctx, limited, err)
 		}
 		name := job.Spec().Name
-		return 0, s.shown(dryOf{name, d}, func() error {
+		printErr := s.shown(dryOf{name, d}, func() error {
 			fmt.Fprintf(s.out, "name       %s\n", output.Visible(name))
 			return f.printDry(job, d, s.out)
 		})
+		return 0, errors.Join(printErr, withoutValues(err))
 	}
 
 	done := f.work(ctx, limited, job, s.show)

@@ -36,8 +36,10 @@ INDEX for each index that is new or another one; - reads it from the standard in
 indexes, triggers, views and the foreign keys of other tables stay. A column keeps its
 value unless --set gives another; a value that its new type would change is refused.
 
-Rows that break a constraint of the new shape are quarantined (see ` + "`chunkfill errors`" + `), and
-the tables do not change places; no write of the application fails because of it.
+Rows that break the new shape are counted, and the first are shown, before anything is
+made. Those that are written later are quarantined (see ` + "`chunkfill errors`" + `), and the tables
+do not change places; no write of the application fails because of it. --dry-run shows
+all that would be done, and whatever stands in the way.
 With --hold-swap the job waits before the tables change places, and ` + "`chunkfill swap`" + ` has
 them do so. ` + "`chunkfill cancel`" + ` takes all back, at any time before that.`,
 		Example: `  chunkfill rebuild --db app.db --table users --schema users.sql
@@ -71,7 +73,7 @@ them do so. ` + "`chunkfill cancel`" + ` takes all back, at any time before that
 	own.StringArrayVar(&set, "set", nil, "'column = expression' over the row of the old table (repeatable)")
 	registerSwap(own, &job.HoldSwap, &job.SwapWindow)
 	own.BoolVar(&job.KeepOld, "keep-old", false, "keep the old table, as _chunkfill_old_ and its name")
-	f.register(cmd)
+	f.registerReshape(cmd, &job.Queries)
 	return cmd
 }
 
@@ -84,7 +86,7 @@ func IndexCommand() *cobra.Command {
 		Short: "Make an index on a live table",
 		Long: `Makes an index while the table is being written. A plain CREATE INDEX keeps all writes
 waiting for as long as it reads the whole table; where that is short enough it is the
-better way. This one rebuilds the table beside itself with the index (see ` + "`chunkfill\nrebuild`" + `), or, with --twin, builds the index alone, which is a fraction of the work. After
+better way: --dry-run says how long. This one rebuilds the table beside itself with the index (see ` + "`chunkfill\nrebuild`" + `), or, with --twin, builds the index alone, which is a fraction of the work. After
 Ctrl-C or a kill the same command continues where it stopped.
 
 --twin is experimental, and for tables with an INTEGER PRIMARY KEY. Until it is done,
@@ -93,6 +95,7 @@ what has been built.
 
 With --hold-swap the job waits before the index is put into its place, and ` + "`chunkfill\nswap`" + ` has it do so. ` + "`chunkfill cancel`" + ` takes all back, at any time before that.`,
 		Example: `  chunkfill index --db app.db 'CREATE INDEX users_email ON users(email)'
+  chunkfill index --db app.db 'CREATE INDEX users_email ON users(email)' --dry-run --query 'SELECT * FROM users WHERE email = ?'
   chunkfill index --db app.db 'CREATE INDEX obs_at ON observations(observer, at)' --twin --run-time 2h`,
 		Args: oneStatement,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -115,8 +118,17 @@ With --hold-swap the job waits before the index is put into its place, and ` + "
 	own.StringVar(&job.Name, "name", "", "name of the job (default that of the index); the same name continues the same job")
 	registerSwap(own, &job.HoldSwap, &job.SwapWindow)
 	own.BoolVar(&job.Twin, "twin", false, "build the index alone, in place of the whole table (experimental)")
-	f.register(cmd)
+	f.registerReshape(cmd, &job.Queries)
 	return cmd
+}
+
+// registerReshape adds the flags that both have.
+func (f *runFlags) registerReshape(cmd *cobra.Command, queries *[]string) {
+	f.register(cmd)
+	set := cmd.Flags()
+	set.StringArrayVar(queries, "query", nil, "a query of the application, whose plan is shown before and after (repeatable); it is not run")
+	set.BoolVar(&f.dryRun, "dry-run", false, "show what would happen: steps, SQL, room, time, plans of --query and what would be refused; change nothing")
+	set.Lookup("json").Usage = "print the result, or the output of --dry-run, as JSON"
 }
 
 // registerSwap adds the flags that say when the last step that others see is taken.

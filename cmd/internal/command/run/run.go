@@ -8,13 +8,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
+	"github.com/chunkfill/chunkfill/cmd/internal/dryrun"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
@@ -62,6 +65,9 @@ processes.
 Its connection has foreign_keys=ON (see --foreign-keys), synchronous=NORMAL and
 busy_timeout=5000; during a hold busy_timeout is 0.
 
+With --delete --archive FILE each row is first moved to a table of that file, where it is
+on the disk before it is deleted, and deleted only as it was copied.
+
 With --dry-run it looks for ten rows, for a second at most, applies the job to
 them in a transaction of at most --target-hold, rolls that back, and shows the
 rows before (-) and after (+), or the error (!) on which the job fails.
@@ -73,6 +79,7 @@ or before the first one for all of them; a flag wins. Jobs that are done are ski
 the first that does not end well ends the run, with its exit status.`,
 		Example: `  chunkfill run --db app.db --name users_lower_v1 --table users --set 'email = lower(email)'
   chunkfill run --db app.db --name purge_2023 --table events --delete --where "at < '2024'" --max-rate 5000
+  chunkfill run --db app.db --name move_2023 --table events --delete --where "at < '2024'" --archive events_2023.db
   chunkfill run --db app.db --name fill_v2 --table obs --set 'path = f(raw)' --where 'path IS NULL' --todo 'path IS NULL' --dry-run
   chunkfill run release.toml --db app.db --run-time 2h`,
 		Args:              atMostAFile,
@@ -163,12 +170,16 @@ func runOne(ctx context.Context, f runFlags, job jobs.Job, stdout, stderr io.Wri
 	show := output.NewProgress(stderr)
 	if f.dryRun {
 		d, err := f.dry(ctx, job, show)
-		if err != nil {
+		if err != nil && d.Reshape == nil {
 			return err
 		}
-		return f.printDry(job, d, stdout)
+		return errors.Join(f.printDry(job, d, stdout), withoutValues(err))
 	}
 	done := f.work(ctx, limited, job, show)
+	if errors.Is(done.err, engine.ErrRowsBreakShape) && !done.has() {
+		_ = output.Printf(stdout, "%s: refused; %s\n", output.Visible(job.Spec().Name), output.Indented(done.err.Error()))
+		return withoutValues(done.err)
+	}
 	return f.conclude(done, stdout)
 }
 
@@ -191,6 +202,7 @@ type outcome struct {
 	engine.Result       // Name is "" where nothing is known of the job
 	already       bool  // it was done before
 	batches       int64 // of this run
+	plans         []engine.QueryPlan
 	err           error
 }
 
@@ -220,6 +232,9 @@ func (f runFlags) work(ctx, limited context.Context, job jobs.Job, show *output.
 	done.err = f.ended(ctx, limited, done.err)
 	done.already = known == nil && before.Phase == checkpoint.Done && !f.retry
 	done.batches = done.Batches - before.Batches
+	if done.err == nil && len(job.Spec().Queries) > 0 {
+		done.plans, done.err = eng.QueryPlans(ctx, job)
+	}
 	return done
 }
 
@@ -255,6 +270,13 @@ func (o outcome) print(stdout io.Writer) {
 		_ = output.Printf(stdout, "  error: %s\n", output.Indented(o.err.Error()))
 	}
 	output.WriteQuarantine(stdout, o.Result)
+	for _, p := range o.plans {
+		verdict := "uses what was made"
+		if !p.Uses {
+			verdict = "does not use what was made"
+		}
+		_ = output.Printf(stdout, "  %s: %s\n    %s\n", verdict, output.Visible(p.Query), output.Visible(strings.Join(p.Plan, "; ")))
+	}
 }
 
 // work is what was done. A job of many steps counts the rows of each by itself, so it is told
@@ -265,10 +287,19 @@ func (o outcome) work() string {
 	switch step := output.Step(o.JobRecord); {
 	case step != "":
 		return "step " + output.Visible(step) + "; " + rows
-	case len(o.Steps) > 2:
+	case walks(o.Steps) > 1:
 		return fmt.Sprintf("all %d steps, %d quarantined", len(o.Steps), o.Quarantined)
 	}
 	return rows
+}
+
+func walks(steps []chunkfill.Step) (n int) {
+	for _, s := range steps {
+		if s.Kind == chunkfill.Walk {
+			n++
+		}
+	}
+	return n
 }
 
 // withoutValues keeps keys of rows, and what SQLite says of them, out of stderr, which is a
@@ -300,4 +331,12 @@ func (f runFlags) dry(ctx context.Context, job jobs.Job, show *output.Progress) 
 	}
 	defer closeAll()
 	return eng.DryRun(ctx, job)
+}
+
+func (f runFlags) printDry(job jobs.Job, d engine.DryRunResult, stdout io.Writer) error {
+	if f.json {
+		return output.WriteJSON(stdout, d)
+	}
+	dryrun.Print(stdout, job.Spec().String(), d, f.pragmas())
+	return nil
 }

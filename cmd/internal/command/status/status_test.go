@@ -15,7 +15,7 @@ import (
 func TestJobOfSteps(t *testing.T) {
 	job := chunkfill.JobRecord{Name: "reshape", Step: "copy", Steps: []chunkfill.Step{
 		{Name: "shadow", Kind: chunkfill.Once}, {Name: "copy", Kind: chunkfill.Walk}, {Name: "swap", Kind: chunkfill.Once, NoReturn: true},
-	}, Takebacks: []chunkfill.Takeback{{Step: "shadow"}}, Left: -1}
+	}, Takebacks: []chunkfill.Takeback{{Step: "shadow", Statements: []string{"DROP TABLE t"}}}, Left: -1}
 	for _, c := range []struct {
 		phase  chunkfill.Phase
 		runs   bool

@@ -82,7 +82,7 @@ func down(stack []ast.Node) bool {
 }
 
 // isAsync reports whether n is an argument of a call of an async function, and is not
-// evaluated before that call; or is of a job that makes its SQL in small batches.
+// evaluated before that call.
 func (s *scan) isAsync(n ast.Node, stack []ast.Node) bool {
 	path := append(slices.Clip(stack), n)
 	for i, outer := range stack {
@@ -90,21 +90,8 @@ func (s *scan) isAsync(n ast.Node, stack []ast.Node) bool {
 		if ok && path[i+1] != call.Fun && s.named(call.Fun) && deferred(path[i+1:]) {
 			return true
 		}
-		if literal, ok := outer.(*ast.CompositeLit); ok && reshapes(literal.Type) {
-			return true
-		}
 	}
 	return false
-}
-
-// reshapes reports whether a literal is a jobs.Index or a jobs.Rebuild.
-func reshapes(literal ast.Expr) bool {
-	selector, ok := literal.(*ast.SelectorExpr)
-	if !ok {
-		return false
-	}
-	pkg, ok := selector.X.(*ast.Ident)
-	return ok && pkg.Name == "jobs" && (selector.Sel.Name == "Index" || selector.Sel.Name == "Rebuild")
 }
 
 // named reports whether a called function is one of those in the configuration.

@@ -130,8 +130,6 @@ func TestAsync(t *testing.T) {
 		`s.RunAsyncMigration(ctx, "n", func() { db.Exec("update t") })`:           "update t [async] [executed]",
 		`eng.Start(ctx, jobs.Update{Where: "update t"})`:                          "update t [async]",
 		`other.Start(ctx, "update t")`:                                            "update t",
-		`j := jobs.Index{Create: "update t"}`:                                     "update t [async]",
-		`j := jobs.Other{Create: "update t"}`:                                     "update t",
 		`RunAsyncMigration[int](ctx, "update t")`:                                 "update t [async]",
 		`(RunAsyncMigration)(ctx, "update t")`:                                    "update t [async]",
 		`s.RunAsyncMigration(ctx, db.Exec("update t"))`:                           "update t [executed]",

@@ -47,7 +47,7 @@ func (s *scan) prose(n ast.Node, stack []ast.Node) bool {
 			return true
 		}
 	case *ast.KeyValueExpr:
-		if parent.Value == n && (helps.MatchString(rootName(parent.Key)) || named(parent.Key)) {
+		if parent.Value == n && (helps.MatchString(rootName(parent.Key)) || named(parent.Key) || ofJob(parent.Key, stack)) {
 			return true
 		}
 	case *ast.ReturnStmt:
@@ -60,6 +60,24 @@ func (s *scan) prose(n ast.Node, stack []ast.Node) bool {
 		return talking(call) || small(n) && (method(call) && perhaps.MatchString(name) || besideError(n, call))
 	}
 	return s.spoken(n, stack)
+}
+
+// ofJob reports whether a field is the statement of a jobs.Index or a jobs.Rebuild, which makes in small batches
+// what that says.
+func ofJob(key ast.Expr, stack []ast.Node) bool {
+	if len(stack) < 2 {
+		return false
+	}
+	list, ok := stack[len(stack)-2].(*ast.CompositeLit)
+	if !ok {
+		return false
+	}
+	kind, ok := list.Type.(*ast.SelectorExpr)
+	if !ok || rootName(kind.X) != "jobs" {
+		return false
+	}
+	field := rootName(key)
+	return kind.Sel.Name == "Index" && field == "Create" || kind.Sel.Name == "Rebuild" && field == "Schema"
 }
 
 // named reports whether a key of a map says that its value is for people.

@@ -1,4 +1,5 @@
-package run
+// Package dryrun prints dry runs, of any command that has them.
+package dryrun
 
 import (
 	"fmt"
@@ -8,29 +9,29 @@ import (
 
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
-	"github.com/chunkfill/chunkfill/jobs"
 )
 
-func (f runFlags) printDry(job jobs.Job, d engine.DryRunResult, stdout io.Writer) error {
-	if f.json {
-		return output.WriteJSON(stdout, d)
-	}
-
-	p := preview{out: stdout, columns: output.Columns(stdout)}
+// Print prints what a job would do, for people. pragmas are the settings of its connection.
+func Print(out io.Writer, job string, d engine.DryRunResult, pragmas []string) {
+	p := preview{out: out, columns: output.Columns(out)}
 	p.line("dry run: nothing was changed", 0)
-	p.field("job", output.Visible(job.Spec().String()))
+	p.field("job", output.Visible(job))
 	p.statement(d)
 	p.effects(d)
-	p.sample(d)
+	if d.Reshape == nil {
+		p.sample(d)
+	} else {
+		p.plans(*d.Reshape)
+		p.room(*d.Reshape)
+	}
 	p.forecast(d)
 	if d.ImageBytes >= 0 {
 		p.field("images", fmt.Sprintf("about %d bytes for each row that is changed, until an undo or forget --undo-data", d.ImageBytes))
 	}
-	p.field("settings", strings.Join(f.pragmas(), ", ")+", synchronous(normal), busy_timeout(5000)")
+	p.field("settings", strings.Join(pragmas, ", ")+", synchronous(normal), busy_timeout(5000)")
 	if d.Begun != "" {
 		p.field("state", fmt.Sprintf("already begun, now %s: a run continues from there", d.Begun))
 	}
-	return nil
 }
 
 // preview prints a dry run.
@@ -53,6 +54,10 @@ func (p preview) statement(d engine.DryRunResult) {
 	}
 	p.field("table", table)
 	p.field("key", output.Visible(d.Key))
+	if d.Reshape != nil {
+		p.steps(d.Reshape.Steps)
+		return
+	}
 	fmt.Fprintf(p.out, "statement  %s\n", output.Indented(d.Statement)) // as it is, to be copied
 	for _, step := range d.Plan {
 		p.field("plan", output.Visible(step))
@@ -156,6 +161,9 @@ func (p preview) forecast(d engine.DryRunResult) {
 		p.field("space", text)
 	}
 
+	if d.TimeHigh < 0 && d.Reshape != nil {
+		return // it has begun, or would not begin
+	}
 	if d.TimeHigh < 0 {
 		p.field("time", "unknown: no row was changed that could be measured")
 		if d.Matching < 0 {

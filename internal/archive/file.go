@@ -1,0 +1,281 @@
+package archive
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/failpoint"
+	"github.com/chunkfill/chunkfill/internal/filelock"
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
+
+// schema is the name under which the archive is attached.
+const schema = "_chunkfill_archive"
+
+// The tables of ours in an archive.
+const (
+	idTable   = `"_chunkfill_archive"."_chunkfill_archive"`
+	jobsTable = `"_chunkfill_archive"."_chunkfill_archive_jobs"`
+	noteTable = `"_chunkfill_archive"."_chunkfill_archive_notes"`
+)
+
+// File is an archive that is open.
+type File struct {
+	conn        *lite.Beside
+	main        string // path of the database
+	path, table string
+	id          filelock.ID
+	run         string // of the job, which the archive knows it by
+}
+
+// Target says where rows go.
+type Target struct {
+	Path  string // absolute
+	Table string
+}
+
+// CheckPath refuses a path that leads to the database itself, under whatever name.
+func CheckPath(main, path string) error {
+	switch {
+	case main == "":
+		return fmt.Errorf("%w: a database in memory has no file beside which an archive could be", chunkfill.ErrSpec)
+	case strings.HasPrefix(strings.ToLower(filepath.Base(path)), "file:") || strings.Contains(strings.ToLower(path), "/file:"):
+		return fmt.Errorf("%w: the archive %s is a URI; give the path of the file", chunkfill.ErrSpec, path)
+	}
+	if own := []string{main, main + "-wal", main + "-shm", main + "-journal"}; has(own, path) {
+		return fmt.Errorf("%w: the archive %s is the database itself; name another file", chunkfill.ErrSpec, path)
+	}
+
+	is, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+			return fmt.Errorf("%w: the folder of the archive: %w", chunkfill.ErrSpec, err)
+		}
+		return checkDangling(path)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: the archive: %w", chunkfill.ErrSpec, err)
+	}
+	for _, name := range []string{main, main + "-wal", main + "-shm"} {
+		if db, err := os.Stat(name); err == nil && os.SameFile(db, is) {
+			return fmt.Errorf("%w: the archive %s is the database itself under another name; name another file", chunkfill.ErrSpec, path)
+		}
+	}
+	if !is.Mode().IsRegular() {
+		return fmt.Errorf("%w: the archive %s is no regular file", chunkfill.ErrSpec, path)
+	}
+	return nil
+}
+
+// checkDangling refuses a link that leads nowhere: SQLite would make the file there.
+func checkDangling(path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("%w: the archive %s is a link to a file that does not exist", chunkfill.ErrSpec, path)
+	}
+	return nil
+}
+
+func has(list []string, one string) bool {
+	for _, s := range list {
+		if s == one {
+			return true
+		}
+	}
+	return false
+}
+
+// Begin opens the archive for a job that begins, makes what is missing, and returns what the
+// job's record is to know it by. Called again it finds what it has made.
+func Begin(ctx context.Context, db *sql.DB, main string, to Target, job string, t lite.Table) (pin string, err error) {
+	if err := CheckPath(main, to.Path); err != nil {
+		return "", err
+	}
+	_, err = os.Stat(to.Path)
+	fresh := errors.Is(err, os.ErrNotExist)
+	f, err := open(ctx, db, main, to)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+
+	if fresh {
+		var mode string
+		if err := f.conn.QueryRowContext(ctx, "PRAGMA "+lite.Ident(schema)+".journal_mode = WAL").Scan(&mode); err != nil {
+			return "", fmt.Errorf("make the archive %s: %w", to.Path, err)
+		}
+	}
+	f.run = uuid.NewString()
+	if err := f.tx(ctx, func() error { return f.make(ctx, job, t) }); err != nil {
+		return "", fmt.Errorf("make the archive %s: %w", to.Path, lite.Explain(err))
+	}
+	failpoint.Hit("archive made")
+	if err := syncFolder(to.Path); err != nil {
+		return "", err
+	}
+
+	id, err := f.ident(ctx)
+	return id + " " + f.run, err
+}
+
+// make makes what is missing of the tables, and writes the job down.
+func (f *File) make(ctx context.Context, job string, t lite.Table) error {
+	var exists bool
+	err := f.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+lite.Ident(schema)+".sqlite_schema WHERE name = ? COLLATE NOCASE)", f.table).Scan(&exists)
+	if err != nil {
+		return err
+	}
+	statements := []string{
+		"CREATE TABLE IF NOT EXISTS " + idTable + " (id TEXT NOT NULL)",
+		"INSERT INTO " + idTable + " SELECT '" + uuid.NewString() + "' WHERE NOT EXISTS (SELECT 1 FROM " + idTable + ")",
+		"CREATE TABLE IF NOT EXISTS " + jobsTable + " (run TEXT PRIMARY KEY, job TEXT NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL, " +
+			"began TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, settled INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
+		"CREATE TABLE IF NOT EXISTS " + noteTable + " (run TEXT NOT NULL, n INTEGER NOT NULL, key TEXT NOT NULL, ours INTEGER NOT NULL, PRIMARY KEY (run, n)) WITHOUT ROWID",
+	}
+	if !exists {
+		table, err := create(ctx, f.conn, t, f.target())
+		if err != nil {
+			return err
+		}
+		statements = append(statements, table)
+	}
+	for _, statement := range statements {
+		if _, err := f.conn.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	if err := f.checkTable(ctx, t); err != nil {
+		return err
+	}
+	_, err = f.conn.ExecContext(ctx, "INSERT INTO "+jobsTable+" (run, job, source, target) VALUES (?, ?, ?, ?)", f.run, job, f.main, f.table)
+	return err
+}
+
+// Open opens the archive that a job goes on with, as its record knows it.
+func Open(ctx context.Context, db *sql.DB, main string, to Target, pin string, t lite.Table) (_ *File, err error) {
+	if err := CheckPath(main, to.Path); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(to.Path); err != nil {
+		return nil, fmt.Errorf("%w: the archive %s, which has rows of the job, is missing; bring it back and start the job again (%w)", chunkfill.ErrArchive, to.Path, err)
+	}
+	f, err := open(ctx, db, main, to)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.recognize(ctx, pin); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if err := f.checkTable(ctx, t); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	// A database that a power cut had forget the run could not tell the rows of it from others.
+	if err := syncLog(main); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// recognize refuses an archive that is not the one that the job began with.
+func (f *File) recognize(ctx context.Context, pin string) error {
+	want, run, _ := strings.Cut(pin, " ")
+	f.run = run
+	id, err := f.ident(ctx)
+	if lite.IsMissing(err) || errors.Is(err, sql.ErrNoRows) {
+		id, err = "", nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the archive %s: %w", f.path, err)
+	}
+	if id != want {
+		return fmt.Errorf("%w: %s is not the archive that the job began with; bring that one back and start the job again", chunkfill.ErrArchive, f.path)
+	}
+	var known bool
+	if err := f.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+jobsTable+" WHERE run = ?)", f.run).Scan(&known); err != nil {
+		return fmt.Errorf("read the archive %s: %w", f.path, err)
+	}
+	if !known {
+		return f.older()
+	}
+	return nil
+}
+
+func (f *File) older() error {
+	return fmt.Errorf("%w: %s is older than what the database says is in it, such as one from a backup: rows are gone from the database that it does not hold; "+
+		"bring the newer one back and start the job again", chunkfill.ErrArchive, f.path)
+}
+
+func (f *File) newer() error {
+	return fmt.Errorf("%w: %s holds rows that the database does not say were moved, such as after the database was restored from a backup; "+
+		"start a job of another name, which compares what is in both", chunkfill.ErrArchive, f.path)
+}
+
+func open(ctx context.Context, db *sql.DB, main string, to Target) (*File, error) {
+	conn, err := lite.OpenBeside(ctx, db, main, schema, to.Path)
+	if err != nil {
+		return nil, fmt.Errorf("open the archive %s: %w", to.Path, lite.Explain(err))
+	}
+	f := &File{conn: conn, main: main, path: to.Path, table: to.Table}
+	// Nothing is there of a new file before the first write, and the id is that of the inode.
+	if f.id, err = filelock.Identify(to.Path); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return f, nil
+}
+
+func (f *File) ident(ctx context.Context) (id string, err error) {
+	err = f.conn.QueryRowContext(ctx, "SELECT id FROM "+idTable).Scan(&id)
+	return id, err
+}
+
+// target is the table of the archive, in SQL.
+func (f *File) target() string { return lite.Ident(schema) + "." + lite.Ident(f.table) }
+
+// checkTable refuses a table of the archive that could not hold the rows as they are.
+func (f *File) checkTable(ctx context.Context, t lite.Table) error {
+	return held{schema, f.table, f.table + " of the archive " + f.path}.check(ctx, f.conn, t)
+}
+
+// tx runs a transaction, which is on the disk when it returns.
+func (f *File) tx(ctx context.Context, do func() error) error {
+	if _, err := f.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err := do()
+	if err == nil {
+		failpoint.Hit("archive before commit")
+		if _, err = f.conn.ExecContext(ctx, "COMMIT"); err == nil {
+			failpoint.Hit("archive committed")
+			return nil
+		}
+	}
+	_, _ = f.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // it may have been rolled back already
+	return err
+}
+
+// Close closes the archive.
+func (f *File) Close() error { return f.conn.Close() }
+
+// syncFolder has the name of a new file on the disk. Windows keeps it there by itself.
+func syncFolder(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("sync the folder of the archive: %w", err)
+	}
+	err = errors.Join(dir.Sync(), dir.Close())
+	if err != nil {
+		err = fmt.Errorf("sync the folder of the archive: %w", err)
+	}
+	return err
+}

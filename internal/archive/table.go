@@ -1,0 +1,176 @@
+package archive
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/chunkfill/chunkfill"
+	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/rowfunc"
+)
+
+// names are those of all columns.
+func names(t lite.Table) []string {
+	list := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		list[i] = c.Name
+	}
+	return list
+}
+
+// Columns are those of a table that are archived, quoted: all. A generated one is archived as the
+// value that it has.
+func Columns(t lite.Table) []string {
+	names := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		names[i] = lite.Ident(c.Name)
+	}
+	return names
+}
+
+// Hash is the digest of all columns of a row, by type and bytes.
+func Hash(t lite.Table) string { return rowfunc.Hash(Columns(t)) }
+
+// create returns the CREATE TABLE of an archive of a table: its columns, its key and nothing
+// else that could refuse a value or change it.
+func create(ctx context.Context, q lite.Querier, t lite.Table, name string) (string, error) {
+	var strict bool
+	err := q.QueryRowContext(ctx, "SELECT strict FROM pragma_table_list WHERE schema = 'main' AND name = ? COLLATE NOCASE", t.Name).Scan(&strict)
+	if err != nil {
+		return "", fmt.Errorf("look up table %s: %w", t.Name, err)
+	}
+
+	var columns []string
+	for _, c := range t.Columns {
+		text := strings.TrimSpace(lite.Ident(c.Name) + " " + c.Decl)
+		for _, k := range t.Key.Columns {
+			if lite.SameName(k.Name, c.Name) && k.Collation != "" {
+				text += " NOT NULL COLLATE " + lite.Ident(k.Collation)
+			}
+		}
+		columns = append(columns, text)
+	}
+	key := "UNIQUE" // a PRIMARY KEY of one INTEGER column would be the rowid, and take nothing but integers
+	if t.Key.Rowid || t.WithoutRowid {
+		key = "PRIMARY KEY"
+	}
+	columns = append(columns, key+" ("+lite.Idents(t.Key.Names())+")")
+
+	var options []string
+	if t.WithoutRowid {
+		options = append(options, "WITHOUT ROWID")
+	}
+	if strict {
+		options = append(options, "STRICT")
+	}
+	return "CREATE TABLE " + name + " (" + strings.Join(columns, ", ") + ") " + strings.Join(options, ", "), nil
+}
+
+// shape is what must be the same of a table and its archive, a line for each column.
+func shape(ctx context.Context, q lite.Querier, schema, table string, source bool) (lines []string, err error) {
+	rows, err := q.QueryContext(ctx, "SELECT x.name, x.type, x.hidden, l.strict FROM pragma_table_xinfo(?1, ?2) x, pragma_table_list l "+
+		"WHERE l.schema = ?2 AND l.name = ?1 COLLATE NOCASE", table, schema)
+	if err != nil {
+		return nil, fmt.Errorf("read columns of %s: %w", table, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name, decl string
+		var hidden int
+		var strict bool
+		if err := rows.Scan(&name, &decl, &hidden, &strict); err != nil {
+			return nil, fmt.Errorf("read columns of %s: %w", table, err)
+		}
+		line := strings.TrimSpace(lite.FoldName(name) + " " + strings.ToUpper(decl))
+		if strict {
+			line += " STRICT"
+		}
+		if hidden != 0 && !source {
+			line += " GENERATED" // of the table it is archived as a value
+		}
+		lines = append(lines, line)
+	}
+	slices.Sort(lines)
+	return lines, rows.Err()
+}
+
+// held is a table that holds archived rows.
+type held struct{ schema, table, where string }
+
+// check refuses a table that could not hold the rows as they are.
+func (h held) check(ctx context.Context, q lite.Querier, t lite.Table) error {
+	want, err := shape(ctx, q, "main", t.Name, true)
+	if err != nil {
+		return err
+	}
+	have, err := shape(ctx, q, h.schema, h.table, false)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(want, have) {
+		return h.wrong("does not have the columns of %s: it has %s, and should have %s", t.Name, strings.Join(have, ", "), strings.Join(want, ", "))
+	}
+
+	var triggers int
+	err = q.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Ident(h.schema)+".sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE", h.table).Scan(&triggers)
+	if err != nil {
+		return fmt.Errorf("look for triggers of %s: %w", h.table, err)
+	}
+	if triggers > 0 {
+		return h.wrong("has triggers, which would change what is archived")
+	}
+	keyed, err := h.keyed(ctx, q, t.Key)
+	if err == nil && !keyed {
+		err = h.wrong("has no unique key over %s, as %s has", lite.Idents(t.Key.Names()), t.Name)
+	}
+	return err
+}
+
+func (h held) wrong(format string, args ...any) error {
+	return fmt.Errorf("%w: %s %s; name another table for the archive", chunkfill.ErrArchive, h.where, fmt.Sprintf(format, args...))
+}
+
+// keyed reports whether the table has a key.
+func (h held) keyed(ctx context.Context, q lite.Querier, key lite.Key) (bool, error) {
+	if key.Rowid {
+		var pk string
+		err := q.QueryRowContext(ctx, "SELECT coalesce(group_concat(name || ' ' || type), '') FROM pragma_table_xinfo(?, ?) WHERE pk > 0", h.table, h.schema).Scan(&pk)
+		return strings.EqualFold(pk, key.Columns[0].Name+" INTEGER"), err
+	}
+	rows, err := q.QueryContext(ctx, `SELECT l.name, coalesce(x.name, ''), x.coll FROM pragma_index_list(?1, ?2) l, pragma_index_xinfo(l.name, ?2) x
+		WHERE l."unique" AND NOT l.partial AND x.key ORDER BY l.seq, x.seqno`, h.table, h.schema)
+	if err != nil {
+		return false, fmt.Errorf("read indexes of %s: %w", h.table, err)
+	}
+	defer rows.Close()
+	found := map[string][]string{}
+	for rows.Next() {
+		var index, column, collation string
+		if err := rows.Scan(&index, &column, &collation); err != nil {
+			return false, fmt.Errorf("read indexes of %s: %w", h.table, err)
+		}
+		found[index] = append(found[index], lite.FoldName(column)+" "+collation)
+	}
+
+	want := make([]string, len(key.Columns))
+	for i, c := range key.Columns {
+		want[i] = lite.FoldName(c.Name) + " " + c.Collation
+	}
+	for _, columns := range found {
+		if slices.Equal(columns, want) {
+			return true, rows.Err()
+		}
+	}
+	return false, rows.Err()
+}
+
+// sameKey: the row a of an archive has the key of the row.
+func sameKey(t lite.Table) string {
+	terms := make([]string, len(t.Key.Columns))
+	for i, c := range t.Key.Columns {
+		terms[i] = "a." + lite.Ident(c.Name) + " = " + lite.Main(t.Name) + "." + lite.Ident(c.Name)
+	}
+	return strings.Join(terms, " AND ")
+}
