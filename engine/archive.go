@@ -24,12 +24,13 @@ const (
 
 func init() {
 	programs[jobs.KindArchive] = func(job jobs.Job) *program {
-		p, ok := job.(*jobs.Archive)
-		if !ok {
-			archive := job.(jobs.Archive)
-			p = &archive
+		switch job := job.(type) {
+		case jobs.Archive:
+			return newArchive(job)
+		case *jobs.Archive:
+			return newArchive(*job)
 		}
-		return newArchive(*p)
+		return wrapped(job)
 	}
 }
 
@@ -43,7 +44,9 @@ type archiver struct {
 	pin   string // of the archive that was made
 	file  *archive.File
 	chunk *archive.Chunk
-	tries int // how often in a row rows had to be copied again
+
+	columns []string // of the rows that are copied
+	tries   int      // how often in a row rows had to be copied again
 }
 
 func newArchive(job jobs.Archive) *program {
@@ -184,6 +187,10 @@ func (a *archiver) intact(ctx context.Context, q lite.Querier) error {
 	if a.to.Path == "" {
 		return archive.Beside{Table: table, Into: a.to.Table}.Check(ctx, q)
 	}
+	if a.columns != nil && !slices.Equal(a.columns, archive.Columns(table)) {
+		return fmt.Errorf("%w: %s has got or lost a column while its rows are moved, and the archive has the others; "+
+			"give the table of the archive the same columns and start the job again", ErrTableChanged, table.Name)
+	}
 	return nil
 }
 
@@ -211,6 +218,7 @@ func (a *archiver) open(ctx context.Context, table lite.Table) error {
 		return err
 	}
 	a.file, err = archive.Open(ctx, a.e.db, a.e.file.Path, a.to, begun.Pins[archiveBegins], table)
+	a.columns = archive.Columns(table)
 	return err
 }
 

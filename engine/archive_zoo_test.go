@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chunkfill/chunkfill/internal/rowfunc"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -61,11 +62,11 @@ func TestArchiveKeepsValues(t *testing.T) {
 	}
 }
 
-// listed is a row in one text, by type and bytes; chunkfill_hash tells the zeros apart.
+// listed is a row in one text, by type and bytes; the digest tells the zeros apart.
 func (s *shelf) listed(of string) string {
 	var terms []string
 	for _, c := range strings.Split(s.columns, ", ") {
-		terms = append(terms, "typeof("+of+"."+c+") || ' ' || hex(CAST("+of+"."+c+" AS BLOB)) || hex(chunkfill_hash("+of+"."+c+"))")
+		terms = append(terms, "typeof("+of+"."+c+") || ' ' || hex(CAST("+of+"."+c+" AS BLOB)) || hex("+rowfunc.Hash([]string{of + "." + c})+")")
 	}
 	return strings.Join(terms, " || ', ' || ")
 }

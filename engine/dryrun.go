@@ -141,6 +141,9 @@ func (e *Engine) dryRunProgram(ctx context.Context, job jobs.Job, program *progr
 	if err := spec.Validate(); err != nil {
 		return DryRunResult{}, err
 	}
+	if program.wrong != nil {
+		return DryRunResult{}, fmt.Errorf("%w %s: %w", jobs.ErrSpec, spec.Name, program.wrong)
+	}
 	d := noResult()
 	begun, err := record.Load(ctx, e.readQuerier(), spec.Name)
 	switch {

@@ -87,7 +87,7 @@ type step struct {
 	source source
 
 	// counts returns what is left to do beyond what meets a condition of a row.
-	counts func(ctx context.Context, q lite.Querier) (int64, error)
+	counts func(ctx context.Context, e *Engine) (int64, error)
 
 	// load fills in what of the above follows from the database as it is when it is the
 	// step's turn; nil where nothing does.
@@ -158,6 +158,11 @@ func (p *program) end(ctx context.Context) error {
 		return nil
 	}
 	return p.close(context.WithoutCancel(ctx))
+}
+
+// wrapped is the program of a job of a type of the host's own that says it is of a kind whose fields it hides.
+func wrapped(job jobs.Job) *program {
+	return &program{wrong: fmt.Errorf("a job of kind %s must be one of package jobs, and is a %T", job.Spec().Kind, job)}
 }
 
 // list is the steps as the loop has them.

@@ -64,7 +64,11 @@ func (r rebuild) program() *program {
 	if !r.spec.KeepOld {
 		empty := walk("empty", r.empty)
 		empty.intact, empty.abandon = nil, nil
-		steps = append(steps, empty, once("drop", r.drop))
+		steps = append(steps, empty)
+		if r.spec.Twin {
+			steps = append(steps, step{Step: chunkfill.Step{Name: "check", Kind: chunkfill.Verify, Of: "empty"}})
+		}
+		steps = append(steps, once("drop", r.drop))
 	}
 	p := &program{definition: r.describe(), wrong: wrong, steps: steps, rehearse: r.rehearse}
 	if r.wanted.Index {
@@ -189,7 +193,7 @@ func (r rebuild) buildingOn(ctx context.Context, q lite.Querier, s *reshape.Shap
 		to.also = &jobs.Spec{Table: s.Table, Todo: reshape.Copier{Shape: s}.Differs()}
 		return nil
 	}
-	to.counts = build.Lacking
+	to.counts = func(ctx context.Context, e *Engine) (int64, error) { return build.Lacking(ctx, e.readQuerier()) }
 	return nil
 }
 
@@ -265,6 +269,9 @@ func (r rebuild) replay(ctx context.Context, c lite.Querier) error {
 
 func (r rebuild) empty(_ context.Context, _ lite.Querier, to *step) error {
 	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: r.wanted.Rest(), Where: "1"}
+	if r.spec.Twin {
+		to.rows.Todo, to.counts = "0", r.checking
+	}
 	return nil
 }
 

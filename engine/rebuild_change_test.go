@@ -14,7 +14,7 @@ import (
 // TestRebuildOfATableThatIsAltered: the application alters its table at each hold of the job in turn. Whatever
 // the statement and the moment, no live write fails, and in the end the table is the one or the
 // other, whole; where the job stops, its triggers go, and cancel leaves nothing. Planted and caught: triggers that stay where the
-// change is met between two steps, or by the count.
+// change is met between two steps.
 func TestRebuildOfATableThatIsAltered(t *testing.T) {
 	for _, c := range []struct {
 		statement string

@@ -56,7 +56,7 @@ func TestDryRunOfAnIndex(t *testing.T) {
 		steps, wants := "shadow, copy, compare, catch up, settle, indexes, count, attach, catch up again, swap, empty, drop", []string{
 			`CREATE TABLE "_chunkfill_new_t"`, `INSERT INTO main."_chunkfill_new_t"`, `DELETE FROM main."_chunkfill_old_t"`, "'_chunkfill_old_t_v'"}
 		if twin {
-			steps, wants = "shadow, copy, compare, catch up, swap, empty, drop", nil
+			steps, wants = "shadow, copy, compare, catch up, swap, empty, check, drop", nil
 		}
 		if got := strings.Join(names, ", "); got != steps || !slices.ContainsFunc(s.Steps, func(s engine.DryRunStep) bool { return s.Name == "swap" && s.NoReturn }) {
 			t.Errorf("steps %s, %+v", got, s.Steps)
@@ -135,7 +135,8 @@ func TestDryRunSaysAllThatIsRefused(t *testing.T) {
 	}
 }
 
-// TestDryRunOfAJobThatHasBegun says how far it is, and refuses what a start would.
+// TestDryRunOfAJobThatHasBegun says how far it is, and refuses what a start would. Planted and caught: a window for the
+// swap that is none.
 func TestDryRunOfAJobThatHasBegun(t *testing.T) {
 	db := rebuildDB(t, looked)
 	eng, err := engine.New(db, engine.Config{SoleProcess: true, MaxBatches: 1})
@@ -149,6 +150,11 @@ func TestDryRunOfAJobThatHasBegun(t *testing.T) {
 	}
 	if d, err := eng.DryRun(testContext(t), job); err != nil || d.Begun == "" || len(d.Reshape.Steps) == 0 {
 		t.Errorf("%+v, %v", d, err)
+	}
+	wrong := job
+	wrong.SwapWindow = "at night"
+	if _, err := eng.DryRun(testContext(t), wrong); !errors.Is(err, jobs.ErrSpec) {
+		t.Errorf("a window that is none: %v", err)
 	}
 	job.Create = "CREATE INDEX i ON t (v)"
 	if _, err := eng.DryRun(testContext(t), job); !errors.Is(err, engine.ErrJobChanged) {

@@ -26,7 +26,7 @@ const looked = `CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n, c TEXT COLLAT
 // and caught: rows judged by the table as it is (no affinity), a piece of the table left out, a
 // CHECK that holds for NULL counted, and keys shown of one piece alone.
 func TestRowsThatANewShapeDoesNotAllow(t *testing.T) {
-	for _, c := range []struct {
+	for i, c := range []struct {
 		columns string
 		set     []jobs.Assign
 		want    []string // nil if the job begins
@@ -56,7 +56,7 @@ func TestRowsThatANewShapeDoesNotAllow(t *testing.T) {
 		{"id INTEGER PRIMARY KEY, v TEXT, n, c TEXT", []jobs.Assign{{Column: "n", Expr: "json_extract(CASE id WHEN 300 THEN 'no' ELSE '1' END, '$')"}}, []string{"an expression fails on 1 of the rows, such as (300): "}},
 		{"id INTEGER PRIMARY KEY, v TEXT, n, c TEXT); CREATE INDEX x ON t (json_extract(n, '$.x')", nil, []string{"an expression fails on 6 of the rows, such as (70), (80), (90), (100), (110): "}},
 	} {
-		t.Run(c.columns, func(t *testing.T) {
+		t.Run(fmt.Sprint(i, " ", c.columns), func(t *testing.T) {
 			db := rebuildDB(t, looked)
 			eng, err := engine.New(db, engine.Config{SoleProcess: true})
 			if err != nil {

@@ -15,10 +15,13 @@ import (
 
 func init() {
 	programs[jobs.KindSchema] = func(job jobs.Job) *program {
-		if p, ok := job.(*jobs.Schema); ok {
-			return newSchema(*p)
+		switch job := job.(type) {
+		case jobs.Schema:
+			return newSchema(job)
+		case *jobs.Schema:
+			return newSchema(*job)
 		}
-		return newSchema(job.(jobs.Schema))
+		return wrapped(job)
 	}
 }
 

@@ -44,7 +44,7 @@ func (w *walker) Left(ctx context.Context, between func() error) (int64, error) 
 		}
 		if err == nil && w.step != nil && w.step.counts != nil {
 			var more int64
-			more, err = w.step.counts(ctx, w.e.readQuerier())
+			more, err = w.step.counts(ctx, w.e)
 			left += more
 		}
 		if err == nil || !w.followIndex(ctx) {

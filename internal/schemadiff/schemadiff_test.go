@@ -118,7 +118,7 @@ func TestDifferent(t *testing.T) {
 	}
 }
 
-// TestWantedOnlyCreates: a schema file can do nothing but create. Planted and caught: each line of
+// TestWantedOnlyCreates: a schema file can do nothing but create. Planted and caught: three lines of
 // allowed left out.
 func TestWantedOnlyCreates(t *testing.T) {
 	dir := t.TempDir()
@@ -138,7 +138,7 @@ func TestWantedOnlyCreates(t *testing.T) {
 }
 
 // TestLeftAlone: what others look after is neither compared nor refused, and listed. Planted and
-// caught: no shadow tables; no tools; no patterns of the user.
+// caught: no shadow tables.
 func TestLeftAlone(t *testing.T) {
 	db := open(t, `CREATE TABLE goose_db_version (x); CREATE TABLE _litestream_seq (x); CREATE TABLE _async_migrations (x); CREATE TABLE mine_x (a);
 		CREATE VIRTUAL TABLE f USING fts5 (a); CREATE VIRTUAL TABLE r USING rtree (id, a, b); CREATE TABLE n (id INTEGER PRIMARY KEY AUTOINCREMENT)`)
