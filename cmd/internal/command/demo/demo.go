@@ -129,12 +129,23 @@ func show(ctx context.Context, f options, stdout, stderr io.Writer) error {
 	}
 
 	progress.Clear()
-	if f.json {
-		err = output.WriteJSON(stdout, report)
+	return write(stdout, &report, f.json)
+}
+
+// report is what a demo has measured.
+type report interface {
+	WriteText(out io.Writer) error
+	OK() bool
+}
+
+// write prints it. What is wrong is in the report, and the exit status says so.
+func write(stdout io.Writer, r report, asJSON bool) (err error) {
+	if asJSON {
+		err = output.WriteJSON(stdout, r)
 	} else {
-		err = report.WriteText(stdout)
+		err = r.WriteText(stdout)
 	}
-	if err == nil && !report.OK() {
+	if err == nil && !r.OK() {
 		return exit.Status(exit.Failed)
 	}
 	return err

@@ -86,13 +86,5 @@ func (f shapeOptions) show(ctx context.Context, stdout, stderr io.Writer) error 
 		return err
 	}
 	progress.Clear()
-	if f.json {
-		err = output.WriteJSON(stdout, report)
-	} else {
-		err = report.WriteText(stdout)
-	}
-	if err == nil && !report.OK() {
-		return exit.Status(exit.Failed)
-	}
-	return err
+	return write(stdout, &report, f.json)
 }
