@@ -368,7 +368,11 @@ func undoSource(ctx context.Context, q lite.Querier, set images.Set) (lite.Table
 // run does to a stretch what the job, or its step, does to rows that meet the conditions of a
 // statement. again says that some of them may have been done before.
 func (r rewrite) run(ctx context.Context, c lite.Querier, statement lite.Statement, where []string, rows lite.Range, again bool) (int, error) {
-	if r.step != nil && r.step.apply != nil {
+	switch {
+	case r.step == nil:
+	case r.step.source != nil:
+		return r.step.source.Put(ctx, c, rows)
+	case r.step.apply != nil:
 		return r.step.apply(ctx, c, stretch{Range: rows, table: r.table, statement: statement, where: where, again: again})
 	}
 	return statement.Run(ctx, c, rows)

@@ -126,10 +126,10 @@ func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
 // beside runs fn on a connection on which TEMP tables do not show to the application, nor hold it up. Where there can be
 // none but the application's, it is lent for a statement at a time.
 func (e *Engine) beside(ctx context.Context, fn func(q lite.Querier, between func() error) error) error {
-	var breath kernel.Timer
+	var breath kernel.Breath
 	defer breath.Close()
 	between := func() error {
-		breath.Sleep(breathTime)
+		breath.Take(1)
 		return ctx.Err()
 	}
 	if e.reader == nil {

@@ -188,7 +188,7 @@ func (s sorting) run(ctx context.Context, goOn bool) error {
 	}
 	var c chunk
 	c.of = s.of
-	query := fmt.Sprintf("SELECT %s, %s FROM temp._chunkfill_unsorted", ID, ix.columns())
+	query := fmt.Sprintf("SELECT %s, %s FROM temp._chunkfill_unsorted WHERE %s", ID, ix.columns(), breathe)
 	var args []any
 	if goOn {
 		last, err := ix.last(ctx, s.conn)
@@ -198,7 +198,7 @@ func (s sorting) run(ctx context.Context, goOn bool) error {
 		if last != nil {
 			var cond string
 			cond, args = ix.behind(last)
-			query += " WHERE " + cond
+			query += " AND (" + cond + ")"
 			if c.before, err = ix.Count(ctx, s.conn); err != nil {
 				return err
 			}
@@ -231,7 +231,7 @@ func (s sorting) fill(ctx context.Context, ix Index) error {
 			return err
 		}
 	}
-	insert := fmt.Sprintf("INSERT INTO temp._chunkfill_unsorted (%s, %s) ", ID, ix.columns()) + ix.Select(ix.from(), ix.Rowid) + " AND "
+	insert := fmt.Sprintf("INSERT INTO temp._chunkfill_unsorted (%s, %s) ", ID, ix.columns()) + ix.Select(ix.from(), ix.Rowid) + " AND " + breathe + " AND "
 	return ix.eachPart(ctx, s.conn, rowsOnReader, func(where string, args []any) error {
 		return patiently(ctx, func() error {
 			_, err := s.conn.ExecContext(ctx, insert+where, args...)
