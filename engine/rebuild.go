@@ -187,7 +187,7 @@ func (r rebuild) buildingOn(ctx context.Context, q lite.Querier, s *reshape.Shap
 	}
 	// The walk is over entries, not over rows; the plan of each walk has a table all the same.
 	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: reshape.LogTable(s.Table), Where: "0", Todo: "0"}
-	build := &sorted.Build{Indexes: indexes}
+	build := &sorted.Build{Indexes: indexes, Still: !s.Grafts()}
 	to.source, to.apply = build, func(ctx context.Context, c lite.Querier, b stretch) (int, error) { return build.Put(ctx, c, b.Range) }
 	if s.Grafts() {
 		to.also = &jobs.Spec{Table: s.Table, Todo: reshape.Copier{Shape: s}.Differs()}

@@ -33,13 +33,21 @@ func (s watch) triggers(ctx context.Context, q lite.Querier) ([]string, error) {
 	into := fmt.Sprintf("INSERT INTO %s (%s) ", lite.Ident(logName(s.Table)), strings.Join(keys, ", "))
 	log := func(values []string) string { return into + "VALUES (" + strings.Join(values, ", ") + "); " }
 
-	before := ""
-	for _, where := range displaced {
-		before += into + "SELECT " + lite.Idents(selected) + " FROM " + lite.Ident(s.Table) + " AS _chunkfill_t WHERE " + where + "; "
+	before := func(wheres []string) (body string) {
+		for _, where := range wheres {
+			body += into + "SELECT " + lite.Idents(selected) + " FROM " + lite.Ident(s.Table) + " AS _chunkfill_t WHERE " + where + "; "
+		}
+		return body
+	}
+	insert, update := displaced, displaced
+	if len(s.noted()) > 0 { // and the values of the row whose number the new one takes: its key alone does not tell them
+		number := lite.Ident(s.number())
+		same := number + " = NEW." + number
+		insert, update = append(displaced[:len(displaced):len(displaced)], same), append(displaced[:len(displaced):len(displaced)], same+" AND NEW."+number+" <> OLD."+number)
 	}
 	bodies := map[string][2]string{"ai": {"AFTER INSERT", log(news)}, "au": {"AFTER UPDATE", log(olds) + log(news)}, "ad": {"AFTER DELETE", log(olds)}}
-	if before != "" {
-		bodies["bi"], bodies["bu"] = [2]string{"BEFORE INSERT", before}, [2]string{"BEFORE UPDATE", before}
+	if len(insert) > 0 {
+		bodies["bi"], bodies["bu"] = [2]string{"BEFORE INSERT", before(insert)}, [2]string{"BEFORE UPDATE", before(update)}
 	}
 
 	var statements []string

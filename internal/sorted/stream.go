@@ -14,10 +14,12 @@ import (
 // source is where entries come from.
 type source struct {
 	indexes []Index
+	rows    int64        // and positions, of each
 	reader  *sql.DB      // to sort on; or nil
 	guest   lite.Querier // the host's, where there is no reader
 	begin   int          // the index to begin with
 	goOn    bool         // behind its last entry
+	at      int64        // else behind this one of its positions, where not 0
 }
 
 // chunk is some entries of an index, in order.
@@ -137,7 +139,7 @@ func (s *stream) run(ctx context.Context) error {
 	}
 
 	for i := s.begin; i < len(s.indexes); i++ {
-		if err := (sorting{s, i, conn}).run(ctx, i == s.begin && s.goOn); err != nil {
+		if err := (sorting{s, i, conn}).run(ctx, i == s.begin); err != nil {
 			return fmt.Errorf("sort the entries of %s: %w", s.indexes[i].Name, err)
 		}
 	}
@@ -154,7 +156,10 @@ func (s *stream) giveBack(conn *sql.Conn) {
 // nobody else can open it.
 func (s *stream) unsorted(ctx context.Context) error {
 	for i := s.begin; i < len(s.indexes); i++ {
-		ix, read := s.indexes[i], int64(0)
+		ix, read, done := s.indexes[i], int64(0), int64(0)
+		if i == s.begin {
+			done = s.at
+		}
 		err := ix.eachPart(ctx, s.guest, rowsOnHost, func(where string, args []any) error {
 			rows, err := s.guest.QueryContext(ctx, ix.Select(ix.from(), ix.Rowid)+" AND "+where, args...)
 			if err != nil {
@@ -164,8 +169,15 @@ func (s *stream) unsorted(ctx context.Context) error {
 			if err != nil || len(entries) == 0 {
 				return err
 			}
+			before := read
 			read += int64(len(entries))
-			return s.push(ctx, chunk{of: i, entries: entries, before: read - int64(len(entries)), all: read})
+			if over := max(0, done-before); over > 0 { // each entry has the position of its number
+				entries, before = entries[min(over, int64(len(entries))):], before+over
+			}
+			if len(entries) == 0 {
+				return nil
+			}
+			return s.push(ctx, chunk{of: i, entries: entries, before: before, all: max(read, s.rows)})
 		})
 		if err != nil {
 			return fmt.Errorf("read the rows of %s: %w", ix.Of, err)
@@ -181,7 +193,7 @@ type sorting struct {
 	conn *sql.Conn
 }
 
-func (s sorting) run(ctx context.Context, goOn bool) error {
+func (s sorting) run(ctx context.Context, first bool) error {
 	ix := s.indexes[s.of]
 	if err := s.fill(ctx, ix); err != nil {
 		return err
@@ -190,7 +202,7 @@ func (s sorting) run(ctx context.Context, goOn bool) error {
 	c.of = s.of
 	query := fmt.Sprintf("SELECT %s, %s FROM temp._chunkfill_unsorted", ID, ix.columns())
 	var args []any
-	if goOn {
+	if first && s.goOn {
 		last, err := ix.last(ctx, s.conn)
 		if err != nil {
 			return err
@@ -208,7 +220,12 @@ func (s sorting) run(ctx context.Context, goOn bool) error {
 		return err
 	}
 
-	rows, err := s.conn.QueryContext(ctx, query+" ORDER BY "+ix.order(false), args...)
+	order := " ORDER BY " + ix.order(false)
+	if first && !s.goOn && s.at > 0 {
+		c.before = placedUpTo(s.at, s.rows, c.all)
+		order += fmt.Sprintf(" LIMIT -1 OFFSET %d", c.before)
+	}
+	rows, err := s.conn.QueryContext(ctx, query+order, args...)
 	if err != nil {
 		return err
 	}
