@@ -87,13 +87,15 @@ func (s Copier) Copy(ctx context.Context, q lite.Querier, insert lite.Statement,
 		}
 	}
 	n, err := insert.Run(ctx, q, r)
-	if !lite.IsUnique(err) {
-		return n, err
+	if lite.IsUnique(err) {
+		if err = s.makeWay(ctx, q); err == nil {
+			n, err = insert.Run(ctx, q, r)
+		}
 	}
-	if err := s.makeWay(ctx, q); err != nil {
+	if err != nil {
 		return 0, err
 	}
-	return insert.Run(ctx, q, r)
+	return n, s.compute(ctx, q, s.live.Key.SelectStatement(lite.Idents(s.key), conds, nil), r)
 }
 
 // deleteKeys deletes the rows of the shadow whose keys a query finds; the query follows, and a
@@ -118,10 +120,16 @@ func (s Copier) logged() string {
 
 // Replay brings the shadow in step with the live table for the rows of a range of the log, and takes
 // that range out of the log.
-func (s Copier) Replay(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range) (int, error) {
+func (s Copier) Replay(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range) (n int, err error) {
 	if s.Grafts() {
-		return s.replayEntries(ctx, q, log, r)
+		n, err = s.replayEntries(ctx, q, log, r)
+	} else {
+		n, err = s.replayRows(ctx, q, log, r)
 	}
+	return n, s.named(ctx, q, log, r, err)
+}
+
+func (s Copier) replayRows(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range) (int, error) {
 	keys := log.SelectStatement(s.logged(), nil, nil)
 	if _, err := keys.Within(s.deleteKeys(), ")").Run(ctx, q, r); err != nil {
 		return 0, err
@@ -153,6 +161,9 @@ func (s Copier) copyLogged(ctx context.Context, q lite.Querier, keys lite.Statem
 		return err
 	}
 
+	if err := s.compute(ctx, q, keys, r); err != nil {
+		return err
+	}
 	wrong, err := keys.Within("SELECT count(*)"+from, ") AND NOT "+s.held()).Int(ctx, q, r)
 	if err == nil && wrong > 0 {
 		err = fmt.Errorf("%w: %d rows would not be in the new table as they are now, to the type and the byte; say with Set how they are to be converted", ErrShape, wrong)

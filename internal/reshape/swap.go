@@ -46,7 +46,7 @@ func (s *Shape) Drain(ctx context.Context, q lite.Querier) (left bool, err error
 		return false, err
 	}
 	if _, err := (Copier{s}).Replay(ctx, q, log.Key, r); err != nil {
-		return false, err
+		return false, Copier{s}.broken(ctx, q, log.Key, r, err)
 	}
 	return r.End.Encode() != last.Encode(), nil
 }

@@ -167,7 +167,7 @@ func (s *stream) unsorted(ctx context.Context) error {
 			}
 			entries, err := ix.read(rows, nil)
 			if err != nil || len(entries) == 0 {
-				return err
+				return ix.blame(ctx, s.guest, where, args, err)
 			}
 			before := read
 			read += int64(len(entries))
@@ -250,11 +250,44 @@ func (s sorting) fill(ctx context.Context, ix Index) error {
 	}
 	insert := fmt.Sprintf("INSERT INTO temp._chunkfill_unsorted (%s, %s) ", ID, ix.columns()) + ix.Select(ix.from(), ix.Rowid) + " AND "
 	return ix.eachPart(ctx, s.conn, rowsOnReader, func(where string, args []any) error {
-		return patiently(ctx, func() error {
+		err := patiently(ctx, func() error {
 			_, err := s.conn.ExecContext(ctx, insert+where, args...)
 			return err
 		})
+		return ix.blame(ctx, s.conn, where, args, err)
 	})
+}
+
+// blame names the row of a part on which an expression of the index fails.
+func (ix Index) blame(ctx context.Context, q lite.Querier, where string, args []any, cause error) error {
+	if lite.Classify(cause) != lite.Row {
+		return cause
+	}
+	list, err := q.QueryContext(ctx, "SELECT "+ix.Rowid+" FROM "+ix.from()+" WHERE "+where, args...)
+	if err != nil {
+		return cause
+	}
+	defer list.Close()
+	var ids []int64
+	for list.Next() {
+		var id int64
+		if list.Scan(&id) != nil {
+			return cause
+		}
+		ids = append(ids, id)
+	}
+	list.Close()
+
+	for _, id := range ids {
+		rows, err := q.QueryContext(ctx, ix.Select(ix.from(), ix.Rowid)+" AND "+ix.Rowid+" = ?", id)
+		if err == nil {
+			_, err = ix.read(rows, nil)
+		}
+		if lite.Classify(err) == lite.Row {
+			return fmt.Errorf("an expression fails on row (%d): %w; change that row, then retry, or cancel the job and make the index of another expression", id, err)
+		}
+	}
+	return cause
 }
 
 // from is the table as it is named in a query that goes by the rowid.
