@@ -3,6 +3,7 @@ package engine_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/jobs"
@@ -66,5 +67,26 @@ func TestRowsThatComeTooLate(t *testing.T) {
 				wantValue(t, db, "ok", "SELECT group_concat(integrity_check) FROM pragma_integrity_check")
 			})
 		}
+	}
+}
+
+// TestConstraintThatIgnores: a constraint of the application that leaves out what breaks it leaves out no row that the job copies.
+// A row gets the value that another had, which comes later in the log. Planted and caught: an INSERT that leaves it to the table.
+func TestConstraintThatIgnores(t *testing.T) {
+	for _, instead := range []string{"IGNORE", "REPLACE", "ROLLBACK", "FAIL"} {
+		db := rebuildDB(t, "CREATE TABLE t (id INTEGER PRIMARY KEY, a UNIQUE ON CONFLICT "+instead+"); "+to300+"INSERT INTO t SELECT i, i FROM n")
+		eng := holdEngine(t, db)
+		if err := eng.Start(testContext(t), jobs.Rebuild{Name: "j", Table: "t", Schema: "CREATE TABLE t (a UNIQUE ON CONFLICT " + instead + ", id INTEGER PRIMARY KEY)", HoldSwap: true}); err != nil {
+			t.Fatal(err)
+		}
+		waitsForSwap(t, eng, "j")
+		mustExec(t, db, "BEGIN; UPDATE t SET a = a WHERE id = 1; UPDATE t SET a = a WHERE id > 100; UPDATE t SET a = -1 WHERE id = 300; UPDATE t SET a = 300 WHERE id = 1; COMMIT")
+		if err := eng.Swap(testContext(t), "j", "test", 30*time.Second); err != nil {
+			t.Errorf("%s: %v", instead, err)
+		}
+		if r, err := eng.Await(testContext(t), "j"); err != nil {
+			t.Errorf("%s: %+v, %v", instead, r, err)
+		}
+		wantValue(t, db, "300 300 -1", "SELECT count(*) || ' ' || max(a) FILTER (WHERE id = 1) || ' ' || max(a) FILTER (WHERE id = 300) FROM t")
 	}
 }

@@ -11,9 +11,10 @@ import (
 // Copier moves rows into the shadow.
 type Copier struct{ *Shape }
 
-// Insert is the copy of rows into the shadow.
+// Insert is the copy of rows into the shadow. An ON CONFLICT of the table is for the application: a row that the job copies is
+// not to be left out without a word.
 func (s *Shape) Insert() lite.Insert {
-	in := lite.Insert{Into: "INSERT INTO " + lite.Main(shadowName(s.Table))}
+	in := lite.Insert{Into: "INSERT OR ABORT INTO " + lite.Main(shadowName(s.Table))}
 	for _, p := range s.copied {
 		in.Columns, in.Exprs = append(in.Columns, p.column), append(in.Exprs, p.expr)
 	}
