@@ -32,6 +32,9 @@ func brokenShape(err error) error {
 
 // rehearse tries the change of the schema. What is to be read then is read elsewhere.
 func (r rebuild) rehearse(ctx context.Context, c lite.Querier) (func(context.Context, *Engine) error, error) {
+	if err := alone(ctx, c, r.spec.Name, r.spec.Table); err != nil {
+		return nil, err
+	}
 	found, err := r.wanted.Rehearse(ctx, c)
 	return func(ctx context.Context, e *Engine) error { return r.look(ctx, e, found) }, err
 }

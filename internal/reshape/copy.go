@@ -171,3 +171,40 @@ func (s Copier) copyLogged(ctx context.Context, q lite.Querier, keys lite.Statem
 	}
 	return err
 }
+
+// compute evaluates what the later indexes are over, for the rows that have just been copied: where such an
+// expression fails on a row, that is now known by its key and can still be left out.
+func (s Copier) compute(ctx context.Context, q lite.Querier, keys lite.Statement, r lite.Range) error {
+	var all []string
+	for _, ix := range s.late {
+		if ix.plain() {
+			continue
+		}
+		for _, term := range ix.terms() {
+			value := "(" + term + "\n) IS NULL"
+			if where := ix.where(); where != "" {
+				value = "CASE WHEN (" + where + "\n) THEN " + value + " END"
+			}
+			all = append(all, "count("+value+")")
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	of := " FROM " + lite.Main(shadowName(s.Table)) + " WHERE (" + lite.Idents(s.key) + ") IN ("
+	_, err := keys.Within("SELECT "+strings.Join(all, " + ")+of, ")").Int(ctx, q, r)
+	return err
+}
+
+// named is the error of a range of the log, with the key of its row where it is one.
+func (s Copier) named(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range, err error) error {
+	if r.Rows != 1 || lite.Classify(err) != lite.Row {
+		return err
+	}
+	text, args := log.SelectStatement("'(' || "+shortAll(strings.Split(s.logged(), ", "))+" || ')'", nil, nil).SQL(r)
+	var key string
+	if q.QueryRowContext(ctx, text, args...).Scan(&key) != nil {
+		return err
+	}
+	return &RowError{key, err}
+}
