@@ -263,21 +263,10 @@ func (ix Index) blame(ctx context.Context, q lite.Querier, where string, args []
 	if lite.Classify(cause) != lite.Row {
 		return cause
 	}
-	list, err := q.QueryContext(ctx, "SELECT "+ix.Rowid+" FROM "+ix.from()+" WHERE "+where, args...)
+	ids, err := ix.rowids(ctx, q, where, args)
 	if err != nil {
 		return cause
 	}
-	defer list.Close()
-	var ids []int64
-	for list.Next() {
-		var id int64
-		if list.Scan(&id) != nil {
-			return cause
-		}
-		ids = append(ids, id)
-	}
-	list.Close()
-
 	for _, id := range ids {
 		rows, err := q.QueryContext(ctx, ix.Select(ix.from(), ix.Rowid)+" AND "+ix.Rowid+" = ?", id)
 		if err == nil {
@@ -288,6 +277,23 @@ func (ix Index) blame(ctx context.Context, q lite.Querier, where string, args []
 		}
 	}
 	return cause
+}
+
+// rowids are those of the rows of a part.
+func (ix Index) rowids(ctx context.Context, q lite.Querier, where string, args []any) (ids []int64, err error) {
+	rows, err := q.QueryContext(ctx, "SELECT "+ix.Rowid+" FROM "+ix.from()+" WHERE "+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
 }
 
 // from is the table as it is named in a query that goes by the rowid.
