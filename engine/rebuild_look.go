@@ -21,8 +21,20 @@ var (
 	ErrNoRoom = errors.New("there is not enough room on the disk")
 )
 
+// brokenShape says the way out where rows that were written since keep a step from being made.
+func brokenShape(err error) error {
+	var rows reshape.BrokenRows
+	if !errors.As(err, &rows) {
+		return err
+	}
+	return fmt.Errorf("%w: %w: %w; change or delete what the new shape does not allow, then retry, or cancel the job", ErrShape, ErrRowsBreakShape, err)
+}
+
 // rehearse tries the change of the schema. What is to be read then is read elsewhere.
 func (r rebuild) rehearse(ctx context.Context, c lite.Querier) (func(context.Context, *Engine) error, error) {
+	if err := alone(ctx, c, r.spec.Name, r.spec.Table); err != nil {
+		return nil, err
+	}
 	found, err := r.wanted.Rehearse(ctx, c)
 	return func(ctx context.Context, e *Engine) error { return r.look(ctx, e, found) }, err
 }

@@ -37,6 +37,9 @@ func newSchema(job jobs.Schema) *program {
 		}
 	}
 	p.rehearse = func(ctx context.Context, q lite.Querier) (func(context.Context, *Engine) error, error) {
+		if err := besideNone(ctx, q, job); err != nil {
+			return nil, err
+		}
 		return rehearseChanges(ctx, q, job)
 	}
 	return p

@@ -133,20 +133,6 @@ func (w *looking) key() string {
 	return "'(' || " + shortAll(w.keyColumns()) + " || ')'"
 }
 
-// short is a value as a literal, of which a long one is cut.
-func short(column string) string {
-	const most = 60
-	return fmt.Sprintf("CASE WHEN typeof(%[1]s) IN ('text', 'blob') AND length(%[1]s) > %[2]d THEN quote(substr(%[1]s, 1, %[2]d)) || '…' ELSE quote(%[1]s) END", column, most)
-}
-
-func shortAll(columns []string) string {
-	texts := make([]string, len(columns))
-	for i, column := range columns {
-		texts[i] = short(column)
-	}
-	return strings.Join(texts, " || ', ' || ")
-}
-
 // walk reads the table once.
 func (w *looking) walk(ctx context.Context) error {
 	key := w.table.Key

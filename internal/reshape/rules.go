@@ -85,8 +85,7 @@ func (s inquiry) asTheyStand() (all []pair) {
 func (s inquiry) computed() (all []string) {
 	added := NewIndexes(s.Schema)
 	for _, ix := range s.indexes {
-		plain := !slices.ContainsFunc(ix.terms(), func(term string) bool { return len(scan(term)) > 1 })
-		if slices.Contains(added, ix.Name) && (!plain || ix.where() != "") {
+		if slices.Contains(added, ix.Name) && !ix.plain() {
 			all = append(all, ix.rest)
 		}
 	}
