@@ -52,7 +52,11 @@ func Wanted(ctx context.Context, script string, ignore []string) (*Schema, error
 	}
 	defer m.close()
 
-	for _, statement := range reshape.Statements(script) {
+	statements := reshape.Statements(strings.TrimPrefix(script, "\ufeff"))
+	if len(statements) == 0 {
+		return nil, fmt.Errorf("%w: it has no CREATE statement; is it the right file?", ErrSchema)
+	}
+	for _, statement := range statements {
 		use, err := allowed(statement)
 		if err != nil {
 			return nil, err
@@ -68,7 +72,8 @@ func Wanted(ctx context.Context, script string, ignore []string) (*Schema, error
 }
 
 // modules are the virtual tables that a schema may have.
-var modules = map[string]bool{"fts3": true, "fts4": true, "fts5": true, "rtree": true, "rtree_i32": true, "geopoly": true}
+var modules = map[string]bool{"fts3": true, "fts4": true, "fts5": true, "rtree": true, "rtree_i32": true, "geopoly": true,
+	"fts4aux": true, "fts5vocab": true}
 
 // allowed refuses a statement that does more than to make something empty, and tells whether it
 // is to be executed: what sqlite3's .schema and .dump write around the statements is not.

@@ -34,14 +34,19 @@ func (m *memory) play(ctx context.Context, c jobs.Change) error {
 	if err := m.run(ctx, c.Statements); err != nil {
 		return err
 	}
-	if c.Rebuild != "" {
+	switch old := "DROP TABLE IF EXISTS " + lite.Main(reshape.OldName(c.Table)); {
+	case c.Rebuild != "":
 		if err := m.rebuild(ctx, wantedOf(c)); err != nil {
 			return err
 		}
 		if !c.KeepOld {
-			if err := m.run(ctx, []string{"DROP TABLE " + lite.Main(reshape.OldName(c.Table))}); err != nil {
+			if err := m.run(ctx, []string{old}); err != nil {
 				return err
 			}
+		}
+	case c.KeepOld:
+		if err := reshape.Keep(ctx, m, c.Table); err != nil {
+			return err
 		}
 	}
 	return m.run(ctx, c.Then)
@@ -86,37 +91,27 @@ func wantedOf(c jobs.Change) reshape.Wanted {
 // can be.
 func (p *planner) add(ctx context.Context, c Change) bool {
 	err := p.sim.attempt(ctx, func() error { return p.sim.play(ctx, c.Change) })
-	if err != nil && p.clear(ctx, &c) {
-		err = nil
-	}
-	if err == nil {
-		err = p.checkValues(ctx, c)
-	}
-	if err != nil {
-		p.plan.refuse(c.Name, "%s", strings.NewReplacer(reshape.ErrShape.Error()+": ", "", "say in Set how", "say with --set how").Replace(err.Error()))
+	if err != nil && !p.clear(ctx, &c) {
+		p.plan.refuseFor(c.Name, err)
 		return false
 	}
 	p.plan.Changes = append(p.plan.Changes, c)
 	return true
 }
 
-// clear plays a change without the views and triggers that are to change.
+// clear plays a change without the views and triggers that are to change, and those that are over such a view.
 func (p *planner) clear(ctx context.Context, c *Change) bool {
+	cleared := p.inTheWay(c.Table)
 	with := *c
 	with.Statements, with.Then, with.Notes = nil, []string{}, slices.Clone(c.Notes)
-	var cleared []int
-	for i := len(p.pending) - 1; i >= 0; i-- {
-		if o := p.pending[i]; o.was != nil && !o.gone && (mentions(o.was.sql, c.Table) || lite.SameName(o.was.name, c.Table)) {
-			with.Statements = append(with.Statements, "DROP "+strings.ToUpper(o.was.kind)+" IF EXISTS "+lite.Ident(o.was.name))
-			cleared = append(cleared, i)
-		}
+	for n := len(cleared) - 1; n >= 0; n-- { // triggers before views
+		with.Statements = append(with.Statements, p.pending[cleared[n]].was.drop())
 	}
 	with.Statements = append(with.Statements, c.Statements...)
 	if len(cleared) == 0 || p.sim.attempt(ctx, func() error { return p.sim.play(ctx, with.Change) }) != nil {
 		return false
 	}
 
-	slices.Reverse(cleared) // views before triggers
 	for _, i := range cleared {
 		o := &p.pending[i]
 		o.gone = true
@@ -136,6 +131,21 @@ func (p *planner) clear(ctx context.Context, c *Change) bool {
 	return true
 }
 
+// inTheWay are those of the views and triggers that are to change which name a table, or another of them.
+func (p *planner) inTheWay(table string) (found []int) {
+	named := []string{table}
+	for n := 0; n < len(named); n++ {
+		for i, o := range p.pending {
+			if o.was == nil || o.gone || slices.Contains(found, i) || !mentions(o.was.sql, named[n]) && !lite.SameName(o.was.name, named[n]) {
+				continue
+			}
+			found, named = append(found, i), append(named, o.was.name)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
 // works makes a view or a trigger, and looks whether it compiles.
 func (m *memory) works(ctx context.Context, o object) error {
 	if _, err := m.ExecContext(ctx, o.sql); err != nil {
@@ -153,23 +163,35 @@ func (m *memory) works(ctx context.Context, o object) error {
 	return rows.Err()
 }
 
-// checkValues looks in the live table for values that a new type would change.
-func (p *planner) checkValues(ctx context.Context, c Change) error {
-	if c.Rebuild == "" || c.Way == Index {
-		return nil
+// look refuses a change of a table whose rows do not allow it. It reads them in short pieces.
+func (p *planner) look(ctx context.Context, t tableChange) (ok bool, err error) {
+	if t.rows == 0 || len(t.why)+len(t.made) == 0 {
+		return true, nil
 	}
-	was, is := p.current.tables[lite.FoldName(c.Table)], p.wanted.tables[lite.FoldName(c.Table)]
-	for _, column := range is.columns {
-		old := was.column(column.name)
-		if old == nil || column.hidden != 0 || old.decl == column.decl || p.set(c.Table, column.name) >= 0 {
-			continue
+	wanted := reshape.Wanted{Table: t.is.name, Schema: t.schema(), Set: p.assigns(t.is.name)}
+	var found reshape.Rehearsed
+	err = p.sim.attempt(ctx, func() (err error) {
+		if found, err = wanted.Rehearse(ctx, p.sim); err == nil {
+			err = errBack
 		}
-		values := conversion{p.liveName(c.Table), p.liveColumn(c.Table, old.name), old.decl, column.decl}
-		if err := values.check(ctx, p.live); err != nil {
-			return err
-		}
+		return err
+	})
+	if !errors.Is(err, errBack) {
+		return true, nil // the change says why, if it is a rebuild
 	}
-	return nil
+
+	rules, err := found.Rules.Of(ctx, p.live, p.liveName(t.is.name), func(column string) string { return p.liveColumn(t.is.name, column) })
+	if err != nil {
+		return false, err
+	}
+	breaches, err := reshape.Look{Rules: rules, Between: ctx.Err}.Breaches(ctx, p.live)
+	if lite.Classify(err) == lite.Schema || lite.Classify(err) == lite.Row {
+		breaches, err = append(breaches, err.Error()), nil // an expression of --set that is not one
+	}
+	for _, text := range breaches {
+		p.plan.refuseFor(t.is.name, errors.New(text))
+	}
+	return len(breaches) == 0, err
 }
 
 // verify refuses a plan that does not lead to the schema that is wanted.
@@ -183,6 +205,24 @@ func (p *planner) verify(ctx context.Context) error {
 	}
 	for _, d := range Differences(reached, p.wanted) {
 		p.plan.refuse("the schema", "no way to it was found; after all changes: %s", d)
+	}
+	return p.verifyStatements(ctx)
+}
+
+// verifyStatements refuses a plan after which something does not compile that does now: a trigger would fail the
+// write that fires it. What needs functions of the application cannot be told, and a view may be there to be read alone.
+func (p *planner) verifyStatements(ctx context.Context) error {
+	failing, err := reshape.Failing(ctx, p.sim)
+	if err != nil {
+		return err
+	}
+	for _, what := range lite.SortedKeys(failing) {
+		text := lite.FoldName(failing[what].Error())
+		unknown := slices.ContainsFunc(append(lite.SortedKeys(p.missing), "no such function", "no such module", "no such collation", "because it is a view"),
+			func(part string) bool { return strings.Contains(text, part) })
+		if p.failing[what] == nil && !unknown {
+			p.plan.refuse("the schema", "%s would not work: %v", what, failing[what])
+		}
 	}
 	return nil
 }
