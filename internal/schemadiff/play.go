@@ -118,7 +118,7 @@ func (p *planner) clear(ctx context.Context, c *Change) bool {
 		switch {
 		case o.is == nil:
 			with.Why = append(with.Why, o.was.kind+" "+o.was.name+" goes")
-		case p.sim.attempt(ctx, func() error { return p.sim.works(ctx, *o.is) }) == nil:
+		case p.sim.attempt(ctx, func() error { return p.works(ctx, *o.is) }) == nil:
 			with.Then = append(with.Then, o.is.sql)
 			with.Why = append(with.Why, o.is.kind+" "+o.is.name+" is another")
 			o.was, o.is = nil, nil
@@ -146,21 +146,36 @@ func (p *planner) inTheWay(table string) (found []int) {
 	return found
 }
 
-// works makes a view or a trigger, and looks whether it compiles.
-func (m *memory) works(ctx context.Context, o object) error {
-	if _, err := m.ExecContext(ctx, o.sql); err != nil {
-		return err
-	}
-	probe := "SELECT * FROM " + lite.Main(o.name)
-	if o.kind == "trigger" { // compiles with whatever fires it
-		probe = "DELETE FROM " + lite.Main(o.table)
-	}
-	rows, err := m.QueryContext(ctx, "EXPLAIN "+probe)
+// works makes a view or a trigger, if nothing that compiles fails to compile by it.
+func (p *planner) works(ctx context.Context, o object) error {
+	before, err := reshape.Failing(ctx, p.sim)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	return rows.Err()
+	if _, err := p.sim.ExecContext(ctx, o.sql); err != nil {
+		return err
+	}
+	broken, err := p.broken(ctx, before)
+	return errors.Join(append(broken, err)...)
+}
+
+// broken are the statements that do not compile and did before: a trigger would fail the write that fires it. What needs
+// functions of the application cannot be told, and a view may be there to be read alone.
+func (p *planner) broken(ctx context.Context, before map[string]error) (all []error, err error) {
+	failing, err := reshape.Failing(ctx, p.sim)
+	if err != nil {
+		return nil, err
+	}
+	unknown := append(lite.SortedKeys(p.missing), "no such function", "no such module", "no such collation", "because it is a view")
+	said := map[string]bool{} // of a view one is enough
+	for _, what := range lite.SortedKeys(failing) {
+		text := lite.FoldName(failing[what].Error())
+		skip := slices.ContainsFunc(unknown, func(part string) bool { return strings.Contains(text, part) })
+		if before[what] == nil && !skip && !said[text] {
+			all, said[text] = append(all, fmt.Errorf("%s would not work: %w", what, failing[what])), true
+		}
+	}
+	return all, nil
 }
 
 // look refuses a change of a table whose rows do not allow it. It reads them in short pieces.
@@ -206,23 +221,9 @@ func (p *planner) verify(ctx context.Context) error {
 	for _, d := range Differences(reached, p.wanted) {
 		p.plan.refuse("the schema", "no way to it was found; after all changes: %s", d)
 	}
-	return p.verifyStatements(ctx)
-}
-
-// verifyStatements refuses a plan after which something does not compile that does now: a trigger would fail the
-// write that fires it. What needs functions of the application cannot be told, and a view may be there to be read alone.
-func (p *planner) verifyStatements(ctx context.Context) error {
-	failing, err := reshape.Failing(ctx, p.sim)
-	if err != nil {
-		return err
+	broken, err := p.broken(ctx, p.failing)
+	for _, b := range broken {
+		p.plan.refuse("the schema", "%v", b)
 	}
-	for _, what := range lite.SortedKeys(failing) {
-		text := lite.FoldName(failing[what].Error())
-		unknown := slices.ContainsFunc(append(lite.SortedKeys(p.missing), "no such function", "no such module", "no such collation", "because it is a view"),
-			func(part string) bool { return strings.Contains(text, part) })
-		if p.failing[what] == nil && !unknown {
-			p.plan.refuse("the schema", "%s would not work: %v", what, failing[what])
-		}
-	}
-	return nil
+	return err
 }

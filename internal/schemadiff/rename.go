@@ -69,7 +69,7 @@ func (p *planner) readRenames(now *Schema) error {
 		t, column := p.find(now, r.From)
 		switch {
 		case t == nil || column != "" && t.column(column) == nil:
-			return fmt.Errorf("%w: --rename %s=%s: the database has no table and no column %[2]s", ErrOption, r.From, r.To)
+			return fmt.Errorf("%w: --rename %s=%s, which the database does not have", ErrOption, r.From, r.To)
 		case column != "":
 			columns = append(columns, renaming{p.newName(t.name), column, r.To})
 		}
