@@ -66,6 +66,22 @@ func TestStatementsStillWork(t *testing.T) {
 	}
 }
 
+// TestTriggerComesBackLater: a trigger that has to go with a table comes back with it only if what fires it works then.
+//
+// Planted and caught: a trigger not compiled by what fires it.
+func TestTriggerComesBackLater(t *testing.T) {
+	const was = `CREATE TABLE t (id INTEGER PRIMARY KEY, a, b); CREATE TABLE u (id INTEGER PRIMARY KEY);
+		CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT NEW.b; END; CREATE TRIGGER h AFTER UPDATE ON t BEGIN SELECT NEW.b; END`
+	p := plan(t, open(t, was), `CREATE TABLE t (id INTEGER PRIMARY KEY, a); CREATE TABLE u (id INTEGER PRIMARY KEY, c UNIQUE);
+		CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT c FROM u; END; CREATE TRIGGER h AFTER UPDATE ON t BEGIN SELECT NEW.a; END`, schemadiff.Options{AllowDrop: []string{"t.b"}})
+	if got := brief(p); got != "t: rebuild (rebuild); u: rebuild (rebuild); views and triggers (plain)" {
+		t.Fatalf("%s; %q", got, p.Refused)
+	}
+	if c := p.Changes[0]; len(c.Then) != 1 || !strings.Contains(c.Then[0], "TRIGGER h") || !strings.Contains(strings.Join(c.Notes, "; "), "from here to the last change there is no trigger g") {
+		t.Errorf("%q; %q", c.Then, c.Notes)
+	}
+}
+
 // TestOddNames: options name tables and columns that have dots, and columns that change names in a row.
 //
 // Planted and caught: names parted at the first dot; columns renamed in the order of the options.
