@@ -13,6 +13,7 @@ import (
 // without a look at any row.
 type Rules struct {
 	table   lite.Table
+	keys    int    // columns of the key by which rows are shown
 	probe   string // the columns of a table that takes all rows, each as the new table would store it
 	into    lite.Insert
 	rules   []rule
@@ -118,6 +119,7 @@ func (s inquiry) computed() (all []string) {
 
 // describeProbe lists the columns of the probe, and where their values come from.
 func (s inquiry) describeProbe(r *Rules, copied []pair) {
+	r.keys = len(s.key)
 	var columns []string
 	add := func(column, expr string) {
 		columns = append(columns, lite.Ident(column))

@@ -131,18 +131,23 @@ func (p *planner) clear(ctx context.Context, c *Change) bool {
 	return true
 }
 
-// inTheWay are those of the views and triggers that are to change which name a table, or another of them.
+// inTheWay are those of the views and triggers that are to change which name a table, or a view over it.
 func (p *planner) inTheWay(table string) (found []int) {
-	named := []string{table}
-	for n := 0; n < len(named); n++ {
-		for i, o := range p.pending {
-			if o.was == nil || o.gone || slices.Contains(found, i) || !mentions(o.was.sql, named[n]) && !lite.SameName(o.was.name, named[n]) {
-				continue
+	over := names{}
+	over.add(table)
+	for more := true; more; {
+		more = false
+		for _, o := range p.current.loose {
+			if key := lite.FoldName(o.name); o.kind == "view" && !over[key] && over.in(o.sql) {
+				over[key], more = true, true
 			}
-			found, named = append(found, i), append(named, o.was.name)
 		}
 	}
-	slices.Sort(found)
+	for i, o := range p.pending {
+		if o.was != nil && !o.gone && (over.in(o.was.sql) || over[lite.FoldName(o.was.name)]) {
+			found = append(found, i)
+		}
+	}
 	return found
 }
 

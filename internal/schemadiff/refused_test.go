@@ -14,6 +14,12 @@ import (
 //
 // Planted and caught: no look at a table of which only indexes are made; the live names of what is renamed not used.
 func TestRowsInTheWay(t *testing.T) {
+	other := plan(t, open(t, `CREATE TABLE t (a NOT NULL, b NOT NULL, c NOT NULL UNIQUE, d, PRIMARY KEY (a, b)); INSERT INTO t VALUES (1, 2, 3, NULL)`),
+		"CREATE TABLE t (a NOT NULL, b NOT NULL, c NOT NULL UNIQUE, d NOT NULL)", schemadiff.Options{})
+	if why := fmt.Sprint(other.Refused); !strings.Contains(why, "NULL in 1 of the rows, such as (3)") {
+		t.Errorf("by another key: %s", why)
+	}
+
 	renames := []schemadiff.Rename{{From: "t", To: "u"}, {From: "u.a", To: "b c"}}
 	for _, c := range []struct {
 		rows, wanted string
@@ -59,6 +65,9 @@ func TestStatementsStillWork(t *testing.T) {
 		{"CREATE TABLE t (a); CREATE VIEW v AS SELECT gone FROM t", "CREATE TABLE t (a, b); CREATE VIEW v AS SELECT gone FROM t", nil, "t: add columns (plain)"},
 		{"CREATE TABLE t (id INTEGER PRIMARY KEY, a, b); CREATE VIEW v AS SELECT a, b FROM t; CREATE VIEW w AS SELECT b FROM v",
 			"CREATE TABLE t (id INTEGER PRIMARY KEY, a); CREATE VIEW v AS SELECT a FROM t; CREATE VIEW w AS SELECT a AS b FROM v", []string{"t.b"}, "t: rebuild (rebuild)"},
+		{"CREATE TABLE t (id INTEGER PRIMARY KEY, a, b); CREATE VIEW v AS SELECT * FROM t; CREATE VIEW w AS SELECT b FROM v",
+			"CREATE TABLE t (id INTEGER PRIMARY KEY, a); CREATE VIEW v AS SELECT * FROM t", []string{"t.b"}, "t: rebuild (rebuild)"},
+		{"CREATE TABLE t (id INTEGER PRIMARY KEY, p REFERENCES t)", "CREATE TABLE t (id INTEGER PRIMARY KEY, p INT REFERENCES T (ID))", nil, "t: rebuild (rebuild)"},
 	} {
 		if p := plan(t, open(t, c.was), c.is, schemadiff.Options{AllowDrop: c.drop}); brief(p) != c.want {
 			t.Errorf("%s\n%s: %s, want %s; %q", c.was, c.is, brief(p), c.want, p.Refused)

@@ -136,7 +136,7 @@ var constants = map[string]bool{"null": true, "true": true, "false": true, "curr
 // textOf is a text as a literal.
 func textOf(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
-// mentions reports whether a statement has a name in it.
-func mentions(text, name string) bool {
-	return slices.ContainsFunc(scan(text), func(t token) bool { return t.name != "" && lite.SameName(t.name, name) })
+// in reports whether a statement has one of the names in it.
+func (n names) in(text string) bool {
+	return slices.ContainsFunc(scan(text), func(t token) bool { return t.name != "" && n[lite.FoldName(t.name)] })
 }

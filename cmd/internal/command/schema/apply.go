@@ -49,7 +49,9 @@ which it began. 'chunkfill cancel NAME' takes back the change that is being made
 leaves those before it; a new apply then plans anew from what is there.
 
 What --allow-drop names is kept: the table, or the old form of one that loses a
-column, is called _chunkfill_old_ and its name afterwards, until you drop it.
+column, is called _chunkfill_old_ and its name afterwards, until you drop it. To drop
+a large one without holding the writer, empty it first: 'chunkfill run --delete
+--archive FILE' moves its rows away in batches.
 
 Exit status: 0 the schema is what the file says; 2 wrong usage, or a difference that
 is refused; of --dry-run, 1 where there are differences.`,
