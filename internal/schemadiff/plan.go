@@ -135,12 +135,10 @@ func (s *Schema) Goal() string {
 // planner finds the way.
 type planner struct {
 	Options
-	renamed []renaming
-	live    lite.Querier     // one connection
-	sim     *memory          // the schema as it is after the changes so far
-	missing map[string]error // what could not be made there, by folded name
-	failing map[string]error // what did not compile there before the changes
-	current *Schema          // before the changes, but with the new names
+	renamed renamings
+	live    lite.Querier // one connection
+	sim     *memory      // the schema as it is after the changes so far
+	current *Schema      // before the changes, but with the new names
 	wanted  *Schema
 	pending []pending // views and triggers that are to change
 	plan    *Plan
@@ -200,12 +198,7 @@ func (p *planner) open(ctx context.Context, live *sql.Conn) (now *Schema, err er
 	if now, err = Load(ctx, tx, p.Ignore); err != nil {
 		return nil, err
 	}
-	if p.sim, p.missing, err = copyOf(ctx, tx); err != nil {
-		return nil, err
-	}
-	if p.failing, err = reshape.Failing(ctx, p.sim); err != nil {
-		p.sim.close()
-	}
+	p.sim, err = copyOf(ctx, tx)
 	return now, err
 }
 
@@ -221,18 +214,18 @@ func (p *Plan) checkSets(sets []Set) {
 
 // setApart takes out of both schemas what cannot be made in memory.
 func (p *planner) setApart(now *Schema) {
-	for _, name := range lite.SortedKeys(p.missing) {
+	for _, name := range lite.SortedKeys(p.sim.missing) {
 		if was := now.tables[name]; was != nil {
 			is := p.wanted.tables[name]
 			if is == nil || len(differences(was, is)) > 0 {
-				p.plan.refuse(was.name, "the database has it in a form that cannot be tried: %v; it can be ignored: --ignore %s", p.missing[name], was.name)
+				p.plan.refuse(was.name, "the database has it in a form that cannot be tried: %v; it can be ignored: --ignore %s", p.sim.missing[name], was.name)
 			}
 			p.wanted.without(name)
 			continue
 		}
 		for _, t := range now.tables {
-			if ix, ok := t.indexes[name]; ok && p.missing[lite.FoldName(t.name)] == nil {
-				p.plan.refuse("index "+ix.name, "the database has it in a form that cannot be tried: %v; its table can be ignored: --ignore %s", p.missing[name], t.name)
+			if ix, ok := t.indexes[name]; ok && p.sim.missing[lite.FoldName(t.name)] == nil {
+				p.plan.refuse("index "+ix.name, "the database has it in a form that cannot be tried: %v; its table can be ignored: --ignore %s", p.sim.missing[name], t.name)
 			}
 		}
 		for _, o := range now.loose {
@@ -240,7 +233,7 @@ func (p *planner) setApart(now *Schema) {
 				continue
 			}
 			if at := p.wanted.find(o); at < 0 || p.wanted.loose[at].same != o.same {
-				p.plan.refuse(o.kind+" "+o.name, "the database has it in a form that cannot be tried: %v", p.missing[name])
+				p.plan.refuse(o.kind+" "+o.name, "the database has it in a form that cannot be tried: %v", p.sim.missing[name])
 			}
 			p.wanted.loose = slices.DeleteFunc(p.wanted.loose, func(other object) bool { return other.key() == o.key() })
 		}
@@ -293,7 +286,7 @@ func (o Options) allowed(name string) bool {
 
 // rows counts the rows of a table as it is now.
 func (p *planner) rows(ctx context.Context, name string) (n int64, err error) {
-	err = p.live.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Main(p.liveName(name))).Scan(&n)
+	err = p.live.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Main(p.renamed.liveName(name))).Scan(&n)
 	if err != nil {
 		err = fmt.Errorf("count the rows of %s: %w", name, err)
 	}

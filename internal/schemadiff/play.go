@@ -52,6 +52,23 @@ func (m *memory) play(ctx context.Context, c jobs.Change) error {
 	return m.run(ctx, c.Then)
 }
 
+// reaches reports whether a change makes a table what it is to be.
+func (m *memory) reaches(ctx context.Context, c Change, is *table, ignore []string) bool {
+	reached := false
+	_ = m.attempt(ctx, func() error {
+		if err := m.play(ctx, c.Change); err != nil {
+			return err
+		}
+		s, err := Load(ctx, m, ignore)
+		if err == nil {
+			t := s.tables[lite.FoldName(is.name)]
+			reached = t != nil && len(differences(t, is)) == 0
+		}
+		return errBack
+	})
+	return reached
+}
+
 // rebuild makes a rebuild, if nothing breaks by it: what does not compile afterwards is asked whether it did before.
 func (m *memory) rebuild(ctx context.Context, wanted reshape.Wanted) error {
 	if err := m.run(ctx, []string{"SAVEPOINT rehearsal"}); err != nil {
@@ -118,7 +135,7 @@ func (p *planner) clear(ctx context.Context, c *Change) bool {
 		switch {
 		case o.is == nil:
 			with.Why = append(with.Why, o.was.kind+" "+o.was.name+" goes")
-		case p.sim.attempt(ctx, func() error { return p.works(ctx, *o.is) }) == nil:
+		case p.sim.attempt(ctx, func() error { return p.sim.works(ctx, *o.is) }) == nil:
 			with.Then = append(with.Then, o.is.sql)
 			with.Why = append(with.Why, o.is.kind+" "+o.is.name+" is another")
 			o.was, o.is = nil, nil
@@ -152,26 +169,26 @@ func (p *planner) inTheWay(table string) (found []int) {
 }
 
 // works makes a view or a trigger, if nothing that compiles fails to compile by it.
-func (p *planner) works(ctx context.Context, o object) error {
-	before, err := reshape.Failing(ctx, p.sim)
+func (m *memory) works(ctx context.Context, o object) error {
+	before, err := reshape.Failing(ctx, m)
 	if err != nil {
 		return err
 	}
-	if _, err := p.sim.ExecContext(ctx, o.sql); err != nil {
+	if _, err := m.ExecContext(ctx, o.sql); err != nil {
 		return err
 	}
-	broken, err := p.broken(ctx, before)
+	broken, err := m.broken(ctx, before)
 	return errors.Join(append(broken, err)...)
 }
 
 // broken are the statements that do not compile and did before: a trigger would fail the write that fires it. What needs
 // functions of the application cannot be told, and a view may be there to be read alone.
-func (p *planner) broken(ctx context.Context, before map[string]error) (all []error, err error) {
-	failing, err := reshape.Failing(ctx, p.sim)
+func (m *memory) broken(ctx context.Context, before map[string]error) (all []error, err error) {
+	failing, err := reshape.Failing(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	unknown := append(lite.SortedKeys(p.missing), "no such function", "no such module", "no such collation", "because it is a view")
+	unknown := append(lite.SortedKeys(m.missing), "no such function", "no such module", "no such collation", "because it is a view")
 	said := map[string]bool{} // of a view one is enough
 	for _, what := range lite.SortedKeys(failing) {
 		text := lite.FoldName(failing[what].Error())
@@ -200,7 +217,7 @@ func (p *planner) look(ctx context.Context, t tableChange) (ok bool, err error) 
 		return true, nil // the change says why, if it is a rebuild
 	}
 
-	rules, err := found.Rules.Of(ctx, p.live, p.liveName(t.is.name), func(column string) string { return p.liveColumn(t.is.name, column) })
+	rules, err := found.Rules.Of(ctx, p.live, p.renamed.liveName(t.is.name), func(column string) string { return p.renamed.liveColumn(t.is.name, column) })
 	if err != nil {
 		return false, err
 	}
@@ -226,7 +243,7 @@ func (p *planner) verify(ctx context.Context) error {
 	for _, d := range Differences(reached, p.wanted) {
 		p.plan.refuse("the schema", "no way to it was found; after all changes: %s", d)
 	}
-	broken, err := p.broken(ctx, p.failing)
+	broken, err := p.sim.broken(ctx, p.sim.failing)
 	for _, b := range broken {
 		p.plan.refuse("the schema", "%v", b)
 	}

@@ -16,6 +16,8 @@ var ErrOption = errors.New("an option names what is not there")
 // renaming is a table that gets another name; or, where column is not "", a column of a table that is called so by then.
 type renaming struct{ table, column, to string }
 
+type renamings []renaming
+
 // split finds the table and, behind a dot, the column that an option names. Both may have dots of their own.
 func (s *Schema) split(name string) (t *table, column string) {
 	for end := len(name); end > 0; end = strings.LastIndexByte(name[:end], '.') {
@@ -27,23 +29,24 @@ func (s *Schema) split(name string) (t *table, column string) {
 }
 
 // find is split in the live schema, where a table may also be called what it is to be called.
-func (p *planner) find(now *Schema, name string) (t *table, column string) {
+func (all renamings) find(now, wanted *Schema, name string) (t *table, column string) {
 	if t, column = now.split(name); t != nil {
 		return t, column
 	}
-	if is, column := p.wanted.split(name); is != nil {
-		return now.tables[lite.FoldName(p.liveName(is.name))], column
+	if is, column := wanted.split(name); is != nil {
+		return now.tables[lite.FoldName(all.liveName(is.name))], column
 	}
 	return nil, ""
 }
 
 // readOptions refuses options that name nothing: mostly they are misspelled.
 func (p *planner) readOptions(now *Schema) error {
-	if err := p.readRenames(now); err != nil {
+	var err error
+	if p.renamed, err = readRenames(p.Renames, now, p.wanted); err != nil {
 		return err
 	}
 	for _, name := range p.AllowDrop {
-		if t, column := p.find(now, name); t == nil || column != "" && t.column(column) == nil {
+		if t, column := p.renamed.find(now, p.wanted, name); t == nil || column != "" && t.column(column) == nil {
 			return fmt.Errorf("%w: --allow-drop %s, which the database does not have", ErrOption, name)
 		}
 	}
@@ -58,40 +61,39 @@ func (p *planner) readOptions(now *Schema) error {
 }
 
 // readRenames finds what is to get another name: tables first, and a column before another one gets its name.
-func (p *planner) readRenames(now *Schema) error {
-	var columns []renaming
-	for _, r := range p.Renames {
+func readRenames(wish []Rename, now, wanted *Schema) (all renamings, err error) {
+	for _, r := range wish {
 		if t := now.tables[lite.FoldName(r.From)]; t != nil {
-			p.renamed = append(p.renamed, renaming{table: t.name, to: r.To})
+			all = append(all, renaming{table: t.name, to: r.To})
 		}
 	}
-	for _, r := range p.Renames {
-		t, column := p.find(now, r.From)
+	var columns renamings
+	for _, r := range wish {
+		t, column := all.find(now, wanted, r.From)
 		switch {
 		case t == nil || column != "" && t.column(column) == nil:
-			return fmt.Errorf("%w: --rename %s=%s, which the database does not have", ErrOption, r.From, r.To)
+			return nil, fmt.Errorf("%w: --rename %s=%s, which the database does not have", ErrOption, r.From, r.To)
 		case column != "":
-			columns = append(columns, renaming{p.newName(t.name), column, r.To})
+			columns = append(columns, renaming{all.newName(t.name), column, r.To})
 		}
 	}
 
 	for len(columns) > 0 {
-		free := slices.IndexFunc(columns, func(r renaming) bool {
-			return !has(columns, r.table, func(o renaming) string { return o.column }, r.to)
-		})
+		free := slices.IndexFunc(columns, func(r renaming) bool { return !columns.leave(r.table, r.to) })
 		free = max(0, free) // two that exchange their names are refused when they are tried
-		p.renamed = append(p.renamed, columns[free])
+		all = append(all, columns[free])
 		columns = slices.Delete(columns, free, free+1)
 	}
-	return nil
+	return all, nil
 }
 
-// has reports whether one of the columns of a table that get another name has, or gets, this one.
-func has(all []renaming, table string, which func(renaming) string, name string) bool {
-	return slices.ContainsFunc(all, func(r renaming) bool {
-		return r.column != "" && lite.SameName(r.table, table) && lite.SameName(which(r), name)
-	})
+// leave reports whether a column of this name gets another one.
+func (all renamings) leave(table, column string) bool {
+	return slices.ContainsFunc(all, func(r renaming) bool { return lite.SameName(r.table, table) && lite.SameName(r.column, column) })
 }
+
+// give reports whether a column gets this name.
+func (all renamings) give(table, column string) bool { return all.liveColumn(table, column) != column }
 
 // renames plans what gets another name.
 func (p *planner) renames(ctx context.Context, now *Schema) error {
@@ -124,12 +126,10 @@ func (p *planner) renameTable(now *Schema, r renaming) (Change, error) {
 }
 
 func (p *planner) renameColumn(now *Schema, r renaming) (Change, error) {
-	was, is := now.tables[lite.FoldName(p.liveName(r.table))], p.wanted.tables[lite.FoldName(r.table)]
-	given := func(r renaming) string { return r.to }
-	left := func(r renaming) string { return r.column }
+	was, is := now.tables[lite.FoldName(p.renamed.liveName(r.table))], p.wanted.tables[lite.FoldName(r.table)]
 	switch {
-	case is == nil, is.column(r.to) == nil, is.column(r.column) != nil && !has(p.renamed, r.table, given, r.column),
-		was.column(r.to) != nil && !has(p.renamed, r.table, left, r.to):
+	case is == nil, is.column(r.to) == nil, is.column(r.column) != nil && !p.renamed.give(r.table, r.column),
+		was.column(r.to) != nil && !p.renamed.leave(r.table, r.to):
 		return Change{}, fmt.Errorf("%w: --rename %s.%s=%s: the schema must have a column %[4]s of that table and none %[3]s, and the database none %[4]s",
 			ErrOption, r.table, r.column, r.to)
 	}
@@ -140,8 +140,8 @@ func (p *planner) renameColumn(now *Schema, r renaming) (Change, error) {
 }
 
 // newName is the name that a table of the live database gets, or keeps.
-func (p *planner) newName(live string) string {
-	for _, r := range p.renamed {
+func (all renamings) newName(live string) string {
+	for _, r := range all {
 		if r.column == "" && lite.SameName(r.table, live) {
 			return r.to
 		}
@@ -150,8 +150,8 @@ func (p *planner) newName(live string) string {
 }
 
 // liveName is the name of a table in the live database.
-func (p *planner) liveName(name string) string {
-	for _, r := range p.renamed {
+func (all renamings) liveName(name string) string {
+	for _, r := range all {
 		if r.column == "" && lite.SameName(r.to, name) {
 			return r.table
 		}
@@ -160,8 +160,8 @@ func (p *planner) liveName(name string) string {
 }
 
 // liveColumn is the name of a column in the live database.
-func (p *planner) liveColumn(table, column string) string {
-	for _, r := range p.renamed {
+func (all renamings) liveColumn(table, column string) string {
+	for _, r := range all {
 		if r.column != "" && lite.SameName(r.table, table) && lite.SameName(r.to, column) {
 			return r.column
 		}

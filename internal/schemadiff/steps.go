@@ -161,7 +161,7 @@ func (p *planner) lost(t tableChange) (lost []string, ok bool) {
 			continue
 		}
 		lost = append(lost, c.name)
-		if p.allowed(name) || p.allowed(p.liveName(t.is.name)+"."+c.name) {
+		if p.allowed(name) || p.allowed(p.renamed.liveName(t.is.name)+"."+c.name) {
 			continue
 		}
 		hint := ""
@@ -230,24 +230,7 @@ func (p *planner) addColumns(ctx context.Context, t tableChange) bool {
 		c.Notes = append(c.Notes, "SQLite reads every row for it")
 	}
 	c.Cost.Rows, c.Why = t.rows, t.why
-	return p.reaches(ctx, c, t.is) && p.add(ctx, c)
-}
-
-// reaches reports whether a change makes a table what it is to be.
-func (p *planner) reaches(ctx context.Context, c Change, is *table) bool {
-	reached := false
-	_ = p.sim.attempt(ctx, func() error {
-		if err := p.sim.play(ctx, c.Change); err != nil {
-			return err
-		}
-		s, err := Load(ctx, p.sim, p.Ignore)
-		if err == nil {
-			t := s.tables[lite.FoldName(is.name)]
-			reached = t != nil && len(differences(t, is)) == 0
-		}
-		return errBack
-	})
-	return reached
+	return p.sim.reaches(ctx, c, t.is, p.Ignore) && p.add(ctx, c)
 }
 
 // rebuild plans a copy of the table.
