@@ -91,7 +91,8 @@ func TestTriggerComesBackLater(t *testing.T) {
 	}
 }
 
-// TestOddNames: options name tables and columns that have dots, and columns that change names in a row.
+// TestOddNames: options name tables and columns that have dots, columns that change names in a row, and names that an apply
+// before has given.
 //
 // Planted and caught: names parted at the first dot; columns renamed in the order of the options.
 func TestOddNames(t *testing.T) {
@@ -102,6 +103,8 @@ func TestOddNames(t *testing.T) {
 		want string
 	}{
 		{"CREATE TABLE z (a)", schemadiff.Options{AllowDrop: []string{"a.b"}}, "a.b: keep (plain)"},
+		{`CREATE TABLE z (a, b); CREATE TABLE "a.b" (id INTEGER PRIMARY KEY, "c.d" TEXT, e TEXT)`,
+			schemadiff.Options{Renames: []schemadiff.Rename{{From: "y", To: "z"}, {From: "a.b.f", To: "e"}}}, "z: add columns (plain)"},
 		{"CREATE TABLE y (a)", schemadiff.Options{AllowDrop: []string{"A.B"}, Renames: []schemadiff.Rename{{From: "z", To: "y"}}}, "z: rename (plain); a.b: keep (plain)"},
 		{`CREATE TABLE z (a); CREATE TABLE "a.b" (id INTEGER PRIMARY KEY, e TEXT)`, schemadiff.Options{AllowDrop: []string{"a.b.c.d"}}, "a.b: rebuild (rebuild)"},
 		{`CREATE TABLE z (a); CREATE TABLE t (id INTEGER PRIMARY KEY, "c.f" TEXT, e TEXT)`,

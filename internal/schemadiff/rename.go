@@ -28,6 +28,8 @@ func (s *Schema) split(name string) (t *table, column string) {
 	return nil, ""
 }
 
+func (s *Schema) has(table string) bool { return s.tables[lite.FoldName(table)] != nil }
+
 // find is split in the live schema, where a table may also be called what it is to be called.
 func (all renamings) find(now, wanted *Schema, name string) (t *table, column string) {
 	if t, column = now.split(name); t != nil {
@@ -71,6 +73,8 @@ func readRenames(wish []Rename, now, wanted *Schema) (all renamings, err error) 
 	for _, r := range wish {
 		t, column := all.find(now, wanted, r.From)
 		switch {
+		case t == nil && now.has(r.To) && wanted.has(r.To), t != nil && column != "" && t.column(column) == nil && t.column(r.To) != nil:
+			// an apply that was cancelled has got so far
 		case t == nil || column != "" && t.column(column) == nil:
 			return nil, fmt.Errorf("%w: --rename %s=%s, which the database does not have", ErrOption, r.From, r.To)
 		case column != "":
