@@ -83,6 +83,9 @@ func rebuildSteps(name string, c jobs.Change) []step {
 		if s.NoReturn {
 			s.NoReturn, s.once = false, swapWith(s.once, c)
 		}
+		if i == len(steps)-1 {
+			s.once = settling(s.once)
+		}
 		s.Name = c.Table + ": " + s.Name
 		if s.Of != "" {
 			s.Of = c.Table + ": " + s.Of
@@ -98,6 +101,16 @@ func ifAsPlanned(once func(context.Context, lite.Querier) (made, error), c jobs.
 			return made{}, err
 		}
 		return once(ctx, q)
+	}
+}
+
+// settling is the last step of a change. What takes the change back would be wrong from here on: the name of the old table may
+// be that of one which something else keeps.
+func settling(once func(context.Context, lite.Querier) (made, error)) func(context.Context, lite.Querier) (made, error) {
+	return func(ctx context.Context, q lite.Querier) (made, error) {
+		done, err := once(ctx, q)
+		done.settled = !done.again
+		return done, err
 	}
 }
 

@@ -196,3 +196,47 @@ func TestIndexOverQuotedColumns(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestSchemaSettles: what a change has made is the application's once it is through. A job that fails at a later one does not
+// say that it stands in the schema, and its cancel touches nothing that goes by the name of the old table since.
+//
+// Planted and caught: what takes a change back kept to the end of the job.
+func TestSchemaSettles(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		db := rebuildDB(t, "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 2); CREATE TABLE u (id INTEGER PRIMARY KEY)")
+		changed := false
+		eng, err := engine.New(db, engine.Config{SoleProcess: true, OnHold: func(engine.Hold) {
+			if !changed && valueOf(t, db, "SELECT step FROM _async_migration_jobs") == "u: shadow" {
+				_, err := db.Exec("ALTER TABLE u ADD COLUMN late")
+				if changed = true; err != nil {
+					t.Error(err)
+				}
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer eng.Close()
+		_, err = eng.Run(testContext(t), jobs.Schema{Name: "s", Changes: []jobs.Change{
+			{Name: "t: rebuild", Table: "t", KeepOld: keep, Rebuild: "CREATE TABLE t (id INTEGER PRIMARY KEY, v NOT NULL)"},
+			{Name: "u: rebuild", Table: "u", Rebuild: "CREATE TABLE u (id INTEGER PRIMARY KEY) STRICT", Was: "CREATE TABLE u (id INTEGER PRIMARY KEY)"},
+		}})
+		if !errors.Is(err, engine.ErrTableChanged) {
+			t.Fatal(err)
+		}
+		if s, err := eng.Status(testContext(t), "s"); err != nil || len(s.InSchema()) > 0 {
+			t.Errorf("in the schema: %q, %v", s.InSchema(), err)
+		}
+
+		if _, err := db.Exec("CREATE TABLE IF NOT EXISTS _chunkfill_old_t (x); INSERT INTO _chunkfill_old_t (rowid) VALUES (7)"); err != nil {
+			t.Fatal(err)
+		}
+		rows := valueOf(t, db, "SELECT count(*) FROM _chunkfill_old_t")
+		if err := eng.Cancel(testContext(t), "s", ""); err != nil {
+			t.Fatal(err)
+		}
+		if got := valueOf(t, db, "SELECT count(*) FROM _chunkfill_old_t"); got != rows {
+			t.Errorf("%s rows of another table are left of %s", got, rows)
+		}
+	}
+}

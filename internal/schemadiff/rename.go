@@ -52,6 +52,7 @@ func (p *planner) readOptions(now *Schema) error {
 			return fmt.Errorf("%w: --allow-drop %s, which the database does not have", ErrOption, name)
 		}
 	}
+	p.Set = slices.Clone(p.Set)
 	for i, s := range p.Set {
 		t, column := p.wanted.split(s.Table + "." + s.Column)
 		if t == nil || t.column(column) == nil {
