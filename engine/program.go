@@ -133,6 +133,8 @@ type made struct {
 	back  []string          // statements that undo it, idempotent
 	part  []string          // those to be repeated before, until they change nothing
 	pins  map[string]string // by later step: what its table looks like now; see plan.shape
+
+	settled bool // all that was made so far is the application's: nothing of it is taken back
 }
 
 // programmed is a job that is a program.
@@ -290,6 +292,11 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 		}
 		next = to
 		next.Takebacks = append(slices.Clone(from.Takebacks), chunkfill.Takeback{Step: step.Name, Repeat: done.part, Statements: done.back})
+		if done.settled {
+			for i := range next.Takebacks {
+				next.Takebacks[i].Repeat, next.Takebacks[i].Statements = nil, nil
+			}
+		}
 		next.Pins = merged(from.Pins, done.pins)
 		return saveStep(ctx, c, from, &next, e)
 	})

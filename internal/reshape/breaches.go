@@ -122,7 +122,7 @@ func (w *looking) drop(ctx context.Context) error {
 }
 
 func (w *looking) keyColumns() (all []string) {
-	for i := range w.table.Key.Columns {
+	for i := 0; i < w.keys; i++ {
 		all = append(all, keyColumn(i))
 	}
 	return all

@@ -127,8 +127,9 @@ func (s rehearsal) goes(ctx context.Context, q lite.Querier, p probe) bool {
 
 // foreignKeys lists those of the table, without an order.
 func (s rehearsal) foreignKeys(ctx context.Context, q lite.Querier) ([]string, error) {
-	rows, err := q.QueryContext(ctx, `SELECT lower(group_concat("from" || '>' || coalesce("to", ''), ',')) || ' ' || lower("table") FROM
-		(SELECT * FROM pragma_foreign_key_list(?, 'main') ORDER BY id, seq) GROUP BY id`, s.Table)
+	rows, err := q.QueryContext(ctx, `SELECT lower(group_concat("from" || '>' || "to", ',')) || ' ' || lower("table") FROM
+		(SELECT id, "table", "from", coalesce("to", (SELECT name FROM pragma_table_xinfo(f."table", 'main') WHERE pk = seq + 1), '') AS "to"
+			FROM pragma_foreign_key_list(?, 'main') f ORDER BY id, seq) GROUP BY id`, s.Table)
 	if err != nil {
 		return nil, fmt.Errorf("read the foreign keys of %s: %w", s.Table, err)
 	}

@@ -80,10 +80,10 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 		if s.Twin {
 			return Indexes(s).graft(ctx, q, s.indexes[0], s.indexes[0].Name, live)
 		}
-		if err := s.rename(ctx, q, live, old, withoutReferences(was.as(old)), 0); err != nil {
+		if err := rename(ctx, q, live, old, withoutReferences(was.as(old)), 0); err != nil {
 			return err
 		}
-		if err := s.rename(ctx, q, shadow, live, s.table.as(live), place); err != nil {
+		if err := rename(ctx, q, shadow, live, s.table.as(live), place); err != nil {
 			return err
 		}
 		if err := s.renumber(ctx, q); err != nil {
@@ -95,7 +95,7 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 
 // rename gives a table and its indexes other names, and the table a place in the schema; 0
 // for the end.
-func (s swap) rename(ctx context.Context, q lite.Querier, from, to, sql string, place int64) error {
+func rename(ctx context.Context, q lite.Querier, from, to, sql string, place int64) error {
 	of, err := objects(ctx, q, from)
 	if err != nil {
 		return err
