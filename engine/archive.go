@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,21 +37,27 @@ func init() {
 
 // archiver is the program of a jobs.Archive, for one run.
 type archiver struct {
-	spec  jobs.Spec // of the rows
-	to    archive.Target
-	wrong error // about the job itself
+	spec     jobs.Spec // of the rows
+	path     string    // of the archive; "" for tables of the same file
+	into     string
+	children []archive.Name
+	wrong    error // about the job itself
 
 	e     *Engine
 	pin   string // of the archive that was made
 	file  *archive.File
 	chunk *archive.Chunk
 
-	columns []string // of the rows that are copied
-	tries   int      // how often in a row rows had to be copied again
+	family   archive.Family // the tables as rows are copied from them
+	enforced bool           // foreign keys, when the tables were looked at
+	tries    int            // how often in a row rows had to be copied again
 }
 
 func newArchive(job jobs.Archive) *program {
-	a := &archiver{to: archive.Target{Path: job.File, Table: job.Into}}
+	a := &archiver{into: cmp.Or(job.Into, job.Table)}
+	for _, child := range job.Children {
+		a.children = append(a.children, archive.Name{Table: child.Table, Into: cmp.Or(child.Into, child.Table)})
+	}
 	frozen, err := freeze(jobs.Spec{Kind: jobs.KindDelete, Name: job.Name, Table: job.Table, Where: job.Where, Args: job.Args})
 	a.spec, a.wrong = frozen.spec, err
 	if a.spec.Where == "" {
@@ -59,31 +66,31 @@ func newArchive(job jobs.Archive) *program {
 	if len(a.spec.Args) == 0 {
 		a.spec.Todo = a.spec.Where
 	}
-	if a.to.Table == "" {
-		a.to.Table = job.Table
-	}
 	if job.File != "" {
-		if a.to.Path, err = filepath.Abs(job.File); err != nil && a.wrong == nil {
+		if a.path, err = filepath.Abs(job.File); err != nil && a.wrong == nil {
 			a.wrong = fmt.Errorf("%w %s: the path of the archive: %w", jobs.ErrSpec, job.Name, err)
 		}
+	}
+	if a.wrong == nil {
+		a.wrong = a.checkNames()
 	}
 	return a.program()
 }
 
 func (a *archiver) program() *program {
 	p := &program{definition: a.describe(), rehearse: a.rehearse, use: func(e *Engine) { a.e = e }, close: a.close, notes: a.notes}
-	move := step{Step: chunkfill.Step{Name: archiveMoves, Kind: chunkfill.Walk}, load: a.load, intact: a.intact, apply: a.applySame}
-	if a.to.Path == "" {
+	move := step{Step: chunkfill.Step{Name: archiveMoves, Kind: chunkfill.Walk}, load: a.plan, intact: a.intact, apply: a.applySame}
+	if a.path == "" {
 		p.steps = []step{{Step: chunkfill.Step{Name: archiveBegins, Kind: chunkfill.Once}, once: a.makeTable}, move}
 	} else {
-		p.volume = a.to.Path
+		p.volume = a.path
 		move.apply, move.precopy = a.apply, a.precopy
 		p.steps = []step{{Step: chunkfill.Step{Name: archiveBegins, Kind: chunkfill.Once}, before: a.begin, once: a.begun}, move}
 	}
 	if a.spec.Todo != "" {
 		p.steps = append(p.steps, step{Step: chunkfill.Step{Name: "verify", Kind: chunkfill.Verify, Of: archiveMoves}})
 	}
-	if a.to.Path != "" {
+	if a.path != "" {
 		p.steps = append(p.steps, step{Step: chunkfill.Step{Name: archiveEnds, Kind: chunkfill.Once, Of: archiveMoves}, before: a.end, once: nothing})
 	}
 	return p
@@ -93,9 +100,12 @@ func nothing(context.Context, lite.Querier) (made, error) { return made{}, nil }
 
 // describe has all that makes the job what it is.
 func (a *archiver) describe() string {
-	text := "ARCHIVE " + a.spec.Table + " INTO " + a.to.Table
-	if a.to.Path != "" {
-		text += " OF " + a.to.Path
+	text := "ARCHIVE " + a.spec.Table + " INTO " + a.into
+	if a.path != "" {
+		text += " OF " + a.path
+	}
+	for _, child := range a.children {
+		text += " WITH " + child.Table + " INTO " + child.Into
 	}
 	if a.spec.Where != "1" {
 		text += " WHERE " + a.spec.Where
@@ -120,26 +130,44 @@ func (a *archiver) rehearse(ctx context.Context, c lite.Querier) (func(context.C
 	if err != nil {
 		return look, err
 	}
-	if a.to.Path == "" {
-		if lite.SameName(a.to.Table, table.Name) {
-			return look, fmt.Errorf("%w %s: the archive is the table itself; name another table, or another file", jobs.ErrSpec, a.spec.Name)
-		}
-		spec := a.spec
-		spec.Table = a.to.Table
-		if err := spec.Validate(); err != nil {
-			return look, err
-		}
-	}
-	if err := a.checkReferences(ctx, c, table); err != nil {
-		return look, err
+	family, err := a.load(ctx, c, table)
+	if err != nil {
+		return look, fmt.Errorf("job %s: %w", a.spec.Name, err)
 	}
 	if err := (rewrite{spec: a.spec, table: table}).check(ctx, c); err != nil {
 		return look, err
 	}
-	if a.to.Path == "" {
-		return look, archive.Beside{Table: table, Into: a.to.Table}.Make(ctx, c)
+	if a.path == "" {
+		return look, archive.Beside{Family: family}.Make(ctx, c)
 	}
 	return func(ctx context.Context, e *Engine) error { return a.look(ctx, e.readQuerier(), table) }, nil
+}
+
+// checkNames refuses tables that rows cannot go to.
+func (a *archiver) checkNames() error {
+	into := map[string]string{}
+	for _, m := range append([]archive.Name{{Table: a.spec.Table, Into: a.into}}, a.children...) {
+		folded := lite.FoldName(m.Into)
+		spec := jobs.Spec{Kind: jobs.KindDelete, Name: a.spec.Name, Table: m.Into}
+		switch {
+		case a.path == "" && lite.SameName(m.Into, m.Table):
+			return fmt.Errorf("%w %s: the archive of %s is the table itself; name another table, or another file", jobs.ErrSpec, a.spec.Name, m.Table)
+		case into[folded] != "":
+			return fmt.Errorf("%w %s: the rows of %s and %s would go to one table, %s; name another for one of them", jobs.ErrSpec, a.spec.Name, into[folded], m.Table, m.Into)
+		case strings.HasPrefix(folded, "_chunkfill_"):
+			return fmt.Errorf("%w %s: %s is a name of chunkfill's own tables; name another table", jobs.ErrSpec, a.spec.Name, m.Into)
+		}
+		if err := spec.Validate(); err != nil {
+			return err
+		}
+		into[folded] = m.Table
+	}
+	return nil
+}
+
+// load finds the tables whose rows are moved.
+func (a *archiver) load(ctx context.Context, q lite.Querier, table lite.Table) (archive.Family, error) {
+	return archive.LoadFamily(ctx, q, table, a.into, a.children)
 }
 
 // look holds a new job against what is there, without a hold.
@@ -151,26 +179,10 @@ func (a *archiver) look(ctx context.Context, q lite.Querier, table lite.Table) e
 	if err := q.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&main); err != nil {
 		return err
 	}
-	return archive.CheckPath(main, a.to.Path)
+	return archive.CheckPath(main, a.path)
 }
 
-// checkReferences refuses a table whose rows take others with them.
-func (a *archiver) checkReferences(ctx context.Context, q lite.Querier, table lite.Table) error {
-	list, err := table.References(ctx, q)
-	if err != nil {
-		return err
-	}
-	for _, r := range list {
-		if slices.Contains([]string{"CASCADE", "SET NULL", "SET DEFAULT"}, r.OnDelete) {
-			return fmt.Errorf("%w %s: %s (%s) refers to %s with ON DELETE %s, and of the rows that this would change nothing would be archived; "+
-				"archive or delete the rows of %s first, and have the foreign key say RESTRICT or NO ACTION",
-				jobs.ErrSpec, a.spec.Name, r.Table, strings.Join(r.Columns, ", "), table.Name, r.OnDelete, r.Table)
-		}
-	}
-	return nil
-}
-
-func (a *archiver) load(_ context.Context, _ lite.Querier, to *step) error {
+func (a *archiver) plan(_ context.Context, _ lite.Querier, to *step) error {
 	to.rows = a.spec
 	return a.wrong
 }
@@ -181,17 +193,31 @@ func (a *archiver) intact(ctx context.Context, q lite.Querier) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrTableChanged, err)
 	}
-	if err := a.checkReferences(ctx, q, table); err != nil {
+	family, err := a.load(ctx, q, table)
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrTableChanged, err)
 	}
-	if a.to.Path == "" {
-		return archive.Beside{Table: table, Into: a.to.Table}.Check(ctx, q)
+	if a.enforced, err = lite.Enforces(ctx, q); err != nil {
+		return err
 	}
-	if a.columns != nil && !slices.Equal(a.columns, archive.Columns(table)) {
-		return fmt.Errorf("%w: %s has got or lost a column while its rows are moved, and the archive has the others; "+
+	if a.path == "" {
+		a.family = family
+		return archive.Beside{Family: family}.Check(ctx, q)
+	}
+	if a.file != nil && !family.SameColumns(a.family) {
+		return fmt.Errorf("%w: %s, or a table whose rows go with those, has got or lost a column while rows are moved, and the archive has the others; "+
 			"give the table of the archive the same columns and start the job again", ErrTableChanged, table.Name)
 	}
 	return nil
+}
+
+// watch looks again at the foreign keys where the connection enforces them otherwise than when that was looked at.
+func (a *archiver) watch(ctx context.Context, q lite.Querier) error {
+	enforced, err := lite.Enforces(ctx, q)
+	if err != nil || enforced == a.enforced && a.family.Name != "" {
+		return err
+	}
+	return a.intact(ctx, q)
 }
 
 // begin makes the archive, before the hold that records it.
@@ -200,7 +226,11 @@ func (a *archiver) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.pin, err = archive.Begin(ctx, a.e.db, a.e.file.Path, a.to, a.spec.Name, table)
+	family, err := a.load(ctx, a.e.readQuerier(), table)
+	if err != nil {
+		return err
+	}
+	a.pin, err = archive.Begin(ctx, a.e.db, a.e.file.Path, a.path, a.spec.Name, family)
 	return err
 }
 
@@ -217,14 +247,16 @@ func (a *archiver) open(ctx context.Context, table lite.Table) error {
 	if err != nil {
 		return err
 	}
-	a.file, err = archive.Open(ctx, a.e.db, a.e.file.Path, a.to, begun.Pins[archiveBegins], table)
-	a.columns = archive.Columns(table)
+	if a.family, err = a.load(ctx, a.e.readQuerier(), table); err != nil {
+		return err
+	}
+	a.file, err = archive.Open(ctx, a.e.db, a.e.file.Path, a.path, begun.Pins[archiveBegins], a.family)
 	return err
 }
 
 // rows are those to be copied.
-func (a *archiver) rows(table lite.Table, where []string) archive.Rows {
-	return archive.Rows{Table: table, Where: where, Args: a.spec.Args, Gone: func(ctx context.Context, q lite.Querier) (gone int64, err error) {
+func (a *archiver) rows(where []string) archive.Rows {
+	return archive.Rows{Family: a.family, Where: where, Args: a.spec.Args, Gone: func(ctx context.Context, q lite.Querier) (gone int64, err error) {
 		err = q.QueryRowContext(ctx, "SELECT coalesce(sum(rows_changed), 0) FROM main._async_migration_ranges WHERE name = ? AND step = ?",
 			a.spec.Name, archiveMoves).Scan(&gone)
 		return gone, err
@@ -240,12 +272,13 @@ func (a *archiver) precopy(ctx context.Context, next ahead) (lite.Pos, error) {
 	if err := a.open(ctx, next.table); err != nil {
 		return nil, err
 	}
+	a.family.Table = next.table // its index may have another name by now
 	if a.chunk != nil { // all of it is done
 		a.tries = 0
 	}
 	a.drop()
 
-	rows := a.rows(next.table, next.where)
+	rows := a.rows(next.where)
 	rows.After, rows.Upto, rows.N = next.after, next.upto, max(1, next.n>>a.tries)
 	if a.tries > mostTries {
 		rows.Where, rows.N = append(slices.Clone(rows.Where), "0"), 1
@@ -268,21 +301,19 @@ func (a *archiver) drop() {
 // apply deletes the rows of a stretch that are as they were copied. If one that was copied is not
 // deleted, since it has changed, nothing of the batch may stand.
 func (a *archiver) apply(ctx context.Context, c lite.Querier, s stretch) (int, error) {
+	if err := a.watch(ctx, c); err != nil {
+		return 0, err
+	}
 	if a.chunk == nil { // it is one row out of quarantine
 		if err := a.one(ctx, s); err != nil {
 			return 0, err
 		}
 		defer a.drop()
 	}
-	from, begins := a.chunk.Place(s.After)
-	to, ends := a.chunk.Place(s.End)
-	if !begins || !ends {
+	a.family.Table = s.table
+	n, err := a.chunk.Delete(ctx, c, a.family, s.Range, s.where, a.spec.Args)
+	if errors.Is(err, archive.ErrStale) {
 		return 0, a.stale()
-	}
-	cond := a.chunk.Has(archive.Hash(s.table), s.table.Key.Literals())
-	n, err := s.table.Key.DeleteStatement(append(slices.Clone(s.where), cond), a.spec.Args).Run(ctx, c, s.Range)
-	if err == nil && n != a.chunk.Between(from, to) {
-		err = a.stale()
 	}
 	return n, err
 }
@@ -292,7 +323,7 @@ func (a *archiver) one(ctx context.Context, s stretch) (err error) {
 	if err := a.open(ctx, s.table); err != nil {
 		return err
 	}
-	a.chunk, err = a.file.CopyOne(ctx, a.rows(s.table, s.where), s.End)
+	a.chunk, err = a.file.CopyOne(ctx, a.rows(s.where), s.End)
 	return err
 }
 
@@ -309,12 +340,20 @@ func (a *archiver) makeTable(ctx context.Context, c lite.Querier) (made, error) 
 	if err != nil {
 		return made{}, err
 	}
-	return made{}, archive.Beside{Table: table, Into: a.to.Table}.Make(ctx, c)
+	family, err := a.load(ctx, c, table)
+	if err != nil {
+		return made{}, err
+	}
+	return made{}, archive.Beside{Family: family}.Make(ctx, c)
 }
 
 // applySame moves the rows of a stretch to another table of the same file.
 func (a *archiver) applySame(ctx context.Context, c lite.Querier, s stretch) (int, error) {
-	return archive.Beside{Table: s.table, Into: a.to.Table}.Move(ctx, c, s.Range, s.where, a.spec.Args)
+	if err := a.watch(ctx, c); err != nil {
+		return 0, err
+	}
+	a.family.Table = s.table
+	return archive.Beside{Family: a.family}.Move(ctx, c, s.Range, s.where, a.spec.Args)
 }
 
 // end brings the archive in order after the last row, before the hold that records it.
@@ -326,7 +365,7 @@ func (a *archiver) end(ctx context.Context) error {
 	if err := a.open(ctx, table); err != nil {
 		return err
 	}
-	return a.file.End(ctx, a.rows(table, nil))
+	return a.file.End(ctx, a.rows(nil))
 }
 
 // close closes what a run has opened. What was copied and is not deleted is taken out of the archive.
@@ -337,9 +376,5 @@ func (a *archiver) close(ctx context.Context) error {
 	}
 	file := a.file
 	a.file = nil
-	table, err := lite.LoadTable(ctx, a.e.readQuerier(), a.spec.Table)
-	if err == nil {
-		err = file.TakeOut(ctx, a.rows(table, nil))
-	}
-	return errors.Join(err, file.Close())
+	return errors.Join(file.TakeOut(ctx, a.rows(nil)), file.Close())
 }

@@ -46,13 +46,13 @@ func (e *Engine) withConn(ctx context.Context, fn func(lite.Querier) error) erro
 
 // notes says where rows would go.
 func (a *archiver) notes(ctx context.Context) []string {
-	if a.to.Path == "" {
-		return []string{fmt.Sprintf("each row is moved to table %s of the same file, in the transaction that deletes it%s", a.to.Table, a.made(a.tableExists(ctx)))}
+	if a.path == "" {
+		return []string{fmt.Sprintf("each row is moved to table %s of the same file, in the transaction that deletes it%s", a.into, a.made(a.tableExists(ctx)))}
 	}
-	_, err := os.Stat(a.to.Path)
+	_, err := os.Stat(a.path)
 	return []string{
-		fmt.Sprintf("each row is moved to table %s of %s%s", a.to.Table, a.to.Path, a.made(!errors.Is(err, os.ErrNotExist))),
-		fmt.Sprintf("a commit there for each %d rows, synced, comes to the time; %d bytes are free on its disk", precopyRows, freeBytes(a.to.Path)),
+		fmt.Sprintf("each row is moved to table %s of %s%s", a.into, a.path, a.made(!errors.Is(err, os.ErrNotExist))),
+		fmt.Sprintf("a commit there for each %d rows, synced, comes to the time; %d bytes are free on its disk", precopyRows, freeBytes(a.path)),
 	}
 }
 
@@ -64,6 +64,6 @@ func (a *archiver) made(exists bool) string {
 }
 
 func (a *archiver) tableExists(ctx context.Context) bool {
-	_, err := lite.LoadTable(ctx, a.e.readQuerier(), a.to.Table)
+	_, err := lite.LoadTable(ctx, a.e.readQuerier(), a.into)
 	return err == nil
 }

@@ -30,17 +30,10 @@ const (
 
 // File is an archive that is open.
 type File struct {
-	conn        *lite.Beside
-	main        string // path of the database
-	path, table string
-	id          filelock.ID
-	run         string // of the job, which the archive knows it by
-}
-
-// Target says where rows go.
-type Target struct {
-	Path  string // absolute
-	Table string
+	conn       *lite.Beside
+	main, path string // of the database, and of the archive
+	id         filelock.ID
+	run        string // of the job, which the archive knows it by
 }
 
 // CheckPath refuses a path that leads to the database itself, under whatever name.
@@ -95,13 +88,13 @@ func has(list []string, one string) bool {
 
 // Begin opens the archive for a job that begins, makes what is missing, and returns what the
 // job's record is to know it by. Called again it finds what it has made.
-func Begin(ctx context.Context, db *sql.DB, main string, to Target, job string, t lite.Table) (pin string, err error) {
-	if err := CheckPath(main, to.Path); err != nil {
+func Begin(ctx context.Context, db *sql.DB, main, path, job string, family Family) (pin string, err error) {
+	if err := CheckPath(main, path); err != nil {
 		return "", err
 	}
-	_, err = os.Stat(to.Path)
+	_, err = os.Stat(path)
 	fresh := errors.Is(err, os.ErrNotExist)
-	f, err := open(ctx, db, main, to)
+	f, err := open(ctx, db, main, path)
 	if err != nil {
 		return "", err
 	}
@@ -110,38 +103,41 @@ func Begin(ctx context.Context, db *sql.DB, main string, to Target, job string, 
 	if fresh {
 		var mode string
 		if err := f.conn.QueryRowContext(ctx, "PRAGMA "+lite.Ident(schema)+".journal_mode = WAL").Scan(&mode); err != nil {
-			return "", fmt.Errorf("make the archive %s: %w", to.Path, err)
+			return "", fmt.Errorf("make the archive %s: %w", path, err)
 		}
 	}
 	f.run = uuid.NewString()
-	if err := f.tx(ctx, func() error { return f.make(ctx, job, t) }); err != nil {
-		return "", fmt.Errorf("make the archive %s: %w", to.Path, lite.Explain(err))
+	if err := f.tx(ctx, func() error { return f.make(ctx, job, family) }); err != nil {
+		return "", fmt.Errorf("make the archive %s: %w", path, lite.Explain(err))
 	}
 	failpoint.Hit("archive made")
-	if err := syncFolder(to.Path); err != nil {
+	if err := syncFolder(path); err != nil {
 		return "", err
 	}
 
 	id, err := f.ident(ctx)
-	return id + " " + f.run, err
+	return strings.TrimSpace(id + " " + f.run + " " + family.keys()), err
 }
 
 // make makes what is missing of the tables, and writes the job down.
-func (f *File) make(ctx context.Context, job string, t lite.Table) error {
-	var exists bool
-	err := f.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+lite.Ident(schema)+".sqlite_schema WHERE name = ? COLLATE NOCASE)", f.table).Scan(&exists)
-	if err != nil {
-		return err
-	}
+func (f *File) make(ctx context.Context, job string, family Family) error {
 	statements := []string{
 		"CREATE TABLE IF NOT EXISTS " + idTable + " (id TEXT NOT NULL)",
 		"INSERT INTO " + idTable + " SELECT '" + uuid.NewString() + "' WHERE NOT EXISTS (SELECT 1 FROM " + idTable + ")",
 		"CREATE TABLE IF NOT EXISTS " + jobsTable + " (run TEXT PRIMARY KEY, job TEXT NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL, " +
 			"began TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, settled INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
-		"CREATE TABLE IF NOT EXISTS " + noteTable + " (run TEXT NOT NULL, n INTEGER NOT NULL, key TEXT NOT NULL, ours INTEGER NOT NULL, PRIMARY KEY (run, n)) WITHOUT ROWID",
+		"CREATE TABLE IF NOT EXISTS " + noteTable + " (run TEXT NOT NULL, n INTEGER NOT NULL, target TEXT NOT NULL, key TEXT NOT NULL, ours INTEGER NOT NULL, " +
+			"PRIMARY KEY (run, n, target, key)) WITHOUT ROWID",
 	}
-	if !exists {
-		table, err := create(ctx, f.conn, t, f.target())
+	for _, m := range family.members() {
+		exists, err := hasTable(ctx, f.conn, lite.Ident(schema), m.Into)
+		if err != nil {
+			return err
+		}
+		if exists {
+			continue
+		}
+		table, err := create(ctx, f.conn, m.Table, f.target(m))
 		if err != nil {
 			return err
 		}
@@ -152,29 +148,29 @@ func (f *File) make(ctx context.Context, job string, t lite.Table) error {
 			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
-	if err := f.checkTable(ctx, t); err != nil {
+	if err := f.checkTables(ctx, family); err != nil {
 		return err
 	}
-	_, err = f.conn.ExecContext(ctx, "INSERT INTO "+jobsTable+" (run, job, source, target) VALUES (?, ?, ?, ?)", f.run, job, f.main, f.table)
+	_, err := f.conn.ExecContext(ctx, "INSERT INTO "+jobsTable+" (run, job, source, target) VALUES (?, ?, ?, ?)", f.run, job, f.main, family.Into)
 	return err
 }
 
 // Open opens the archive that a job goes on with, as its record knows it.
-func Open(ctx context.Context, db *sql.DB, main string, to Target, pin string, t lite.Table) (_ *File, err error) {
-	if err := CheckPath(main, to.Path); err != nil {
+func Open(ctx context.Context, db *sql.DB, main, path, pin string, family Family) (_ *File, err error) {
+	if err := CheckPath(main, path); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(to.Path); err != nil {
-		return nil, fmt.Errorf("%w: the archive %s, which has rows of the job, is missing; bring it back and start the job again (%w)", chunkfill.ErrArchive, to.Path, err)
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("%w: the archive %s, which has rows of the job, is missing; bring it back and start the job again (%w)", chunkfill.ErrArchive, path, err)
 	}
-	f, err := open(ctx, db, main, to)
+	f, err := open(ctx, db, main, path)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.recognize(ctx, pin); err != nil {
+	if err := f.recognize(ctx, pin, family); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	if err := f.checkTable(ctx, t); err != nil {
+	if err := f.checkTables(ctx, family); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	// A database that a power cut had forget the run could not tell the rows of it from others.
@@ -185,9 +181,14 @@ func Open(ctx context.Context, db *sql.DB, main string, to Target, pin string, t
 }
 
 // recognize refuses an archive that is not the one that the job began with.
-func (f *File) recognize(ctx context.Context, pin string) error {
-	want, run, _ := strings.Cut(pin, " ")
+func (f *File) recognize(ctx context.Context, pin string, family Family) error {
+	want, rest, _ := strings.Cut(pin, " ")
+	run, keys, _ := strings.Cut(rest, " ")
 	f.run = run
+	if keys != family.keys() {
+		return fmt.Errorf("%w: a table whose rows go with those of %s has another key than when the job began; give it the old one and start the job again",
+			chunkfill.ErrTableChanged, family.Name)
+	}
 	id, err := f.ident(ctx)
 	if lite.IsMissing(err) || errors.Is(err, sql.ErrNoRows) {
 		id, err = "", nil
@@ -218,14 +219,14 @@ func (f *File) newer() error {
 		"start a job of another name, which compares what is in both", chunkfill.ErrArchive, f.path)
 }
 
-func open(ctx context.Context, db *sql.DB, main string, to Target) (*File, error) {
-	conn, err := lite.OpenBeside(ctx, db, main, schema, to.Path)
+func open(ctx context.Context, db *sql.DB, main, path string) (*File, error) {
+	conn, err := lite.OpenBeside(ctx, db, main, schema, path)
 	if err != nil {
-		return nil, fmt.Errorf("open the archive %s: %w", to.Path, lite.Explain(err))
+		return nil, fmt.Errorf("open the archive %s: %w", path, lite.Explain(err))
 	}
-	f := &File{conn: conn, main: main, path: to.Path, table: to.Table}
+	f := &File{conn: conn, main: main, path: path}
 	// Nothing is there of a new file before the first write, and the id is that of the inode.
-	if f.id, err = filelock.Identify(to.Path); err != nil {
+	if f.id, err = filelock.Identify(path); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return f, nil
@@ -236,12 +237,17 @@ func (f *File) ident(ctx context.Context) (id string, err error) {
 	return id, err
 }
 
-// target is the table of the archive, in SQL.
-func (f *File) target() string { return lite.Ident(schema) + "." + lite.Ident(f.table) }
+// target is the table of the archive for a member's rows, in SQL.
+func (f *File) target(m Member) string { return lite.Ident(schema) + "." + lite.Ident(m.Into) }
 
-// checkTable refuses a table of the archive that could not hold the rows as they are.
-func (f *File) checkTable(ctx context.Context, t lite.Table) error {
-	return held{schema, f.table, f.table + " of the archive " + f.path}.check(ctx, f.conn, t)
+// checkTables refuses a table of the archive that could not hold the rows as they are.
+func (f *File) checkTables(ctx context.Context, family Family) error {
+	for _, m := range family.members() {
+		if err := (held{schema, m.Into, m.Into + " of the archive " + f.path}).check(ctx, f.conn, m.Table); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tx runs a transaction, which is on the disk when it returns.

@@ -160,11 +160,22 @@ type Reference struct {
 
 // References lists the foreign keys that refer to the table, if the connection enforces
 // them.
-func (t Table) References(ctx context.Context, q Querier) (list []Reference, err error) {
-	var enforced bool
-	if err := q.QueryRowContext(ctx, "PRAGMA foreign_keys").Scan(&enforced); err != nil || !enforced {
+func (t Table) References(ctx context.Context, q Querier) ([]Reference, error) {
+	enforced, err := Enforces(ctx, q)
+	if err != nil || !enforced {
 		return nil, err
 	}
+	return t.DeclaredReferences(ctx, q)
+}
+
+// Enforces reports whether a connection enforces foreign keys, and makes their actions.
+func Enforces(ctx context.Context, q Querier) (enforced bool, err error) {
+	err = q.QueryRowContext(ctx, "PRAGMA foreign_keys").Scan(&enforced)
+	return enforced, err
+}
+
+// DeclaredReferences lists the foreign keys that refer to the table, enforced or not.
+func (t Table) DeclaredReferences(ctx context.Context, q Querier) (list []Reference, err error) {
 	rows, err := q.QueryContext(ctx, `SELECT m.name, f.seq, f."from", f."to", f.on_delete, f.on_update
 		FROM main.sqlite_schema m, pragma_foreign_key_list(m.name, 'main') f
 		WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE ORDER BY m.name, f.id, f.seq`, t.Name)
