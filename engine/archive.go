@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/archive"
@@ -50,11 +51,14 @@ type archiver struct {
 
 	family   archive.Family // the tables as rows are copied from them
 	enforced bool           // foreign keys, when the tables were looked at
-	tries    int            // how often in a row rows had to be copied again
+	again    bool           // rows in quarantine of a job that is done are tried again
+
+	halved int // how often less than precopyRows are copied
+	tries  int // how often in a row rows had to be copied again
 }
 
 func newArchive(job jobs.Archive) *program {
-	a := &archiver{into: cmp.Or(job.Into, job.Table)}
+	a := &archiver{halved: firstHalved, into: cmp.Or(job.Into, job.Table)}
 	for _, child := range job.Children {
 		a.children = append(a.children, archive.Name{Table: child.Table, Into: cmp.Or(child.Into, child.Table)})
 	}
@@ -140,7 +144,7 @@ func (a *archiver) rehearse(ctx context.Context, c lite.Querier) (func(context.C
 	if a.path == "" {
 		return look, archive.Beside{Family: family}.Make(ctx, c)
 	}
-	return func(ctx context.Context, e *Engine) error { return a.look(ctx, e.readQuerier(), table) }, nil
+	return func(ctx context.Context, e *Engine) error { return a.look(ctx, e, family) }, nil
 }
 
 // checkNames refuses tables that rows cannot go to.
@@ -171,15 +175,11 @@ func (a *archiver) load(ctx context.Context, q lite.Querier, table lite.Table) (
 }
 
 // look holds a new job against what is there, without a hold.
-func (a *archiver) look(ctx context.Context, q lite.Querier, table lite.Table) error {
-	if err := table.CheckNulls(ctx, q); err != nil {
+func (a *archiver) look(ctx context.Context, e *Engine, family archive.Family) error {
+	if err := family.CheckNulls(ctx, e.readQuerier()); err != nil {
 		return err
 	}
-	var main string
-	if err := q.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&main); err != nil {
-		return err
-	}
-	return archive.CheckPath(main, a.path)
+	return archive.Look(ctx, e.db, e.file.Path, a.path, family)
 }
 
 func (a *archiver) plan(_ context.Context, _ lite.Querier, to *step) error {
@@ -250,7 +250,8 @@ func (a *archiver) open(ctx context.Context, table lite.Table) error {
 	if a.family, err = a.load(ctx, a.e.readQuerier(), table); err != nil {
 		return err
 	}
-	a.file, err = archive.Open(ctx, a.e.db, a.e.file.Path, a.path, begun.Pins[archiveBegins], a.family)
+	a.file, err = archive.Open(ctx, a.e.db, a.e.file.Path, a.path, begun.Pins[archiveBegins], a.spec.Name, a.family)
+	a.again = begun.Phase == chunkfill.Done
 	return err
 }
 
@@ -263,9 +264,15 @@ func (a *archiver) rows(where []string) archive.Rows {
 	}}
 }
 
-// As often is a chunk copied again, each time a shorter one, before the row that changes all the
-// time is left to the second pass.
-const mostTries = 30
+const (
+	firstHalved = 3  // 250 rows: how large they are shows then
+	mostHalved  = 11 // one row
+	quickCopy   = 250 * time.Millisecond
+	slowCopy    = time.Second
+
+	// As often is a chunk copied again, before the row that changes all the time is left to the second pass.
+	mostTries = 30
+)
 
 // precopy copies the next rows into the archive.
 func (a *archiver) precopy(ctx context.Context, next ahead) (lite.Pos, error) {
@@ -273,23 +280,37 @@ func (a *archiver) precopy(ctx context.Context, next ahead) (lite.Pos, error) {
 		return nil, err
 	}
 	a.family.Table = next.table // its index may have another name by now
-	if a.chunk != nil { // all of it is done
+	switch {
+	case a.chunk == nil: // the first, or stale
+	case slices.Equal(a.chunk.End, next.after):
 		a.tries = 0
+	default: // a row of it has gone into quarantine
+		a.halve()
 	}
 	a.drop()
 
 	rows := a.rows(next.where)
-	rows.After, rows.Upto, rows.N = next.after, next.upto, max(1, next.n>>a.tries)
+	rows.After, rows.Upto, rows.N = next.after, next.upto, max(1, next.n>>a.halved)
 	if a.tries > mostTries {
 		rows.Where, rows.N = append(slices.Clone(rows.Where), "0"), 1
 	}
+	began := time.Now()
 	chunk, err := a.file.Copy(ctx, rows)
 	if err != nil {
 		return nil, err
 	}
+	switch took := time.Since(began); {
+	case took > slowCopy:
+		a.halve()
+	case took < quickCopy && a.tries == 0:
+		a.halved = max(0, a.halved-1)
+	}
 	a.chunk = chunk
 	return chunk.End, nil
 }
+
+// halve has fewer rows copied at once.
+func (a *archiver) halve() { a.halved = min(mostHalved, a.halved+1) }
 
 func (a *archiver) drop() {
 	if a.chunk != nil {
@@ -331,6 +352,7 @@ func (a *archiver) one(ctx context.Context, s stretch) (err error) {
 func (a *archiver) stale() error {
 	a.drop()
 	a.tries++
+	a.halve()
 	return errStale
 }
 
@@ -376,5 +398,9 @@ func (a *archiver) close(ctx context.Context) error {
 	}
 	file := a.file
 	a.file = nil
-	return errors.Join(file.TakeOut(ctx, a.rows(nil)), file.Close())
+	end := file.TakeOut
+	if a.again {
+		end = file.End
+	}
+	return errors.Join(end(ctx, a.rows(nil)), file.Close())
 }

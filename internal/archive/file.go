@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -36,6 +37,9 @@ type File struct {
 	run        string // of the job, which the archive knows it by
 }
 
+// own is what follows the name of a database in those of its own files.
+var own = []string{"", "-wal", "-shm", "-journal", "-chunkfill-stop"}
+
 // CheckPath refuses a path that leads to the database itself, under whatever name.
 func CheckPath(main, path string) error {
 	switch {
@@ -44,8 +48,8 @@ func CheckPath(main, path string) error {
 	case strings.HasPrefix(strings.ToLower(filepath.Base(path)), "file:") || strings.Contains(strings.ToLower(path), "/file:"):
 		return fmt.Errorf("%w: the archive %s is a URI; give the path of the file", chunkfill.ErrSpec, path)
 	}
-	if own := []string{main, main + "-wal", main + "-shm", main + "-journal"}; has(own, path) {
-		return fmt.Errorf("%w: the archive %s is the database itself; name another file", chunkfill.ErrSpec, path)
+	if rest, ok := strings.CutPrefix(path, main); ok && slices.Contains(own, rest) {
+		return fmt.Errorf("%w: the archive %s is the database itself, or a file of it; name another file", chunkfill.ErrSpec, path)
 	}
 
 	is, err := os.Stat(path)
@@ -58,8 +62,8 @@ func CheckPath(main, path string) error {
 	if err != nil {
 		return fmt.Errorf("%w: the archive: %w", chunkfill.ErrSpec, err)
 	}
-	for _, name := range []string{main, main + "-wal", main + "-shm"} {
-		if db, err := os.Stat(name); err == nil && os.SameFile(db, is) {
+	for _, name := range own {
+		if db, err := os.Stat(main + name); err == nil && os.SameFile(db, is) {
 			return fmt.Errorf("%w: the archive %s is the database itself under another name; name another file", chunkfill.ErrSpec, path)
 		}
 	}
@@ -75,15 +79,6 @@ func checkDangling(path string) error {
 		return fmt.Errorf("%w: the archive %s is a link to a file that does not exist", chunkfill.ErrSpec, path)
 	}
 	return nil
-}
-
-func has(list []string, one string) bool {
-	for _, s := range list {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 // Begin opens the archive for a job that begins, makes what is missing, and returns what the
@@ -125,7 +120,7 @@ func (f *File) make(ctx context.Context, job string, family Family) error {
 		"CREATE TABLE IF NOT EXISTS " + idTable + " (id TEXT NOT NULL)",
 		"INSERT INTO " + idTable + " SELECT '" + uuid.NewString() + "' WHERE NOT EXISTS (SELECT 1 FROM " + idTable + ")",
 		"CREATE TABLE IF NOT EXISTS " + jobsTable + " (run TEXT PRIMARY KEY, job TEXT NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL, " +
-			"began TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, settled INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
+			"began TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f')), settled INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
 		"CREATE TABLE IF NOT EXISTS " + noteTable + " (run TEXT NOT NULL, n INTEGER NOT NULL, target TEXT NOT NULL, key TEXT NOT NULL, ours INTEGER NOT NULL, " +
 			"PRIMARY KEY (run, n, target, key)) WITHOUT ROWID",
 	}
@@ -155,8 +150,40 @@ func (f *File) make(ctx context.Context, job string, family Family) error {
 	return err
 }
 
-// Open opens the archive that a job goes on with, as its record knows it.
-func Open(ctx context.Context, db *sql.DB, main, path, pin string, family Family) (_ *File, err error) {
+// Look holds a job that is to begin against the archive as it is, and changes nothing.
+func Look(ctx context.Context, db *sql.DB, main, path string, family Family) (err error) {
+	if err := CheckPath(main, path); err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	f, err := open(ctx, db, main, path)
+	if err != nil {
+		if lite.Classify(err) == lite.Storage {
+			err = fmt.Errorf("%w: %w; name another file", chunkfill.ErrSpec, err)
+		}
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for _, m := range family.members() {
+		exists, err := hasTable(ctx, f.conn, lite.Ident(schema), m.Into)
+		if err != nil {
+			return fmt.Errorf("read the archive %s: %w", path, err)
+		}
+		if !exists {
+			continue
+		}
+		if err := f.checkTable(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Open opens the archive that a job goes on with, as its record knows it. Of a job that is done there is no pin
+// any more.
+func Open(ctx context.Context, db *sql.DB, main, path, pin, job string, family Family) (_ *File, err error) {
 	if err := CheckPath(main, path); err != nil {
 		return nil, err
 	}
@@ -167,7 +194,12 @@ func Open(ctx context.Context, db *sql.DB, main, path, pin string, family Family
 	if err != nil {
 		return nil, err
 	}
-	if err := f.recognize(ctx, pin, family); err != nil {
+	if pin == "" {
+		err = f.recall(ctx, job)
+	} else {
+		err = f.recognize(ctx, pin, family)
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	if err := f.checkTables(ctx, family); err != nil {
@@ -197,7 +229,7 @@ func (f *File) recognize(ctx context.Context, pin string, family Family) error {
 		return fmt.Errorf("read the archive %s: %w", f.path, err)
 	}
 	if id != want {
-		return fmt.Errorf("%w: %s is not the archive that the job began with; bring that one back and start the job again", chunkfill.ErrArchive, f.path)
+		return f.another()
 	}
 	var known bool
 	if err := f.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+jobsTable+" WHERE run = ?)", f.run).Scan(&known); err != nil {
@@ -207,6 +239,22 @@ func (f *File) recognize(ctx context.Context, pin string, family Family) error {
 		return f.older()
 	}
 	return nil
+}
+
+// recall finds the run of a job that is done.
+func (f *File) recall(ctx context.Context, job string) error {
+	err := f.conn.QueryRowContext(ctx, "SELECT run FROM "+jobsTable+" WHERE job = ? AND source = ? ORDER BY began DESC", job, f.main).Scan(&f.run)
+	if lite.IsMissing(err) || errors.Is(err, sql.ErrNoRows) {
+		return f.another()
+	}
+	if err != nil {
+		return fmt.Errorf("read the archive %s: %w", f.path, err)
+	}
+	return nil
+}
+
+func (f *File) another() error {
+	return fmt.Errorf("%w: %s is not the archive that the job began with; bring that one back and start the job again", chunkfill.ErrArchive, f.path)
 }
 
 func (f *File) older() error {
@@ -243,11 +291,15 @@ func (f *File) target(m Member) string { return lite.Ident(schema) + "." + lite.
 // checkTables refuses a table of the archive that could not hold the rows as they are.
 func (f *File) checkTables(ctx context.Context, family Family) error {
 	for _, m := range family.members() {
-		if err := (held{schema, m.Into, m.Into + " of the archive " + f.path}).check(ctx, f.conn, m.Table); err != nil {
+		if err := f.checkTable(ctx, m); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (f *File) checkTable(ctx context.Context, m Member) error {
+	return held{schema, m.Into, m.Into + " of the archive " + f.path}.check(ctx, f.conn, m.Table)
 }
 
 // tx runs a transaction, which is on the disk when it returns.

@@ -37,7 +37,13 @@ func create(ctx context.Context, q lite.Querier, t lite.Table, name string) (str
 
 	var columns []string
 	for _, c := range t.Columns {
-		text := strings.TrimSpace(lite.Ident(c.Name) + " " + c.Decl)
+		text := lite.Ident(c.Name)
+		switch {
+		case c.Decl != "" && strict:
+			text += " " + c.Decl
+		case c.Decl != "": // it may be any text
+			text += " " + lite.Ident(c.Decl)
+		}
 		for _, k := range t.Key.Columns {
 			if lite.SameName(k.Name, c.Name) && k.Collation != "" {
 				text += " NOT NULL COLLATE " + lite.Ident(k.Collation)
@@ -122,7 +128,7 @@ func (h held) check(ctx context.Context, q lite.Querier, t lite.Table) error {
 }
 
 func (h held) wrong(format string, args ...any) error {
-	return fmt.Errorf("%w: %s %s; name another table for the archive", chunkfill.ErrArchive, h.where, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %s %s; mend that, or name another table for a job that is new", chunkfill.ErrArchive, h.where, fmt.Sprintf(format, args...))
 }
 
 // keyed reports whether the table has a key.
