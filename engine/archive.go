@@ -83,6 +83,9 @@ func newArchive(job jobs.Archive) *program {
 
 func (a *archiver) program() *program {
 	p := &program{definition: a.describe(), rehearse: a.rehearse, use: func(e *Engine) { a.e = e }, close: a.close, notes: a.notes}
+	if len(a.children) > 0 {
+		p.sample = a.sample
+	}
 	move := step{Step: chunkfill.Step{Name: archiveMoves, Kind: chunkfill.Walk}, load: a.plan, intact: a.intact, apply: a.applySame}
 	if a.path == "" {
 		p.steps = []step{{Step: chunkfill.Step{Name: archiveBegins, Kind: chunkfill.Once}, once: a.makeTable}, move}

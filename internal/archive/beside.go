@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
-	"github.com/chunkfill/chunkfill/internal/rowfunc"
 )
 
 // Beside are archives that are tables of the same file: one transaction copies and deletes.
@@ -52,15 +51,11 @@ func (b Beside) Move(ctx context.Context, q lite.Querier, within lite.Range, whe
 	} else if !fits {
 		return 0, errTooMany
 	}
-	found, err := rows.find(ctx, q, target, within, true)
-	if err != nil || len(found) == 0 {
+	chosen, n, err := rows.choose(ctx, q, within)
+	if err != nil || n == 0 {
 		return 0, err
 	}
-	chosen := rowfunc.OpenCopies() // the condition is asked once: it may answer otherwise the next time
 	defer chosen.Close()
-	for _, r := range found {
-		chosen.Add(r.key, nil)
-	}
 	rows.Where, rows.Args = []string{chosen.Includes(b.Key.Literals())}, nil
 
 	if err := rows.insert(ctx, q, target, within); err != nil {

@@ -61,7 +61,7 @@ func keptRow(m Member) error {
 }
 
 // remove deletes the rows of a range that meet a condition, after all that goes with them, so that no
-// action of a foreign key finds anything to do. want says how many rows of each member these are.
+// action of a foreign key finds anything to do. want says how many rows of each member these are; nil where it does not matter.
 func (f Family) remove(ctx context.Context, q lite.Querier, within lite.Range, chosen string, want []int) error {
 	for i, child := range f.Children {
 		deleted := 0
@@ -72,15 +72,25 @@ func (f Family) remove(ctx context.Context, q lite.Querier, within lite.Range, c
 			}
 			deleted += n
 		}
-		if deleted != want[i+1] {
+		if want != nil && deleted != want[i+1] {
 			return keptRow(child.Member)
 		}
 	}
 	n, err := f.Key.DeleteStatement(append([]string{chosen}, f.childless(f.Member)...), nil).Run(ctx, q, within)
-	if err == nil && n != want[0] {
+	if err == nil && want != nil && n != want[0] {
 		err = keptRow(f.Member)
 	}
 	return err
+}
+
+// Try deletes the rows of a range that meet the conditions, and all that goes with them, where that is rolled back.
+func (r Rows) Try(ctx context.Context, q lite.Querier, within lite.Range) (int, error) {
+	chosen, n, err := r.choose(ctx, q, within)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	defer chosen.Close()
+	return n, r.remove(ctx, q, within, chosen.Includes(r.Key.Literals()), nil)
 }
 
 // removal deletes the rows at the end of a path.

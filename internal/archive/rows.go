@@ -46,6 +46,19 @@ func (rows Rows) fits(ctx context.Context, q lite.Querier, within lite.Range) (b
 	return true, nil
 }
 
+// choose returns the rows that meet the conditions. These are asked once: they may answer otherwise the next time.
+func (rows Rows) choose(ctx context.Context, q lite.Querier, within lite.Range) (*rowfunc.Copies, int, error) {
+	found, err := rows.read(ctx, q, rows.Key.SelectStatement(rows.Key.Literals()+", 0, NULL, NULL, NULL", rows.Where, rows.Args), within, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	chosen := rowfunc.OpenCopies()
+	for _, r := range found {
+		chosen.Add(r.key, nil)
+	}
+	return chosen, len(found), nil
+}
+
 // keys returns all rows of a range, by their keys.
 func (rows Rows) keys(ctx context.Context, q lite.Querier, within lite.Range) ([]row, error) {
 	s := rows.Key.SelectStatement(rows.Key.Literals()+", 0, NULL, NULL, NULL", nil, nil)
