@@ -143,8 +143,9 @@ func (l *loader) checkIndex(ctx context.Context, k link) error {
 	if last := plan[len(plan)-1]; strings.HasPrefix(last, "SEARCH") && !strings.Contains(last, "AUTOMATIC") {
 		return nil
 	}
-	return fmt.Errorf("%w: there is no index by which rows of %s are found by %s; make one first, such as CREATE INDEX %s ON %s (%s)", chunkfill.ErrSpec,
-		k.table, strings.Join(k.from, ", "), lite.Ident(k.table+"_"+strings.Join(k.from, "_")), lite.Ident(k.table), lite.Idents(k.from))
+	return fmt.Errorf("%w: there is no index by which SQLite finds the rows of %s that refer to a row of %s; make one first, such as CREATE INDEX %s ON %s (%s); "+
+		"it is of use if the columns are declared with the types of %s (%s)", chunkfill.ErrSpec, k.table, k.parent,
+		lite.Ident(k.table+"_"+strings.Join(k.from, "_")), lite.Ident(k.table), lite.Idents(k.from), k.parent, strings.Join(k.to, ", "))
 }
 
 // order puts children before those that they refer to.
@@ -158,7 +159,7 @@ func (l *loader) order(f *Family) error {
 	slices.SortStableFunc(l.children, func(a, b *Child) int { return depth(b) - depth(a) })
 	for _, child := range l.children {
 		if child.paths == nil {
-			return fmt.Errorf("%w: no foreign key of %s leads to %s, so nothing tells which of its rows go with those", chunkfill.ErrSpec, child.Name, f.Name)
+			return fmt.Errorf("%w: no foreign key leads from %s to %s, so nothing tells which of its rows go along", chunkfill.ErrSpec, child.Name, f.Name)
 		}
 		f.Children = append(f.Children, *child)
 	}
