@@ -76,7 +76,7 @@ func newArchive(job jobs.Archive) *program {
 		}
 	}
 	if a.wrong == nil {
-		a.wrong = a.checkNames()
+		a.wrong = checkArchives(a.spec, a.into, a.path == "", a.children)
 	}
 	return a.program()
 }
@@ -133,15 +133,11 @@ func (a *archiver) rehearse(ctx context.Context, c lite.Querier) (func(context.C
 	if a.wrong != nil {
 		return look, a.wrong
 	}
-	table, err := lite.LoadTable(ctx, c, a.spec.Table)
-	if err != nil {
-		return look, err
-	}
-	family, err := a.load(ctx, c, table)
+	family, err := a.load(ctx, c)
 	if err != nil {
 		return look, fmt.Errorf("job %s: %w", a.spec.Name, err)
 	}
-	if err := (rewrite{spec: a.spec, table: table}).check(ctx, c); err != nil {
+	if err := (rewrite{spec: a.spec, table: family.Table}).check(ctx, c); err != nil {
 		return look, err
 	}
 	if a.path == "" {
@@ -150,19 +146,19 @@ func (a *archiver) rehearse(ctx context.Context, c lite.Querier) (func(context.C
 	return func(ctx context.Context, e *Engine) error { return a.look(ctx, e, family) }, nil
 }
 
-// checkNames refuses tables that rows cannot go to.
-func (a *archiver) checkNames() error {
+// checkArchives refuses tables that rows cannot go to.
+func checkArchives(of jobs.Spec, target string, beside bool, children []archive.Name) error {
 	into := map[string]string{}
-	for _, m := range append([]archive.Name{{Table: a.spec.Table, Into: a.into}}, a.children...) {
+	for _, m := range append([]archive.Name{{Table: of.Table, Into: target}}, children...) {
 		folded := lite.FoldName(m.Into)
-		spec := jobs.Spec{Kind: jobs.KindDelete, Name: a.spec.Name, Table: m.Into}
+		spec := jobs.Spec{Kind: jobs.KindDelete, Name: of.Name, Table: m.Into}
 		switch {
-		case a.path == "" && lite.SameName(m.Into, m.Table):
-			return fmt.Errorf("%w %s: the archive of %s is the table itself; name another table, or another file", jobs.ErrSpec, a.spec.Name, m.Table)
+		case beside && lite.SameName(m.Into, m.Table):
+			return fmt.Errorf("%w %s: the archive of %s is the table itself; name another table, or another file", jobs.ErrSpec, of.Name, m.Table)
 		case into[folded] != "":
-			return fmt.Errorf("%w %s: the rows of %s and %s would go to one table, %s; name another for one of them", jobs.ErrSpec, a.spec.Name, into[folded], m.Table, m.Into)
+			return fmt.Errorf("%w %s: the rows of %s and %s would go to one table, %s; name another for one of them", jobs.ErrSpec, of.Name, into[folded], m.Table, m.Into)
 		case strings.HasPrefix(folded, "_chunkfill_"):
-			return fmt.Errorf("%w %s: %s is a name of chunkfill's own tables; name another table", jobs.ErrSpec, a.spec.Name, m.Into)
+			return fmt.Errorf("%w %s: %s is a name of chunkfill's own tables; name another table", jobs.ErrSpec, of.Name, m.Into)
 		}
 		if err := spec.Validate(); err != nil {
 			return err
@@ -173,7 +169,11 @@ func (a *archiver) checkNames() error {
 }
 
 // load finds the tables whose rows are moved.
-func (a *archiver) load(ctx context.Context, q lite.Querier, table lite.Table) (archive.Family, error) {
+func (a *archiver) load(ctx context.Context, q lite.Querier) (archive.Family, error) {
+	table, err := lite.LoadTable(ctx, q, a.spec.Table)
+	if err != nil {
+		return archive.Family{}, err
+	}
 	return archive.LoadFamily(ctx, q, table, a.into, a.children)
 }
 
@@ -192,11 +192,7 @@ func (a *archiver) plan(_ context.Context, _ lite.Querier, to *step) error {
 
 // intact looks whether deleting a row still takes nothing else with it.
 func (a *archiver) intact(ctx context.Context, q lite.Querier) error {
-	table, err := lite.LoadTable(ctx, q, a.spec.Table)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrTableChanged, err)
-	}
-	family, err := a.load(ctx, q, table)
+	family, err := a.load(ctx, q)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrTableChanged, err)
 	}
@@ -209,7 +205,7 @@ func (a *archiver) intact(ctx context.Context, q lite.Querier) error {
 	}
 	if a.file != nil && !family.SameColumns(a.family) {
 		return fmt.Errorf("%w: %s, or a table whose rows go with those, has got or lost a column while rows are moved, and the archive has the others; "+
-			"give the table of the archive the same columns and start the job again", ErrTableChanged, table.Name)
+			"give the table of the archive the same columns and start the job again", ErrTableChanged, family.Name)
 	}
 	return nil
 }
@@ -225,11 +221,7 @@ func (a *archiver) watch(ctx context.Context, q lite.Querier) error {
 
 // begin makes the archive, before the hold that records it.
 func (a *archiver) begin(ctx context.Context) error {
-	table, err := lite.LoadTable(ctx, a.e.readQuerier(), a.spec.Table)
-	if err != nil {
-		return err
-	}
-	family, err := a.load(ctx, a.e.readQuerier(), table)
+	family, err := a.load(ctx, a.e.readQuerier())
 	if err != nil {
 		return err
 	}
@@ -242,7 +234,7 @@ func (a *archiver) begun(context.Context, lite.Querier) (made, error) {
 }
 
 // open opens the archive, as the job's record knows it.
-func (a *archiver) open(ctx context.Context, table lite.Table) error {
+func (a *archiver) open(ctx context.Context) error {
 	if a.file != nil {
 		return nil
 	}
@@ -250,7 +242,7 @@ func (a *archiver) open(ctx context.Context, table lite.Table) error {
 	if err != nil {
 		return err
 	}
-	if a.family, err = a.load(ctx, a.e.readQuerier(), table); err != nil {
+	if a.family, err = a.load(ctx, a.e.readQuerier()); err != nil {
 		return err
 	}
 	a.file, err = archive.Open(ctx, a.e.db, a.e.file.Path, a.path, begun.Pins[archiveBegins], a.spec.Name, a.family)
@@ -279,7 +271,7 @@ const (
 
 // precopy copies the next rows into the archive.
 func (a *archiver) precopy(ctx context.Context, next ahead) (lite.Pos, error) {
-	if err := a.open(ctx, next.table); err != nil {
+	if err := a.open(ctx); err != nil {
 		return nil, err
 	}
 	a.family.Table = next.table // its index may have another name by now
@@ -344,9 +336,10 @@ func (a *archiver) apply(ctx context.Context, c lite.Querier, s stretch) (int, e
 
 // one copies one row, inside the hold in which it is tried again.
 func (a *archiver) one(ctx context.Context, s stretch) (err error) {
-	if err := a.open(ctx, s.table); err != nil {
+	if err := a.open(ctx); err != nil {
 		return err
 	}
+	a.family.Table = s.table
 	a.chunk, err = a.file.CopyOne(ctx, a.rows(s.where), s.End)
 	return err
 }
@@ -361,11 +354,7 @@ func (a *archiver) stale() error {
 
 // makeTable makes the table of the archive in the same file.
 func (a *archiver) makeTable(ctx context.Context, c lite.Querier) (made, error) {
-	table, err := lite.LoadTable(ctx, c, a.spec.Table)
-	if err != nil {
-		return made{}, err
-	}
-	family, err := a.load(ctx, c, table)
+	family, err := a.load(ctx, c)
 	if err != nil {
 		return made{}, err
 	}
@@ -383,11 +372,7 @@ func (a *archiver) applySame(ctx context.Context, c lite.Querier, s stretch) (in
 
 // end brings the archive in order after the last row, before the hold that records it.
 func (a *archiver) end(ctx context.Context) error {
-	table, err := lite.LoadTable(ctx, a.e.readQuerier(), a.spec.Table)
-	if err != nil {
-		return err
-	}
-	if err := a.open(ctx, table); err != nil {
+	if err := a.open(ctx); err != nil {
 		return err
 	}
 	return a.file.End(ctx, a.rows(nil))

@@ -196,8 +196,10 @@ func TestArchiveManyChildren(t *testing.T) {
 			t.Fatalf("%v, %+v", err, result.Quarantine)
 		}
 		s.attach()
-		s.wantTogether(archived)
 		s.want("50", "SELECT group_concat(id) FROM orders WHERE id <= 100")
+		s.want("10003", `SELECT count(*) FROM items WHERE "order" = 50`)
+		s.want("0", `SELECT count(*) FROM `+archived("items")+` WHERE "order" = 50`)
+		s.want("198", "SELECT count(*) FROM "+archived("items"))
 	}
 }
 

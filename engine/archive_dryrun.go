@@ -47,11 +47,7 @@ func (e *Engine) withConn(ctx context.Context, fn func(lite.Querier) error) erro
 
 // sample deletes a row of a dry run, and all that goes with it.
 func (a *archiver) sample(ctx context.Context, q lite.Querier, row lite.Range) (int, error) {
-	table, err := lite.LoadTable(ctx, q, a.spec.Table)
-	if err != nil {
-		return 0, err
-	}
-	family, err := a.load(ctx, q, table)
+	family, err := a.load(ctx, q)
 	if err != nil {
 		return 0, err
 	}
@@ -61,17 +57,18 @@ func (a *archiver) sample(ctx context.Context, q lite.Querier, row lite.Range) (
 // notes says where rows would go.
 func (a *archiver) notes(ctx context.Context) (notes []string) {
 	if a.path == "" {
-		notes = append(notes, fmt.Sprintf("each row is moved to table %s of the same file, in the transaction that deletes it%s", a.into, a.made(a.tableExists(ctx))))
+		_, err := lite.LoadTable(ctx, a.e.readQuerier(), a.into)
+		notes = append(notes, fmt.Sprintf("each row is moved to table %s of the same file, in the transaction that deletes it%s", a.into, wouldBeMade(err == nil)))
 	} else {
 		_, err := os.Stat(a.path)
 		notes = append(notes,
-			fmt.Sprintf("each row is moved to table %s of %s%s", a.into, a.path, a.made(!errors.Is(err, os.ErrNotExist))),
+			fmt.Sprintf("each row is moved to table %s of %s%s", a.into, a.path, wouldBeMade(!errors.Is(err, os.ErrNotExist))),
 			fmt.Sprintf("a commit there for each %d rows, synced, comes to the time; %d bytes are free on its disk", precopyRows, freeBytes(a.path)))
 	}
 	for _, child := range a.children {
 		notes = append(notes, fmt.Sprintf("rows of %s that refer to them go along, to table %s; they are not counted above", child.Table, child.Into))
 	}
-	if a.movesNewest(ctx) {
+	if movesNewest(ctx, a.e.readQuerier(), a.spec) {
 		notes = append(notes, "the newest row is moved, too, and without AUTOINCREMENT its id is given out again: "+
 			"a later row of that id would find another in the archive, and go into quarantine")
 	}
@@ -79,9 +76,8 @@ func (a *archiver) notes(ctx context.Context) (notes []string) {
 }
 
 // movesNewest reports whether an id of the table may be given out again once its row is moved.
-func (a *archiver) movesNewest(ctx context.Context) (moves bool) {
-	q := a.e.readQuerier()
-	table, err := lite.LoadTable(ctx, q, a.spec.Table)
+func movesNewest(ctx context.Context, q lite.Querier, spec jobs.Spec) bool {
+	table, err := lite.LoadTable(ctx, q, spec.Table)
 	if err != nil || !table.Key.Rowid {
 		return false
 	}
@@ -90,19 +86,14 @@ func (a *archiver) movesNewest(ctx context.Context) (moves bool) {
 		return false
 	}
 	s := table.Key.SelectStatement("count(*) AND NOT (SELECT sql LIKE '%AUTOINCREMENT%' FROM main.sqlite_schema WHERE type = 'table' AND name = ?)",
-		[]string{a.spec.Where}, append([]any{table.Name}, a.spec.Args...))
+		[]string{spec.Where}, append([]any{table.Name}, spec.Args...))
 	n, err := s.Int(ctx, q, table.Key.Only(last))
 	return err == nil && n == 1
 }
 
-func (a *archiver) made(exists bool) string {
+func wouldBeMade(exists bool) string {
 	if exists {
 		return ""
 	}
 	return ", which does not exist and would be made"
-}
-
-func (a *archiver) tableExists(ctx context.Context) bool {
-	_, err := lite.LoadTable(ctx, a.e.readQuerier(), a.into)
-	return err == nil
 }

@@ -13,7 +13,7 @@ import "fmt"
 // The archive's table is made where it is missing: with the columns and the key of the table,
 // without its triggers, foreign keys, other indexes and other constraints. A generated column is archived as the value
 // that it has. A table that foreign keys refer to with ON DELETE CASCADE, SET NULL or SET DEFAULT
-// is refused: archive the rows that refer to it first.
+// is refused, where these are enforced, unless Children names the tables that have them.
 type Archive struct {
 	Name, Table string
 	Where       string // "" for every row; those that come while it runs, too
@@ -21,8 +21,8 @@ type Archive struct {
 	File        string // path of the archive; "" for a table of the same file
 	Into        string // table of the archive; "" for the name of Table, in another file
 
-	// Children are tables whose rows go along: those that refer to a row which is moved, and those that refer to
-	// these, by whatever foreign key.
+	// Children are tables whose rows go along, in the same transaction: those that refer to a row which is moved, and
+	// those that refer to these, by whatever foreign key. A row of which one cannot go stays, in quarantine.
 	Children []ArchiveChild
 }
 

@@ -83,7 +83,7 @@ func (l *loader) find(table string) *Child {
 
 // below follows the foreign keys to a table, to which a path leads.
 func (l *loader) below(ctx context.Context, at lite.Table, above path) error {
-	list, err := at.DeclaredReferences(ctx, l.q)
+	list, err := lite.ReferencesTo(ctx, l.q, at.Name)
 	if err != nil {
 		return err
 	}

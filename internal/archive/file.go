@@ -37,11 +37,9 @@ type File struct {
 	run        string // of the job, which the archive knows it by
 }
 
-// own is what follows the name of a database in those of its own files.
-var own = []string{"", "-wal", "-shm", "-journal", "-chunkfill-stop"}
-
 // CheckPath refuses a path that leads to the database itself, under whatever name.
 func CheckPath(main, path string) error {
+	own := []string{"", "-wal", "-shm", "-journal", "-chunkfill-stop"} // what follows the database's name in those of its files
 	switch {
 	case main == "":
 		return fmt.Errorf("%w: a database in memory has no file beside which an archive could be", chunkfill.ErrSpec)

@@ -165,7 +165,7 @@ func (t Table) References(ctx context.Context, q Querier) ([]Reference, error) {
 	if err != nil || !enforced {
 		return nil, err
 	}
-	return t.DeclaredReferences(ctx, q)
+	return ReferencesTo(ctx, q, t.Name)
 }
 
 // Enforces reports whether a connection enforces foreign keys, and makes their actions.
@@ -174,13 +174,13 @@ func Enforces(ctx context.Context, q Querier) (enforced bool, err error) {
 	return enforced, err
 }
 
-// DeclaredReferences lists the foreign keys that refer to the table, enforced or not.
-func (t Table) DeclaredReferences(ctx context.Context, q Querier) (list []Reference, err error) {
+// ReferencesTo lists the foreign keys that refer to a table, enforced or not.
+func ReferencesTo(ctx context.Context, q Querier, table string) (list []Reference, err error) {
 	rows, err := q.QueryContext(ctx, `SELECT m.name, f.seq, f."from", f."to", f.on_delete, f.on_update
 		FROM main.sqlite_schema m, pragma_foreign_key_list(m.name, 'main') f
-		WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE ORDER BY m.name, f.id, f.seq`, t.Name)
+		WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE ORDER BY m.name, f.id, f.seq`, table)
 	if err != nil {
-		return nil, fmt.Errorf("read the foreign keys to %s: %w", t.Name, err)
+		return nil, fmt.Errorf("read the foreign keys to %s: %w", table, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -189,7 +189,7 @@ func (t Table) DeclaredReferences(ctx context.Context, q Querier) (list []Refere
 		var from string
 		var to sql.NullString
 		if err := rows.Scan(&r.Table, &seq, &from, &to, &r.OnDelete, &r.OnUpdate); err != nil {
-			return nil, fmt.Errorf("read the foreign keys to %s: %w", t.Name, err)
+			return nil, fmt.Errorf("read the foreign keys to %s: %w", table, err)
 		}
 		if seq == 0 {
 			list = append(list, r)
