@@ -326,6 +326,9 @@ func (a *archiver) apply(ctx context.Context, c lite.Querier, s stretch) (int, e
 		}
 		defer a.drop()
 	}
+	if err := a.file.Check(); err != nil {
+		return 0, err
+	}
 	a.family.Table = s.table
 	n, err := a.chunk.Delete(ctx, c, a.family, s.Range, s.where, a.spec.Args)
 	if errors.Is(err, archive.ErrStale) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/chunkfill/chunkfill/internal/filelock"
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
 
@@ -45,7 +44,7 @@ func (f *File) Copy(ctx context.Context, rows Rows) (*Chunk, error) {
 		}
 	})
 	if err == nil {
-		err = filelock.Check(f.path, f.id)
+		err = f.Check()
 	}
 	if err != nil {
 		chunk.Close()

@@ -317,6 +317,14 @@ func (f *File) tx(ctx context.Context, do func() error) error {
 	return err
 }
 
+// Check looks whether the archive still is the file of its name. Of one that was removed no copy is left.
+func (f *File) Check() error {
+	if err := filelock.Check(f.path, f.id); err != nil {
+		return fmt.Errorf("%w: the archive %s was moved, removed or replaced while rows were moved there; bring it back and start the job again", chunkfill.ErrArchive, f.path)
+	}
+	return nil
+}
+
 // Close closes the archive.
 func (f *File) Close() error { return f.conn.Close() }
 
