@@ -24,11 +24,11 @@ const householdSchema = `CREATE TABLE orders (id INTEGER PRIMARY KEY AUTOINCREME
 	CREATE TABLE parcels (code TEXT PRIMARY KEY NOT NULL COLLATE NOCASE, nr TEXT REFERENCES orders (nr) %[1]s, item INT REFERENCES items %[1]s, v);
 	CREATE INDEX parcels_nr ON parcels (nr); CREATE INDEX parcels_item ON parcels (item);
 	CREATE TRIGGER totals AFTER DELETE ON items BEGIN UPDATE orders SET total = total - 1 WHERE id = OLD."order"; END;
-	WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120) INSERT INTO orders SELECT i, 'nr' || i, i, 2 FROM n;
-	WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 240) INSERT INTO items SELECT i, 1 + i / 2 %% 120, x'00' || i FROM n;
+	WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) INSERT INTO orders SELECT i, 'nr' || i, i, 2 FROM n;
+	WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120) INSERT INTO items SELECT i, 1 + i / 2 %% 60, x'00' || i FROM n;
 	INSERT INTO notes SELECT id, 1, -0.0 FROM items WHERE id %% 3 = 0; INSERT INTO notes SELECT id, 'x', id || char(0) FROM items WHERE id %% 4 = 0;
 	INSERT INTO parcels SELECT 'P' || id, nr, NULL, id FROM orders WHERE id %% 5 = 0; INSERT INTO parcels SELECT 'i' || id, 'nr' || "order", id, NULL FROM items WHERE id %% 7 = 0;
-	INSERT INTO parcels SELECT 'other' || id, 'nr' || (120 - "order"), id, id FROM items WHERE id %% 11 = 0;`
+	INSERT INTO parcels SELECT 'other' || id, 'nr' || (61 - "order"), id, id FROM items WHERE id %% 11 = 0;`
 
 func openHousehold(t *testing.T, action string, enforced bool) household {
 	t.Helper()
@@ -94,7 +94,7 @@ func (s household) wantTogether(archived func(table string) string) {
 }
 
 func (s household) moving(file string) jobs.Archive {
-	job := jobs.Archive{Name: "a", Table: "orders", Where: "id <= 100", File: file,
+	job := jobs.Archive{Name: "a", Table: "orders", Where: "id <= 50", File: file,
 		Children: []jobs.ArchiveChild{{Table: "items"}, {Table: "parcels"}, {Table: "notes"}}}
 	if file == "" {
 		job.Into = "orders_old"
@@ -116,11 +116,9 @@ func TestArchiveChildren(t *testing.T) {
 	}{
 		{"ON DELETE CASCADE", true, false},
 		{"ON DELETE CASCADE", true, true},
-		{"ON DELETE CASCADE", false, false},
 		{"ON DELETE SET NULL", true, false},
 		{"ON DELETE SET DEFAULT DEFERRABLE INITIALLY DEFERRED", true, true},
 		{"ON DELETE RESTRICT", true, false},
-		{"", true, true},
 		{"", false, true},
 		{"DEFERRABLE INITIALLY DEFERRED", true, false},
 	} {
@@ -146,7 +144,7 @@ func TestArchiveChildren(t *testing.T) {
 			}
 			s.attach()
 			s.wantTogether(archived)
-			s.want("0", "SELECT count(*) FROM orders WHERE id <= 100")
+			s.want("0", "SELECT count(*) FROM orders WHERE id <= 50")
 		})
 	}
 }
@@ -164,6 +162,7 @@ func TestArchiveChildThatCannotGo(t *testing.T) {
 		"one that a trigger adds":           `CREATE TRIGGER k AFTER DELETE ON items WHEN OLD.id = 30 BEGIN INSERT INTO parcels SELECT 'late', nr, NULL, 1 FROM orders WHERE id = OLD."order"; END`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := openHousehold(t, "ON DELETE CASCADE", true)
 			s.attach()
 			s.exec(statements)
@@ -176,7 +175,7 @@ func TestArchiveChildThatCannotGo(t *testing.T) {
 			s.attach()
 			s.exec("DELETE FROM old.notes WHERE v = 'other'")
 			s.wantTogether(inOld)
-			s.want("16", "SELECT group_concat(id) FROM orders WHERE id <= 100")
+			s.want("16", "SELECT group_concat(id) FROM orders WHERE id <= 50")
 			s.want("2", `SELECT count(*) FROM items WHERE "order" = 16`)
 		})
 	}
@@ -186,21 +185,21 @@ func TestArchiveChildThatCannotGo(t *testing.T) {
 func TestArchiveManyChildren(t *testing.T) {
 	for _, beside := range []bool{false, true} {
 		s := openHousehold(t, "ON DELETE CASCADE", true)
-		s.writes(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001) INSERT INTO items ("order") SELECT 50 FROM n;`)
+		s.writes(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001) INSERT INTO items ("order") SELECT 40 FROM n;`)
 		job, archived := s.moving(s.archive), inOld
 		if beside {
 			job, archived = s.moving(""), func(table string) string { return table + "_old" }
 		}
-		job.Where, job.Args = "id <= ?", []any{100}
+		job.Where, job.Args = "id <= ?", []any{50}
 		result, err := s.engine(nil).Run(context.Background(), job)
 		if err != nil || result.Quarantined != 1 || !strings.Contains(result.Quarantine[0].Error, "more than 10000 rows go with it") {
 			t.Fatalf("%v, %+v", err, result.Quarantine)
 		}
 		s.attach()
-		s.want("50", "SELECT group_concat(id) FROM orders WHERE id <= 100")
-		s.want("10003", `SELECT count(*) FROM items WHERE "order" = 50`)
-		s.want("0", `SELECT count(*) FROM `+archived("items")+` WHERE "order" = 50`)
-		s.want("198", "SELECT count(*) FROM "+archived("items"))
+		s.want("40", "SELECT group_concat(id) FROM orders WHERE id <= 50")
+		s.want("10003", `SELECT count(*) FROM items WHERE "order" = 40`)
+		s.want("0", `SELECT count(*) FROM `+archived("items")+` WHERE "order" = 40`)
+		s.want("98", "SELECT count(*) FROM "+archived("items"))
 	}
 }
 
