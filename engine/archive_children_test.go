@@ -222,7 +222,7 @@ func TestArchiveChildrenRefused(t *testing.T) {
 		"no table":       {"", child("c"), "no such table"},
 		"no foreign key": {"CREATE TABLE c (id INTEGER PRIMARY KEY, t INTEGER)", child("c"), "no foreign key leads from c to t"},
 		"no index":       {"CREATE TABLE c (id INTEGER PRIMARY KEY, t INTEGER REFERENCES t)", child("c"), "there is no index"},
-		"no type":        {"CREATE TABLE c (id INTEGER PRIMARY KEY, t REFERENCES t); CREATE INDEX i ON c (t)", child("c"), "declared with the types of t (id)"},
+		"no type":        {"CREATE TABLE c (id INTEGER PRIMARY KEY, t REFERENCES t); CREATE INDEX i ON c (t)", child("c"), "declared with the types and collations of t (id)"},
 		"no key":         {"CREATE TABLE c (t INTEGER REFERENCES t, v); CREATE INDEX i ON c (t)", child("c"), "PRIMARY KEY"},
 		"twice":          {"CREATE TABLE c (id INTEGER PRIMARY KEY, t INTEGER REFERENCES t); CREATE INDEX i ON c (t)", child("c", "C"), "would go to one table"},
 		"itself":         {"", child("T"), "would go to one table"},
@@ -259,4 +259,49 @@ func TestArchiveChildThatIsAltered(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	s.want("0", "SELECT count(*) FROM items WHERE late IS NULL")
+}
+
+// TestArchiveChildrenByOddKeys: what goes along is what the action of the foreign key would delete, whatever the keys are. Planted and
+// caught: one way of two followed in the delete.
+func TestArchiveChildrenByOddKeys(t *testing.T) {
+	for name, c := range map[string]struct{ key, sql string }{
+		"case": {"k", `CREATE TABLE p (k TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, v); INSERT INTO p VALUES ('a', 1), ('B', 2), ('c', 3);
+			CREATE TABLE c (k TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, p TEXT COLLATE NOCASE REFERENCES p ON DELETE CASCADE); CREATE INDEX i ON c (p); INSERT INTO c VALUES ('x', 'A'), ('Y', 'b'), ('z', 'a'), ('w', 'C')`},
+		"composite": {"quote(a) || b || n", `CREATE TABLE p (k, n INT, v, PRIMARY KEY (k DESC, n)) WITHOUT ROWID; INSERT INTO p VALUES ('a', 1, 1), ('a', 2, 3), (x'61', 1, 2), (5.5, 1, 1);
+			CREATE TABLE c (a, b INT, n INT, PRIMARY KEY (a, b, n DESC), FOREIGN KEY (a, b) REFERENCES p (k, n) ON DELETE CASCADE) WITHOUT ROWID; INSERT INTO c VALUES ('a', 1, 1), ('a', 1, 2), ('a', 2, 1), (x'61', 1, 1), (5.5, 1, 7), (5.5, 1, 8)`},
+		"by its name": {"id", `CREATE TABLE p (id INTEGER PRIMARY KEY, "a b" REAL UNIQUE, v); INSERT INTO p VALUES (1, 1, 1), (2, 2.5, 2), (3, 3, 3);
+			CREATE TABLE "c d" (id INTEGER PRIMARY KEY, "of" REAL REFERENCES p ("a b") ON DELETE CASCADE); CREATE INDEX i ON "c d" ("of"); INSERT INTO "c d" VALUES (1, 1), (2, 1.0), (3, 2.5), (4, 3), (5, NULL);
+			ALTER TABLE "c d" RENAME TO c`},
+		"blob and zero": {"id", `CREATE TABLE p (k BLOB PRIMARY KEY NOT NULL, v); INSERT INTO p VALUES (x'', 1), (x'00', 2), ('t' || char(0) || 'u', 1), (0.0, 1), (CAST(x'ff' AS TEXT), 3);
+			CREATE TABLE c (id INTEGER PRIMARY KEY, p BLOB REFERENCES p ON DELETE CASCADE, v); CREATE INDEX i ON c (p); INSERT INTO c SELECT NULL, k, k FROM p; INSERT INTO c VALUES (NULL, -0.0, 1), (NULL, 0, 2)`},
+		"as a text": {"id", `CREATE TABLE p (k TEXT PRIMARY KEY NOT NULL, v); INSERT INTO p VALUES ('1', 1), ('01', 2), ('2', 3);
+			CREATE TABLE c (id INTEGER PRIMARY KEY, p TEXT REFERENCES p ON DELETE CASCADE); CREATE INDEX i ON c (p); INSERT INTO c VALUES (1, 1), (2, '01'), (3, 2), (4, '1')`},
+		"two ways": {"id", `CREATE TABLE p (id INTEGER PRIMARY KEY, v); INSERT INTO p VALUES (1, 1), (2, 2), (3, 1), (4, 3), (5, 2);
+			CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p ON DELETE CASCADE, q INTEGER REFERENCES p ON DELETE CASCADE); CREATE INDEX i ON c (p); CREATE INDEX j ON c (q);
+			INSERT INTO c VALUES (1, 5, 1), (2, 1, 5), (3, 4, 1), (4, 4, 4), (5, 3, 3), (6, NULL, 2)`},
+	} {
+		for _, beside := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, same file %t", name, beside), func(t *testing.T) {
+				s := openShelf(t, t.TempDir())
+				s.exec("PRAGMA foreign_keys = 1; " + c.sql)
+				s.exec("CREATE TABLE was AS SELECT * FROM c; SAVEPOINT s; DELETE FROM p WHERE v < 3")
+				rows := "SELECT group_concat(" + c.key + ", ' ') FROM main.c"
+				left := s.value(rows)
+				s.exec("ROLLBACK TO s; RELEASE s")
+
+				job := jobs.Archive{Name: "a", Table: "p", Where: "v < 3", File: s.archive, Children: []jobs.ArchiveChild{{Table: "c"}}}
+				into := "old.c"
+				if beside {
+					job.File, job.Into, job.Children[0].Into, into = "", "p_old", "c_old", "c_old"
+				}
+				result, err := s.engine(nil).Run(context.Background(), job)
+				if err != nil || result.Quarantined > 0 {
+					t.Fatalf("%v, %+v", err, result.Quarantine)
+				}
+				s.want(left, rows)
+				s.attach()
+				s.want("0", "SELECT (SELECT count(*) FROM main.c) + (SELECT count(*) FROM "+into+") - (SELECT count(*) FROM was)")
+			})
+		}
+	}
 }

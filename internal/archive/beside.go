@@ -69,7 +69,7 @@ func (b Beside) Move(ctx context.Context, q lite.Querier, within lite.Range, whe
 	for _, r := range copied {
 		m := b.members()[r.of]
 		if string(r.is) != string(r.held) {
-			return 0, fmt.Errorf("%w: %s has another row of the key (%s), or does not hold that of %s as it is", lite.ErrUnlike, m.Into, r.key, m.Name)
+			return 0, rowError(fmt.Sprintf("%s has another row of the key (%s), or does not hold that of %s as it is", m.Into, r.key, m.Name))
 		}
 		if !seen[r.id()] {
 			seen[r.id()] = true

@@ -144,7 +144,7 @@ func (l *loader) checkIndex(ctx context.Context, k link) error {
 		return nil
 	}
 	return fmt.Errorf("%w: there is no index by which SQLite finds the rows of %s that refer to a row of %s; make one first, such as CREATE INDEX %s ON %s (%s); "+
-		"it is of use if the columns are declared with the types of %s (%s)", chunkfill.ErrSpec, k.table, k.parent,
+		"it is of use if the columns are declared with the types and collations of %s (%s)", chunkfill.ErrSpec, k.table, k.parent,
 		lite.Ident(k.table+"_"+strings.Join(k.from, "_")), lite.Ident(k.table), lite.Idents(k.from), k.parent, strings.Join(k.to, ", "))
 }
 

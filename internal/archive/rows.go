@@ -16,7 +16,7 @@ type targets func(Member) string
 // mostChildren is how many rows may go with those of a chunk, and so with a row. They are deleted in one hold.
 const mostChildren = 10_000
 
-var errTooMany = fmt.Errorf("%w: more than %d rows go with it; move some of them first, by a job of their own", lite.ErrUnlike, mostChildren)
+var errTooMany = rowError(fmt.Sprintf("more than %d rows go with it; move some of them first, by a job of their own", mostChildren))
 
 // row is one of a member of the family that is to be moved.
 type row struct {
