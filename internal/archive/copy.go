@@ -85,6 +85,7 @@ func (f *File) copyRange(ctx context.Context, rows Rows, within lite.Range, next
 	if err != nil {
 		return err
 	}
+
 	// The condition is asked once: it may answer otherwise the next time.
 	had := map[string]bool{}
 	for _, r := range found {
@@ -109,7 +110,7 @@ func (f *File) copyRange(ctx context.Context, rows Rows, within lite.Range, next
 	if err != nil {
 		return err
 	}
-	moved, left := f.judge(copied, rows.Family, had, chunk)
+	moved, left := chunk.judge(copied, rows.Family, had, f.path)
 	for _, r := range left {
 		if err := f.remove(ctx, rows.members()[r.of], r.key); err != nil {
 			return err
@@ -119,28 +120,30 @@ func (f *File) copyRange(ctx context.Context, rows Rows, within lite.Range, next
 	return f.note(ctx, next, moved, rows.Family, had)
 }
 
-// judge returns the rows that can be moved, and those that were copied and cannot.
-func (f *File) judge(copied []row, family Family, had map[string]bool, chunk *Chunk) (moved, left []row) {
+// judge fills the set of the chunk, and returns the rows that can be moved, and those that were copied and cannot.
+func (c *Chunk) judge(copied []row, family Family, had map[string]bool, path string) (moved, left []row) {
 	wrong := map[string]error{} // by the key of the row with which others go
 	for _, r := range copied {
 		if key := r.root.Encode(); string(r.is) != string(r.held) && wrong[key] == nil {
-			wrong[key] = f.refusal(r, family.members()[r.of])
+			wrong[key] = refusal(r, family.members()[r.of], path)
 		}
 	}
+
 	order := map[string]int{} // of the rows of the family's table
 	goes := map[string]int{}  // place in moved
 	for _, r := range copied {
 		root := r.root.Encode()
 		if r.of == 0 {
 			order[root] = len(order)
-			chunk.Add(r.key, r.whole)
+			c.Add(r.key, r.whole)
 			if wrong[root] != nil {
-				chunk.Refuse(r.key, wrong[root])
+				c.Refuse(r.key, wrong[root])
 			}
 		}
 		if wrong[root] != nil {
 			continue
 		}
+
 		at, found := goes[r.id()]
 		switch {
 		case !found:
@@ -150,6 +153,7 @@ func (f *File) judge(copied []row, family Family, had map[string]bool, chunk *Ch
 			moved[at] = r
 		}
 	}
+
 	for _, r := range copied {
 		if _, found := goes[r.id()]; !found && r.held != nil && !had[r.id()] {
 			left = append(left, r)
@@ -158,15 +162,15 @@ func (f *File) judge(copied []row, family Family, had map[string]bool, chunk *Ch
 	return moved, left
 }
 
-func (f *File) refusal(r row, m Member) error {
+func refusal(r row, m Member, path string) error {
 	what := ""
 	if r.of > 0 {
 		what = fmt.Sprintf("row (%s) of %s goes with it, and ", r.key, m.Name)
 	}
 	if r.held == nil {
-		return fmt.Errorf("%s%s of the archive %s does not take the row: a constraint there refuses it", what, m.Into, f.path)
+		return fmt.Errorf("%s%s of the archive %s does not take the row: a constraint there refuses it", what, m.Into, path)
 	}
-	return fmt.Errorf("%s%s of the archive %s has another row of this key, or does not hold this one as it is", what, m.Into, f.path)
+	return fmt.Errorf("%s%s of the archive %s has another row of this key, or does not hold this one as it is", what, m.Into, path)
 }
 
 func (f *File) remove(ctx context.Context, m Member, key lite.Pos) error {

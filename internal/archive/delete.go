@@ -59,13 +59,6 @@ func keptRow(m Member) error {
 	return rowError("a row of " + m.Name + " was not deleted, or others were with it; does a trigger keep it, or delete or add rows?")
 }
 
-// rowError is why a row cannot be moved. It is of that row, as lite.ErrUnlike is.
-type rowError string
-
-func (e rowError) Error() string { return string(e) }
-
-func (rowError) Is(target error) bool { return target == lite.ErrUnlike }
-
 // remove deletes the rows of a range that meet a condition, after all that goes with them, so that no
 // action of a foreign key finds anything to do. want says how many rows of each member these are; nil where it does not matter.
 func (f Family) remove(ctx context.Context, q lite.Querier, within lite.Range, chosen string, want []int) error {

@@ -192,3 +192,10 @@ func (f Family) keys() string {
 	text, _ := json.Marshal(list) // it has nothing that could not be marshaled
 	return string(text)
 }
+
+// rowError is why a row cannot be moved. It is of that row, as lite.ErrUnlike is.
+type rowError string
+
+func (e rowError) Error() string { return string(e) }
+
+func (rowError) Is(target error) bool { return target == lite.ErrUnlike }
