@@ -203,8 +203,8 @@ func (a *archiver) intact(ctx context.Context, q lite.Querier) error {
 		a.family = family
 		return archive.Beside{Family: family}.Check(ctx, q)
 	}
-	if a.file != nil && !family.SameColumns(a.family) {
-		return fmt.Errorf("%w: %s, or a table whose rows go with those, has got or lost a column while rows are moved, and the archive has the others; "+
+	if a.file != nil && !family.Same(a.family) {
+		return fmt.Errorf("%w: %s, or a table whose rows go with those, has got or lost a column or a foreign key while rows are moved; "+
 			"give the table of the archive the same columns and start the job again", ErrTableChanged, family.Name)
 	}
 	return nil

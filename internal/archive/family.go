@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -175,9 +176,11 @@ func (f Family) members() []Member {
 	return list
 }
 
-// SameColumns reports whether rows have the same columns as those of the family as it was.
-func (f Family) SameColumns(was Family) bool {
-	return slices.EqualFunc(f.members(), was.members(), func(a, b Member) bool { return a.Name == b.Name && slices.Equal(Columns(a.Table), Columns(b.Table)) })
+// Same reports whether the family has the columns and the foreign keys that it had.
+func (f Family) Same(was Family) bool {
+	same := func(a, b Member) bool { return a.Name == b.Name && slices.Equal(Columns(a.Table), Columns(b.Table)) }
+	return slices.EqualFunc(f.members(), was.members(), same) &&
+		slices.EqualFunc(f.Children, was.Children, func(a, b Child) bool { return reflect.DeepEqual(a.paths, b.paths) })
 }
 
 // keys tells by which keys the rows of children are noted; "" without children.
