@@ -27,6 +27,10 @@ var archiveZoo = []struct{ name, create, insert, columns string }{
 	{"generated", `CREATE TABLE t (id INTEGER PRIMARY KEY, "a b" TEXT, g TEXT GENERATED ALWAYS AS (upper("a b")), s INTEGER GENERATED ALWAYS AS (length("a b")) STORED)`,
 		`INSERT INTO t ("a b") VALUES ('x'), (NULL), ('yy')`, `id, "a b", g, s`},
 	{"constraints", "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, u TEXT UNIQUE NOT NULL DEFAULT 'd', c CHECK (c > 0))", `INSERT INTO t (u, c) VALUES ('a', 1), ('b', 2)`, "id, u, c"},
+	{"odd types", `CREATE TABLE t (id INTEGER PRIMARY KEY, a "my, type", "b)" , c [x)y], d VARCHAR(10,5), "e""f" "GENERATED", "g" "CHECK", h DOUBLE PRECISION, i "a""b")`,
+		"INSERT INTO t VALUES (1, 2, '3', 4, '5', '6', '7', 8, '9'), (2, '1', x'', 'x', 1, 2.5, NULL, '1e3', 1)", `id, a, "b)", c, d, "e""f", "g", h, i`},
+	{"names like ours", `CREATE TABLE t (a INTEGER PRIMARY KEY, rowid, _rowid_, oid, "_chunkfill_hash", "_chunkfill_0", "x?", "order", main, old)`,
+		"INSERT INTO t VALUES (1, 2, 3, 4, 5, 6, 7, 8, 9, 10), (2, x'00', NULL, '', -0.0, 1.0, '1', 1, 2, 3)", `a, rowid, _rowid_, oid, "_chunkfill_hash", "_chunkfill_0", "x?", "order", main, old`},
 }
 
 // TestArchiveKeepsValues by type and bytes, on tables of all kinds, into another file and into another

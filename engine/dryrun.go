@@ -181,7 +181,8 @@ type dryRun struct {
 	begun  checkpoint.Checkpoint // of a job that has run
 	result DryRunResult
 
-	scan  time.Duration // to look at all rows once; 0 if that was not measured
+	apply func(ctx context.Context, q lite.Querier, row lite.Range) (changed int, err error) // what takes more than a statement; or nil
+	scan  time.Duration                                                                      // to look at all rows once; 0 if that was not measured
 	tried tried
 }
 

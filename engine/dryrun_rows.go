@@ -54,7 +54,7 @@ func (r *dryRun) sample(ctx context.Context) error {
 
 	s := preview.Sample{Table: r.table, Rows: rows, Hold: r.e.cfg.TargetHold,
 		Statement: r.statement(calls, []string{r.spec.Where}, true),
-		Idle:      r.statement(calls, []string{"0", r.spec.Where}, false)}
+		Idle:      r.statement(calls, []string{"0", r.spec.Where}, false), Apply: r.apply}
 	if err := r.try(ctx, s); err != nil {
 		return err
 	}

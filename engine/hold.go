@@ -59,6 +59,7 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 	outcome := Committed
 	if out.Bad != nil {
 		outcome = Quarantined
+		s.copied = place{} // its copy must not stay
 	}
 	s.report(HoldBatch, outcome, out.Rows, out.Changed, timing)
 	s.pace.Committed()

@@ -33,8 +33,9 @@ type program struct {
 	use   func(*Engine)
 	close func(context.Context) error
 
-	notes  func(context.Context) []string // what a dry run says of it besides; or nil
-	volume string                         // a file on another disk that the job writes, whose free space counts, too; or ""
+	notes  func(context.Context) []string                                         // what a dry run says of it besides; or nil
+	sample func(ctx context.Context, q lite.Querier, row lite.Range) (int, error) // what a dry run does to a row, where that is not one statement; or nil
+	volume string                                                                 // a file on another disk that the job writes, whose free space counts, too; or ""
 }
 
 // lookStep is the one step of a job whose work somebody else has done.

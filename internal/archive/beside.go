@@ -3,27 +3,26 @@ package archive
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
-	"github.com/chunkfill/chunkfill/internal/rowfunc"
 )
 
-// Beside is an archive that is a table of the same file: one transaction copies and deletes.
-type Beside struct {
-	Table lite.Table // whose rows they are
-	Into  string
-}
+// Beside are archives that are tables of the same file: one transaction copies and deletes.
+type Beside struct{ Family }
 
-// Make makes the table where it is missing, and refuses one that could not hold the rows.
+func target(m Member) string { return lite.Main(m.Into) }
+
+// Make makes the tables that are missing, and refuses one that could not hold the rows.
 func (b Beside) Make(ctx context.Context, q lite.Querier) error {
-	var exists bool
-	err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = ? COLLATE NOCASE)", b.Into).Scan(&exists)
-	if err != nil {
-		return err
-	}
-	if !exists {
-		statement, err := create(ctx, q, b.Table, lite.Main(b.Into))
+	for _, m := range b.members() {
+		exists, err := hasTable(ctx, q, "main", m.Into)
+		if err != nil {
+			return err
+		}
+		if exists {
+			continue
+		}
+		statement, err := create(ctx, q, m.Table, target(m))
 		if err != nil {
 			return err
 		}
@@ -36,33 +35,46 @@ func (b Beside) Make(ctx context.Context, q lite.Querier) error {
 
 // Check refuses a table that could not hold the rows.
 func (b Beside) Check(ctx context.Context, q lite.Querier) error {
-	return held{schema: "main", table: b.Into, where: "table " + b.Into}.check(ctx, q, b.Table)
+	for _, m := range b.members() {
+		if err := (held{schema: "main", table: m.Into, where: "table " + m.Into}).check(ctx, q, m.Table); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Move moves the rows of a range that meet the conditions.
-func (b Beside) Move(ctx context.Context, q lite.Querier, r lite.Range, where []string, args []any) (int, error) {
-	t := b.Table
-	meant, err := t.Key.SelectStatement("count(*)", where, args).Int(ctx, q, r)
-	if err != nil || meant == 0 {
+// Move moves the rows of a range that meet the conditions, and all that goes with them.
+func (b Beside) Move(ctx context.Context, q lite.Querier, within lite.Range, where []string, args []any) (int, error) {
+	rows := Rows{Family: b.Family, Where: where, Args: args}
+	if fits, err := rows.fits(ctx, q, within); err != nil {
+		return 0, err
+	} else if !fits {
+		return 0, errTooMany
+	}
+	chosen, n, err := rows.choose(ctx, q, within)
+	if err != nil || n == 0 {
 		return 0, err
 	}
+	defer chosen.Close()
+	rows.Where, rows.Args = []string{chosen.Includes(b.Key.Literals())}, nil
 
-	columns := lite.Idents(names(t))
-	insert := t.Key.SelectStatement(columns, append(slices.Clone(where), "NOT EXISTS (SELECT 1 "+b.same()+")"), args)
-	if _, err := insert.Within("INSERT INTO "+lite.Main(b.Into)+" ("+columns+") ", "").Run(ctx, q, r); err != nil {
+	if err := rows.insert(ctx, q, target, within); err != nil {
 		return 0, err
 	}
-	held := make([]string, len(t.Columns))
-	for i, name := range Columns(t) {
-		held[i] = "a." + name
+	copied, err := rows.digests(ctx, q, target, within)
+	if err != nil {
+		return 0, err
 	}
-	is := fmt.Sprintf("%s = (SELECT %s %s)", Hash(t), rowfunc.Hash(held), b.same())
-	n, err := t.Key.DeleteStatement(append(slices.Clone(where), is), args).Run(ctx, q, r)
-	if err == nil && int64(n) != meant {
-		err = fmt.Errorf("%w: %s has another row of this key, or does not hold this one as it is", lite.ErrUnlike, b.Into)
+	want, seen := make([]int, 1+len(b.Children)), map[string]bool{}
+	for _, r := range copied {
+		m := b.members()[r.of]
+		if string(r.is) != string(r.held) {
+			return 0, rowError(fmt.Sprintf("%s has another row of the key (%s), or does not hold that of %s as it is", m.Into, r.key, m.Name))
+		}
+		if !seen[r.id()] {
+			seen[r.id()] = true
+			want[r.of]++
+		}
 	}
-	return n, err
+	return want[0], b.remove(ctx, q, within, rows.Where[0], want)
 }
-
-// same is the row of the archive that has the key of the row.
-func (b Beside) same() string { return "FROM " + lite.Main(b.Into) + " AS a WHERE " + sameKey(b.Table) }

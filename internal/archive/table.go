@@ -8,17 +8,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
-	"github.com/chunkfill/chunkfill/internal/rowfunc"
 )
-
-// names are those of all columns.
-func names(t lite.Table) []string {
-	list := make([]string, len(t.Columns))
-	for i, c := range t.Columns {
-		list[i] = c.Name
-	}
-	return list
-}
 
 // Columns are those of a table that are archived, quoted: all. A generated one is archived as the
 // value that it has.
@@ -30,8 +20,11 @@ func Columns(t lite.Table) []string {
 	return names
 }
 
-// Hash is the digest of all columns of a row, by type and bytes.
-func Hash(t lite.Table) string { return rowfunc.Hash(Columns(t)) }
+// hasTable reports whether a schema has anything of a name.
+func hasTable(ctx context.Context, q lite.Querier, schema, name string) (exists bool, err error) {
+	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+schema+".sqlite_schema WHERE name = ? COLLATE NOCASE)", name).Scan(&exists)
+	return exists, err
+}
 
 // create returns the CREATE TABLE of an archive of a table: its columns, its key and nothing
 // else that could refuse a value or change it.
@@ -44,7 +37,13 @@ func create(ctx context.Context, q lite.Querier, t lite.Table, name string) (str
 
 	var columns []string
 	for _, c := range t.Columns {
-		text := strings.TrimSpace(lite.Ident(c.Name) + " " + c.Decl)
+		text := lite.Ident(c.Name)
+		switch {
+		case c.Decl != "" && strict:
+			text += " " + c.Decl
+		case c.Decl != "": // it may be any text
+			text += " " + lite.Ident(c.Decl)
+		}
 		for _, k := range t.Key.Columns {
 			if lite.SameName(k.Name, c.Name) && k.Collation != "" {
 				text += " NOT NULL COLLATE " + lite.Ident(k.Collation)
@@ -129,7 +128,7 @@ func (h held) check(ctx context.Context, q lite.Querier, t lite.Table) error {
 }
 
 func (h held) wrong(format string, args ...any) error {
-	return fmt.Errorf("%w: %s %s; name another table for the archive", chunkfill.ErrArchive, h.where, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %s %s; mend that, or name another table for a job that is new", chunkfill.ErrArchive, h.where, fmt.Sprintf(format, args...))
 }
 
 // keyed reports whether the table has a key.
@@ -164,13 +163,4 @@ func (h held) keyed(ctx context.Context, q lite.Querier, key lite.Key) (bool, er
 		}
 	}
 	return false, rows.Err()
-}
-
-// sameKey: the row a of an archive has the key of the row.
-func sameKey(t lite.Table) string {
-	terms := make([]string, len(t.Key.Columns))
-	for i, c := range t.Key.Columns {
-		terms[i] = "a." + lite.Ident(c.Name) + " = " + lite.Main(t.Name) + "." + lite.Ident(c.Name)
-	}
-	return strings.Join(terms, " AND ")
 }

@@ -160,16 +160,27 @@ type Reference struct {
 
 // References lists the foreign keys that refer to the table, if the connection enforces
 // them.
-func (t Table) References(ctx context.Context, q Querier) (list []Reference, err error) {
-	var enforced bool
-	if err := q.QueryRowContext(ctx, "PRAGMA foreign_keys").Scan(&enforced); err != nil || !enforced {
+func (t Table) References(ctx context.Context, q Querier) ([]Reference, error) {
+	enforced, err := Enforces(ctx, q)
+	if err != nil || !enforced {
 		return nil, err
 	}
+	return ReferencesTo(ctx, q, t.Name)
+}
+
+// Enforces reports whether a connection enforces foreign keys, and makes their actions.
+func Enforces(ctx context.Context, q Querier) (enforced bool, err error) {
+	err = q.QueryRowContext(ctx, "PRAGMA foreign_keys").Scan(&enforced)
+	return enforced, err
+}
+
+// ReferencesTo lists the foreign keys that refer to a table, enforced or not.
+func ReferencesTo(ctx context.Context, q Querier, table string) (list []Reference, err error) {
 	rows, err := q.QueryContext(ctx, `SELECT m.name, f.seq, f."from", f."to", f.on_delete, f.on_update
 		FROM main.sqlite_schema m, pragma_foreign_key_list(m.name, 'main') f
-		WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE ORDER BY m.name, f.id, f.seq`, t.Name)
+		WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE ORDER BY m.name, f.id, f.seq`, table)
 	if err != nil {
-		return nil, fmt.Errorf("read the foreign keys to %s: %w", t.Name, err)
+		return nil, fmt.Errorf("read the foreign keys to %s: %w", table, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -178,7 +189,7 @@ func (t Table) References(ctx context.Context, q Querier) (list []Reference, err
 		var from string
 		var to sql.NullString
 		if err := rows.Scan(&r.Table, &seq, &from, &to, &r.OnDelete, &r.OnUpdate); err != nil {
-			return nil, fmt.Errorf("read the foreign keys to %s: %w", t.Name, err)
+			return nil, fmt.Errorf("read the foreign keys to %s: %w", table, err)
 		}
 		if seq == 0 {
 			list = append(list, r)

@@ -44,10 +44,15 @@ func (k Key) At(p Pos) string { return k.order().at(p) }
 // Literals returns the columns that select the key of a row as SQL literals. quote() stops
 // at a NUL byte and passes through bytes that are not UTF-8, which JSON would replace, so a
 // text of anything but printable ASCII is written in hexadecimal.
-func (k Key) Literals() string {
+func (k Key) Literals() string { return strings.Join(k.literals(""), ", ") }
+
+// LiteralsOf is Literals of a table that a statement knows by another name, quoted; a list.
+func (k Key) LiteralsOf(table string) []string { return k.literals(table + ".") }
+
+func (k Key) literals(prefix string) []string {
 	exprs := make([]string, len(k.Columns))
 	for i, c := range k.Columns {
-		name := Ident(c.Name)
+		name := prefix + Ident(c.Name)
 		if k.Rowid {
 			exprs[i] = name
 			continue
@@ -55,8 +60,11 @@ func (k Key) Literals() string {
 		exprs[i] = fmt.Sprintf("CASE WHEN typeof(%[1]s) = 'text' AND (instr(%[1]s, char(0)) > 0 OR %[1]s GLOB '*[^ -~]*') "+
 			"THEN '+CAST(X''' || hex(%[1]s) || ''' AS TEXT)' ELSE quote(%[1]s) END", name)
 	}
-	return strings.Join(exprs, ", ")
+	return exprs
 }
+
+// Tuple is the key of a row as its index compares it: a column, or a row value.
+func (k Key) Tuple() string { return k.order().tuple() }
 
 // DecodePos reads what Encode wrote. It refuses anything but a list of as many literals as
 // the key has columns, because the literals become part of a statement.

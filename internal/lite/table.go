@@ -51,6 +51,19 @@ func (t Table) Column(name string) (Column, error) {
 	return Column{}, fmt.Errorf("%w: %s.%s (it has %s)", ErrNoColumn, t.Name, name, t.columnNames())
 }
 
+// PrimaryKey returns the names of its columns.
+func (t Table) PrimaryKey() []string {
+	names := make([]string, len(t.Columns))
+	n := 0
+	for _, c := range t.Columns {
+		if c.pk > 0 {
+			names[c.pk-1] = c.Name
+			n++
+		}
+	}
+	return names[:n]
+}
+
 func (t Table) columnNames() string {
 	names := make([]string, len(t.Columns))
 	for i, c := range t.Columns {

@@ -16,6 +16,9 @@ type Sample struct {
 	Idle      lite.Statement // the same with a condition that never holds: what a statement costs beside its work
 	Rows      []Candidate
 	Hold      time.Duration // no further row is begun after that long
+
+	// Apply does to a row what takes more than the one statement; or nil.
+	Apply func(ctx context.Context, q lite.Querier, row lite.Range) (changed int, err error)
 }
 
 // Row is what became of a row. Before and After have a value for each column of the table;
@@ -111,7 +114,11 @@ func (s Sample) apply(ctx context.Context, c *compiled, row *Row, idle time.Dura
 		return err
 	}
 	began := time.Now()
-	changed, err := s.Statement.Run(ctx, c, r)
+	apply := s.Statement.Run
+	if s.Apply != nil {
+		apply = s.Apply
+	}
+	changed, err := apply(ctx, c, r)
 	row.Took = max(0, time.Since(began)-idle)
 	row.Changed = changed > 0
 	return err

@@ -25,7 +25,7 @@ type copied struct {
 	wrong error // why there is no copy that could stand for the row
 }
 
-const sqlIsCopied = "chunkfill_is_copied" // (handle, digest, literal…): reports whether the row is as its copy
+const sqlIsCopied = "chunkfill_is_copied" // (handle, digest or NULL, literal…): reports whether the row is as its copy, or has one
 
 var (
 	copySets       sync.Map // handle int64 -> *Copies
@@ -69,6 +69,9 @@ func (c *Copies) Has(hash, literals string) string {
 	return fmt.Sprintf("%s(%d, %s, %s)", sqlIsCopied, c.handle, hash, literals)
 }
 
+// Includes returns the SQL condition that a row is in the set, whatever it is by now.
+func (c *Copies) Includes(literals string) string { return c.Has("NULL", literals) }
+
 func (c *Copies) is(hash sqlite.Value, args []sqlite.Value) (sqlite.Value, error) {
 	key, err := literals(args)
 	if err != nil {
@@ -77,6 +80,9 @@ func (c *Copies) is(hash sqlite.Value, args []sqlite.Value) (sqlite.Value, error
 	row, found := c.rows[key]
 	if row.wrong != nil {
 		return nil, row.wrong
+	}
+	if hash == nil && found {
+		return int64(1), nil
 	}
 	sum, _ := hash.([]byte)
 	if found && row.hash == string(sum) {

@@ -47,7 +47,12 @@ func newMoving(t testing.TB, program string, rows int) *moving {
 	defer db.Close()
 	if _, err := db.Exec(fmt.Sprintf(`CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT NOT NULL); CREATE INDEX t_v ON t (v); CREATE TABLE truth (id INTEGER PRIMARY KEY, v TEXT NOT NULL);
 		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO t SELECT i, hex(i * 7919) FROM n;
-		INSERT INTO truth SELECT * FROM t; PRAGMA wal_checkpoint(truncate)`, rows)); err != nil {
+		INSERT INTO truth SELECT * FROM t;
+		CREATE TABLE part (id INTEGER PRIMARY KEY, t INTEGER NOT NULL REFERENCES t ON DELETE CASCADE, v TEXT NOT NULL); CREATE INDEX part_t ON part (t);
+		INSERT INTO part SELECT id, id, v FROM t WHERE id %% 3 = 0; INSERT INTO part SELECT -id, id, 'more' FROM t WHERE id %% 9 = 0;
+		CREATE TABLE truth_part AS SELECT * FROM part; CREATE UNIQUE INDEX truth_part_id ON truth_part (id);
+		CREATE TABLE held (t INTEGER PRIMARY KEY REFERENCES t); INSERT INTO held VALUES (%[1]d / 9), (%[1]d / 8);
+		PRAGMA wal_checkpoint(truncate)`, rows)); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -90,22 +95,27 @@ func (m *moving) judge(end bool) (wrong []string) {
 	if _, err := db.Exec("ATTACH '" + m.archive() + "' AS old"); err != nil {
 		return []string{err.Error()}
 	}
-	old := "old.t"
+	old, parts := "old.t", "old.part"
 	var made int
 	if err := db.QueryRow("SELECT count(*) FROM old.sqlite_schema WHERE name = 't'").Scan(&made); err != nil {
 		return []string{err.Error()}
 	}
 	if made == 0 {
-		old = "(SELECT NULL AS id, NULL AS v WHERE 0)"
+		old, parts = "(SELECT NULL AS id, NULL AS v WHERE 0)", "(SELECT NULL AS id, NULL AS t, NULL AS v WHERE 0)"
 	}
 	ask("are in neither file as they were written last", "SELECT count(*) FROM truth LEFT JOIN main.t AS m ON m.id = truth.id LEFT JOIN "+old+" AS o ON o.id = truth.id "+
 		"WHERE NOT (m.v IS truth.v OR m.id IS NULL AND o.v IS truth.v)")
+	ask("of parts are in neither file as they were written last", "SELECT count(*) FROM truth_part AS r LEFT JOIN main.part AS m ON m.id = r.id LEFT JOIN "+parts+" AS o ON o.id = r.id "+
+		"WHERE NOT ((m.t, m.v) IS (r.t, r.v) OR m.id IS NULL AND (o.t, o.v) IS (r.t, r.v))")
 	if !end {
 		return wrong
 	}
+	ask("of parts are in both files", "SELECT count(*) FROM main.part AS m JOIN "+parts+" AS o ON o.id = m.id")
+	ask("of parts are there that were deleted", "SELECT count(*) FROM (SELECT id FROM main.part UNION SELECT id FROM "+parts+") WHERE id NOT IN (SELECT id FROM truth_part)")
+	ask("of parts are without what they refer to", "SELECT (SELECT count(*) FROM main.part WHERE t NOT IN (SELECT id FROM main.t)) + (SELECT count(*) FROM "+parts+" WHERE t NOT IN (SELECT id FROM "+old+"))")
 	ask("are in both files", "SELECT count(*) FROM main.t AS m JOIN "+old+" AS o ON o.id = m.id")
 	ask("are there that were deleted", "SELECT count(*) FROM (SELECT id FROM main.t UNION SELECT id FROM "+old+") WHERE id NOT IN (SELECT id FROM truth)")
-	ask("were not moved", fmt.Sprintf("SELECT count(*) FROM main.t WHERE id <= %d", m.upto))
+	ask("were not moved", fmt.Sprintf("SELECT count(*) FROM main.t WHERE id <= %d AND id NOT IN (SELECT t FROM held)", m.upto))
 	ask("faults in the database", "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'")
 	return wrong
 }
@@ -325,7 +335,8 @@ func TestPlantedArchive(t *testing.T) {
 	if !*full {
 		t.Skip("each is a build of its own")
 	}
-	for _, bug := range []torture.Bug{torture.DeleteBeforeCopy, torture.ArchiveNotSynced, torture.DeletedByKey, torture.SettledUnsynced, torture.StaleCopyKept} {
+	for _, bug := range []torture.Bug{torture.DeleteBeforeCopy, torture.ArchiveNotSynced, torture.DeletedByKey, torture.SettledUnsynced, torture.StaleCopyKept,
+		torture.ChildrenUnseen, torture.ChildrenLeftIn, torture.MiscountedNotes} {
 		t.Run(bug.Name, func(t *testing.T) {
 			program, err := torture.Build(t.TempDir(), torture.Mover, bug.Edits...)
 			if err != nil {

@@ -16,10 +16,11 @@ type Job struct {
 	set                         []string
 	delete, keepBefore          bool
 	archive, archiveTable       string
+	archiveChildren             []string
 }
 
 // OfJob are the names of the flags that Register adds.
-var OfJob = []string{"name", "table", "set", "where", "todo", "delete", "archive", "archive-table", "job-version"}
+var OfJob = []string{"name", "table", "set", "where", "todo", "delete", "archive", "archive-table", "archive-child", "job-version"}
 
 // Register adds the flags to a command.
 func (f *Job) Register(cmd *cobra.Command) {
@@ -32,6 +33,7 @@ func (f *Job) Register(cmd *cobra.Command) {
 	set.BoolVar(&f.delete, "delete", false, "delete the rows instead of updating them")
 	set.StringVar(&f.archive, "archive", "", "with --delete: a file that each row is moved to first; it is made where it is missing")
 	set.StringVar(&f.archiveTable, "archive-table", "", "with --delete: the table that rows are moved to, in that file (default: the name of --table) or, without --archive, in the database itself")
+	set.StringArrayVar(&f.archiveChildren, "archive-child", nil, "with --archive or --archive-table: 'table' or 'table = name in the archive' whose rows go along with those that they refer to (repeatable)")
 	set.BoolVar(&f.keepBefore, "keep-before", false, "keep what the rows were in a table beside, so that 'chunkfill undo' can put them back; part of the job's identity")
 	set.StringVar(&f.version, "job-version", "", "part of the job's identity; change it when a Go function used in an expression changes")
 }
@@ -46,14 +48,14 @@ func (f *Job) Parse() (jobs.Job, error) {
 		if len(f.set) > 0 || f.todo != "" {
 			return nil, exit.Usagef("--delete can be combined with --where, not with --set or --todo")
 		}
-		if f.archive != "" || f.archiveTable != "" {
+		if f.archives() {
 			return f.parseArchive()
 		}
 		return jobs.Delete{Name: f.Name, Table: f.table, Where: f.where, KeepBefore: f.keepBefore}, nil
 	}
 
-	if f.archive != "" || f.archiveTable != "" {
-		return nil, exit.Usagef("--archive and --archive-table need --delete")
+	if f.archives() {
+		return nil, exit.Usagef("--archive, --archive-table and --archive-child need --delete")
 	}
 	if len(f.set) == 0 {
 		return nil, exit.Usagef("say what to do: --set 'column = expression', or --delete")
@@ -78,12 +80,24 @@ func ParseAssigns(texts []string) (set []jobs.Assign, err error) {
 	return set, nil
 }
 
+func (f *Job) archives() bool {
+	return f.archive != "" || f.archiveTable != "" || len(f.archiveChildren) > 0
+}
+
 // parseArchive returns the job that moves rows.
 func (f *Job) parseArchive() (jobs.Job, error) {
+	if f.archive == "" && f.archiveTable == "" {
+		return nil, exit.Usagef("--archive-child needs --archive or --archive-table, which says where rows go")
+	}
 	if f.keepBefore {
 		return nil, exit.Usagef("--keep-before cannot be combined with --archive: the archive has what the rows were")
 	}
-	return jobs.Archive{Name: f.Name, Table: f.table, Where: f.where, File: f.archive, Into: f.archiveTable}, nil
+	job := jobs.Archive{Name: f.Name, Table: f.table, Where: f.where, File: f.archive, Into: f.archiveTable}
+	for _, text := range f.archiveChildren {
+		table, into, _ := strings.Cut(text, "=")
+		job.Children = append(job.Children, jobs.ArchiveChild{Table: strings.TrimSpace(table), Into: strings.TrimSpace(into)})
+	}
+	return job, nil
 }
 
 // ParseAssign splits 'column = expression' at the first =. A column name that has

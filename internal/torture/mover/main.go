@@ -1,6 +1,6 @@
 // Mover is the program that the harness kills while it moves rows into an archive: a service that
 // owns one SQLite file and writes to it meanwhile. What it has written and not deleted is, in the same
-// transaction, in table truth as well.
+// transaction, in tables truth and truth_part as well. Table held keeps rows from being moved.
 package main
 
 import (
@@ -44,6 +44,9 @@ func (m *mover) run(path, archive string, live, ingest int, hold time.Duration) 
 		return err
 	}
 	defer m.db.Close()
+	if _, err := m.db.Exec("PRAGMA foreign_keys = 1"); err != nil {
+		return err
+	}
 	failed := make(chan error, 1)
 	fail := func(err error) {
 		select {
@@ -77,7 +80,8 @@ func (m *mover) run(path, archive string, live, ingest int, hold time.Duration) 
 			fail(err)
 		}
 	}()
-	_, err = e.Run(ctx, jobs.Archive{Name: "move", Table: "t", Where: fmt.Sprintf("id <= %d", m.upto), File: archive})
+	_, err = e.Run(ctx, jobs.Archive{Name: "move", Table: "t", Where: fmt.Sprintf("id <= %d", m.upto), File: archive,
+		Children: []jobs.ArchiveChild{{Table: "part"}}})
 	cancel()
 	<-ended
 	if err != nil {
@@ -111,20 +115,35 @@ func (m *mover) ingest(ctx context.Context, rate int) error {
 	}
 }
 
-// write adds a row, changes some near the place at which rows are being moved, and deletes one.
+// write adds a row and a part, changes some near the place at which rows are being moved, and deletes one.
 func (m *mover) write(rng *rand.Rand) error {
 	conn, err := m.db.Conn(context.Background())
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	near := func() string {
+		return fmt.Sprintf("(SELECT min(id) + %d FROM t WHERE id NOT IN (SELECT t FROM held))", rng.IntN(400))
+	}
 	_, err = conn.ExecContext(context.Background(), fmt.Sprintf(`BEGIN IMMEDIATE;
+		CREATE TEMP TABLE IF NOT EXISTS near (a, b, c);
+		DELETE FROM temp.near;
+		INSERT INTO temp.near VALUES (%s, %s, %s);
+
 		INSERT INTO truth SELECT max(id) + 1, 'new' FROM truth;
 		INSERT INTO t SELECT id, v FROM truth ORDER BY id DESC LIMIT 1;
-		UPDATE t SET v = v || 'x' WHERE id BETWEEN (SELECT min(id) + %[1]d FROM t) AND (SELECT min(id) + %[1]d + 2 FROM t);
-		INSERT OR REPLACE INTO truth SELECT id, v FROM t WHERE id BETWEEN (SELECT min(id) + %[1]d FROM t) AND (SELECT min(id) + %[1]d + 2 FROM t);
-		DELETE FROM truth WHERE id IN (SELECT id FROM t WHERE id = (SELECT min(id) + %[2]d FROM t));
-		DELETE FROM t WHERE id = (SELECT min(id) + %[2]d FROM t);
-		COMMIT`, rng.IntN(400), rng.IntN(400)))
+		UPDATE t SET v = v || 'x' WHERE id BETWEEN (SELECT a FROM temp.near) AND (SELECT a + 2 FROM temp.near);
+		INSERT OR REPLACE INTO truth SELECT id, v FROM t WHERE id BETWEEN (SELECT a FROM temp.near) AND (SELECT a + 2 FROM temp.near);
+
+		UPDATE part SET v = v || 'x' WHERE t = (SELECT a FROM temp.near);
+		UPDATE part SET t = (SELECT b FROM temp.near) WHERE t = (SELECT c FROM temp.near) AND EXISTS (SELECT 1 FROM t WHERE id = (SELECT b FROM temp.near));
+		INSERT INTO part SELECT (SELECT max(id) + 1 FROM truth_part), id, 'new' FROM t WHERE id = (SELECT b FROM temp.near);
+		INSERT OR REPLACE INTO truth_part SELECT * FROM part WHERE t IN (SELECT a FROM temp.near UNION SELECT b FROM temp.near);
+
+		DELETE FROM temp.near WHERE c NOT IN (SELECT id FROM t) OR c IN (SELECT t FROM held);
+		DELETE FROM truth WHERE id = (SELECT c FROM temp.near);
+		DELETE FROM truth_part WHERE id IN (SELECT id FROM part WHERE t = (SELECT c FROM temp.near));
+		DELETE FROM t WHERE id = (SELECT c FROM temp.near);
+		COMMIT`, near(), near(), near()))
 	return err
 }

@@ -66,7 +66,8 @@ Its connection has foreign_keys=ON (see --foreign-keys), synchronous=NORMAL and
 busy_timeout=5000; during a hold busy_timeout is 0.
 
 With --delete --archive FILE each row is first moved to a table of that file, where it is
-on the disk before it is deleted, and deleted only as it was copied.
+on the disk before it is deleted, and deleted only as it was copied. Rows of the tables
+that --archive-child names go along with those that they refer to.
 
 With --dry-run it looks for ten rows, for a second at most, applies the job to
 them in a transaction of at most --target-hold, rolls that back, and shows the
