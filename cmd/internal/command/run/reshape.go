@@ -37,9 +37,10 @@ indexes, triggers, views and the foreign keys of other tables stay. A column kee
 value unless --set gives another; a value that its new type would change is refused.
 
 Rows that break the new shape are counted, and the first are shown, before anything is
-made. Those that are written later are quarantined (see ` + "`chunkfill errors`" + `), and the tables
-do not change places; no write of the application fails because of it. --dry-run shows
-all that would be done, and whatever stands in the way.
+made. One that is written later is named by its key, in quarantine (see ` + "`chunkfill errors`" + `) or in
+the error with which the job ends, and the tables do not change places; no write of the
+application fails because of it. Change that row, and retry. --dry-run shows all that
+would be done, and whatever stands in the way.
 
 With --hold-swap the job waits before the tables change places, and ` + "`chunkfill swap`" + ` has
 them do so. ` + "`chunkfill cancel`" + ` takes all back, at any time before that.`,
