@@ -200,7 +200,7 @@ func (s sorting) run(ctx context.Context, first bool) error {
 	}
 	var c chunk
 	c.of = s.of
-	query := fmt.Sprintf("SELECT %s, %s FROM temp._chunkfill_unsorted WHERE %s", ID, ix.columns(), breathe)
+	query := fmt.Sprintf("SELECT %s, %s FROM temp._chunkfill_unsorted WHERE %s", ID, ix.columns(), breathe("rowid"))
 	var args []any
 	if first && s.goOn {
 		last, err := ix.last(ctx, s.conn)
@@ -248,7 +248,7 @@ func (s sorting) fill(ctx context.Context, ix Index) error {
 			return err
 		}
 	}
-	insert := fmt.Sprintf("INSERT INTO temp._chunkfill_unsorted (%s, %s) ", ID, ix.columns()) + ix.Select(ix.from(), ix.Rowid) + " AND " + breathe + " AND "
+	insert := fmt.Sprintf("INSERT INTO temp._chunkfill_unsorted (%s, %s) ", ID, ix.columns()) + ix.Select(ix.from(), ix.Rowid) + " AND " + breathe(ix.Rowid) + " AND "
 	return ix.eachPart(ctx, s.conn, rowsOnReader, func(where string, args []any) error {
 		err := patiently(ctx, func() error {
 			_, err := s.conn.ExecContext(ctx, insert+where, args...)
