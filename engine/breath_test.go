@@ -43,6 +43,7 @@ func (c *counting) Bounds(context.Context, lite.Querier) (lower, upper lite.Pos,
 	return position(1), position(c.upto), c.upto, nil
 }
 func (c *counting) Start(context.Context, *sql.DB, lite.Querier, lite.Pos, lite.Pos, bool) {}
+func (c *counting) Busy() bool                                                             { return true }
 func (c *counting) Close()                                                                 {}
 func (c *counting) Wait(context.Context, lite.Pos) error                                   { return nil }
 

@@ -131,7 +131,7 @@ func (s *session) busy() int {
 	if s.upkeep.wal.Copying() {
 		n++
 	}
-	if s.prefetch != nil || s.step != nil && s.step.source != nil {
+	if s.prefetch != nil || s.step != nil && s.step.source != nil && s.step.source.Busy() {
 		n++
 	}
 	return n

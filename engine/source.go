@@ -18,6 +18,9 @@ type source interface {
 	Start(ctx context.Context, reader *sql.DB, guest lite.Querier, cursor, upper lite.Pos, again bool)
 	Close()
 
+	// Busy reports whether it keeps a processor busy just now.
+	Busy() bool
+
 	// Wait waits until there is something after a position, or nothing more will come.
 	Wait(ctx context.Context, after lite.Pos) error
 

@@ -89,6 +89,9 @@ func (b *Build) Close() {
 	}
 }
 
+// Busy reports whether it reads or sorts just now, and does not wait until what it has is taken.
+func (b *Build) Busy() bool { return b.stream != nil && b.stream.busy.Load() }
+
 // Wait waits until there is an entry after a position, up to which all is committed, or no more
 // will come.
 func (b *Build) Wait(ctx context.Context, p lite.Pos) error {

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -47,6 +48,7 @@ type stream struct {
 	source
 	cancel context.CancelFunc
 	chunks chan chunk
+	busy   atomic.Bool // not while it waits until a chunk is taken
 	err    error // why it ended; read once chunks is closed
 	head   *chunk
 	ended  bool
@@ -55,8 +57,10 @@ type stream struct {
 func start(ctx context.Context, from source) *stream {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &stream{source: from, cancel: cancel, chunks: make(chan chunk, maxChunks)}
+	s.busy.Store(true)
 	go func() {
 		defer close(s.chunks)
+		defer s.busy.Store(false)
 		s.err = s.run(ctx)
 	}()
 	return s
@@ -115,6 +119,13 @@ func (s *stream) next() (chunk, bool) {
 }
 
 func (s *stream) push(ctx context.Context, c chunk) error {
+	select {
+	case s.chunks <- c:
+		return nil
+	default:
+	}
+	s.busy.Store(false)
+	defer s.busy.Store(true)
 	select {
 	case s.chunks <- c:
 		return nil
