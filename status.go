@@ -33,7 +33,7 @@ type Result = Status
 // statusJSON is Status with null in place of -1, and with no list that is null.
 type statusJSON struct {
 	*Checkpoint
-	Steps      []Step         `json:"steps"`
+	Steps      []stepJSON     `json:"steps"`
 	Left       *int64         `json:"rows_left"`
 	Takebacks  []Takeback     `json:"takebacks"`
 	Ledger     string         `json:"ledger"`
@@ -45,6 +45,36 @@ type statusJSON struct {
 	Quarantine []BadRow       `json:"quarantine"`
 }
 
+// stepJSON is Step with all its keys: null for a step with a range of its own.
+type stepJSON struct {
+	Name     string   `json:"name"`
+	Kind     StepKind `json:"kind"`
+	Of       *string  `json:"of"`
+	NoReturn bool     `json:"no_return"`
+}
+
+func stepsToJSON(steps []Step) []stepJSON {
+	list := make([]stepJSON, len(steps))
+	for i, step := range steps {
+		list[i] = stepJSON{Name: step.Name, Kind: step.Kind, NoReturn: step.NoReturn}
+		if step.Of != "" {
+			list[i].Of = &steps[i].Of
+		}
+	}
+	return list
+}
+
+func stepsFromJSON(list []stepJSON) []Step {
+	steps := make([]Step, len(list))
+	for i, step := range list {
+		steps[i] = Step{Name: step.Name, Kind: step.Kind, NoReturn: step.NoReturn}
+		if step.Of != nil {
+			steps[i].Of = *step.Of
+		}
+	}
+	return steps
+}
+
 // MarshalJSON implements [json.Marshaler].
 func (s Status) MarshalJSON() ([]byte, error) {
 	takebacks := listed(slices.Clone(s.Takebacks))
@@ -52,7 +82,7 @@ func (s Status) MarshalJSON() ([]byte, error) {
 		takebacks[i].Repeat, takebacks[i].Statements = listed(takebacks[i].Repeat), listed(takebacks[i].Statements)
 	}
 
-	return encode(statusJSON{Checkpoint: &s.Checkpoint, Steps: listed(s.Steps), Left: known(s.Left), Takebacks: takebacks,
+	return encode(statusJSON{Checkpoint: &s.Checkpoint, Steps: stepsToJSON(s.Steps), Left: known(s.Left), Takebacks: takebacks,
 		Ledger: s.Ledger, Fraction: known(s.Fraction), Rate: s.Rate,
 		ETA: known(s.ETA), ETALow: known(s.ETALow), ETAHigh: known(s.ETAHigh), Quarantine: listed(s.Quarantine)})
 }
@@ -64,7 +94,7 @@ func (s *Status) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &read); err != nil {
 		return err
 	}
-	cp.Steps, cp.Left, cp.Takebacks = read.Steps, orUnknown(read.Left), read.Takebacks
+	cp.Steps, cp.Left, cp.Takebacks = stepsFromJSON(read.Steps), orUnknown(read.Left), read.Takebacks
 	*s = Status{Checkpoint: cp, Ledger: read.Ledger, Fraction: orUnknown(read.Fraction), Rate: read.Rate,
 		ETA: orUnknown(read.ETA), ETALow: orUnknown(read.ETALow), ETAHigh: orUnknown(read.ETAHigh), Quarantine: read.Quarantine}
 	return nil

@@ -90,6 +90,27 @@ func TestListsAreNeverNull(t *testing.T) {
 	}
 }
 
+// TestStepsHaveAllKeys: who reads the steps of a status finds each key in each of them. Planted and
+// caught: the steps as they are stored, which leave out what is empty.
+func TestStepsHaveAllKeys(t *testing.T) {
+	s := chunkfill.Status{}
+	s.JobRecord = reshape("copy", chunkfill.Running)
+	s.Steps = s.Steps[2:4]
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	const want = `"steps":[{"name":"compare","kind":"verify","of":"copy","no_return":false},{"name":"swap","kind":"once","of":null,"no_return":true}]`
+	if !strings.Contains(string(text), want) {
+		t.Errorf("%s has no %s", text, want)
+	}
+	var back chunkfill.Status
+	if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(back.Steps, s.Steps) {
+		t.Errorf("read back as %+v, %v", back.Steps, err)
+	}
+}
+
 // reshape is the record of a job that changes the schema, at a step of it.
 func reshape(step string, phase chunkfill.Phase) chunkfill.JobRecord {
 	return chunkfill.JobRecord{Name: "reshape", Step: step, Phase: phase, Steps: []chunkfill.Step{

@@ -244,7 +244,7 @@ func (b *batch) rewrite(ctx context.Context, c lite.Querier) error {
 		out.Changed += changed
 
 		done := loop.Step{Rows: stretch.Rows, Changed: changed, Took: time.Since(began)}
-		done.Lost = b.s.breathe(b.s.upkeep.wal.Copying(), b.s.prefetch != nil)
+		done.Lost = b.s.breathe()
 		b.lost += done.Lost
 		n = b.More(done)
 	}

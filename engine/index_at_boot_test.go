@@ -62,7 +62,8 @@ func bootOnce(t *testing.T, db *sql.DB, stop func() bool) string {
 func never() bool { return false }
 
 // TestIndexAtBoot is the whole case: a service with one connection schedules the index at boot and takes in observations meanwhile;
-// it is shut down in the middle, and boots again, and again.
+// it is shut down in the middle, and boots again, and again. Planted and caught: a marker that is written before the index is
+// whole; an index that a later boot begins under another name. (A third boot builds nothing: the ledger says that it is done.)
 func TestIndexAtBoot(t *testing.T) {
 	db := observationsDB(t)
 	arrivals, taken := make(chan struct{}, 1), make(chan int)

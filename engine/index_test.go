@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -115,6 +116,24 @@ func TestIndexThatIsThere(t *testing.T) {
 		}
 		wantValue(t, db, before, "SELECT rootpage FROM sqlite_schema WHERE name = 'I'")
 	}
+}
+
+// TestIndexBesideAKeptTable: a rebuild has kept the old table, whose name an index by a twin has no use for. A rebuild
+// is refused. Planted and caught: its name taken by every job.
+func TestIndexBesideAKeptTable(t *testing.T) {
+	db := rebuildDB(t, "CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 2); CREATE TABLE _chunkfill_old_t (x)")
+	eng, err := engine.New(db, engine.Config{SoleProcess: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer eng.Close()
+	if _, err := eng.Run(testContext(t), jobs.Index{Name: "twin", Table: "t", Create: "CREATE INDEX i ON t (a)", Twin: true}); err != nil {
+		t.Error(err)
+	}
+	if _, err := eng.Run(testContext(t), jobs.Index{Name: "plain", Table: "t", Create: "CREATE INDEX j ON t (a)"}); !errors.Is(err, engine.ErrShape) {
+		t.Errorf("by a rebuild: %v", err)
+	}
+	wantValue(t, db, "1", "SELECT count(*) FROM sqlite_schema WHERE name = '_chunkfill_old_t'")
 }
 
 // TestWrappedIndex: a host may wrap a job in a type of its own. Planted and caught: a job that is taken to be of the

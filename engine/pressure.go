@@ -24,7 +24,7 @@ type pressure struct {
 	callbacks *callbacks
 	identity  identity
 	stop      stopfile.Watch
-	breath    kernel.Timer
+	breath    kernel.Breath
 	volume    string // another file that the job writes; or ""
 }
 
@@ -112,33 +112,29 @@ func (p *pressure) Free() int64 {
 	return free
 }
 
-// Shorter, and the timer has run out before the scheduler has looked around.
-const breathTime = 20 * time.Microsecond
-
-// breathe lets live writes run that no processor is free to find: those whose
-// timer ran out, or whose request came in, while this job keeps all of them busy,
-// one with its batch, others with copying the log and computing ahead. The Go runtime
-// would let them wait for the end of a time slice, 10 ms. Where a processor is free
-// for Go, the kernel may still have put their thread in line behind this one. It
-// returns how long it took: long if somebody else had use for the processor.
-func (p *pressure) breathe(copying, prefetching bool) time.Duration {
-	busy := 1
-	if copying {
-		busy++
-	}
-	if prefetching {
-		busy++
-	}
+// breathe lets live writes run during a batch. It returns how long it took: long if somebody
+// else had use for the processor.
+func (s *session) breathe() time.Duration {
 	began := time.Now()
-	switch {
-	case busy < runtime.GOMAXPROCS(0):
-		kernel.Yield()
-	case prefetching: // it gives way by itself, and would be the first to take a breath
-		runtime.Gosched()
-	default:
-		p.breath.Sleep(breathTime)
+	if busy := s.busy(); s.prefetch != nil && busy >= runtime.GOMAXPROCS(0) {
+		runtime.Gosched() // it gives way by itself, and would be the first to take a breath
+	} else {
+		s.breath.Take(busy)
 	}
 	return time.Since(began)
+}
+
+// busy is how many processors this job has use for during a batch: that of the batch, and those
+// of what copies the log, computes ahead, or sorts.
+func (s *session) busy() int {
+	n := 1
+	if s.upkeep.wal.Copying() {
+		n++
+	}
+	if s.prefetch != nil || s.step != nil && s.step.source != nil {
+		n++
+	}
+	return n
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

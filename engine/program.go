@@ -134,6 +134,8 @@ type made struct {
 	back  []string          // statements that undo it, idempotent
 	part  []string          // those to be repeated before, until they change nothing
 	pins  map[string]string // by later step: what its table looks like now; see plan.shape
+
+	settled bool // all that was made so far is the application's: nothing of it is taken back
 }
 
 // programmed is a job that is a program.
@@ -291,6 +293,11 @@ func (s *session) Once(ctx context.Context, from, to chunkfill.Checkpoint, e chu
 		}
 		next = to
 		next.Takebacks = append(slices.Clone(from.Takebacks), chunkfill.Takeback{Step: step.Name, Repeat: done.part, Statements: done.back})
+		if done.settled {
+			for i := range next.Takebacks {
+				next.Takebacks[i].Repeat, next.Takebacks[i].Statements = nil, nil
+			}
+		}
 		next.Pins = merged(from.Pins, done.pins)
 		return saveStep(ctx, c, from, &next, e)
 	})
@@ -369,7 +376,11 @@ func undoSource(ctx context.Context, q lite.Querier, set images.Set) (lite.Table
 // run does to a stretch what the job, or its step, does to rows that meet the conditions of a
 // statement. again says that some of them may have been done before.
 func (r rewrite) run(ctx context.Context, c lite.Querier, statement lite.Statement, where []string, rows lite.Range, again bool) (int, error) {
-	if r.step != nil && r.step.apply != nil {
+	switch {
+	case r.step == nil:
+	case r.step.source != nil:
+		return r.step.source.Put(ctx, c, rows)
+	case r.step.apply != nil:
 		return r.step.apply(ctx, c, stretch{Range: rows, table: r.table, statement: statement, where: where, again: again})
 	}
 	return statement.Run(ctx, c, rows)

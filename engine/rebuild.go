@@ -165,7 +165,7 @@ func (r rebuild) settle(ctx context.Context, q lite.Querier) (made, error) {
 	}
 	left, err := s.Drain(ctx, q)
 	if err != nil || left {
-		return made{again: left}, err
+		return made{again: left}, brokenShape(err)
 	}
 	back, err := reshape.Indexes{Shape: s}.Create(ctx, q)
 	return made{back: back.Statements, part: back.Repeat}, err
@@ -187,8 +187,8 @@ func (r rebuild) buildingOn(ctx context.Context, q lite.Querier, s *reshape.Shap
 	}
 	// The walk is over entries, not over rows; the plan of each walk has a table all the same.
 	to.rows = jobs.Spec{Kind: jobs.KindDelete, Table: reshape.LogTable(s.Table), Where: "0", Todo: "0"}
-	build := &sorted.Build{Indexes: indexes}
-	to.source, to.apply = build, func(ctx context.Context, c lite.Querier, b stretch) (int, error) { return build.Put(ctx, c, b.Range) }
+	build := &sorted.Build{Indexes: indexes, Still: !s.Grafts()}
+	to.source = build
 	if s.Grafts() {
 		to.also = &jobs.Spec{Table: s.Table, Todo: reshape.Copier{Shape: s}.Differs()}
 		return nil
@@ -227,7 +227,7 @@ func (r rebuild) swap(ctx context.Context, q lite.Querier) (made, error) {
 		return made{}, err
 	}
 	swapped, err := s.Swap(ctx, q)
-	return made{again: !swapped}, err
+	return made{again: !swapped}, brokenShape(err)
 }
 
 // waitsForSwap tells whether the tables are not to change places yet; nil for as soon as they can.
@@ -264,7 +264,7 @@ func (r rebuild) replay(ctx context.Context, c lite.Querier) error {
 		return err
 	}
 	_, err = s.Drain(ctx, c)
-	return err
+	return brokenShape(err)
 }
 
 func (r rebuild) empty(_ context.Context, _ lite.Querier, to *step) error {

@@ -54,7 +54,7 @@ func TestDryRunOfAnIndex(t *testing.T) {
 			names = append(names, step.Name)
 		}
 		steps, wants := "shadow, copy, compare, catch up, settle, indexes, count, attach, catch up again, swap, empty, drop", []string{
-			`CREATE TABLE "_chunkfill_new_t"`, `INSERT INTO main."_chunkfill_new_t"`, `DELETE FROM main."_chunkfill_old_t"`, "'_chunkfill_old_t_v'"}
+			`CREATE TABLE "_chunkfill_new_t"`, `INSERT OR ABORT INTO main."_chunkfill_new_t"`, `DELETE FROM main."_chunkfill_old_t"`, "'_chunkfill_old_t_v'"}
 		if twin {
 			steps, wants = "shadow, copy, compare, catch up, swap, empty, check, drop", nil
 		}

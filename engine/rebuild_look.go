@@ -21,8 +21,20 @@ var (
 	ErrNoRoom = errors.New("there is not enough room on the disk")
 )
 
+// brokenShape says the way out where rows that were written since keep a step from being made.
+func brokenShape(err error) error {
+	var rows reshape.BrokenRows
+	if !errors.As(err, &rows) {
+		return err
+	}
+	return fmt.Errorf("%w: %w: %w; change or delete what the new shape does not allow, then retry, or cancel the job", ErrShape, ErrRowsBreakShape, err)
+}
+
 // rehearse tries the change of the schema. What is to be read then is read elsewhere.
 func (r rebuild) rehearse(ctx context.Context, c lite.Querier) (func(context.Context, *Engine) error, error) {
+	if err := alone(ctx, c, r.spec.Name, r.spec.Table); err != nil {
+		return nil, err
+	}
 	found, err := r.wanted.Rehearse(ctx, c)
 	return func(ctx context.Context, e *Engine) error { return r.look(ctx, e, found) }, err
 }
@@ -126,10 +138,10 @@ func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
 // beside runs fn on a connection on which TEMP tables do not show to the application, nor hold it up. Where there can be
 // none but the application's, it is lent for a statement at a time.
 func (e *Engine) beside(ctx context.Context, fn func(q lite.Querier, between func() error) error) error {
-	var breath kernel.Timer
+	var breath kernel.Breath
 	defer breath.Close()
 	between := func() error {
-		breath.Sleep(breathTime)
+		breath.Take(1)
 		return ctx.Err()
 	}
 	if e.reader == nil {

@@ -124,7 +124,8 @@ func TestIndexThatFailsOnARow(t *testing.T) {
 	}
 }
 
-// TestNewValuesForWhatIsReferredTo: the children would keep the old ones.
+// TestNewValuesForWhatIsReferredTo: the children would keep the old ones, also where they refer to the PRIMARY KEY without
+// naming it. Planted and caught: only columns that are named.
 func TestNewValuesForWhatIsReferredTo(t *testing.T) {
 	db := rebuildDB(t, `CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT UNIQUE); CREATE TABLE child (x TEXT REFERENCES t (v) ON UPDATE CASCADE);
 		INSERT INTO t VALUES (1, 'a'); INSERT INTO child VALUES ('a')`)
@@ -135,6 +136,12 @@ func TestNewValuesForWhatIsReferredTo(t *testing.T) {
 	defer eng.Close()
 	_, err = eng.Run(testContext(t), jobs.Rebuild{Name: "r", Table: "t", Schema: "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT UNIQUE)", Set: []jobs.Assign{{Column: "v", Expr: "upper(v)"}}})
 	if !errors.Is(err, engine.ErrShape) || !strings.Contains(err.Error(), "column v is what the foreign key child.x refers to") {
+		t.Error(err)
+	}
+
+	mustExec(t, db, "CREATE TABLE u (a INT PRIMARY KEY NOT NULL, b INT UNIQUE NOT NULL); CREATE TABLE of_u (x REFERENCES u); INSERT INTO u VALUES (1, 1); INSERT INTO of_u VALUES (1)")
+	_, err = eng.Run(testContext(t), jobs.Rebuild{Name: "r", Table: "u", Schema: "CREATE TABLE u (a INT PRIMARY KEY NOT NULL, b INT UNIQUE NOT NULL)", Set: []jobs.Assign{{Column: "a", Expr: "a + 1"}}})
+	if !errors.Is(err, engine.ErrShape) || !strings.Contains(err.Error(), "column a is what the foreign key of_u.x refers to") {
 		t.Error(err)
 	}
 }

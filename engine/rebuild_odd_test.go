@@ -181,6 +181,12 @@ var odds = []odd{
 		writes: []string{"INSERT OR REPLACE INTO t (a, b) VALUES (5, %d)"},
 	},
 	{
+		name:   "a unique expression that compares",
+		before: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b, c TEXT COLLATE NOCASE); CREATE UNIQUE INDEX t_e ON t ((a IN (1, 2)), b, (c = 'X')); ` + to300 + `INSERT INTO t SELECT i, i % 3, i, 'x' FROM n`,
+		after:  `CREATE TABLE t (b, a TEXT, c TEXT COLLATE NOCASE, id INTEGER PRIMARY KEY); CREATE INDEX t_e ON t (b)`,
+		writes: []string{"INSERT OR REPLACE INTO t (a, b, c) VALUES (2, 301 - %d, 'x')"},
+	},
+	{
 		name:   "a check that names its table",
 		before: `CREATE TABLE t (id INTEGER PRIMARY KEY, a CHECK (t.a <> 'no'), FOREIGN KEY (a) REFERENCES p); CREATE TABLE p (a PRIMARY KEY); CREATE INDEX t_a ON t (lower(a)) WHERE a > 1; INSERT INTO p VALUES (0); ` + to300 + `INSERT INTO t SELECT i, NULL FROM n`,
 		after:  `CREATE TABLE t (a CHECK ("t" . a <> 'no'), id INTEGER PRIMARY KEY, FOREIGN KEY (a) REFERENCES p)`,

@@ -37,6 +37,9 @@ func newSchema(job jobs.Schema) *program {
 		}
 	}
 	p.rehearse = func(ctx context.Context, q lite.Querier) (func(context.Context, *Engine) error, error) {
+		if err := besideNone(ctx, q, job); err != nil {
+			return nil, err
+		}
 		return rehearseChanges(ctx, q, job)
 	}
 	return p
@@ -45,14 +48,24 @@ func newSchema(job jobs.Schema) *program {
 // plainStep is a change that is a transaction.
 func plainStep(c jobs.Change) step {
 	return step{Step: chunkfill.Step{Name: c.Name, Kind: chunkfill.Once}, once: func(ctx context.Context, q lite.Querier) (made, error) {
-		if err := makeChange(ctx, q, c.Statements); err != nil {
-			return made{}, err
-		}
-		return made{}, makeChange(ctx, q, c.Then)
+		return made{}, makeChange(ctx, q, c)
 	}}
 }
 
-func makeChange(ctx context.Context, q lite.Querier, statements []string) error {
+// makeChange makes a change, but for a rebuild.
+func makeChange(ctx context.Context, q lite.Querier, c jobs.Change) error {
+	if err := execute(ctx, q, c.Statements); err != nil {
+		return err
+	}
+	if c.KeepOld {
+		if err := reshape.Keep(ctx, q, c.Table); err != nil {
+			return fmt.Errorf("keep %s: %w", c.Table, err)
+		}
+	}
+	return execute(ctx, q, c.Then)
+}
+
+func execute(ctx context.Context, q lite.Querier, statements []string) error {
 	for _, statement := range statements {
 		if _, err := q.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)
@@ -67,8 +80,14 @@ func rebuildSteps(name string, c jobs.Change) []step {
 	steps := newRebuild(r).program().steps
 	for i := range steps {
 		s := &steps[i]
+		if i == 0 { // from here on the job watches the table itself
+			s.once = ifAsPlanned(s.once, c)
+		}
 		if s.NoReturn {
 			s.NoReturn, s.once = false, swapWith(s.once, c)
+		}
+		if i == len(steps)-1 {
+			s.once = settling(s.once)
 		}
 		s.Name = c.Table + ": " + s.Name
 		if s.Of != "" {
@@ -76,6 +95,26 @@ func rebuildSteps(name string, c jobs.Change) []step {
 		}
 	}
 	return steps
+}
+
+// ifAsPlanned is a step that is made only for the table that it was planned for.
+func ifAsPlanned(once func(context.Context, lite.Querier) (made, error), c jobs.Change) func(context.Context, lite.Querier) (made, error) {
+	return func(ctx context.Context, q lite.Querier) (made, error) {
+		if err := asPlanned(ctx, q, c); err != nil {
+			return made{}, err
+		}
+		return once(ctx, q)
+	}
+}
+
+// settling is the last step of a change. What takes the change back would be wrong from here on: the name of the old table may
+// be that of one which something else keeps.
+func settling(once func(context.Context, lite.Querier) (made, error)) func(context.Context, lite.Querier) (made, error) {
+	return func(ctx context.Context, q lite.Querier) (made, error) {
+		done, err := once(ctx, q)
+		done.settled = !done.again
+		return done, err
+	}
 }
 
 func rebuildOf(name string, c jobs.Change) jobs.Rebuild {
@@ -90,7 +129,7 @@ func swapWith(swap func(context.Context, lite.Querier) (made, error), c jobs.Cha
 		if err != nil {
 			return made{}, err
 		}
-		if err := makeChange(ctx, q, c.Statements); err != nil {
+		if err := execute(ctx, q, c.Statements); err != nil {
 			return made{}, err
 		}
 		done, err := swap(ctx, q)
@@ -105,7 +144,7 @@ func swapWith(swap func(context.Context, lite.Querier) (made, error), c jobs.Cha
 				return done, err
 			}
 		}
-		return done, makeChange(ctx, q, c.Then)
+		return done, execute(ctx, q, c.Then)
 	}
 }
 
@@ -124,7 +163,7 @@ func whatFalls(ctx context.Context, q lite.Querier) (again func(context.Context,
 			if slices.Contains(now, text) {
 				continue
 			}
-			if err := makeChange(ctx, q, []string{text}); err != nil {
+			if err := execute(ctx, q, []string{text}); err != nil {
 				return err
 			}
 		}
@@ -154,13 +193,13 @@ func checkChanges(job jobs.Schema) error {
 	return nil
 }
 
-// ofIndexes reports whether a change begins with an index, which is one of a table that is there.
-func ofIndexes(c jobs.Change) bool {
-	if len(c.Statements) == 0 {
-		return false
+// dropsIndexes reports whether a change does nothing but drop indexes.
+func dropsIndexes(c jobs.Change) bool {
+	drops := func(statement string) bool {
+		words := strings.Fields(strings.ToUpper(statement))
+		return len(words) > 2 && words[0] == "DROP" && words[1] == "INDEX"
 	}
-	words := strings.Fields(strings.ToUpper(c.Statements[0]))
-	return len(words) > 2 && (words[1] == "INDEX" || words[1] == "UNIQUE")
+	return len(c.Statements) > 0 && !c.KeepOld && !slices.ContainsFunc(slices.Concat(c.Statements, c.Then), func(s string) bool { return !drops(s) })
 }
 
 // rehearseChanges makes all changes without the rows of those that are rebuilds. It returns what to look
@@ -171,22 +210,21 @@ func rehearseChanges(ctx context.Context, q lite.Querier, job jobs.Schema) (look
 	}
 	var looks []func(context.Context, *Engine) error
 	for i, c := range job.Changes {
-		if ofIndexes(c) && !slices.ContainsFunc(job.Changes[i:], func(later jobs.Change) bool { return later.Rebuild != "" && lite.SameName(later.Table, c.Table) }) {
+		if dropsIndexes(c) && !slices.ContainsFunc(job.Changes[i:], func(later jobs.Change) bool { return later.Rebuild != "" && lite.SameName(later.Table, c.Table) }) {
 			continue // it takes time, and nothing depends on it
 		}
-		if err := makeChange(ctx, q, c.Statements); err != nil {
-			return nil, fmt.Errorf("%s: %w", c.Name, lite.Explain(err))
-		}
-		if c.Rebuild != "" {
-			look, err := newRebuild(rebuildOf(job.Name, c)).rehearse(ctx, q)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.Name, err)
+		if c.Rebuild == "" {
+			if err := makeChange(ctx, q, c); err != nil {
+				return nil, fmt.Errorf("%s: %w", c.Name, lite.Explain(err))
 			}
-			looks = append(looks, look)
+			continue
 		}
-		if err := makeChange(ctx, q, c.Then); err != nil {
+
+		look, err := rehearseRebuild(ctx, q, job.Name, c)
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Name, lite.Explain(err))
 		}
+		looks = append(looks, look)
 	}
 	return func(ctx context.Context, e *Engine) error {
 		for _, look := range looks {
@@ -200,4 +238,42 @@ func rehearseChanges(ctx context.Context, q lite.Querier, job jobs.Schema) (look
 		}
 		return nil
 	}, nil
+}
+
+// rehearseRebuild makes a rebuild without the rows, with what goes before it and comes after. What does not compile between
+// the two is not to be looked for: as the job makes them there is nothing between.
+func rehearseRebuild(ctx context.Context, q lite.Querier, name string, c jobs.Change) (look func(context.Context, *Engine) error, err error) {
+	if err := asPlanned(ctx, q, c); err != nil {
+		return nil, err
+	}
+	if err := execute(ctx, q, c.Statements); err != nil {
+		return nil, err
+	}
+	var between map[string]error
+	if len(c.Statements) > 0 {
+		if between, err = reshape.Failing(ctx, q); err != nil {
+			return nil, err
+		}
+	}
+
+	r := newRebuild(rebuildOf(name, c))
+	found, err := r.wanted.Rehearse(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	found.Excuse(between)
+	return func(ctx context.Context, e *Engine) error { return r.look(ctx, e, found) }, execute(ctx, q, c.Then)
+}
+
+// asPlanned refuses a rebuild of a table that is another than the one for which it was planned.
+func asPlanned(ctx context.Context, q lite.Querier, c jobs.Change) error {
+	if c.Was == "" {
+		return nil
+	}
+	var now string
+	err := q.QueryRowContext(ctx, "SELECT coalesce(max(sql), '') FROM main.sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE", c.Table).Scan(&now)
+	if err == nil && !reshape.SameTable(now, c.Was) {
+		err = fmt.Errorf("%w: %s was changed after the plan was made, and its rebuild would undo that; cancel the job, and plan again: it is now %s", ErrTableChanged, c.Table, now)
+	}
+	return err
 }

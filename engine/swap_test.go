@@ -121,23 +121,24 @@ func TestSwapIsAsked(t *testing.T) {
 		t.Errorf("a swap of an update: %v", err)
 	}
 
-	run, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { _, err := eng.Run(run, job); ended <- err }()
-	waitsForSwap(t, eng, "j")
-	stop()
-	if err := <-ended; !errors.Is(err, engine.ErrInterrupted) {
-		t.Fatal(err)
-	}
-
-	ask := func() {
+	// askWhileNobodyRuns has the job come as far as its swap, and asks for that when it has ended.
+	askWhileNobodyRuns := func(job jobs.Index) {
 		t.Helper()
-		err := eng.Swap(ctx, "j", "test", 0)
+		run, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { _, err := eng.Run(run, job); ended <- err }()
+		waitsForSwap(t, eng, job.Name)
+		stop()
+		if err := <-ended; !errors.Is(err, engine.ErrInterrupted) {
+			t.Fatal(err)
+		}
+		err := eng.Swap(ctx, job.Name, "test", 0)
 		if !errors.Is(err, engine.ErrNoAnswer) || !strings.Contains(err.Error(), "is recorded") {
 			t.Errorf("a swap that nobody makes: %v", err)
 		}
+		wantValue(t, db, job.Name, "SELECT group_concat(name) FROM _async_migration_requests")
 	}
-	ask()
+	askWhileNobodyRuns(job)
 	if err := eng.Cancel(ctx, "j", "test"); err != nil {
 		t.Fatal(err)
 	}
@@ -145,9 +146,15 @@ func TestSwapIsAsked(t *testing.T) {
 		t.Errorf("%s requests after a cancel", got)
 	}
 
-	job.Name, job.SwapWindow = "k", "00:00-24:00 UTC"
 	soon, end := context.WithTimeout(ctx, 30*time.Second)
 	defer end()
+	later := jobs.Index{Name: "later", Table: "t", Create: "CREATE INDEX later ON t (v, id)", HoldSwap: true}
+	askWhileNobodyRuns(later)
+	if _, err := eng.Run(soon, later); err != nil {
+		t.Fatalf("a start after the swap was asked for: %v", err)
+	}
+
+	job.Name, job.SwapWindow = "k", "00:00-24:00 UTC"
 	if _, err := eng.Run(soon, job); err != nil {
 		t.Fatal(err)
 	}

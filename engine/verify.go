@@ -14,19 +14,15 @@ import (
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
-// A stretch that verification counts at once. On the reader it only pins the
-// write-ahead log; on the host's own connection it keeps live writes waiting.
+// As many rows verification counts at once, or fewer where that takes long. On the reader it
+// only pins the write-ahead log; on the host's own connection it keeps live writes waiting.
 const (
-	countOnReader = 20_000
+	countOnReader = 2000
 	countOnHost   = 500
 )
 
-// As many count at once. Where they take all processors, each gives its own away
-// after a millisecond or so, for live writes.
-const (
-	counters    = 2
-	countStride = 2000
-)
+// As many count at once.
+const counters = 2
 
 // Left counts the rows that are left to do, without those set aside. Where the index that
 // it counts by has got another name meanwhile, it counts again.
@@ -128,20 +124,26 @@ func (e *Engine) alsoLeft(ctx context.Context, of jobs.Spec, between func() erro
 }
 
 func (e *Engine) countTodo(ctx context.Context, tally lite.Tally) (int64, error) {
+	q, between := e.readQuerier(), tally.Between
 	tally.Rows = countOnReader
-	switch {
-	case e.reader == nil:
+	if e.reader == nil {
 		tally.Rows = countOnHost
-		return tally.Count(ctx, e.guest)
-	case !tally.Key.Rowid:
-		return tally.Count(ctx, e.reader)
 	}
-	lower, _, err := tally.Key.Bounds(ctx, e.reader)
+	if e.reader == nil || !tally.Key.Rowid {
+		var breath kernel.Breath
+		defer breath.Close()
+		tally.Between = func() error {
+			breath.Take(1)
+			return between()
+		}
+		return tally.Count(ctx, q)
+	}
+
+	lower, _, err := tally.Key.Bounds(ctx, q)
 	if err != nil {
 		return 0, err
 	}
-	tally.Rows = countStride
-	return e.countAtOnce(ctx, tally.Strides(lower), tally.Between)
+	return e.countAtOnce(ctx, tally.Strides(lower), between)
 }
 
 // countAtOnce counts on several connections. Each counter calls between, one at a time, and
@@ -180,12 +182,10 @@ func (e *Engine) countSome(ctx context.Context, strides *lite.Strides, n int, be
 		return 0, err
 	}
 	defer conn.Close()
-	var breath kernel.Timer
+	var breath kernel.Breath
 	defer breath.Close()
 	return strides.Count(ctx, conn, func() error {
-		if n == runtime.GOMAXPROCS(0) {
-			breath.Sleep(breathTime)
-		}
+		breath.Take(n)
 		return between()
 	})
 }

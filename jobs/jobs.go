@@ -103,7 +103,7 @@ func (s Spec) Validate() error {
 	if s.Table == "" {
 		return fmt.Errorf("%w %s: Table is empty", ErrSpec, s.Name)
 	}
-	if folded := fold(s.Table); strings.HasPrefix(folded, "_async_migration") || strings.HasPrefix(folded, "sqlite_") {
+	if folded := fold(s.Table); s.Kind != KindSchema && (strings.HasPrefix(folded, "_async_migration") || strings.HasPrefix(folded, "sqlite_")) {
 		return fmt.Errorf("%w %s: Table %s is not the application's own", ErrSpec, s.Name, s.Table)
 	}
 	return s.validateKind()

@@ -24,12 +24,17 @@ type Change struct {
 	Table string `json:"table"`
 
 	// Statements are made in one transaction. Where the change is a Rebuild they are made before it, in the
-	// transaction in which the tables change places, and Then after it.
+	// transaction in which the tables change places, and Then after it. KeepOld without a Rebuild has Table go: one with
+	// rows stays under the name "_chunkfill_old_" and its own, without its triggers and foreign keys.
 	Statements []string `json:"statements"`
 	Rebuild    string   `json:"rebuild"` // as [Rebuild.Schema] has it; "" for none
 	Set        []Assign `json:"set"`
 	KeepOld    bool     `json:"keep_old"`
 	Then       []string `json:"then"`
+
+	// Was is the CREATE TABLE for which the Rebuild was written; "" for whatever is there. A table that has got another
+	// one stops the job before it is touched: a column that was added meanwhile would be lost.
+	Was string `json:"was"`
 }
 
 // KindSchema is the Kind of a [Schema].

@@ -11,22 +11,24 @@ import (
 	"time"
 )
 
-// Where the condition is expensive, a read has fewer rows: the job checks for requests
-// between two reads.
+// Where the condition is expensive, a read has fewer rows: between two reads the job checks
+// for requests, and live writes get a processor, or the host's connection.
 const (
-	longRead   = 30 * time.Millisecond
+	longRead   = 2 * time.Millisecond
 	fewestRows = 16
-	// The first read of a count is short whatever the condition costs.
-	firstStride = 128
+	firstRead  = 128 // is short whatever the condition costs
 )
 
-// fewer returns the number of rows for the next read, after one of so many rows took so
-// long.
-func fewer(rows uint64, took time.Duration) uint64 {
-	if took < longRead {
-		return rows
+// resized returns the number of rows for the next read, up to most, after one of so many rows
+// took so long.
+func resized(rows, most int, took time.Duration) int {
+	switch {
+	case took >= longRead:
+		return max(min(fewestRows, most), rows/2)
+	case took < longRead/4:
+		return min(most, 2*rows)
 	}
-	return max(fewestRows, rows/4)
+	return rows
 }
 
 // Tally counts the rows up to a bound that meet a condition, in short reads. A long read
@@ -51,7 +53,7 @@ func (t Tally) Count(ctx context.Context, q Querier) (found int64, err error) {
 
 func (t Tally) count(ctx context.Context, q Querier, cursor, upper Pos) (found int64, err error) {
 	statement := t.Key.SelectStatement("count(*)", []string{t.Cond}, nil)
-	most, size := t.Rows, t.Rows
+	size := min(t.Rows, firstRead)
 	for upper != nil {
 		began := time.Now()
 		r, ok, err := t.Key.Next(ctx, q, cursor, upper, size)
@@ -61,7 +63,8 @@ func (t Tally) count(ctx context.Context, q Querier, cursor, upper Pos) (found i
 		part, err := statement.Int(ctx, q, r)
 		switch {
 		case err == nil:
-			found, cursor, size = found+part, r.End, 2*size
+			found, cursor = found+part, r.End
+			size = resized(size, t.Rows, time.Since(began))
 		case Classify(err) != Row || !statement.compiles(ctx, q, r):
 			return found, err
 		case r.Rows > 1:
@@ -70,8 +73,6 @@ func (t Tally) count(ctx context.Context, q Querier, cursor, upper Pos) (found i
 			t.Fails(r.End)
 			cursor = r.End
 		}
-		most = int(fewer(uint64(most), time.Since(began)))
-		size = min(size, most)
 		if err := t.Between(); err != nil {
 			return found, err
 		}
@@ -97,14 +98,15 @@ type Strides struct {
 	mu         sync.Mutex
 	from, last int64
 	length     uint64
-	rows       uint64 // target size of one read; smaller where the condition is expensive
+	rows       int // target size of one read
 	done       bool
 	rest       [][2]int64 // what is left of strides that were cut short
 }
 
 // Strides begins a tally that several connections share, over ids from lower on.
 func (t Tally) Strides(lower Pos) *Strides {
-	s := &Strides{tally: t, rows: uint64(t.Rows), length: min(uint64(t.Rows), firstStride), done: lower == nil || t.Upper == nil}
+	s := &Strides{tally: t, rows: min(t.Rows, firstRead), done: lower == nil || t.Upper == nil}
+	s.length = uint64(s.rows)
 	if !s.done {
 		k := t.Key
 		s.query = fmt.Sprintf(`SELECT count(*) FILTER (WHERE is_left), count(*), max(place) FROM (
@@ -141,11 +143,12 @@ func (s *Strides) next() (from, to, most int64, ok bool) {
 func (s *Strides) read(rows, most, last, to int64, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if less := fewer(uint64(rows), took); less < uint64(rows) {
-		s.rows = less
+	full := rows > int64(s.rows/2)
+	if full {
+		s.rows = resized(s.rows, s.tally.Rows, took)
 	}
-	if s.length = min(2*s.length, 1<<62); uint64(rows) > s.rows/2 {
-		s.length = s.rows
+	if s.length = min(2*s.length, 1<<62); full {
+		s.length = uint64(s.rows)
 	}
 	if rows == most && last < to {
 		s.rest = append(s.rest, [2]int64{last + 1, to})

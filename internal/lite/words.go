@@ -65,6 +65,15 @@ func Token(s string) (length int, name string) {
 	return length, s[:length]
 }
 
+// NameInText is the name that SQLite takes a string for where there must be one, as in CREATE TABLE 't'; "" if the token
+// is no string.
+func NameInText(token string) string {
+	if len(token) < 2 || token[0] != '\'' {
+		return ""
+	}
+	return strings.ReplaceAll(strings.TrimSuffix(token[1:], "'"), "''", "'")
+}
+
 func wordLength(s string) (n int) {
 	for n < len(s) && inName(s[n]) {
 		n++

@@ -122,7 +122,7 @@ func (w *looking) drop(ctx context.Context) error {
 }
 
 func (w *looking) keyColumns() (all []string) {
-	for i := range w.table.Key.Columns {
+	for i := 0; i < w.keys; i++ {
 		all = append(all, keyColumn(i))
 	}
 	return all
@@ -131,20 +131,6 @@ func (w *looking) keyColumns() (all []string) {
 // key is the key of a row of the probe, as it is shown.
 func (w *looking) key() string {
 	return "'(' || " + shortAll(w.keyColumns()) + " || ')'"
-}
-
-// short is a value as a literal, of which a long one is cut.
-func short(column string) string {
-	const most = 60
-	return fmt.Sprintf("CASE WHEN typeof(%[1]s) IN ('text', 'blob') AND length(%[1]s) > %[2]d THEN quote(substr(%[1]s, 1, %[2]d)) || '…' ELSE quote(%[1]s) END", column, most)
-}
-
-func shortAll(columns []string) string {
-	texts := make([]string, len(columns))
-	for i, column := range columns {
-		texts[i] = short(column)
-	}
-	return strings.Join(texts, " || ', ' || ")
 }
 
 // walk reads the table once.

@@ -2,7 +2,6 @@ package reshape
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
@@ -54,6 +53,9 @@ var endType = []string{"constraint", "primary", "not", "null", "unique", "check"
 
 func (t table) columnText(item []tok) columnText {
 	c := columnText{name: item[0].name}
+	if c.name == "" {
+		c.name = lite.NameInText(t.rest[item[0].start:item[0].end])
+	}
 	at := 1
 	for at < len(item) && !(item[at].depth == 1 && slices.Contains(endType, item[at].word)) {
 		at++
@@ -118,18 +120,4 @@ func (t table) checks() (all []string) {
 		}
 	}
 	return all
-}
-
-// normal is a text of SQL without what makes no difference.
-func normal(text string) string {
-	var b strings.Builder
-	for _, k := range scan(text) {
-		if k.name != "" {
-			b.WriteString(lite.FoldName(k.name))
-		} else {
-			b.WriteString(text[k.start:k.end])
-		}
-		b.WriteByte(' ')
-	}
-	return b.String()
 }

@@ -11,9 +11,10 @@ import (
 // Copier moves rows into the shadow.
 type Copier struct{ *Shape }
 
-// Insert is the copy of rows into the shadow.
+// Insert is the copy of rows into the shadow. An ON CONFLICT of the table is for the application: a row that the job copies is
+// not to be left out without a word.
 func (s *Shape) Insert() lite.Insert {
-	in := lite.Insert{Into: "INSERT INTO " + lite.Main(shadowName(s.Table))}
+	in := lite.Insert{Into: "INSERT OR ABORT INTO " + lite.Main(shadowName(s.Table))}
 	for _, p := range s.copied {
 		in.Columns, in.Exprs = append(in.Columns, p.column), append(in.Exprs, p.expr)
 	}
@@ -87,13 +88,15 @@ func (s Copier) Copy(ctx context.Context, q lite.Querier, insert lite.Statement,
 		}
 	}
 	n, err := insert.Run(ctx, q, r)
-	if !lite.IsUnique(err) {
-		return n, err
+	if lite.IsUnique(err) {
+		if err = s.makeWay(ctx, q); err == nil {
+			n, err = insert.Run(ctx, q, r)
+		}
 	}
-	if err := s.makeWay(ctx, q); err != nil {
+	if err != nil {
 		return 0, err
 	}
-	return insert.Run(ctx, q, r)
+	return n, s.compute(ctx, q, s.live.Key.SelectStatement(lite.Idents(s.key), conds, nil), r)
 }
 
 // deleteKeys deletes the rows of the shadow whose keys a query finds; the query follows, and a
@@ -118,10 +121,16 @@ func (s Copier) logged() string {
 
 // Replay brings the shadow in step with the live table for the rows of a range of the log, and takes
 // that range out of the log.
-func (s Copier) Replay(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range) (int, error) {
+func (s Copier) Replay(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range) (n int, err error) {
 	if s.Grafts() {
-		return s.replayEntries(ctx, q, log, r)
+		n, err = s.replayEntries(ctx, q, log, r)
+	} else {
+		n, err = s.replayRows(ctx, q, log, r)
 	}
+	return n, s.named(ctx, q, log, r, err)
+}
+
+func (s Copier) replayRows(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range) (int, error) {
 	keys := log.SelectStatement(s.logged(), nil, nil)
 	if _, err := keys.Within(s.deleteKeys(), ")").Run(ctx, q, r); err != nil {
 		return 0, err
@@ -153,9 +162,49 @@ func (s Copier) copyLogged(ctx context.Context, q lite.Querier, keys lite.Statem
 		return err
 	}
 
+	if err := s.compute(ctx, q, keys, r); err != nil {
+		return err
+	}
 	wrong, err := keys.Within("SELECT count(*)"+from, ") AND NOT "+s.held()).Int(ctx, q, r)
 	if err == nil && wrong > 0 {
 		err = fmt.Errorf("%w: %d rows would not be in the new table as they are now, to the type and the byte; say with Set how they are to be converted", ErrShape, wrong)
 	}
 	return err
+}
+
+// compute evaluates what the later indexes are over, for the rows that have just been copied: where such an
+// expression fails on a row, that is now known by its key and can still be left out.
+func (s Copier) compute(ctx context.Context, q lite.Querier, keys lite.Statement, r lite.Range) error {
+	var all []string
+	for _, ix := range s.late {
+		if ix.plain() {
+			continue
+		}
+		for _, term := range ix.terms() {
+			value := "(" + term + "\n) IS NULL"
+			if where := ix.where(); where != "" {
+				value = "CASE WHEN (" + where + "\n) THEN " + value + " END"
+			}
+			all = append(all, "count("+value+")")
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	of := " FROM " + lite.Main(shadowName(s.Table)) + " WHERE (" + lite.Idents(s.key) + ") IN ("
+	_, err := keys.Within("SELECT "+strings.Join(all, " + ")+of, ")").Int(ctx, q, r)
+	return err
+}
+
+// named is the error of a range of the log, with the key of its row where it is one.
+func (s Copier) named(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range, err error) error {
+	if r.Rows != 1 || lite.Classify(err) != lite.Row {
+		return err
+	}
+	text, args := log.SelectStatement("'(' || "+shortAll(strings.Split(s.logged(), ", "))+" || ')'", nil, nil).SQL(r)
+	var key string
+	if q.QueryRowContext(ctx, text, args...).Scan(&key) != nil {
+		return err
+	}
+	return &RowError{key, err}
 }

@@ -60,33 +60,40 @@ func scan(text string) (toks []tok) {
 	return toks
 }
 
-// Statements parts a script into its statements, without the semicolons. A CREATE TRIGGER
-// is not taken apart.
+// Statements parts a script into its statements, without the semicolons, where SQLite would part them: a
+// CREATE TRIGGER goes on to the END that follows a semicolon.
 func Statements(script string) (all []string) {
-	from, trigger, blocks := 0, false, 0
-	words := 0
+	var words []tok // of the statement
+	trigger := false
 	for _, t := range scan(script) {
-		if words++; words <= 3 && t.word == "trigger" {
-			trigger = true
-		}
-		switch {
-		case trigger && (t.word == "begin" || t.word == "case"):
-			blocks++
-		case trigger && t.word == "end":
-			blocks--
-		}
-		if script[t.start] != ';' || trigger && blocks > 0 {
+		if script[t.start] != ';' {
+			words = append(words, t)
+			trigger = trigger || createsTrigger(words)
 			continue
 		}
-		if words > 1 {
-			all = append(all, strings.TrimSpace(script[from:t.start]))
+		if n := len(words); trigger && !(n > 1 && words[n-1].word == "end" && script[words[n-2].start] == ';') {
+			words = append(words, t)
+			continue
 		}
-		from, trigger, blocks, words = t.end, false, 0, 0
+
+		if len(words) > 0 {
+			all = append(all, script[words[0].start:words[len(words)-1].end])
+		}
+		words, trigger = nil, false
 	}
-	if words > 0 {
-		all = append(all, strings.TrimSpace(script[from:]))
+	if len(words) > 0 {
+		all = append(all, script[words[0].start:words[len(words)-1].end])
 	}
 	return all
+}
+
+// createsTrigger reports whether these are all the words with which a CREATE TRIGGER begins.
+func createsTrigger(words []tok) bool {
+	last := len(words) - 1
+	if last < 1 || last > 2 || words[0].word != "create" || words[last].word != "trigger" {
+		return false
+	}
+	return last == 1 || words[1].word == "temp" || words[1].word == "temporary"
 }
 
 // cursor reads tokens one after the other.
@@ -128,6 +135,9 @@ func (c *cursor) is(symbol byte) bool {
 // nameAt reads [schema.]name.
 func (c *cursor) nameAt() (from, to int, name string, err error) {
 	t := c.next()
+	if t.name == "" && t.end <= len(c.text) {
+		t.name = lite.NameInText(c.text[t.start:t.end])
+	}
 	if t.name == "" {
 		return 0, 0, "", fmt.Errorf("%w: no name in %q", errDDL, c.text)
 	}
@@ -271,7 +281,7 @@ func (ix index) terms() (all []string) {
 		case t.depth == 0 && symbol == '(' && from == 0:
 			from, end = t.end, t.end
 		case t.depth == 1 && symbol == ',', t.depth == 0 && symbol == ')':
-			all = append(all, strings.TrimSpace(ix.rest[from:end]))
+			all = append(all, term(ix.rest[from:end]))
 			from, end = t.end, t.end
 			if symbol == ')' {
 				return all
@@ -282,6 +292,26 @@ func (ix index) terms() (all []string) {
 		}
 	}
 	return all
+}
+
+// term is one of an index as an expression. A text by itself, also in parentheses, is a column there, and nowhere else.
+func term(text string) string {
+	text = strings.TrimSpace(text)
+	var name string
+	toks := scan(text)
+	for i, t := range toks {
+		switch token := text[t.start:t.end]; {
+		case token == "(", token == ")", t.word == "collate", i > 0 && toks[i-1].word == "collate":
+		case name == "" && lite.NameInText(token) != "":
+			name = lite.NameInText(token)
+		default:
+			return text
+		}
+	}
+	if name == "" {
+		return text
+	}
+	return lite.Ident(name)
 }
 
 // withoutReferences is a CREATE TABLE without its foreign keys: while rows are copied, and when

@@ -36,6 +36,9 @@ func (w Wanted) Present(ctx context.Context, q lite.Querier) (bool, error) {
 	return false, nil
 }
 
+// SameTable reports whether two CREATE TABLEs are the same to their tokens.
+func SameTable(a, b string) bool { return tokens(a) == tokens(b) }
+
 // tokens is a text in which spaces, comments, the case of words and the quotes of names do not matter.
 func tokens(text string) string {
 	var b strings.Builder

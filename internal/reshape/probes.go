@@ -3,6 +3,7 @@ package reshape
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -55,6 +56,26 @@ func (r Rehearsed) Broken(ctx context.Context, q lite.Querier) error {
 		}
 	}
 	return nil
+}
+
+// Failing are the statements that read or write a table or a view and do not compile, by what they are.
+func Failing(ctx context.Context, q lite.Querier) (map[string]error, error) {
+	all, err := probes(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	var r Rehearsed
+	r.try(ctx, q, all, "")
+	failing := map[string]error{}
+	for _, s := range r.suspects {
+		failing[s.what] = s.err
+	}
+	return failing, nil
+}
+
+// Excuse has Broken not ask for what did not compile when the rehearsal began: it is to be made again after it.
+func (r *Rehearsed) Excuse(failing map[string]error) {
+	r.suspects = slices.DeleteFunc(r.suspects, func(s suspect) bool { return failing[s.what] != nil })
 }
 
 // probes read each view, and write each table and view. A write of the table itself compiles the triggers on it.

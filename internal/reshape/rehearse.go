@@ -127,8 +127,9 @@ func (s rehearsal) goes(ctx context.Context, q lite.Querier, p probe) bool {
 
 // foreignKeys lists those of the table, without an order.
 func (s rehearsal) foreignKeys(ctx context.Context, q lite.Querier) ([]string, error) {
-	rows, err := q.QueryContext(ctx, `SELECT lower(group_concat("from" || '>' || coalesce("to", ''), ',')) || ' ' || lower("table") FROM
-		(SELECT * FROM pragma_foreign_key_list(?, 'main') ORDER BY id, seq) GROUP BY id`, s.Table)
+	rows, err := q.QueryContext(ctx, `SELECT lower(group_concat("from" || '>' || "to", ',')) || ' ' || lower("table") FROM
+		(SELECT id, "table", "from", coalesce("to", (SELECT name FROM pragma_table_xinfo(f."table", 'main') WHERE pk = seq + 1), '') AS "to"
+			FROM pragma_foreign_key_list(?, 'main') f ORDER BY id, seq) GROUP BY id`, s.Table)
 	if err != nil {
 		return nil, fmt.Errorf("read the foreign keys of %s: %w", s.Table, err)
 	}
@@ -173,7 +174,8 @@ func (s rehearsal) referredTo(ctx context.Context, q lite.Querier) error {
 	for _, a := range s.Set {
 		var table, column string
 		err := q.QueryRowContext(ctx, `SELECT m.name, f."from" FROM main.sqlite_schema m, pragma_foreign_key_list(m.name, 'main') f
-			WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE AND f."to" = ? COLLATE NOCASE LIMIT 1`, s.Table, a.Column).Scan(&table, &column)
+			WHERE m.type = 'table' AND f."table" = ?1 COLLATE NOCASE AND (f."to" = ?2 COLLATE NOCASE
+				OR f."to" IS NULL AND EXISTS (SELECT 1 FROM pragma_table_xinfo(?1, 'main') c WHERE c.pk AND c.name = ?2 COLLATE NOCASE)) LIMIT 1`, s.Table, a.Column).Scan(&table, &column)
 		switch {
 		case err == nil:
 			return fmt.Errorf("%w: column %s is what the foreign key %s.%s refers to, and a new value for it would leave the rows of %[3]s behind; "+

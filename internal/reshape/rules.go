@@ -13,6 +13,7 @@ import (
 // without a look at any row.
 type Rules struct {
 	table   lite.Table
+	keys    int    // columns of the key by which rows are shown
 	probe   string // the columns of a table that takes all rows, each as the new table would store it
 	into    lite.Insert
 	rules   []rule
@@ -39,6 +40,29 @@ type unique struct {
 
 // Empty reports whether no row has to be looked at.
 func (r Rules) Empty() bool { return len(r.rules)+len(r.uniques)+len(r.computed) == 0 && !r.sets }
+
+// Of are the rules for a table whose rows are there under other names: its own, and those that was returns for
+// the columns.
+func (r Rules) Of(ctx context.Context, q lite.Querier, name string, was func(column string) string) (Rules, error) {
+	table, err := lite.LoadTable(ctx, q, name)
+	if err != nil {
+		return r, err
+	}
+	r.table = table
+	exprs := make([]string, len(r.into.Exprs))
+	for i, e := range r.into.Exprs {
+		end := 0
+		for _, t := range scan(e) {
+			if old := was(t.name); t.name != "" && old != t.name {
+				exprs[i] += e[end:t.start] + lite.Ident(old)
+				end = t.end
+			}
+		}
+		exprs[i] += e[end:]
+	}
+	r.into.Exprs = exprs
+	return r, nil
+}
 
 const probeTable = "temp._chunkfill_probe"
 
@@ -85,8 +109,7 @@ func (s inquiry) asTheyStand() (all []pair) {
 func (s inquiry) computed() (all []string) {
 	added := NewIndexes(s.Schema)
 	for _, ix := range s.indexes {
-		plain := !slices.ContainsFunc(ix.terms(), func(term string) bool { return len(scan(term)) > 1 })
-		if slices.Contains(added, ix.Name) && (!plain || ix.where() != "") {
+		if slices.Contains(added, ix.Name) && !ix.plain() {
 			all = append(all, ix.rest)
 		}
 	}
@@ -95,6 +118,7 @@ func (s inquiry) computed() (all []string) {
 
 // describeProbe lists the columns of the probe, and where their values come from.
 func (s inquiry) describeProbe(r *Rules, copied []pair) {
+	r.keys = len(s.key)
 	var columns []string
 	add := func(column, expr string) {
 		columns = append(columns, lite.Ident(column))
@@ -196,7 +220,7 @@ func (s inquiry) ofChecks(r *Rules) {
 	known := map[string]bool{}
 	if old, err := parseTable(s.objects[0].sql); err == nil {
 		for _, check := range old.checks() {
-			known[normal(check)] = true
+			known[tokens(check)] = true
 		}
 	}
 	for _, check := range s.table.checks() {
@@ -204,7 +228,7 @@ func (s inquiry) ofChecks(r *Rules) {
 		touched := slices.ContainsFunc(s.table.columnTexts(), func(c columnText) bool {
 			return named[lite.FoldName(c.name)] && c.generated == "" && !s.asItIs(c.name)
 		})
-		if known[normal(check)] && !touched {
+		if known[tokens(check)] && !touched {
 			continue
 		}
 		r.rules = append(r.rules, rule{

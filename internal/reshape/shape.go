@@ -283,9 +283,13 @@ func (s *Shape) undo() Undo {
 
 // free refuses names that are taken.
 func (s *Shape) free(ctx context.Context, q lite.Querier) error {
+	old := OldName(s.Table)
+	if s.Twin {
+		old = shadowName(s.Table) // no table goes
+	}
 	var name string
 	err := q.QueryRowContext(ctx, `SELECT name FROM main.sqlite_schema WHERE name COLLATE NOCASE IN (?, ?, ?, ?) LIMIT 1`,
-		shadowName(s.Table), logName(s.Table), OldName(s.Table), sortedName(s.Table, 0)).Scan(&name)
+		shadowName(s.Table), logName(s.Table), old, sortedName(s.Table, 0)).Scan(&name)
 	switch {
 	case err == nil:
 		wayOut := "cancel or finish that one"

@@ -222,6 +222,11 @@ func (ix index) where() string {
 	return ""
 }
 
+// plain reports whether an index is over columns alone, of all rows.
+func (ix index) plain() bool {
+	return ix.where() == "" && !slices.ContainsFunc(ix.terms(), func(term string) bool { return len(scan(term)) > 1 })
+}
+
 // try refuses an index that the new table cannot have.
 func (s Indexes) try(ctx context.Context, q lite.Querier) error {
 	if len(s.late) == 0 {

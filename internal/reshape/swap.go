@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
@@ -46,7 +47,7 @@ func (s *Shape) Drain(ctx context.Context, q lite.Querier) (left bool, err error
 		return false, err
 	}
 	if _, err := (Copier{s}).Replay(ctx, q, log.Key, r); err != nil {
-		return false, err
+		return false, Copier{s}.broken(ctx, q, log.Key, r, err)
 	}
 	return r.End.Encode() != last.Encode(), nil
 }
@@ -79,10 +80,10 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 		if s.Twin {
 			return Indexes(s).graft(ctx, q, s.indexes[0], s.indexes[0].Name, live)
 		}
-		if err := s.rename(ctx, q, live, old, withoutReferences(was.as(old)), 0); err != nil {
+		if err := rename(ctx, q, live, old, withoutReferences(was.as(old)), 0); err != nil {
 			return err
 		}
-		if err := s.rename(ctx, q, shadow, live, s.table.as(live), place); err != nil {
+		if err := rename(ctx, q, shadow, live, s.table.as(live), place); err != nil {
 			return err
 		}
 		if err := s.renumber(ctx, q); err != nil {
@@ -94,7 +95,7 @@ func (s swap) exchange(ctx context.Context, q lite.Querier) (err error) {
 
 // rename gives a table and its indexes other names, and the table a place in the schema; 0
 // for the end.
-func (s swap) rename(ctx context.Context, q lite.Querier, from, to, sql string, place int64) error {
+func rename(ctx context.Context, q lite.Querier, from, to, sql string, place int64) error {
 	of, err := objects(ctx, q, from)
 	if err != nil {
 		return err
@@ -184,4 +185,34 @@ func (s swap) forgetStatistics(ctx context.Context, q lite.Querier) error {
 		}
 	}
 	return nil
+}
+
+// broken replays the entries of a range one by one, after an error, and returns those that fail. The transaction is then
+// rolled back.
+func (s Copier) broken(ctx context.Context, q lite.Querier, log lite.Key, r lite.Range, cause error) error {
+	if lite.Classify(cause) != lite.Row {
+		return cause
+	}
+	places, err := log.Find(ctx, q, r, "1", nil, r.Rows)
+	if err != nil {
+		return err
+	}
+	var rows BrokenRows
+	for _, p := range places {
+		_, err := s.Replay(ctx, q, log, log.Row(p))
+		var row *RowError
+		switch {
+		case errors.As(err, &row):
+			known := slices.ContainsFunc(rows, func(other *RowError) bool { return other.Key == row.Key })
+			if !known { // it may have been written more than once
+				rows = append(rows, row)
+			}
+		case err != nil:
+			return err
+		}
+	}
+	if rows == nil {
+		return cause
+	}
+	return rows
 }

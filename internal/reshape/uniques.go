@@ -52,7 +52,7 @@ func (s inquiry) asTheyAre(u unique) bool {
 
 // implies reports whether rows that differ in u differ in v. A NULL makes a row differ from all.
 func (u unique) implies(v unique) bool {
-	if u.where != "" && normal(u.where) != normal(v.where) {
+	if u.where != "" && tokens(u.where) != tokens(v.where) {
 		return false
 	}
 	for i, term := range u.terms {
@@ -65,7 +65,7 @@ func (u unique) implies(v unique) bool {
 
 func (u unique) has(term, collation string) bool {
 	for i := range u.terms {
-		if normal(u.terms[i]) == normal(term) && strings.EqualFold(u.collations[i], collation) {
+		if tokens(u.terms[i]) == tokens(term) && strings.EqualFold(u.collations[i], collation) {
 			return true
 		}
 	}

@@ -33,13 +33,22 @@ func (s watch) triggers(ctx context.Context, q lite.Querier) ([]string, error) {
 	into := fmt.Sprintf("INSERT INTO %s (%s) ", lite.Ident(logName(s.Table)), strings.Join(keys, ", "))
 	log := func(values []string) string { return into + "VALUES (" + strings.Join(values, ", ") + "); " }
 
-	before := ""
-	for _, where := range displaced {
-		before += into + "SELECT " + lite.Idents(selected) + " FROM " + lite.Ident(s.Table) + " AS _chunkfill_t WHERE " + where + "; "
+	before := func(wheres []string) (body string) {
+		for _, where := range wheres {
+			body += into + "SELECT " + lite.Idents(selected) + " FROM " + lite.Ident(s.Table) + " AS _chunkfill_t WHERE " + where + "; "
+		}
+		return body
+	}
+	arriving, changing := displaced, displaced
+	if len(s.noted()) > 0 { // and the values of the row whose number the new one takes: its key alone does not tell them
+		number := lite.Ident(s.number())
+		same := number + " = NEW." + number
+		arriving = append(slices.Clip(displaced), same)
+		changing = append(slices.Clip(displaced), same+" AND NEW."+number+" <> OLD."+number)
 	}
 	bodies := map[string][2]string{"ai": {"AFTER INSERT", log(news)}, "au": {"AFTER UPDATE", log(olds) + log(news)}, "ad": {"AFTER DELETE", log(olds)}}
-	if before != "" {
-		bodies["bi"], bodies["bu"] = [2]string{"BEFORE INSERT", before}, [2]string{"BEFORE UPDATE", before}
+	if len(arriving) > 0 {
+		bodies["bi"], bodies["bu"] = [2]string{"BEFORE INSERT", before(arriving)}, [2]string{"BEFORE UPDATE", before(changing)}
 	}
 
 	var statements []string
@@ -180,10 +189,28 @@ func (s watch) same(term string, values map[string]string, expression bool) stri
 	var columns []string
 	for _, c := range s.live.Columns {
 		if name := lite.Ident(c.Name); !c.Generated || names[lite.FoldName(c.Name)] {
-			columns = append(columns, values[name]+" AS "+name)
+			columns = append(columns, s.asStored(c, values[name])+" AS "+name)
 		}
 	}
 	return term + " = (SELECT " + term + " FROM (SELECT " + strings.Join(columns, ", ") + "))"
+}
+
+// asStored is a value of the row that comes as an expression over it compares it once it is stored: NEW.c has no
+// affinity, and '2' IN (1, 2) is false. A query has that of its last part, also where that gives no row.
+func (s watch) asStored(c lite.Column, value string) string {
+	was, err := parseTable(s.objects[0].sql)
+	if err != nil {
+		return value
+	}
+	kind := typeName(c, was.strict())
+	if kind == "" {
+		return value
+	}
+	stored := "(SELECT " + value + " UNION ALL SELECT CAST(NULL AS " + kind + ") WHERE 0)"
+	if collation := was.collation(c.Name); collation != "" {
+		stored += " COLLATE " + lite.Ident(collation)
+	}
+	return stored
 }
 
 // values are, by column, what it will hold. A REPLACE puts the default in place of a NULL that

@@ -49,7 +49,7 @@ func differences(was, is *table) (all []string) {
 // changed shows what a column was and is: its text, or what SQLite makes of it where the
 // texts are the same.
 func changed(was, is, wasSame, isSame string) string {
-	if normalText(was) == normalText(is) {
+	if none.normalText(was) == none.normalText(is) {
 		return readable(wasSame) + ", now " + readable(isSame)
 	}
 	return strings.Join(strings.Fields(was), " ") + ", now " + strings.Join(strings.Fields(is), " ")
@@ -97,7 +97,7 @@ func Differences(was, is *Schema) (all []string) {
 		}
 	}
 	for _, o := range was.loose {
-		if at := is.find(o); at < 0 || is.loose[at].same() != o.same() {
+		if at := is.find(o); at < 0 || is.loose[at].same != o.same {
 			all = append(all, o.key()+" is another or gone")
 		}
 	}

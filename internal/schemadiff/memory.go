@@ -21,6 +21,9 @@ const mostText = 4 << 20 // bytes of a schema
 type memory struct {
 	*sql.Conn
 	db *sql.DB
+
+	missing map[string]error // of the database that it is a copy of: what could not be made, by folded name
+	failing map[string]error // and the statements that do not compile
 }
 
 func openMemory(ctx context.Context) (*memory, error) {
@@ -32,7 +35,7 @@ func openMemory(ctx context.Context) (*memory, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open a database in memory: %w", err), db.Close())
 	}
-	return &memory{conn, db}, nil
+	return &memory{Conn: conn, db: db}, nil
 }
 
 func (m *memory) close() {
@@ -52,7 +55,11 @@ func Wanted(ctx context.Context, script string, ignore []string) (*Schema, error
 	}
 	defer m.close()
 
-	for _, statement := range reshape.Statements(script) {
+	statements := reshape.Statements(strings.TrimPrefix(script, "\ufeff"))
+	if len(statements) == 0 {
+		return nil, fmt.Errorf("%w: it has no CREATE statement; is it the right file?", ErrSchema)
+	}
+	for _, statement := range statements {
 		use, err := allowed(statement)
 		if err != nil {
 			return nil, err
@@ -68,7 +75,8 @@ func Wanted(ctx context.Context, script string, ignore []string) (*Schema, error
 }
 
 // modules are the virtual tables that a schema may have.
-var modules = map[string]bool{"fts3": true, "fts4": true, "fts5": true, "rtree": true, "rtree_i32": true, "geopoly": true}
+var modules = map[string]bool{"fts3": true, "fts4": true, "fts5": true, "rtree": true, "rtree_i32": true, "geopoly": true,
+	"fts4aux": true, "fts5vocab": true}
 
 // allowed refuses a statement that does more than to make something empty, and tells whether it
 // is to be executed: what sqlite3's .schema and .dump write around the statements is not.
@@ -121,29 +129,36 @@ func brief(statement string) string {
 
 // copyOf makes an empty copy of a database in memory. What cannot be made there, because it
 // needs functions or modules of the application, is left out.
-func copyOf(ctx context.Context, q lite.Querier) (m *memory, missing map[string]error, err error) {
+func copyOf(ctx context.Context, q lite.Querier) (*memory, error) {
 	all, err := objects(ctx, q)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	shadows, err := shadowTables(ctx, q)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if m, err = openMemory(ctx); err != nil {
-		return nil, nil, err
+	m, err := openMemory(ctx)
+	if err != nil {
+		return nil, err
 	}
 
-	missing = map[string]error{}
+	m.missing = map[string]error{}
 	for _, o := range all {
 		if o.sql == "" || shadows[lite.FoldName(o.name)] || strings.HasPrefix(lite.FoldName(o.name), "sqlite_") {
 			continue
 		}
-		if use, err := allowed(o.sql); err != nil || !use {
-			missing[lite.FoldName(o.name)] = err
-		} else if _, err := m.ExecContext(ctx, o.sql); err != nil {
-			missing[lite.FoldName(o.name)] = err
+		_, err := allowed(o.sql)
+		if err == nil {
+			_, err = m.ExecContext(ctx, o.sql)
+		}
+		if err != nil {
+			m.missing[lite.FoldName(o.name)] = err
 		}
 	}
-	return m, missing, nil
+	if m.failing, err = reshape.Failing(ctx, m); err != nil {
+		m.close()
+		return nil, err
+	}
+	return m, nil
 }

@@ -1,6 +1,10 @@
 package schemadiff
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/chunkfill/chunkfill/internal/lite"
+)
 
 // written is what only the text of a CREATE TABLE tells.
 type written struct {
@@ -25,6 +29,7 @@ type clauses struct {
 	tokens []token
 	at     int
 	to     *written
+	names  names          // that an expression may use
 	column *writtenColumn // nil for those of the table
 	name   string         // folded, of that column
 }
@@ -32,14 +37,26 @@ type clauses struct {
 // parseTable takes the text of a CREATE TABLE, which SQLite has accepted, apart.
 func parseTable(text string) written {
 	w := written{columns: map[string]writtenColumn{}, keys: map[string]string{}}
-	for _, item := range items(scan(text)) {
+	tokens := scan(text)
+	all, own := items(tokens), names{"rowid": true, "oid": true, "_rowid_": true}
+	for _, t := range tokens[:min(8, len(tokens))] { // the name of the table is among them
+		if t.same == "(" {
+			break
+		}
+		own.add(t.name)
+	}
+	for _, item := range all {
+		own.add(fold(item[0]))
+	}
+
+	for _, item := range all {
 		switch item[0].word {
 		case "constraint", "primary", "unique", "check", "foreign":
-			c := clauses{tokens: item, to: &w}
+			c := clauses{tokens: item, to: &w, names: own}
 			c.read()
 		default:
 			column := writtenColumn{text: strings.TrimSpace(text[item[0].start:item[len(item)-1].end])}
-			c := clauses{tokens: item[1:], to: &w, column: &column, name: fold(item[0])}
+			c := clauses{tokens: item[1:], to: &w, names: own, column: &column, name: fold(item[0])}
 			for c.at < len(c.tokens) && !begins[c.tokens[c.at].word] { // its type
 				c.at++
 			}
@@ -52,10 +69,10 @@ func parseTable(text string) written {
 
 func fold(t token) string {
 	name := t.name
-	if name == "" { // 'a', which SQLite takes for a name where one must be
-		name = strings.ReplaceAll(strings.Trim(t.same, "'"), "''", "'")
+	if name == "" {
+		name = lite.NameInText(t.same)
 	}
-	return strings.ToLower(name)
+	return lite.FoldName(name)
 }
 
 // items are what stands between the outer parentheses, parted by commas.
@@ -136,11 +153,11 @@ func (c *clauses) read() {
 	for c.at < len(c.tokens) {
 		switch {
 		case c.skip("constraint"):
-			named = c.peek().same + " "
+			named = fold(c.peek()) + " "
 			c.at++
 			continue
 		case c.skip("check"):
-			c.to.checks = append(c.to.checks, named+normal(c.group()))
+			c.to.checks = append(c.to.checks, named+c.names.normal(c.group()))
 			c.conflict()
 			if c.column != nil {
 				c.column.check = true
@@ -231,14 +248,14 @@ func (c *clauses) ofColumn() bool {
 		default:
 			c.literal()
 		}
-		c.column.defaults = normal(c.tokens[from:c.at])
+		c.column.defaults = none.normal(c.tokens[from:c.at])
 	case c.skip("collate"):
 		if name := fold(c.peek()); name != "binary" {
 			c.column.extra += " collate " + name
 		}
 		c.at++
 	case c.skip("generated", "always", "as"), c.skip("as"):
-		c.column.extra += " as " + normal(c.group())
+		c.column.extra += " as " + c.names.normal(c.group())
 		c.column.generated = true
 		if c.column.stored = c.skip("stored"); !c.column.stored {
 			c.skip("virtual")

@@ -3,6 +3,7 @@ package schemadiff
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/reshape"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -109,9 +111,10 @@ func (p *Plan) Job(name string) jobs.Schema {
 // Goal tells the schema from any other that SQLite would treat in another way.
 func (s *Schema) Goal() string {
 	var lines []string
-	for _, name := range s.order {
-		t := s.tables[name]
-		lines = append(lines, name, strings.Join(t.rest, "\n"))
+	for _, key := range lite.SortedKeys(s.tables) {
+		t := s.tables[key]
+		lines = append(lines, "table "+key)
+		lines = append(lines, t.rest...)
 		for _, c := range t.columns {
 			lines = append(lines, lite.FoldName(c.name)+" "+c.same)
 		}
@@ -119,21 +122,23 @@ func (s *Schema) Goal() string {
 			lines = append(lines, t.indexes[key].same)
 		}
 	}
+
+	var loose []string
 	for _, o := range s.loose {
-		lines = append(lines, o.same())
+		loose = append(loose, o.same)
 	}
-	slices.Sort(lines)
-	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+	slices.Sort(loose)
+	sum := sha256.Sum256([]byte(strings.Join(append(lines, loose...), "\n")))
 	return hex.EncodeToString(sum[:6])
 }
 
 // planner finds the way.
 type planner struct {
 	Options
-	live    lite.Querier
-	sim     *memory           // the schema as it is after the changes so far
-	liveOf  map[string]string // the name that a table has in the live database, where it is renamed
-	current *Schema           // before the changes, but with the new names
+	renamed renamings
+	live    lite.Querier // one connection
+	sim     *memory      // the schema as it is after the changes so far
+	current *Schema      // before the changes, but with the new names
 	wanted  *Schema
 	pending []pending // views and triggers that are to change
 	plan    *Plan
@@ -146,24 +151,25 @@ type pending struct {
 }
 
 // Make plans the way from the schema of a live database to another one. It writes nothing.
-func Make(ctx context.Context, live lite.Querier, wanted *Schema, opts Options) (*Plan, error) {
-	p := &planner{Options: opts, live: live, wanted: wanted, liveOf: map[string]string{}, plan: &Plan{Goal: wanted.Goal(), Changes: []Change{}, Refused: []Refusal{}, Alone: []Alone{}}}
-	now, err := Load(ctx, live, opts.Ignore)
+func Make(ctx context.Context, db *sql.DB, wanted *Schema, opts Options) (*Plan, error) {
+	live, err := db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait for the connection: %w", err)
+	}
+	defer live.Close()
+	p := &planner{Options: opts, live: live, wanted: wanted, plan: &Plan{Goal: wanted.Goal(), Changes: []Change{}, Refused: []Refusal{}, Alone: []Alone{}}}
+	now, err := p.open(ctx, live)
 	if err != nil {
 		return nil, err
 	}
+	defer p.sim.close()
 	p.plan.Alone = append(p.plan.Alone, now.Alone...)
 	if len(Differences(now, wanted)) == 0 { // whatever the options, which may be those of the apply before
 		return p.plan, nil
 	}
-	var missing map[string]error
-	if p.sim, missing, err = copyOf(ctx, live); err != nil {
-		return nil, err
-	}
-	defer p.sim.close()
 
-	p.setApart(now, missing)
-	if err := p.checkOptions(now); err != nil {
+	p.setApart(now)
+	if err := p.readOptions(now); err != nil {
 		return nil, err
 	}
 	if err := p.renames(ctx, now); err != nil {
@@ -182,6 +188,20 @@ func Make(ctx context.Context, live lite.Querier, wanted *Schema, opts Options) 
 	return p.plan, p.verify(ctx)
 }
 
+// open reads the schema of the live database, and makes an empty copy of it, both as they are at one moment.
+func (p *planner) open(ctx context.Context, live *sql.Conn) (now *Schema, err error) {
+	tx, err := live.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("begin to read: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was written
+	if now, err = Load(ctx, tx, p.Ignore); err != nil {
+		return nil, err
+	}
+	p.sim, err = copyOf(ctx, tx)
+	return now, err
+}
+
 // checkSets refuses values that nobody would use.
 func (p *Plan) checkSets(sets []Set) {
 	for _, s := range sets {
@@ -193,27 +213,27 @@ func (p *Plan) checkSets(sets []Set) {
 }
 
 // setApart takes out of both schemas what cannot be made in memory.
-func (p *planner) setApart(now *Schema, missing map[string]error) {
-	for _, name := range lite.SortedKeys(missing) {
+func (p *planner) setApart(now *Schema) {
+	for _, name := range lite.SortedKeys(p.sim.missing) {
 		if was := now.tables[name]; was != nil {
 			is := p.wanted.tables[name]
 			if is == nil || len(differences(was, is)) > 0 {
-				p.plan.refuse(was.name, "the database has it in a form that cannot be tried: %v; it can be ignored: --ignore %s", missing[name], was.name)
+				p.plan.refuse(was.name, "the database has it in a form that cannot be tried: %v; it can be ignored: --ignore %s", p.sim.missing[name], was.name)
 			}
 			p.wanted.without(name)
 			continue
 		}
 		for _, t := range now.tables {
-			if ix, ok := t.indexes[name]; ok && missing[lite.FoldName(t.name)] == nil {
-				p.plan.refuse("index "+ix.name, "the database has it in a form that cannot be tried: %v; its table can be ignored: --ignore %s", missing[name], t.name)
+			if ix, ok := t.indexes[name]; ok && p.sim.missing[lite.FoldName(t.name)] == nil {
+				p.plan.refuse("index "+ix.name, "the database has it in a form that cannot be tried: %v; its table can be ignored: --ignore %s", p.sim.missing[name], t.name)
 			}
 		}
 		for _, o := range now.loose {
 			if lite.FoldName(o.name) != name {
 				continue
 			}
-			if at := p.wanted.find(o); at < 0 || p.wanted.loose[at].same() != o.same() {
-				p.plan.refuse(o.kind+" "+o.name, "the database has it in a form that cannot be tried: %v", missing[name])
+			if at := p.wanted.find(o); at < 0 || p.wanted.loose[at].same != o.same {
+				p.plan.refuse(o.kind+" "+o.name, "the database has it in a form that cannot be tried: %v", p.sim.missing[name])
 			}
 			p.wanted.loose = slices.DeleteFunc(p.wanted.loose, func(other object) bool { return other.key() == o.key() })
 		}
@@ -234,6 +254,12 @@ func (p *Plan) refuse(what, why string, args ...any) {
 	p.Refused = append(p.Refused, Refusal{what, fmt.Sprintf(why, args...)})
 }
 
+// refuseFor refuses what a rebuild says that it cannot do, in the words of the command.
+func (p *Plan) refuseFor(what string, err error) {
+	words := strings.NewReplacer(reshape.ErrShape.Error()+": ", "", "say in Set how", "say with --set how", "say one in Set", "say one with --set", "leave it out of Set", "leave it out of --set")
+	p.refuse(what, "%s", words.Replace(err.Error()))
+}
+
 // findPending lists views and triggers that are to change.
 func (p *planner) findPending() {
 	for _, o := range p.current.loose {
@@ -241,7 +267,7 @@ func (p *planner) findPending() {
 		switch {
 		case at < 0:
 			p.pending = append(p.pending, pending{was: &o})
-		case p.wanted.loose[at].same() != o.same():
+		case p.wanted.loose[at].same != o.same:
 			is := p.wanted.loose[at]
 			p.pending = append(p.pending, pending{was: &o, is: &is})
 		}
@@ -258,17 +284,9 @@ func (o Options) allowed(name string) bool {
 	return slices.ContainsFunc(o.AllowDrop, func(a string) bool { return lite.SameName(a, name) })
 }
 
-// liveName is the name of a table in the live database.
-func (p *planner) liveName(name string) string {
-	if live, ok := p.liveOf[lite.FoldName(name)]; ok {
-		return live
-	}
-	return name
-}
-
 // rows counts the rows of a table as it is now.
 func (p *planner) rows(ctx context.Context, name string) (n int64, err error) {
-	err = p.live.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Main(p.liveName(name))).Scan(&n)
+	err = p.live.QueryRowContext(ctx, "SELECT count(*) FROM "+lite.Main(p.renamed.liveName(name))).Scan(&n)
 	if err != nil {
 		err = fmt.Errorf("count the rows of %s: %w", name, err)
 	}

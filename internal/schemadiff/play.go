@@ -34,17 +34,39 @@ func (m *memory) play(ctx context.Context, c jobs.Change) error {
 	if err := m.run(ctx, c.Statements); err != nil {
 		return err
 	}
-	if c.Rebuild != "" {
+	switch old := "DROP TABLE IF EXISTS " + lite.Main(reshape.OldName(c.Table)); {
+	case c.Rebuild != "":
 		if err := m.rebuild(ctx, wantedOf(c)); err != nil {
 			return err
 		}
 		if !c.KeepOld {
-			if err := m.run(ctx, []string{"DROP TABLE " + lite.Main(reshape.OldName(c.Table))}); err != nil {
+			if err := m.run(ctx, []string{old}); err != nil {
 				return err
 			}
 		}
+	case c.KeepOld:
+		if err := reshape.Keep(ctx, m, c.Table); err != nil {
+			return err
+		}
 	}
 	return m.run(ctx, c.Then)
+}
+
+// reaches reports whether a change makes a table what it is to be.
+func (m *memory) reaches(ctx context.Context, c Change, is *table, ignore []string) bool {
+	reached := false
+	_ = m.attempt(ctx, func() error {
+		if err := m.play(ctx, c.Change); err != nil {
+			return err
+		}
+		s, err := Load(ctx, m, ignore)
+		if err == nil {
+			t := s.tables[lite.FoldName(is.name)]
+			reached = t != nil && len(differences(t, is)) == 0
+		}
+		return errBack
+	})
+	return reached
 }
 
 // rebuild makes a rebuild, if nothing breaks by it: what does not compile afterwards is asked whether it did before.
@@ -86,37 +108,27 @@ func wantedOf(c jobs.Change) reshape.Wanted {
 // can be.
 func (p *planner) add(ctx context.Context, c Change) bool {
 	err := p.sim.attempt(ctx, func() error { return p.sim.play(ctx, c.Change) })
-	if err != nil && p.clear(ctx, &c) {
-		err = nil
-	}
-	if err == nil {
-		err = p.checkValues(ctx, c)
-	}
-	if err != nil {
-		p.plan.refuse(c.Name, "%s", strings.NewReplacer(reshape.ErrShape.Error()+": ", "", "say in Set how", "say with --set how").Replace(err.Error()))
+	if err != nil && !p.clear(ctx, &c) {
+		p.plan.refuseFor(c.Name, err)
 		return false
 	}
 	p.plan.Changes = append(p.plan.Changes, c)
 	return true
 }
 
-// clear plays a change without the views and triggers that are to change.
+// clear plays a change without the views and triggers that are to change, and those that are over such a view.
 func (p *planner) clear(ctx context.Context, c *Change) bool {
+	cleared := p.inTheWay(c.Table)
 	with := *c
 	with.Statements, with.Then, with.Notes = nil, []string{}, slices.Clone(c.Notes)
-	var cleared []int
-	for i := len(p.pending) - 1; i >= 0; i-- {
-		if o := p.pending[i]; o.was != nil && !o.gone && (mentions(o.was.sql, c.Table) || lite.SameName(o.was.name, c.Table)) {
-			with.Statements = append(with.Statements, "DROP "+strings.ToUpper(o.was.kind)+" IF EXISTS "+lite.Ident(o.was.name))
-			cleared = append(cleared, i)
-		}
+	for n := len(cleared) - 1; n >= 0; n-- { // triggers before views
+		with.Statements = append(with.Statements, p.pending[cleared[n]].was.drop())
 	}
 	with.Statements = append(with.Statements, c.Statements...)
 	if len(cleared) == 0 || p.sim.attempt(ctx, func() error { return p.sim.play(ctx, with.Change) }) != nil {
 		return false
 	}
 
-	slices.Reverse(cleared) // views before triggers
 	for _, i := range cleared {
 		o := &p.pending[i]
 		o.gone = true
@@ -136,40 +148,87 @@ func (p *planner) clear(ctx context.Context, c *Change) bool {
 	return true
 }
 
-// works makes a view or a trigger, and looks whether it compiles.
+// inTheWay are those of the views and triggers that are to change which name a table, or a view over it.
+func (p *planner) inTheWay(table string) (found []int) {
+	over := names{}
+	over.add(table)
+	for more := true; more; {
+		more = false
+		for _, o := range p.current.loose {
+			if key := lite.FoldName(o.name); o.kind == "view" && !over[key] && over.in(o.sql) {
+				over[key], more = true, true
+			}
+		}
+	}
+	for i, o := range p.pending {
+		if o.was != nil && !o.gone && (over.in(o.was.sql) || over[lite.FoldName(o.was.name)]) {
+			found = append(found, i)
+		}
+	}
+	return found
+}
+
+// works makes a view or a trigger, if nothing that compiles fails to compile by it.
 func (m *memory) works(ctx context.Context, o object) error {
-	if _, err := m.ExecContext(ctx, o.sql); err != nil {
-		return err
-	}
-	probe := "SELECT * FROM " + lite.Main(o.name)
-	if o.kind == "trigger" { // compiles with whatever fires it
-		probe = "DELETE FROM " + lite.Main(o.table)
-	}
-	rows, err := m.QueryContext(ctx, "EXPLAIN "+probe)
+	before, err := reshape.Failing(ctx, m)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	return rows.Err()
+	if _, err := m.ExecContext(ctx, o.sql); err != nil {
+		return err
+	}
+	broken, err := m.broken(ctx, before)
+	return errors.Join(append(broken, err)...)
 }
 
-// checkValues looks in the live table for values that a new type would change.
-func (p *planner) checkValues(ctx context.Context, c Change) error {
-	if c.Rebuild == "" || c.Way == Index {
-		return nil
+// broken are the statements that do not compile and did before: a trigger would fail the write that fires it. What needs
+// functions of the application cannot be told, and a view may be there to be read alone.
+func (m *memory) broken(ctx context.Context, before map[string]error) (all []error, err error) {
+	failing, err := reshape.Failing(ctx, m)
+	if err != nil {
+		return nil, err
 	}
-	was, is := p.current.tables[lite.FoldName(c.Table)], p.wanted.tables[lite.FoldName(c.Table)]
-	for _, column := range is.columns {
-		old := was.column(column.name)
-		if old == nil || column.hidden != 0 || old.decl == column.decl || p.set(c.Table, column.name) >= 0 {
-			continue
-		}
-		values := conversion{p.liveName(c.Table), p.liveColumn(c.Table, old.name), old.decl, column.decl}
-		if err := values.check(ctx, p.live); err != nil {
-			return err
+	unknown := append(lite.SortedKeys(m.missing), "no such function", "no such module", "no such collation", "because it is a view")
+	said := map[string]bool{} // of a view one is enough
+	for _, what := range lite.SortedKeys(failing) {
+		text := lite.FoldName(failing[what].Error())
+		skip := slices.ContainsFunc(unknown, func(part string) bool { return strings.Contains(text, part) })
+		if before[what] == nil && !skip && !said[text] {
+			all, said[text] = append(all, fmt.Errorf("%s would not work: %w", what, failing[what])), true
 		}
 	}
-	return nil
+	return all, nil
+}
+
+// look refuses a change of a table whose rows do not allow it. It reads them in short pieces.
+func (p *planner) look(ctx context.Context, t tableChange) (ok bool, err error) {
+	if t.rows == 0 || len(t.why)+len(t.made) == 0 {
+		return true, nil
+	}
+	wanted := reshape.Wanted{Table: t.is.name, Schema: t.schema(), Set: p.assigns(t.is.name)}
+	var found reshape.Rehearsed
+	err = p.sim.attempt(ctx, func() (err error) {
+		if found, err = wanted.Rehearse(ctx, p.sim); err == nil {
+			err = errBack
+		}
+		return err
+	})
+	if !errors.Is(err, errBack) {
+		return true, nil // the change says why, if it is a rebuild
+	}
+
+	rules, err := found.Rules.Of(ctx, p.live, p.renamed.liveName(t.is.name), func(column string) string { return p.renamed.liveColumn(t.is.name, column) })
+	if err != nil {
+		return false, err
+	}
+	breaches, err := reshape.Look{Rules: rules, Between: ctx.Err}.Breaches(ctx, p.live)
+	if lite.Classify(err) == lite.Schema || lite.Classify(err) == lite.Row {
+		breaches, err = append(breaches, err.Error()), nil // an expression of --set that is not one
+	}
+	for _, text := range breaches {
+		p.plan.refuseFor(t.is.name, errors.New(text))
+	}
+	return len(breaches) == 0, err
 }
 
 // verify refuses a plan that does not lead to the schema that is wanted.
@@ -184,5 +243,9 @@ func (p *planner) verify(ctx context.Context) error {
 	for _, d := range Differences(reached, p.wanted) {
 		p.plan.refuse("the schema", "no way to it was found; after all changes: %s", d)
 	}
-	return nil
+	broken, err := p.sim.broken(ctx, p.sim.failing)
+	for _, b := range broken {
+		p.plan.refuse("the schema", "%v", b)
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package schemadiff
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,13 +19,18 @@ type Schema struct {
 }
 
 // object is a row of sqlite_schema.
-type object struct{ kind, name, table, sql string }
+type object struct {
+	kind, name, table, sql string
 
-func (o object) key() string  { return o.kind + " " + lite.FoldName(o.name) }
-func (o object) same() string { return normalText(o.sql) }
+	same string // equal for objects that SQLite treats the same; of tables other than virtual ones it is not asked
+}
 
-// drop is the statement by which it goes.
-func (o object) drop() string { return "DROP " + strings.ToUpper(o.kind) + " " + lite.Ident(o.name) }
+func (o object) key() string { return o.kind + " " + lite.FoldName(o.name) }
+
+// drop is the statement by which it goes, of what may have gone with something else.
+func (o object) drop() string {
+	return "DROP " + strings.ToUpper(o.kind) + " IF EXISTS " + lite.Ident(o.name)
+}
 
 // table is one of a schema.
 type table struct {
@@ -32,21 +38,16 @@ type table struct {
 	virtual bool
 	text    written
 	columns []column
-	indexes map[string]index // by folded name, but those of constraints
-	rest    []string         // what else makes it what it is: keys, checks, options
+	indexes map[string]object // by folded name, but those of constraints
+	rest    []string          // what else makes it what it is: keys, checks, options
 }
 
 // column is one of a table.
 type column struct {
 	name, decl string
 	hidden     int    // as table_xinfo has it: 2 and 3 are generated
+	place      int    // in the primary key; 0 for none
 	same       string // equal for columns that are the same but for their names
-}
-
-// index is one of a table that is no constraint.
-type index struct {
-	object
-	same string
 }
 
 // Load reads the schema of a database.
@@ -70,18 +71,46 @@ func Load(ctx context.Context, q lite.Querier, ignore []string) (*Schema, error)
 				s.Alone = append(s.Alone, Alone{o.name, why})
 			}
 		case o.kind == "table":
-			t := &table{object: o, virtual: strings.HasPrefix(strings.ToUpper(o.sql), "CREATE VIRTUAL"), indexes: map[string]index{}}
+			t := &table{object: o, virtual: strings.HasPrefix(strings.ToUpper(o.sql), "CREATE VIRTUAL"), indexes: map[string]object{}}
 			s.tables[lite.FoldName(o.name)] = t
 			s.order = append(s.order, lite.FoldName(o.name))
 		case o.kind == "index" && o.sql != "":
 			if t := s.tables[lite.FoldName(o.table)]; t != nil {
-				t.indexes[lite.FoldName(o.name)] = index{o, o.same()}
+				t.indexes[lite.FoldName(o.name)] = o
 			}
 		case o.kind != "index":
 			s.loose = append(s.loose, o)
 		}
 	}
-	return s, s.details(ctx, q)
+	if err := s.details(ctx, q); err != nil {
+		return nil, err
+	}
+	s.normalize()
+	return s, nil
+}
+
+// normalize brings the texts of indexes, views and triggers into the form in which they are compared.
+func (s *Schema) normalize() {
+	everywhere := names{}
+	for _, t := range s.tables {
+		own := names{}
+		for _, c := range t.columns {
+			own.add(c.name)
+		}
+		own.add(t.name)
+		maps.Copy(everywhere, own)
+		for key, ix := range t.indexes {
+			ix.same = own.normalIndex(ix)
+			t.indexes[key] = ix
+		}
+	}
+
+	for _, o := range s.loose {
+		everywhere.add(o.name, o.table)
+	}
+	for i, o := range s.loose {
+		s.loose[i].same = everywhere.normalText(o.sql)
+	}
 }
 
 func objects(ctx context.Context, q lite.Querier) (all []object, err error) {
@@ -106,7 +135,7 @@ func (s *Schema) details(ctx context.Context, q lite.Querier) error {
 	for _, name := range s.order {
 		t := s.tables[name]
 		if t.virtual {
-			t.rest = []string{t.same()}
+			t.rest = []string{names{lite.FoldName(t.name): true}.normalText(t.sql)}
 			continue
 		}
 		t.text = parseTable(t.sql)
@@ -127,12 +156,12 @@ func (s *Schema) details(ctx context.Context, q lite.Querier) error {
 func (t *table) readColumns(ctx context.Context, q lite.Querier) error {
 	return each(ctx, q, `SELECT name, type, "notnull", coalesce(dflt_value, ''), pk, hidden FROM pragma_table_xinfo(?, 'main')`, t.name, func(scan scanner) error {
 		var c column
-		var notNull, pk int
+		var notNull int
 		var defaults string
-		if err := scan(&c.name, &c.decl, &notNull, &defaults, &pk, &c.hidden); err != nil {
+		if err := scan(&c.name, &c.decl, &notNull, &defaults, &c.place, &c.hidden); err != nil {
 			return err
 		}
-		c.same = fmt.Sprintf("%s not null %d default %s pk %d hidden %d%s", normalText(c.decl), notNull, normalText(defaults), pk, c.hidden,
+		c.same = fmt.Sprintf("%s not null %d default %s pk %d hidden %d%s", none.normalText(c.decl), notNull, normalDefault(defaults), c.place, c.hidden,
 			t.text.columns[lite.FoldName(c.name)].extra)
 		t.columns = append(t.columns, c)
 		return nil
@@ -248,21 +277,13 @@ func (s *Schema) readForeignKeys(ctx context.Context, q lite.Querier, t *table) 
 
 // primaryKey are the columns of it, in its order.
 func (t *table) primaryKey() []string {
-	byPlace := map[int]string{}
-	for _, c := range t.columns {
-		var place int
-		if _, after, ok := strings.Cut(c.same, " pk "); ok {
-			_, _ = fmt.Sscan(after, &place)
-		}
-		if place > 0 {
-			byPlace[place] = lite.FoldName(c.name)
-		}
+	keys := slices.DeleteFunc(slices.Clone(t.columns), func(c column) bool { return c.place == 0 })
+	slices.SortFunc(keys, func(a, b column) int { return a.place - b.place })
+	all := make([]string, len(keys))
+	for i, c := range keys {
+		all[i] = lite.FoldName(c.name)
 	}
-	names := make([]string, 0, len(byPlace))
-	for i := 1; i <= len(byPlace); i++ {
-		names = append(names, byPlace[i])
-	}
-	return names
+	return all
 }
 
 type scanner = func(dest ...any) error

@@ -70,6 +70,9 @@ func TestSameInOtherWords(t *testing.T) {
 		{"CREATE TABLE t (a CHECK (a > 0), b CHECK (b <> 'X'))", "CREATE TABLE t (a, b, CHECK (b <> 'X') CHECK (A > 0))"},
 		{"CREATE TABLE t (a); CREATE INDEX i ON t (a)", "CREATE TABLE t (a); CREATE INDEX IF NOT EXISTS main.i ON T ( [a] )"},
 		{"CREATE TABLE t (a NOT NULL ON CONFLICT ABORT COLLATE binary)", "CREATE TABLE t (a NOT NULL)"},
+		{"CREATE TABLE t (a)", "\ufeffCREATE TABLE t (\r\n\ta\r\n);\r\n"},
+		{"CREATE TABLE t (a DEFAULT x CHECK (a <> 'y'))", `CREATE TABLE t (a DEFAULT "x" CHECK ("A" <> "y"))`},
+		{"CREATE TABLE t (a, É); CREATE UNIQUE INDEX i ON t (a)", `CREATE TABLE 't' ('a', "É"); CREATE UNIQUE INDEX 'I' ON [t] ("A")`},
 	} {
 		for _, pair := range [][2]string{c, {c[1], c[0]}, {c[0], c[0]}} {
 			if p := plan(t, open(t, pair[0]), pair[1], schemadiff.Options{}); !p.Same() {
@@ -94,6 +97,11 @@ func TestDifferent(t *testing.T) {
 		{"a DEFAULT 1", "a DEFAULT '1'"},
 		{"a, b", "b, a"},
 		{"a, UNIQUE (a)", "a, UNIQUE (a DESC)"},
+		{`a CHECK (a <> "x")`, `a CHECK (a <> "X")`},
+		{`a DEFAULT "x"`, `a DEFAULT "X"`},
+		{"a DEFAULT x", "a DEFAULT X"},
+		{"É TEXT", "É TEXT COLLATE NOCASE"},
+		{"É TEXT, é INT", "É TEXT, é INT CHECK (é > 0)"},
 	} {
 		was, is := fmt.Sprintf("CREATE TABLE t (id INTEGER PRIMARY KEY, %s)", c[0]), fmt.Sprintf("CREATE TABLE t (id INTEGER PRIMARY KEY, %s)", c[1])
 		if p := plan(t, open(t, was), is, schemadiff.Options{}); brief(p) != "t: rebuild (rebuild)" {
@@ -107,6 +115,8 @@ func TestDifferent(t *testing.T) {
 		{"CREATE TABLE t (a); CREATE INDEX i ON t (a)", "CREATE TABLE t (a); CREATE INDEX i ON t (a) WHERE a > 1", "t: index i (plain)"},
 		{"CREATE TABLE t (a); CREATE INDEX i ON t (a)", "CREATE TABLE t (a)", "t: drop indexes (plain)"},
 		{"CREATE TABLE t (a); CREATE VIEW v AS SELECT 'a'", "CREATE TABLE t (a); CREATE VIEW v AS SELECT 'A'", "views and triggers (plain)"},
+		{`CREATE TABLE t (a); CREATE VIEW v AS SELECT "x" FROM t`, `CREATE TABLE t (a); CREATE VIEW v AS SELECT "X" FROM t`, "views and triggers (plain)"},
+		{"CREATE TABLE t (a)", "CREATE TABLE t (a, É COLLATE NOCASE)", "t: add columns (plain)"},
 		{"CREATE TABLE t (a); CREATE TRIGGER g DELETE ON t BEGIN SELECT 1; END", "CREATE TABLE t (a)", "views and triggers (plain)"},
 		{"CREATE TABLE t (a)", "CREATE TABLE t (a, b CHECK (b > 0), c DEFAULT 'x' NOT NULL)", "t: add columns (plain)"},
 		{"CREATE TABLE t (a)", "CREATE TABLE t (a); CREATE TABLE u (b); CREATE INDEX ub ON u (b)", "u: create (plain)"},
@@ -118,14 +128,33 @@ func TestDifferent(t *testing.T) {
 	}
 }
 
+// TestGoal: two schemas that SQLite would not treat the same are two goals. Planted and caught: all lines sorted.
+func TestGoal(t *testing.T) {
+	seen := map[string]string{}
+	for _, script := range []string{
+		"CREATE TABLE t (a, b); CREATE TABLE u (c)", "CREATE TABLE t (b, a); CREATE TABLE u (c)", "CREATE TABLE t (a); CREATE TABLE u (c, b)",
+		"CREATE TABLE t (a, b, UNIQUE (a)); CREATE TABLE u (c)", "CREATE TABLE t (a, b); CREATE TABLE u (c); CREATE VIEW v AS SELECT a FROM t",
+	} {
+		s, err := schemadiff.Wanted(context.Background(), script, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, ok := seen[s.Goal()]; ok {
+			t.Errorf("one goal for\n%s\n%s", script, other)
+		}
+		seen[s.Goal()] = script
+	}
+}
+
 // TestWantedOnlyCreates: a schema file can do nothing but create. Planted and caught: three lines of
-// allowed left out.
+// allowed left out; statements parted by counting BEGIN and END.
 func TestWantedOnlyCreates(t *testing.T) {
 	dir := t.TempDir()
 	for _, script := range []string{
 		"ATTACH '" + dir + "/x.db' AS x", "VACUUM INTO '" + dir + "/x.db'", "CREATE TABLE t (a); INSERT INTO t VALUES (1)", "SELECT load_extension('x')",
 		"CREATE TABLE t AS SELECT 1", "CREATE TEMP TABLE t (a)", "CREATE TABLE temp.t (a)", "CREATE VIRTUAL TABLE t USING csv(filename='/etc/passwd')",
-		"PRAGMA writable_schema = 1", "CREATE TABLE t (a); DROP TABLE t", "CREATE TABLE t (a,,)", "/* x */ DETACH main", "CREATE TABLE t (a CHECK (nothing(a)))",
+		"PRAGMA writable_schema = 1", "CREATE TABLE t (a); DROP TABLE t", "CREATE TABLE t (a,,)", "/* x */ DETACH main", "", "-- nothing",
+		"CREATE TABLE trigger (begin); ATTACH '" + dir + "/x.db' AS x", "CREATE TABLE t (a CHECK (nothing(a)))",
 	} {
 		_, err := schemadiff.Wanted(context.Background(), script, nil)
 		if !errors.Is(err, schemadiff.ErrSchema) {
@@ -171,7 +200,7 @@ func TestNothingIsLost(t *testing.T) {
 		{wanted, schemadiff.Options{}, "w: create (plain); views and triggers (plain); refused t.b; refused u"},
 		{wanted, schemadiff.Options{AllowDrop: []string{"t.b", "U"}}, "w: create (plain); t: rebuild (rebuild); u: keep (plain)"},
 		{wanted + "; CREATE INDEX ux ON w (x)", schemadiff.Options{Renames: []schemadiff.Rename{{From: "t.b", To: "c"}, {From: "u", To: "w"}}}, "u: rename (plain); t: rename b (plain); views and triggers (plain)"},
-		{"CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b TEXT); CREATE TABLE u (x)", schemadiff.Options{}, "u: drop indexes (plain); views and triggers (plain); refused t: rebuild"},
+		{"CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b TEXT); CREATE TABLE u (x)", schemadiff.Options{}, "u: drop indexes (plain); views and triggers (plain); refused t"},
 		{"CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b TEXT); CREATE TABLE u (x)", schemadiff.Options{Set: []schemadiff.Set{{Table: "t", Column: "a", Expr: "CAST(a AS INTEGER)"}}},
 			"t: rebuild (rebuild); u: drop indexes (plain); views and triggers (plain)"},
 		{"CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT, n TEXT NOT NULL); CREATE TABLE u (x)", schemadiff.Options{}, "u: drop indexes (plain); views and triggers (plain); refused t.n"},

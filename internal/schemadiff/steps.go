@@ -55,7 +55,9 @@ func (p *planner) change(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.changeTable(ctx, tableChange{was: was, is: is, why: d, gone: gone, made: made, rows: rows})
+		if err := p.changeTable(ctx, tableChange{was: was, is: is, why: d, gone: gone, made: made, rows: rows}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -64,12 +66,12 @@ func (p *planner) change(ctx context.Context) error {
 type tableChange struct {
 	was, is *table
 	why     []string
-	gone    []index // of indexes that go
-	made    []index // of indexes that are new, or another
+	gone    []object // indexes that go
+	made    []object // indexes that are new, or another
 	rows    int64
 }
 
-func indexChanges(was, is *table) (gone, made []index) {
+func indexChanges(was, is *table) (gone, made []object) {
 	for _, key := range lite.SortedKeys(was.indexes) {
 		if _, stays := is.indexes[key]; !stays {
 			gone = append(gone, was.indexes[key])
@@ -83,10 +85,25 @@ func indexChanges(was, is *table) (gone, made []index) {
 	return gone, made
 }
 
-func (p *planner) changeTable(ctx context.Context, t tableChange) {
+// schema are the statements that make the table, or the indexes alone where it stays.
+func (t tableChange) schema() string {
+	var texts []string
+	if len(t.why) > 0 {
+		texts = append(texts, t.is.sql)
+	}
+	for _, ix := range t.made {
+		texts = append(texts, ix.sql)
+	}
+	return strings.Join(texts, ";\n")
+}
+
+func (p *planner) changeTable(ctx context.Context, t tableChange) error {
 	lost, ok := p.lost(t)
 	if !ok || !p.fillable(t) {
-		return
+		return nil
+	}
+	if ok, err := p.look(ctx, t); !ok || err != nil {
+		return err
 	}
 	if len(t.gone) > 0 {
 		c := newChange(t.is.name+": drop indexes", t.is.name, Plain)
@@ -106,16 +123,21 @@ func (p *planner) changeTable(ctx context.Context, t tableChange) {
 	case len(t.made) > 0:
 		p.index(ctx, t)
 	}
+	return nil
 }
 
 // occupied refuses a change that needs a name which an earlier one has left to what it kept.
-func (p *planner) occupied(name string) bool {
-	old := reshape.OldName(name)
-	there := slices.ContainsFunc(p.plan.Alone, func(a Alone) bool { return lite.SameName(a.Table, old) })
-	if there {
-		p.plan.refuse(name, "the name %s is needed, and there is a table of that name, which an earlier change has kept; drop it, or give it another name, first", old)
+func (p *planner) occupied(ctx context.Context, name string) bool {
+	taken, err := reshape.Taken(ctx, p.sim, name)
+	switch {
+	case err != nil:
+		p.plan.refuse(name, "%v", err)
+	case taken != "":
+		p.plan.refuse(name, "the name %s is needed, and an earlier change has kept something under it; drop that, or give it another name, first", taken)
+	default:
+		return false
 	}
-	return there
+	return true
 }
 
 // lost are the columns whose values the new table does not have. It refuses those that nobody has
@@ -129,12 +151,17 @@ func (p *planner) lost(t tableChange) (lost []string, ok bool) {
 		}
 	}
 	for _, c := range t.was.columns {
-		if c.hidden != 0 || t.is.column(c.name) != nil {
+		name := t.is.name + "." + c.name
+		is := t.is.column(c.name)
+		if is != nil && is.hidden != 0 && c.hidden == 0 {
+			p.plan.refuse(name, "the column is to be computed, and has values that would be lost; take it out of the schema first, and apply that with --allow-drop %s", name)
+			ok = false
+		}
+		if c.hidden != 0 || is != nil {
 			continue
 		}
 		lost = append(lost, c.name)
-		name := t.is.name + "." + c.name
-		if p.allowed(name) {
+		if p.allowed(name) || p.allowed(p.renamed.liveName(t.is.name)+"."+c.name) {
 			continue
 		}
 		hint := ""
@@ -166,6 +193,16 @@ func (o Options) set(table, column string) int {
 	return slices.IndexFunc(o.Set, func(s Set) bool { return lite.SameName(s.Table, table) && lite.SameName(s.Column, column) })
 }
 
+// assigns are the values that the user has given for columns of a table.
+func (o Options) assigns(table string) (all []lite.Assign) {
+	for _, s := range o.Set {
+		if lite.SameName(s.Table, table) {
+			all = append(all, lite.Assign{Column: s.Column, Expr: s.Expr})
+		}
+	}
+	return all
+}
+
 // addColumns plans ALTER TABLE ADD COLUMN, where that is all that is to happen and holds nobody up.
 func (p *planner) addColumns(ctx context.Context, t tableChange) bool {
 	n := len(t.was.columns)
@@ -193,42 +230,22 @@ func (p *planner) addColumns(ctx context.Context, t tableChange) bool {
 		c.Notes = append(c.Notes, "SQLite reads every row for it")
 	}
 	c.Cost.Rows, c.Why = t.rows, t.why
-	return p.reaches(ctx, c, t.is) && p.add(ctx, c)
-}
-
-// reaches reports whether a change makes a table what it is to be.
-func (p *planner) reaches(ctx context.Context, c Change, is *table) bool {
-	reached := false
-	_ = p.sim.attempt(ctx, func() error {
-		if err := p.sim.play(ctx, c.Change); err != nil {
-			return err
-		}
-		s, err := Load(ctx, p.sim, p.Ignore)
-		if err == nil {
-			t := s.tables[lite.FoldName(is.name)]
-			reached = t != nil && len(differences(t, is)) == 0
-		}
-		return errBack
-	})
-	return reached
+	return p.sim.reaches(ctx, c, t.is, p.Ignore) && p.add(ctx, c)
 }
 
 // rebuild plans a copy of the table.
 func (p *planner) rebuild(ctx context.Context, t tableChange, lost []string) {
-	if p.occupied(t.is.name) {
+	if p.occupied(ctx, t.is.name) {
 		return
 	}
 	c := newChange(t.is.name+": rebuild", t.is.name, Rebuild)
-	c.Rebuild = t.is.sql
+	c.Rebuild, c.Was = t.schema(), t.was.sql
 	for _, ix := range t.made {
-		c.Rebuild += ";\n" + ix.sql
 		c.Why = append(c.Why, "index "+ix.name+" is new or another")
 	}
 	c.Why = append(c.Why, t.why...)
-	for _, s := range p.Set {
-		if lite.SameName(s.Table, t.is.name) {
-			c.Set = append(c.Set, jobs.Assign{Column: s.Column, Expr: s.Expr})
-		}
+	for _, a := range p.assigns(t.is.name) {
+		c.Set = append(c.Set, jobs.Assign(a))
 	}
 	if len(lost) > 0 {
 		c.KeepOld, c.Kept = true, reshape.OldName(t.is.name)
@@ -242,16 +259,14 @@ func (p *planner) rebuild(ctx context.Context, t tableChange, lost []string) {
 func (p *planner) index(ctx context.Context, t tableChange) {
 	hold := plainCost(t.rows, indexRow)
 	if hold.Hold > p.MaxHold {
-		if p.occupied(t.is.name) {
+		if p.occupied(ctx, t.is.name) {
 			return
 		}
 		c := newChange(t.is.name+": index", t.is.name, Index)
-		texts := make([]string, len(t.made))
-		for i, ix := range t.made {
-			texts[i] = ix.sql
+		for _, ix := range t.made {
 			c.Why = append(c.Why, "index "+ix.name+" is new or another")
 		}
-		c.Rebuild = strings.Join(texts, ";\n")
+		c.Rebuild = t.schema()
 		c.Cost = rebuildCost(t.rows, len(t.is.indexes))
 		c.Notes = append(c.Notes, fmt.Sprintf("a plain CREATE INDEX would hold the writer for about %v", hold.Hold.Round(schemaOnly)))
 		p.add(ctx, c)
@@ -285,14 +300,15 @@ func (p *planner) drop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if rows > 0 && p.occupied(t.name) {
+		if p.occupied(ctx, t.name) {
 			continue
 		}
-		c := newChange(t.name+": drop", t.name, Plain, "DROP TABLE "+lite.Ident(t.name))
+		c := newChange(t.name+": drop", t.name, Plain)
+		c.KeepOld = true
+		c.Notes = []string{"the table has no row, and is dropped; if it has got some by then it stays as " + reshape.OldName(t.name)}
 		if rows > 0 {
-			c.Kept = reshape.OldName(t.name)
-			c.Name, c.Statements = t.name+": keep", []string{"ALTER TABLE " + lite.Ident(t.name) + " RENAME TO " + lite.Ident(c.Kept)}
-			c.Notes = []string{"the table, with its rows, stays as " + c.Kept + " until you drop it"}
+			c.Name, c.Kept = t.name+": keep", reshape.OldName(t.name)
+			c.Notes = []string{"the table, with its rows, stays as " + c.Kept + ", without triggers and foreign keys, until you drop it"}
 		}
 		c.Why, c.Cost = []string{"the table goes"}, plainCost(0, 0)
 		c.Cost.Rows = rows
@@ -309,7 +325,7 @@ func (p *planner) finish(ctx context.Context) error {
 		if o.was == nil || o.gone {
 			continue
 		}
-		c.Statements = append(c.Statements, "DROP "+strings.ToUpper(o.was.kind)+" IF EXISTS "+lite.Ident(o.was.name))
+		c.Statements = append(c.Statements, o.was.drop())
 		if o.is == nil {
 			c.Why = append(c.Why, o.was.kind+" "+o.was.name+" goes")
 		}

@@ -29,6 +29,7 @@ type token struct {
 	same       string // equal for tokens that mean the same
 	name       string // as a name, without quotes; "" for what is none
 	word       string // in lower case, of a bare word
+	quoted     bool   // in double quotes: SQLite takes it for a text where nothing has that name
 	depth      int    // of parentheses around it
 }
 
@@ -49,7 +50,8 @@ func scan(text string) (tokens []token) {
 			depth--
 			t.depth = depth
 		case name != "":
-			if first != '"' && first != '`' && first != '[' {
+			t.quoted = first == '"'
+			if !t.quoted && first != '`' && first != '[' {
 				t.word = lite.FoldName(name)
 			}
 			if t.same = lite.Ident(lite.FoldName(name)); keywords[t.word] {
@@ -75,26 +77,66 @@ var keywords = func() map[string]bool {
 	return all
 }()
 
-// normal is a list of tokens in the form in which they are compared.
-func normal(tokens []token) string {
+// names are those that a text may use, folded.
+type names map[string]bool
+
+var none names
+
+func (n names) add(all ...string) {
+	for _, name := range all {
+		n[lite.FoldName(name)] = true
+	}
+}
+
+// normal is a list of tokens in the form in which they are compared. A word in double quotes that is none of the
+// names is a text, in which the case of letters matters.
+func (n names) normal(tokens []token) string {
 	same := make([]string, len(tokens))
 	for i, t := range tokens {
-		same[i] = t.same
+		if same[i] = t.same; t.quoted && !n[lite.FoldName(t.name)] {
+			same[i] = textOf(t.name)
+		}
 	}
 	return strings.Join(same, " ")
 }
 
 // normalText is a whole statement in the form in which it is compared.
-func normalText(text string) string {
+func (n names) normalText(text string) string {
 	tokens := scan(text)
 	at := slices.IndexFunc(tokens, func(t token) bool { return t.word == "if" })
 	if at > 0 && at < 4 && at+2 < len(tokens) && tokens[at+1].word == "not" && tokens[at+2].word == "exists" {
 		tokens = slices.Delete(tokens, at, at+3)
 	}
-	return normal(tokens)
+	return n.normal(tokens)
 }
 
-// mentions reports whether a statement has a name in it.
-func mentions(text, name string) bool {
-	return slices.ContainsFunc(scan(text), func(t token) bool { return t.name != "" && lite.SameName(t.name, name) })
+// normalIndex is an index of a table that has these names.
+func (n names) normalIndex(o object) string {
+	tokens := scan(o.sql)
+	unique := ""
+	if len(tokens) > 1 && tokens[1].word == "unique" {
+		unique = "unique "
+	}
+	terms := slices.IndexFunc(tokens, func(t token) bool { return t.same == "(" })
+	return unique + "index " + lite.FoldName(o.name) + " on " + lite.FoldName(o.table) + " " + n.normal(tokens[max(0, terms):])
+}
+
+// normalDefault is the value of a DEFAULT, in which no word is a name.
+func normalDefault(text string) string {
+	tokens := scan(text)
+	if len(tokens) == 1 && tokens[0].name != "" && !constants[tokens[0].word] {
+		return textOf(tokens[0].name)
+	}
+	return none.normal(tokens)
+}
+
+// constants are the words that are no texts as a DEFAULT.
+var constants = map[string]bool{"null": true, "true": true, "false": true, "current_time": true, "current_date": true, "current_timestamp": true}
+
+// textOf is a text as a literal.
+func textOf(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// in reports whether a statement has one of the names in it.
+func (n names) in(text string) bool {
+	return slices.ContainsFunc(scan(text), func(t token) bool { return t.name != "" && n[lite.FoldName(t.name)] })
 }

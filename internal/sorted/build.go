@@ -17,6 +17,7 @@ import (
 type Build struct {
 	Indexes []Index
 	Rows    int64 // how many each index is expected to have
+	Still   bool  // whether nothing writes to the rows meanwhile
 
 	stream *stream
 	given  []placed // of the stream, and not known to be committed
@@ -65,13 +66,17 @@ func number(p lite.Pos) int64 {
 
 // Start begins to read and to sort, on a connection of the reader; or, where there is none, reads
 // on the host's own, in short reads and without an order. It begins with the index at hand, and there behind
-// the last entry that there is; or, if all is built again, with the first one of that index.
+// the last entry that there is. If all is built again, the entries tell nothing: it begins behind the position, or,
+// where rows are written meanwhile, with the first one of that index.
 func (b *Build) Start(ctx context.Context, reader *sql.DB, guest lite.Querier, cursor, upper lite.Pos, again bool) {
 	b.Rows = number(upper) / int64(len(b.Indexes))
 	b.given, b.at, b.latest, b.since = nil, 0, number(cursor), turnAfter
-	from := source{indexes: b.Indexes, reader: reader, guest: guest, goOn: cursor != nil && !again}
+	from := source{indexes: b.Indexes, rows: b.Rows, reader: reader, guest: guest, goOn: cursor != nil && !again}
 	if cursor != nil {
 		from.begin = min(len(b.Indexes)-1, int((number(cursor)-1)/b.Rows))
+		if b.Still {
+			from.at = number(cursor) - int64(from.begin)*b.Rows
+		}
 	}
 	b.stream = start(ctx, from)
 }
@@ -129,13 +134,19 @@ func (b *Build) Next(n int) (lite.Range, bool) {
 
 // place gives entries their positions.
 func (b *Build) place(c chunk) {
-	from := float64(int64(c.of) * b.Rows)
+	from := int64(c.of) * b.Rows
 	for i, e := range c.entries {
-		at := int64(from + float64(c.before+int64(i)+1)*float64(b.Rows)/float64(max(1, c.all)))
+		at := from + spread(c.before+int64(i)+1, b.Rows, c.all)
 		b.latest = max(b.latest+1, at)
 		b.given = append(b.given, placed{e, c.of, b.latest, c.before == 0 && i == 0})
 	}
 }
+
+// spread is the position of the n-th of all entries of an index, among so many positions.
+func spread(n, positions, all int64) int64 { return n * positions / max(1, all) }
+
+// placedUpTo is how many of all entries are spread over positions up to one.
+func placedUpTo(at, positions, all int64) int64 { return ((at+1)*all - 1) / positions }
 
 // After as many rows the table of an index changes its b-tree for an empty one. Each turn costs about a
 // millisecond; each batch dirties the pages of that many rows. A variable for tests only.

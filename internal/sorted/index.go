@@ -39,6 +39,12 @@ const ID = "_chunkfill_id"
 // the rows of its table, takes it away with all the others whose rows are not there.
 const canary = math.MinInt64
 
+// Another one has its row in the index's own table: where that is empty, VACUUM copies no entry of its indexes.
+const anchor = canary + 1
+
+// ofRows is the condition for an entry that is of a row.
+var ofRows = fmt.Sprintf("%s NOT IN (%d, %d)", ID, int64(canary), int64(anchor))
+
 // column is that of a term in the index's own table.
 func column(i int) string { return fmt.Sprintf("_chunkfill_%d", i+1) }
 
@@ -101,22 +107,22 @@ func (ix Index) Begin(ctx context.Context, q lite.Querier) error {
 // returns chunkfill.ErrTableChanged where it is not there any more.
 func (ix Index) Finish(ctx context.Context, q lite.Querier) error {
 	var there, taken bool
-	query := fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s AND %s = ?1), EXISTS (SELECT 1 FROM %s WHERE %s = ?1)",
+	query := fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s AND %s = ?1), EXISTS (SELECT 1 FROM %s WHERE %s IN (?1, ?2))",
 		ix.Entries(), strings.ReplaceAll(ix.each(func(i int, _ Term) string { return column(i) + " IS NULL" }), ", ", " AND "), ID, ix.from(), ix.Rowid)
-	if err := q.QueryRowContext(ctx, query, int64(canary)).Scan(&there, &taken); err != nil {
+	if err := q.QueryRowContext(ctx, query, int64(canary), int64(anchor)).Scan(&there, &taken); err != nil {
 		return fmt.Errorf("look at the index %s: %w", ix.Name, err)
 	}
 	switch {
 	case taken:
-		return fmt.Errorf("%s has a row %d, and no index can be built on it beside live writes", ix.Of, int64(canary))
+		return fmt.Errorf("%s has a row %d or %d, and no index can be built on it beside live writes", ix.Of, int64(canary), int64(anchor))
 	case !there:
 		return fmt.Errorf("%w: REINDEX has undone what was built of the index %s; cancel the job, and begin a new one under another name", chunkfill.ErrTableChanged, ix.Name)
 	}
 	for _, statement := range []string{
-		fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (?)", lite.Main(ix.Table), ID),
-		fmt.Sprintf("DELETE FROM %s WHERE %s = ?", lite.Main(ix.Table), ID),
+		fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (?), (?)", lite.Main(ix.Table), ID),
+		fmt.Sprintf("DELETE FROM %s WHERE %s IN (?, ?)", lite.Main(ix.Table), ID),
 	} {
-		if _, err := q.ExecContext(ctx, statement, int64(canary)); err != nil {
+		if _, err := q.ExecContext(ctx, statement, int64(canary), int64(anchor)); err != nil {
 			return fmt.Errorf("write the index %s: %w", ix.Name, err)
 		}
 	}
@@ -176,7 +182,7 @@ func (ix Index) Lacks(name string) string {
 
 // Count is how many entries the index has. (A count(*) alone would be that of the table, whatever INDEXED BY says.)
 func (ix Index) Count(ctx context.Context, q lite.Querier) (n int64, err error) {
-	if err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(%s IS NULL) FROM %s WHERE %s <> ?", column(0), ix.Entries(), ID), int64(canary)).Scan(&n); err != nil {
+	if err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT count(%s IS NULL) FROM %s WHERE %s", column(0), ix.Entries(), ofRows)).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count the entries of %s: %w", ix.Name, err)
 	}
 	return n, nil
@@ -188,7 +194,7 @@ type entry []any
 // last is the last entry that the index has, nil where it has none.
 func (ix Index) last(ctx context.Context, q lite.Querier) (entry, error) {
 	e, dest := ix.scanned()
-	err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT %s, %s FROM %s WHERE %[1]s <> ? ORDER BY %[4]s LIMIT 1", ID, ix.columns(), ix.Entries(), ix.order(true)), int64(canary)).Scan(dest...)
+	err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT %s, %s FROM %s WHERE %s ORDER BY %s LIMIT 1", ID, ix.columns(), ix.Entries(), ofRows, ix.order(true))).Scan(dest...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil
@@ -259,6 +265,9 @@ func (ix Index) turn(ctx context.Context, q lite.Querier) error {
 	})
 	if err == nil {
 		_, err = q.ExecContext(ctx, "DELETE FROM "+lite.Main(ix.Spare))
+	}
+	if err == nil {
+		_, err = q.ExecContext(ctx, fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (?)", lite.Main(ix.Table), ID), int64(anchor))
 	}
 	return err
 }

@@ -14,10 +14,12 @@ import (
 // source is where entries come from.
 type source struct {
 	indexes []Index
+	rows    int64        // and positions, of each
 	reader  *sql.DB      // to sort on; or nil
 	guest   lite.Querier // the host's, where there is no reader
 	begin   int          // the index to begin with
 	goOn    bool         // behind its last entry
+	at      int64        // else behind this one of its positions, where not 0
 }
 
 // chunk is some entries of an index, in order.
@@ -137,7 +139,7 @@ func (s *stream) run(ctx context.Context) error {
 	}
 
 	for i := s.begin; i < len(s.indexes); i++ {
-		if err := (sorting{s, i, conn}).run(ctx, i == s.begin && s.goOn); err != nil {
+		if err := (sorting{s, i, conn}).run(ctx, i == s.begin); err != nil {
 			return fmt.Errorf("sort the entries of %s: %w", s.indexes[i].Name, err)
 		}
 	}
@@ -154,7 +156,10 @@ func (s *stream) giveBack(conn *sql.Conn) {
 // nobody else can open it.
 func (s *stream) unsorted(ctx context.Context) error {
 	for i := s.begin; i < len(s.indexes); i++ {
-		ix, read := s.indexes[i], int64(0)
+		ix, read, done := s.indexes[i], int64(0), int64(0)
+		if i == s.begin {
+			done = s.at
+		}
 		err := ix.eachPart(ctx, s.guest, rowsOnHost, func(where string, args []any) error {
 			rows, err := s.guest.QueryContext(ctx, ix.Select(ix.from(), ix.Rowid)+" AND "+where, args...)
 			if err != nil {
@@ -162,10 +167,17 @@ func (s *stream) unsorted(ctx context.Context) error {
 			}
 			entries, err := ix.read(rows, nil)
 			if err != nil || len(entries) == 0 {
-				return err
+				return ix.blame(ctx, s.guest, where, args, err)
 			}
+			before := read
 			read += int64(len(entries))
-			return s.push(ctx, chunk{of: i, entries: entries, before: read - int64(len(entries)), all: read})
+			if over := max(0, done-before); over > 0 { // each entry has the position of its number
+				entries, before = entries[min(over, int64(len(entries))):], before+over
+			}
+			if len(entries) == 0 {
+				return nil
+			}
+			return s.push(ctx, chunk{of: i, entries: entries, before: before, all: max(read, s.rows)})
 		})
 		if err != nil {
 			return fmt.Errorf("read the rows of %s: %w", ix.Of, err)
@@ -181,16 +193,16 @@ type sorting struct {
 	conn *sql.Conn
 }
 
-func (s sorting) run(ctx context.Context, goOn bool) error {
+func (s sorting) run(ctx context.Context, first bool) error {
 	ix := s.indexes[s.of]
 	if err := s.fill(ctx, ix); err != nil {
 		return err
 	}
 	var c chunk
 	c.of = s.of
-	query := fmt.Sprintf("SELECT %s, %s FROM temp._chunkfill_unsorted", ID, ix.columns())
+	query := fmt.Sprintf("SELECT %s, %s FROM temp._chunkfill_unsorted WHERE %s", ID, ix.columns(), breathe)
 	var args []any
-	if goOn {
+	if first && s.goOn {
 		last, err := ix.last(ctx, s.conn)
 		if err != nil {
 			return err
@@ -198,7 +210,7 @@ func (s sorting) run(ctx context.Context, goOn bool) error {
 		if last != nil {
 			var cond string
 			cond, args = ix.behind(last)
-			query += " WHERE " + cond
+			query += " AND (" + cond + ")"
 			if c.before, err = ix.Count(ctx, s.conn); err != nil {
 				return err
 			}
@@ -208,7 +220,12 @@ func (s sorting) run(ctx context.Context, goOn bool) error {
 		return err
 	}
 
-	rows, err := s.conn.QueryContext(ctx, query+" ORDER BY "+ix.order(false), args...)
+	order := " ORDER BY " + ix.order(false)
+	if first && !s.goOn && s.at > 0 {
+		c.before = placedUpTo(s.at, s.rows, c.all)
+		order += fmt.Sprintf(" LIMIT -1 OFFSET %d", c.before)
+	}
+	rows, err := s.conn.QueryContext(ctx, query+order, args...)
 	if err != nil {
 		return err
 	}
@@ -231,13 +248,52 @@ func (s sorting) fill(ctx context.Context, ix Index) error {
 			return err
 		}
 	}
-	insert := fmt.Sprintf("INSERT INTO temp._chunkfill_unsorted (%s, %s) ", ID, ix.columns()) + ix.Select(ix.from(), ix.Rowid) + " AND "
+	insert := fmt.Sprintf("INSERT INTO temp._chunkfill_unsorted (%s, %s) ", ID, ix.columns()) + ix.Select(ix.from(), ix.Rowid) + " AND " + breathe + " AND "
 	return ix.eachPart(ctx, s.conn, rowsOnReader, func(where string, args []any) error {
-		return patiently(ctx, func() error {
+		err := patiently(ctx, func() error {
 			_, err := s.conn.ExecContext(ctx, insert+where, args...)
 			return err
 		})
+		return ix.blame(ctx, s.conn, where, args, err)
 	})
+}
+
+// blame names the row of a part on which an expression of the index fails.
+func (ix Index) blame(ctx context.Context, q lite.Querier, where string, args []any, cause error) error {
+	if lite.Classify(cause) != lite.Row {
+		return cause
+	}
+	ids, err := ix.rowids(ctx, q, where, args)
+	if err != nil {
+		return cause
+	}
+	for _, id := range ids {
+		rows, err := q.QueryContext(ctx, ix.Select(ix.from(), ix.Rowid)+" AND "+ix.Rowid+" = ?", id)
+		if err == nil {
+			_, err = ix.read(rows, nil)
+		}
+		if lite.Classify(err) == lite.Row {
+			return fmt.Errorf("an expression fails on row (%d): %w; change that row, then retry, or cancel the job and make the index of another expression", id, err)
+		}
+	}
+	return cause
+}
+
+// rowids are those of the rows of a part.
+func (ix Index) rowids(ctx context.Context, q lite.Querier, where string, args []any) (ids []int64, err error) {
+	rows, err := q.QueryContext(ctx, "SELECT "+ix.Rowid+" FROM "+ix.from()+" WHERE "+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
 }
 
 // from is the table as it is named in a query that goes by the rowid.

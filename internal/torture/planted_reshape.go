@@ -28,7 +28,7 @@ var ReshapeBugs = []Bug{
 	{"a mirror by INSERT OR REPLACE", mirror("INSERT OR REPLACE", "insert")},
 	{"rows that a REPLACE removes are not noted", []Edit{{
 		File: "internal/reshape/watch.go",
-		Old:  "\tif before != \"\" {\n",
+		Old:  "\tif len(arriving) > 0 {\n",
 		New:  "\tif false {\n",
 	}}},
 	{"rows that a REPLACE removes by a default are not noted", []Edit{{
@@ -40,6 +40,11 @@ var ReshapeBugs = []Bug{
 		File: "internal/reshape/watch.go",
 		Old:  "if slices.ContainsFunc(of, func(t uniqueTerm) bool { return t.expression",
 		New:  "if slices.ContainsFunc(of, func(t uniqueTerm) bool { return false && t.expression",
+	}}},
+	{"rows that a REPLACE removes by an expression that compares are not noted", []Edit{{
+		File: "internal/reshape/watch.go",
+		Old:  "s.asStored(c, values[name])",
+		New:  "values[name]",
 	}}},
 	{"rows that a REPLACE removes by a number that is no key are not noted", []Edit{{
 		File: "internal/reshape/watch.go",

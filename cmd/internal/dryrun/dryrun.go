@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
 	"github.com/chunkfill/chunkfill/engine"
 )
@@ -30,8 +31,19 @@ func Print(out io.Writer, job string, d engine.DryRunResult, pragmas []string) {
 	}
 	p.field("settings", strings.Join(pragmas, ", ")+", synchronous(normal), busy_timeout(5000)")
 	if d.Begun != "" {
-		p.field("state", fmt.Sprintf("already begun, now %s: a run continues from there", d.Begun))
+		p.field("state", begun(d.Begun))
 	}
+}
+
+// begun says what a run would do about a job that has begun already.
+func begun(phase chunkfill.Phase) string {
+	switch phase {
+	case chunkfill.Done:
+		return "done already: a run changes nothing"
+	case chunkfill.Cancelled, chunkfill.Undone:
+		return fmt.Sprintf("already begun, now %s: only a run with --retry begins it again", phase)
+	}
+	return fmt.Sprintf("already begun, now %s: a run continues from there", phase)
 }
 
 // preview prints a dry run.

@@ -37,7 +37,8 @@ func (p preview) plans(s engine.DryRunReshape) {
 	}
 }
 
-// room prints what the new table takes.
+// room prints what the new table takes. For how long a plain CREATE INDEX would hold the writer
+// is one of the notes.
 func (p preview) room(s engine.DryRunReshape) {
 	if s.NeededBytes >= 0 {
 		p.field("room", fmt.Sprintf("%s with the write-ahead log: the table takes about %s, its indexes %s, of which %s fit into unused pages of the file",
@@ -45,8 +46,5 @@ func (p preview) room(s engine.DryRunReshape) {
 	}
 	if s.MemoryBytes >= 0 {
 		p.field("memory", fmt.Sprintf("up to %s, the page cache of the connection", bytes(s.MemoryBytes)))
-	}
-	if s.PlainHold >= 0 {
-		p.field("plain", fmt.Sprintf("a CREATE INDEX would hold the writer for about %v", output.Round(s.PlainHold)))
 	}
 }

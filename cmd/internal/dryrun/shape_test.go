@@ -38,7 +38,6 @@ query      SELECT 1
 refused    there is no room
 room       67 MiB with the write-ahead log: the table takes about 1.0 MiB, its indexes 2.0 MiB, of which 0 bytes fit into unused pages of the file
 memory     up to 2.0 MiB, the page cache of the connection
-plain      a CREATE INDEX would hold the writer for about 1.235s
 space      about 3.0 MiB written to the log in all; 5.0 GiB free
 time       about 2 to 9 s; whether there are live writes cannot be seen while this was measured, for 0s
 settings   foreign_keys(1), synchronous(normal), busy_timeout(5000)

@@ -59,15 +59,19 @@ func InSchema(j chunkfill.JobRecord, abandoned bool) string {
 	}
 
 	made := strings.Join(j.InSchema(), ", ")
+	what := "step"
+	if len(j.InSchema()) > 1 {
+		what = "steps"
+	}
 	switch past := j.PastReturn(); {
 	case past != "":
 		return fmt.Sprintf("changed for good by step %s; the job can only be brought to its end", past)
 	case made == "":
 		return ""
 	case j.Back:
-		return fmt.Sprintf("still has what was made by step %s; start or cancel the job to take it back", made)
+		return fmt.Sprintf("still has what was made by %s %s; start or cancel the job to take it back", what, made)
 	}
-	return fmt.Sprintf("has what was made by step %s; cancel takes it back", made)
+	return fmt.Sprintf("has what was made by %s %s; cancel takes it back", what, made)
 }
 
 // Left says how many rows are left, of a job that counts them.

@@ -64,7 +64,7 @@ func TestInSchema(t *testing.T) {
 		{reshape("compare", chunkfill.Interrupted, "shadow"), false, []string{has, takes}},
 		{reshape("copy", chunkfill.Waiting, "shadow"), false, []string{has, takes}},
 		{reshape("copy", chunkfill.Running, "shadow"), true, []string{has, takes}},
-		{reshape("copy", chunkfill.Paused, "shadow", "index"), false, []string{"has what was made by step shadow, index"}},
+		{reshape("copy", chunkfill.Paused, "shadow", "index"), false, []string{"has what was made by steps shadow, index"}},
 		{reshape("drop", chunkfill.Failed), false, []string{"for good by step swap", "only be brought to its end"}},
 		{failedBack, false, []string{"still has what was made by step shadow", "start or cancel the job"}},
 

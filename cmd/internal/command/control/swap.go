@@ -2,12 +2,14 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
+	"github.com/chunkfill/chunkfill/cmd/internal/output"
 )
 
 func swapCommand() *cobra.Command {
@@ -33,8 +35,23 @@ none that has a swap, 4 no such job.`,
 		}
 		swapped, line := err == nil, "swapped"
 		if !swapped {
-			line, err = "swap recorded", exit.Unfinishedf("%w", err)
+			line, err = "swap recorded", exit.Unfinishedf("%w", o.whyNoSwap(name, err))
 		}
 		return errors.Join(err, o.tell(name, line, func(state) bool { return swapped }))
 	})
+}
+
+// whyNoSwap says of a job that somebody runs, and has paused, that the pause is in the way.
+func (o operator) whyNoSwap(name string, noAnswer error) error {
+	s, err := o.state(name)
+	if err != nil || !s.runs || s.Phase != chunkfill.Paused {
+		return noAnswer
+	}
+
+	wayOut := "chunkfill resume --db %s %s"
+	args := []any{name, s.Request.By, s.Request.Reason, o.db, name}
+	if s.Request.All {
+		wayOut, args = "chunkfill resume --db %s --all", args[:4]
+	}
+	return fmt.Errorf("%s is paused by %s: %s; the swap is recorded, and takes place after `"+wayOut+"`", output.Seen(args...)...)
 }

@@ -37,9 +37,11 @@ indexes, triggers, views and the foreign keys of other tables stay. A column kee
 value unless --set gives another; a value that its new type would change is refused.
 
 Rows that break the new shape are counted, and the first are shown, before anything is
-made. Those that are written later are quarantined (see ` + "`chunkfill errors`" + `), and the tables
-do not change places; no write of the application fails because of it. --dry-run shows
-all that would be done, and whatever stands in the way.
+made. One that is written later is named by its key, in quarantine (see ` + "`chunkfill errors`" + `) or in
+the error with which the job ends, and the tables do not change places; no write of the
+application fails because of it. Change that row, and retry. --dry-run shows all that
+would be done, and whatever stands in the way.
+
 With --hold-swap the job waits before the tables change places, and ` + "`chunkfill swap`" + ` has
 them do so. ` + "`chunkfill cancel`" + ` takes all back, at any time before that.`,
 		Example: `  chunkfill rebuild --db app.db --table users --schema users.sql
@@ -86,8 +88,9 @@ func IndexCommand() *cobra.Command {
 		Short: "Make an index on a live table",
 		Long: `Makes an index while the table is being written. A plain CREATE INDEX keeps all writes
 waiting for as long as it reads the whole table; where that is short enough it is the
-better way: --dry-run says how long. This one rebuilds the table beside itself with the index (see ` + "`chunkfill\nrebuild`" + `), or, with --twin, builds the index alone, which is a fraction of the work. After
-Ctrl-C or a kill the same command continues where it stopped.
+better way: --dry-run says how long. This one rebuilds the table beside itself with the
+index (see ` + "`chunkfill rebuild`" + `), or, with --twin, builds the index alone, which is a
+fraction of the work. After Ctrl-C or a kill the same command continues where it stopped.
 
 --twin is experimental, and for tables with an INTEGER PRIMARY KEY. Until it is done,
 PRAGMA integrity_check reports the index that is being built, and VACUUM and REINDEX undo

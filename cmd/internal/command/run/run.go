@@ -74,10 +74,12 @@ them in a transaction of at most --target-hold, rolls that back, and shows the
 rows before (-) and after (+), or the error (!) on which the job fails.
 
 FILE is a job file, in TOML: jobs that run in order, each begun with [[job]], with
-name, table, set, where, todo, delete and version. db, target_hold, max_rate, window,
-sole_process, quarantine_limit, wal_budget, min_free and foreign_keys stand in a job,
-or before the first one for all of them; a flag wins. Jobs that are done are skipped;
-the first that does not end well ends the run, with its exit status.`,
+name, table, set, where, todo, delete, version and keep_before; a rebuild has schema and
+keep_old, an index has index and twin, both hold_swap and swap_window. target_hold,
+max_rate, window, sole_process, quarantine_limit, wal_budget, min_free and foreign_keys
+stand in a job, or before the first one for all of them, where db stands; a flag wins.
+Jobs that are done are skipped; the first that does not end well ends the run, with its
+exit status.`,
 		Example: `  chunkfill run --db app.db --name users_lower_v1 --table users --set 'email = lower(email)'
   chunkfill run --db app.db --name purge_2023 --table events --delete --where "at < '2024'" --max-rate 5000
   chunkfill run --db app.db --name move_2023 --table events --delete --where "at < '2024'" --archive events_2023.db

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,7 +30,7 @@ type apply struct {
 	window                                   string
 	soleProcess, yes, dryRun, retry, printed bool
 
-	wanted *schemadiff.Schema
+	goal   *schemadiff.Schema
 	plan   *schemadiff.Plan  // nil where a job goes on
 	onHold func(engine.Hold) // of tests
 }
@@ -49,7 +50,9 @@ which it began. 'chunkfill cancel NAME' takes back the change that is being made
 leaves those before it; a new apply then plans anew from what is there.
 
 What --allow-drop names is kept: the table, or the old form of one that loses a
-column, is called _chunkfill_old_ and its name afterwards, until you drop it.
+column, is called _chunkfill_old_ and its name afterwards, until you drop it. To drop
+a large one without holding the writer, empty it first: 'chunkfill run --delete
+--archive FILE' moves its rows away in batches.
 
 Exit status: 0 the schema is what the file says; 2 wrong usage, or a difference that
 is refused; of --dry-run, 1 where there are differences.`,
@@ -128,17 +131,11 @@ func (a *apply) confirm(cmd *cobra.Command) error {
 
 // find returns the job that is under way, or else a new one for what is planned.
 func (a *apply) find(ctx context.Context, stdin io.Reader) (job jobs.Schema, begun bool, err error) {
-	opts, err := a.options()
+	wanted, opts, err := a.wanted(ctx, stdin)
 	if err != nil {
 		return job, false, err
 	}
-	script, err := a.read(stdin)
-	if err != nil {
-		return job, false, err
-	}
-	if a.wanted, err = schemadiff.Wanted(ctx, script, opts.Ignore); err != nil {
-		return job, false, usage(err)
-	}
+	a.goal = wanted
 	db, err := database.Open(ctx, a.db, "ro")
 	if err != nil {
 		return job, false, err
@@ -149,32 +146,51 @@ func (a *apply) find(ctx context.Context, stdin io.Reader) (job jobs.Schema, beg
 		return job, false, err
 	}
 
-	taken := map[string]bool{}
+	if job, begun, err = a.underWay(statuses); begun || err != nil {
+		return job, begun, err
+	}
+	if a.plan, err = schemadiff.Make(ctx, db, wanted, opts); err != nil {
+		return job, false, usage(err)
+	}
+	if a.plan.Same() || len(a.plan.Refused) > 0 { // and needs no name
+		return job, false, nil
+	}
+	name, err := a.newName(statuses)
+	return a.plan.Job(name), false, err
+}
+
+// underWay is the job that has not ended, if there is one. It refuses one to another schema.
+func (a *apply) underWay(statuses []engine.Status) (job jobs.Schema, begun bool, err error) {
 	for _, s := range statuses {
-		taken[s.Name] = true
-		old, ok, err := jobs.ParseSchema(s.Name, s.Definition)
+		job, ok, err := jobs.ParseSchema(s.Name, s.Definition)
 		if !ok || s.Phase == checkpoint.Done || s.Phase == checkpoint.Cancelled {
 			continue
 		}
-		if err == nil && (old.Goal != a.wanted.Goal() || a.name != "" && a.name != old.Name) {
+		if err == nil && (job.Goal != a.goal.Goal() || a.name != "" && a.name != job.Name) {
 			err = exit.Usagef("%s is under way to another schema, or under another name: go on with it by its schema file, or cancel it", s.Name)
 		}
-		return old, true, err
+		return job, true, err
 	}
-	if a.plan, err = schemadiff.Make(ctx, db, a.wanted, opts); err != nil {
-		return job, false, usage(err)
+	return job, false, nil
+}
+
+// newName is the name of a new job.
+func (a *apply) newName(statuses []engine.Status) (string, error) {
+	taken := func(name string) bool {
+		return slices.ContainsFunc(statuses, func(s engine.Status) bool { return s.Name == name })
 	}
-	name := a.name
-	if name != "" && taken[name] {
-		return job, false, exit.Usagef("there is a job %s already, which has ended: give another --name, or none", name)
-	}
-	if name == "" {
-		name = "schema_" + a.plan.Goal
-		for n := 2; taken[name]; n++ {
-			name = fmt.Sprintf("schema_%s_%d", a.plan.Goal, n)
+	if a.name != "" {
+		if taken(a.name) {
+			return "", exit.Usagef("there is a job %s already, which has ended: give another --name, or none", a.name)
 		}
+		return a.name, nil
 	}
-	return a.plan.Job(name), false, nil
+
+	name := "schema_" + a.plan.Goal
+	for n := 2; taken(name); n++ {
+		name = fmt.Sprintf("schema_%s_%d", a.plan.Goal, n)
+	}
+	return name, nil
 }
 
 // work runs the job, and looks whether the schema is then what is wanted.
@@ -207,11 +223,11 @@ func (a *apply) work(ctx context.Context, job jobs.Schema, show *output.Progress
 	if err != nil {
 		return &result, err
 	}
-	now, err := schemadiff.Load(ctx, db, a.left)
+	now, err := schemadiff.Load(ctx, db, a.ignore)
 	if err != nil {
 		return &result, err
 	}
-	if left := schemadiff.Differences(now, a.wanted); len(left) > 0 {
+	if left := schemadiff.Differences(now, a.goal); len(left) > 0 {
 		return &result, fmt.Errorf("the schema has been changed meanwhile: %s; see 'chunkfill diff'", left[0])
 	}
 	return &result, nil

@@ -30,8 +30,10 @@ whether a constraint stands with its column or at the end. The order of columns 
 
 Renames are not guessed: --rename. What would lose data is refused unless it is
 named with --allow-drop, and its data is kept then: a table, and the old form of a
-table that loses a column, stays as _chunkfill_old_ and its name. A value that a new
-type would change is refused unless --set says how it is converted.
+table that loses a column, stays as _chunkfill_old_ and its name, without triggers and
+foreign keys. A value that a new type would change is refused unless --set says how it
+is converted, and so are rows that the new schema does not allow: they are counted,
+and some of them named. For that the table is read, in short pieces.
 
 Tables of chunkfill, of SQLite, of virtual tables and of known tools (goose,
 golang-migrate, atlas, litestream and others) are left alone; --ignore adds to them.

@@ -40,14 +40,14 @@ func (m maker) name(name string) string {
 
 // columns are the names that all tables choose from; their types go with their names, so that values never
 // stand in the way.
-var columns = []string{"a", "b", "c", "key", "x y"}
+var columns = []string{"a", "b", "c", "key", "x y", "É.e"}
 
 func (m maker) column(name, parent string) string {
 	text := m.name(name)
-	if strings.Contains(name, " ") {
+	if strings.ContainsAny(name, " .") {
 		text = `"` + name + `"`
 	}
-	text += " " + map[string]string{"a": "TEXT", "b": "INTEGER", "c": "REAL", "key": "", "x y": "varchar ( 20 )"}[name]
+	text += " " + map[string]string{"a": "TEXT", "b": "INTEGER", "c": "REAL", "key": "", "x y": "varchar ( 20 )", "É.e": "BLOB"}[name]
 	text += m.perhaps(4, " COLLATE NOCASE") + m.perhaps(4, m.pick(" DEFAULT 7", " DEFAULT 'it''s'", " DEFAULT (1 + 1)", " DEFAULT -1.5"))
 	text += m.perhaps(5, fmt.Sprintf(" CHECK (%s IS NOT 'no')", quoted(name)))
 	if name == "b" && parent != "" {
@@ -83,7 +83,7 @@ func (m maker) table(name, parent string) string {
 	text := "CREATE TABLE " + m.perhaps(3, "IF NOT EXISTS ") + m.name(name) + " (\n" + strings.Join(kept, m.pick(",", ",\n\t")) + ")"
 	for i, c := range columns {
 		if with[c] && m.IntN(3) == 0 {
-			text += fmt.Sprintf(";\nCREATE INDEX %s_%d ON %s (%s%s)%s", name, i, m.name(name), quoted(c), m.perhaps(3, " DESC"), m.perhaps(4, " WHERE id > 5"))
+			text += fmt.Sprintf(";\nCREATE INDEX %s_%d ON %s (%s%s)%s", name, i, m.name(name), m.pick(quoted(c), quoted(c), "'"+c+"'"), m.perhaps(3, " DESC"), m.perhaps(4, " WHERE id > 5"))
 		}
 	}
 	if with["a"] {

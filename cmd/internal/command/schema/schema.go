@@ -22,10 +22,10 @@ func Commands() []*cobra.Command { return []*cobra.Command{diffCommand(), applyC
 
 // wish is what a command is told of the schema that is wanted.
 type wish struct {
-	db, file                   string
-	renames, drops, sets, left []string
-	maxHold                    time.Duration
-	json                       bool
+	db, file                     string
+	renames, drops, sets, ignore []string
+	maxHold                      time.Duration
+	json                         bool
 }
 
 func (w *wish) register(cmd *cobra.Command) {
@@ -35,14 +35,14 @@ func (w *wish) register(cmd *cobra.Command) {
 	set.StringArrayVar(&w.renames, "rename", nil, "'table=new' or 'table.column=new': it is the same under another name (repeatable)")
 	set.StringArrayVar(&w.drops, "allow-drop", nil, "'table' or 'table.column' may go; its data is kept beside (repeatable)")
 	set.StringArrayVar(&w.sets, "set", nil, "'table.column = expression' over the old row: its value where the table is rebuilt (repeatable)")
-	set.StringArrayVar(&w.left, "ignore", nil, "leave tables alone whose names match this pattern, such as 'audit_*' (repeatable)")
+	set.StringArrayVar(&w.ignore, "ignore", nil, "leave tables alone whose names match this pattern, such as 'audit_*' (repeatable)")
 	set.DurationVar(&w.maxHold, "max-hold", 20*time.Millisecond, "what is likely to hold the writer for longer is done in batches")
 	_ = cmd.MarkFlagFilename("schema", "sql") // it fails for a flag that is not there
 }
 
 // options are the flags as the planner has them.
 func (w *wish) options() (o schemadiff.Options, err error) {
-	o = schemadiff.Options{AllowDrop: w.drops, Ignore: w.left, MaxHold: w.maxHold}
+	o = schemadiff.Options{AllowDrop: w.drops, Ignore: w.ignore, MaxHold: w.maxHold}
 	for _, text := range w.renames {
 		from, to, ok := strings.Cut(text, "=")
 		from, to = strings.TrimSpace(from), strings.TrimSpace(to)
@@ -59,7 +59,7 @@ func (w *wish) options() (o schemadiff.Options, err error) {
 		}
 		o.Set = append(o.Set, schemadiff.Set{Table: table, Column: column, Expr: assign.Expr})
 	}
-	for _, pattern := range w.left {
+	for _, pattern := range w.ignore {
 		if err := schemadiff.CheckPattern(pattern); err != nil {
 			return o, exit.Usagef("--ignore: %w", err)
 		}
@@ -72,17 +72,9 @@ func (w *wish) options() (o schemadiff.Options, err error) {
 
 // planned compares the database with the schema of the file.
 func (w *wish) planned(ctx context.Context, stdin io.Reader) (*schemadiff.Plan, error) {
-	opts, err := w.options()
+	wanted, opts, err := w.wanted(ctx, stdin)
 	if err != nil {
 		return nil, err
-	}
-	script, err := w.read(stdin)
-	if err != nil {
-		return nil, err
-	}
-	wanted, err := schemadiff.Wanted(ctx, script, opts.Ignore)
-	if err != nil {
-		return nil, usage(err)
 	}
 	db, err := database.Open(ctx, w.db, "ro")
 	if err != nil {
@@ -91,6 +83,20 @@ func (w *wish) planned(ctx context.Context, stdin io.Reader) (*schemadiff.Plan, 
 	defer db.Close()
 	plan, err := schemadiff.Make(ctx, db, wanted, opts)
 	return plan, usage(err)
+}
+
+// wanted reads the flags and the file.
+func (w *wish) wanted(ctx context.Context, stdin io.Reader) (*schemadiff.Schema, schemadiff.Options, error) {
+	opts, err := w.options()
+	if err != nil {
+		return nil, opts, err
+	}
+	script, err := w.read(stdin)
+	if err != nil {
+		return nil, opts, err
+	}
+	s, err := schemadiff.Wanted(ctx, script, opts.Ignore)
+	return s, opts, usage(err)
 }
 
 // read returns the text of the schema.

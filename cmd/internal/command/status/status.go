@@ -160,10 +160,8 @@ func writeStatus(out io.Writer, s output.Job) {
 		line("tuned", "%s", s.Request.Words())
 	}
 
-	if s.Fraction >= 0 {
-		line("progress", "%.1f%%, cursor %s of %s", 100*s.Fraction, s.Cursor, s.Upper)
-	} else if s.Cursor != "" {
-		line("progress", "more rows than when it began, cursor %s of %s", s.Cursor, s.Upper)
+	if progress := howFar(s); progress != "" {
+		line("progress", "%s", progress)
 	}
 
 	if over := s.Phase == chunkfill.Done || s.Phase == chunkfill.Failed || s.Phase == chunkfill.Cancelled || s.Phase == chunkfill.Undone; !over {
@@ -178,6 +176,19 @@ func writeStatus(out io.Writer, s output.Job) {
 	w.Flush()
 	_ = output.Print(out, table.String())
 	output.WriteQuarantine(out, s.Status)
+}
+
+// howFar is how far a job is; "" where that cannot be told. A step that walks no rows has no cursor.
+func howFar(s output.Job) string {
+	switch {
+	case s.Fraction < 0 && s.Cursor == "":
+		return ""
+	case s.Fraction < 0:
+		return fmt.Sprintf("more rows than when it began, cursor %s of %s", s.Cursor, s.Upper)
+	case s.Upper == "":
+		return fmt.Sprintf("%.1f%%", 100*s.Fraction)
+	}
+	return fmt.Sprintf("%.1f%%, cursor %s of %s", 100*s.Fraction, s.Cursor, s.Upper)
 }
 
 // gone says of a job that seems to go on that nobody runs it.
