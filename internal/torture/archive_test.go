@@ -197,7 +197,7 @@ func sweepMoves(t testing.TB, program string, step int) (kills int, complaint st
 func TestArchiveKilledAtEvery(t *testing.T) {
 	sweeping(t)
 	t.Parallel()
-	step := 29
+	step := 71
 	if *full {
 		step = 1
 	}
