@@ -49,7 +49,7 @@ type stream struct {
 	cancel context.CancelFunc
 	chunks chan chunk
 	busy   atomic.Bool // not while it waits until a chunk is taken
-	err    error // why it ended; read once chunks is closed
+	err    error       // why it ended; read once chunks is closed
 	head   *chunk
 	ended  bool
 }
