@@ -51,8 +51,10 @@ func (s *session) Hold(ctx context.Context, in loop.Intent) (loop.Outcome, error
 		}
 		return *out, b.explain(ctx, err)
 	case out.None:
-		if s.prefetch != nil && s.prefetch.Pop() {
-			return *out, errAgain // the rows up to there are gone; the walk is not over
+		// Where only the rows up to the end of what was computed or copied ahead are gone, the walk is not over.
+		if s.prefetch != nil && s.prefetch.Pop() || s.copied.text == in.Bound && in.Bound != s.upper.text {
+			s.copied = place{}
+			return *out, errAgain
 		}
 		return *out, nil
 	}
