@@ -300,6 +300,20 @@ func TestPrecopiedRowThatChanges(t *testing.T) {
 	s.want("1", "SELECT count(*) FROM _async_migration_events WHERE event = 'verified' AND detail = '1 rows are left'")
 }
 
+// TestPrecopiedRowsThatGo: a live write deletes all rows that were copied before their batch. The walk goes on behind
+// them. Planted and caught: a walk that ends where a batch meets no row.
+func TestPrecopiedRowsThatGo(t *testing.T) {
+	s := openSubject(t, t.TempDir())
+	s.fill()
+	e := s.engine(nil)
+	job := s.job().(reshaped)
+	job.amid = sync.OnceFunc(func() { s.exec("DELETE FROM t_old WHERE id IN (SELECT id FROM t_old ORDER BY id LIMIT 40)") })
+	if _, err := e.Run(context.Background(), job); err != nil {
+		t.Fatal(err)
+	}
+	s.want("0", "SELECT count(*) FROM _async_migration_events WHERE event = 'second pass'")
+}
+
 // TestCancelTakesBack what a job has put into the schema: by the run itself, by the engine
 // where nobody runs it, from wherever it stands before its point of no return. A retry then
 // begins with what was taken back.
