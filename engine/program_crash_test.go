@@ -94,7 +94,7 @@ func TestReshapeKilledAtEveryFailpoint(t *testing.T) {
 			}
 			t.Logf("%d instants, %d kills", points, kills)
 			least := tries * 9 / 10
-			if every > 1 { // the number of instants varies, with what the machine does beside
+			if strings.HasSuffix(c.name, ", forth") { // the number of instants varies, with what the machine does beside
 				least = tries / 2
 			}
 			if kills < least {
