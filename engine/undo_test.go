@@ -142,14 +142,16 @@ func (u *trialOfUndo) insert(id int) {
 }
 
 // write is one live write: of a value near to what was there, of another column, of the key,
-// a delete, or a delete and an insert under a key that is used again.
+// a delete, a delete and an insert under a key that is used again, or a row that the job has
+// deleted and that comes again with another value.
 func (u *trialOfUndo) write() {
 	ctx := context.Background()
 	one := " WHERE (" + strings.Join(u.o.key, ", ") + ") IN (SELECT " + strings.Join(u.o.key, ", ") + " FROM t ORDER BY random() LIMIT 1)"
 	column := u.pick(u.o.columns)
 	exec := func(statement string) { _, _ = u.db.ExecContext(ctx, statement) } // what is refused does not happen
 	near := []string{"upper(%s)", "lower(%s)", "CAST(%s AS TEXT)", "CAST(%s AS BLOB)", "%s + 0", "%s + 0.0", "-%s", "CAST(%s AS INTEGER)", "%s || ' '", "%s"}
-	switch u.rng.IntN(7) {
+	list := strings.Join(u.o.columns, ", ")
+	switch u.rng.IntN(8) {
 	case 0, 1, 2:
 		exec("UPDATE OR IGNORE t SET " + column + " = " + strings.ReplaceAll(u.pick(near), "%s", column) + one)
 	case 3:
@@ -160,7 +162,6 @@ func (u *trialOfUndo) write() {
 		exec("CREATE TEMP TABLE IF NOT EXISTS again AS SELECT * FROM t WHERE 0")
 		exec("DELETE FROM again")
 		exec("INSERT INTO again SELECT * FROM t" + one)
-		list := strings.Join(u.o.columns, ", ")
 		exec("DELETE FROM t WHERE (" + strings.Join(u.o.key, ", ") + ") IN (SELECT " + strings.Join(u.o.key, ", ") + " FROM again)")
 		if u.rng.IntN(2) == 0 {
 			exec("UPDATE again SET " + column + " = " + u.pick(oddValues))
@@ -168,6 +169,10 @@ func (u *trialOfUndo) write() {
 		exec("INSERT OR IGNORE INTO t (" + list + ") SELECT " + list + " FROM again")
 	case 6:
 		u.insert(1000 + u.rng.IntN(50))
+	case 7:
+		values := slices.Clone(u.o.columns)
+		values[slices.Index(values, "v")] = u.pick(oddValues)
+		exec("INSERT OR IGNORE INTO t (" + list + ") SELECT " + strings.Join(values, ", ") + " FROM before ORDER BY random() LIMIT 1")
 	}
 }
 
@@ -248,6 +253,9 @@ func playUndo(t *testing.T, rng *rand.Rand, play int, counts map[string]int) {
 	defer u.db.Close()
 	for id := range 40 + rng.IntN(60) {
 		u.insert(id)
+	}
+	if _, err := u.db.ExecContext(testContext(t), "CREATE TEMP TABLE before AS SELECT * FROM t"); err != nil {
+		t.Fatal(err)
 	}
 	old := contentOf(t, u.db, o)
 	e, err := engine.New(u.db, engine.Config{SoleProcess: true, QuarantineLimit: -1})
