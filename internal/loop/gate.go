@@ -65,7 +65,7 @@ func (g *waiting) gate(ctx context.Context) error {
 				g.host.used()
 				return nil
 			}
-			if err := g.wait(ctx, due, &g.cp.Throttled, of); err != nil {
+			if err := g.delay(ctx, due, of); err != nil {
 				return err
 			}
 			continue
@@ -327,6 +327,16 @@ func (g *waiting) rest(ctx context.Context, h halt) error {
 		return err
 	}
 	return g.db.Idle(ctx, g, why)
+}
+
+// delay is a piece of a wait for the rate, the host or a command. In a long one live writes make the log
+// longer, and the job sees to it that none of them has to copy it.
+func (g *waiting) delay(ctx context.Context, due time.Duration, of throttle.Reason) error {
+	err := g.wait(ctx, due, &g.cp.Throttled, of)
+	if err != nil || due < poll {
+		return err
+	}
+	return g.db.Idle(ctx, g, Counting)
 }
 
 // dueIn is how long the rate, the host, or a command that asks for a gap, keeps the job from

@@ -227,3 +227,26 @@ func TestPauseInAPause(t *testing.T) {
 		wantTrail(t, p.db, "started, paused, paused, cancelled")
 	})
 }
+
+// TestLogInEachWait: while a job does no rows, and live writes go on, it sees to the log, so that no commit of theirs copies
+// it. Where another process has the lock nobody writes. Planted and caught: no look at the log while rows are computed, or for the
+// rate.
+func TestLogInEachWait(t *testing.T) {
+	for _, w := range waits(t) {
+		if w.why == throttle.ReasonBusy || w.works && w.why != throttle.ReasonRate {
+			continue
+		}
+		w.in(t, func(t *testing.T, p *play, _ *messages) {
+			looks := new(atomic.Int64)
+			p.db.Before = func(verb looptest.Verb) {
+				if verb == looptest.Idle {
+					looks.Add(1)
+				}
+			}
+			p.pass(time.Second)
+			if n := looks.Load(); n < 5 {
+				t.Errorf("it saw to the log %d times in a second", n)
+			}
+		})
+	}
+}

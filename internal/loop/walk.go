@@ -93,11 +93,14 @@ func (w *worker) bound(ctx context.Context) (bound string, ok bool, err error) {
 			return "", false, err
 		}
 
-		// A chunk takes long where the function does: longer than a hold may, and the job is
-		// held back by that and by nothing else.
+		// A chunk takes long where the function does, or a sort: longer than a hold may, and the
+		// job is held back by that and by nothing else.
 		w.starved, w.cp.Reason = true, string(throttle.ReasonCompute)
 		w.charge(&w.cp.Throttled, throttle.ReasonCompute)
 		if err := w.Listen(ctx); err != nil || w.called() {
+			return "", false, err
+		}
+		if err := w.db.Idle(ctx, w, Counting); err != nil {
 			return "", false, err
 		}
 	}
