@@ -14,6 +14,7 @@ type statements struct {
 	keep     bool // if false, each is closed after use
 	seen     map[string]int
 	compiled map[string]*statement
+	calls    int
 }
 
 const (
@@ -24,9 +25,10 @@ const (
 
 // get returns the compiled form of a text. The caller releases it.
 func (s *statements) get(ctx context.Context, dc driver.Conn, text string) (*statement, error) {
+	s.calls++
 	kept := s.compiled[text]
 	if kept != nil && !kept.closed && !kept.used {
-		kept.used = true
+		kept.used, kept.call = true, s.calls
 		return kept, nil
 	}
 
@@ -34,12 +36,31 @@ func (s *statements) get(ctx context.Context, dc driver.Conn, text string) (*sta
 	if err != nil || kept != nil && !kept.closed || !s.worth(text) {
 		return st, err
 	}
+	s.makeRoom()
+	st.kept, st.used, st.call = true, true, s.calls
+	s.compiled[text] = st
+	return st, nil
+}
+
+// makeRoom closes the statement that has not been used for longest, where there are too many: a job of many
+// steps leaves those of its first ones behind.
+func (s *statements) makeRoom() {
 	if s.compiled == nil {
 		s.compiled = map[string]*statement{}
 	}
-	st.kept, st.used = true, true
-	s.compiled[text] = st
-	return st, nil
+	if len(s.compiled) < maxKept {
+		return
+	}
+	var oldest *statement
+	for _, st := range s.compiled {
+		if !st.used && (oldest == nil || st.call < oldest.call) {
+			oldest = st
+		}
+	}
+	if oldest != nil {
+		_ = oldest.close()
+		delete(s.compiled, oldest.text)
+	}
 }
 
 // worth counts a text and reports whether it has been used often enough to keep.
@@ -51,7 +72,7 @@ func (s *statements) worth(text string) bool {
 		s.seen = map[string]int{}
 	}
 	s.seen[text]++
-	return s.seen[text] >= often && len(s.compiled) < maxKept
+	return s.seen[text] >= often
 }
 
 // close closes all statements, on the connection they belong to.
@@ -73,6 +94,7 @@ type statement struct {
 	stmt   driver.Stmt
 	kept   bool // somebody keeps it, and closes it
 	used   bool
+	call   int // the latest one
 	closed bool
 }
 

@@ -173,24 +173,13 @@ func (b *Build) Put(ctx context.Context, q lite.Querier, r lite.Range) (int, err
 	}
 	b.since += len(entries)
 
+	// Of few sizes, so that each statement is compiled once and kept. Older versions of SQLite allow 999 parameters.
 	width := len(ix.Terms) + 1
-	many := max(1, min(atOnce, 900/width)) // older versions of SQLite allow 999 parameters
-	if whole := len(entries) / many * many; whole > 0 {
-		stmt, err := q.PrepareContext(ctx, ix.insert(many))
-		if err != nil {
-			return 0, fmt.Errorf("write the index %s: %w", ix.Name, err)
-		}
-		defer stmt.Close()
-		for i := 0; i < whole; i += many {
-			if _, err := stmt.ExecContext(ctx, arguments(entries[i:i+many], width)...); err != nil {
+	for size := max(1, min(atOnce, 900/width)); len(entries) > 0; size = max(1, size/7) {
+		for ; len(entries) >= size; entries = entries[size:] {
+			if _, err := q.ExecContext(ctx, ix.insert(size), arguments(entries[:size], width)...); err != nil {
 				return 0, fmt.Errorf("write the index %s: %w", ix.Name, err)
 			}
-		}
-		entries = entries[whole:]
-	}
-	if len(entries) > 0 {
-		if _, err := q.ExecContext(ctx, ix.insert(len(entries)), arguments(entries, width)...); err != nil {
-			return 0, fmt.Errorf("write the index %s: %w", ix.Name, err)
 		}
 	}
 	return r.Rows, nil
