@@ -63,7 +63,7 @@ func (a *archiver) notes(ctx context.Context) (notes []string) {
 		_, err := os.Stat(a.path)
 		notes = append(notes,
 			fmt.Sprintf("each row is moved to table %s of %s%s", a.into, a.path, wouldBeMade(!errors.Is(err, os.ErrNotExist))),
-			fmt.Sprintf("a commit there for each %d rows, synced, comes to the time; %d bytes are free on its disk", precopyRows, freeBytes(a.path)))
+			fmt.Sprintf("a commit there for each %d rows, synced, comes to the time; %s are free on its disk", precopyRows, mebibytes(freeBytes(a.path))))
 	}
 	for _, child := range a.children {
 		notes = append(notes, fmt.Sprintf("rows of %s that refer to them go along, to table %s; they are not counted above", child.Table, child.Into))

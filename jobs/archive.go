@@ -56,7 +56,11 @@ func (a Archive) file() string {
 
 func (a Archive) children() (text string) {
 	for _, child := range a.Children {
-		text += fmt.Sprintf(", with %s in %q", child.Table, child.Into)
+		into := child.Into
+		if into == "" {
+			into = child.Table
+		}
+		text += fmt.Sprintf(", with %s in %q", child.Table, into)
 	}
 	return text
 }
