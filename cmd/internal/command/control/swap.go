@@ -41,11 +41,14 @@ none that has a swap, 4 no such job.`,
 	})
 }
 
-// whyNoSwap says of a job that somebody runs, and has paused, that the pause is in the way.
+// whyNoSwap says of a job that somebody runs what it is at, or that a pause is in the way.
 func (o operator) whyNoSwap(name string, noAnswer error) error {
 	s, err := o.state(name)
-	if err != nil || !s.runs || s.Phase != chunkfill.Paused {
+	switch {
+	case err != nil || !s.runs:
 		return noAnswer
+	case s.Phase != chunkfill.Paused:
+		return fmt.Errorf("%s is at step %s; the swap is recorded, and takes place when the job comes to it", output.Seen(name, output.Step(s.JobRecord))...)
 	}
 
 	wayOut := "chunkfill resume --db %s %s"
