@@ -50,6 +50,21 @@ func Step(j chunkfill.JobRecord) string {
 	return fmt.Sprintf("%d of %d: %s", n, of, j.Step)
 }
 
+// AllSteps is the number of steps of a job that has walked more than once and is done; else 0. What stands of it then
+// are the counts of its last step, which do not tell what the job did.
+func AllSteps(j chunkfill.JobRecord) int {
+	walks := 0
+	for _, s := range j.Steps {
+		if s.Kind == chunkfill.Walk {
+			walks++
+		}
+	}
+	if j.Phase != chunkfill.Done || walks < 2 {
+		return 0
+	}
+	return len(j.Steps)
+}
+
 // InSchema says what of a job stands in the schema while nobody works on it, and what
 // becomes of it; "" where nothing does. abandoned is a job that its owner has left at work.
 func InSchema(j chunkfill.JobRecord, abandoned bool) string {

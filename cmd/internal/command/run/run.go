@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
@@ -290,19 +289,10 @@ func (o outcome) work() string {
 	switch step := output.Step(o.JobRecord); {
 	case step != "":
 		return "step " + output.Visible(step) + "; " + rows
-	case walks(o.Steps) > 1:
+	case output.AllSteps(o.JobRecord) > 0:
 		return fmt.Sprintf("all %d steps, %d quarantined", len(o.Steps), o.Quarantined)
 	}
 	return rows
-}
-
-func walks(steps []chunkfill.Step) (n int) {
-	for _, s := range steps {
-		if s.Kind == chunkfill.Walk {
-			n++
-		}
-	}
-	return n
 }
 
 // withoutValues keeps keys of rows, and what SQLite says of them, out of stderr, which is a
