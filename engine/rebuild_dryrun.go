@@ -50,6 +50,7 @@ func (r rebuildDryRun) fill(ctx context.Context, e *Engine, d *DryRunResult) err
 		return d.refuse(err)
 	}
 	r.showSQL(d.Reshape, found)
+	r.warnOfLost(d, found.Lost)
 	f, err := r.foresee(ctx, e, found)
 	if err != nil {
 		return err
@@ -110,6 +111,13 @@ func (r rebuildDryRun) showSQL(d *DryRunReshape, found reshape.Rehearsed) {
 		if statements := found.SQL[d.Steps[i].Name]; statements != nil {
 			d.Steps[i].SQL = statements
 		}
+	}
+}
+
+// warnOfLost names the columns whose values nothing keeps.
+func (r rebuildDryRun) warnOfLost(d *DryRunResult, columns []string) {
+	if len(columns) > 0 && !r.spec.KeepOld {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("the values of %s are lost with the old table: the new shape does not have them; KeepOld keeps it", strings.Join(columns, ", ")))
 	}
 }
 

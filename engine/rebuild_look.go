@@ -56,6 +56,9 @@ func (r rebuild) look(ctx context.Context, e *Engine, found reshape.Rehearsed) e
 	case plain >= 0:
 		log.Info("chunkfill: a plain CREATE INDEX would hold the writer in one piece", "plain_hold", plain)
 	}
+	if len(found.Lost) > 0 && !r.spec.KeepOld {
+		log.Warn("chunkfill: the new shape does not have these columns, whose values are lost with the old table", "columns", strings.Join(found.Lost, ", "))
+	}
 	for _, q := range f.queries {
 		if !q.Uses {
 			log.Warn("chunkfill: a query will not use what the job makes for it", "query", q.Query, "plan", strings.Join(q.After, "; "))

@@ -18,6 +18,7 @@ type Rehearsed struct {
 	Rules Rules               // what is to be looked for in the rows
 	Draft Draft               // what is to be measured on a sample of them
 	Plans [][]string          // of Wanted.Queries, as they will be
+	Lost  []string            // columns whose values go with the old table
 
 	suspects []suspect
 }
@@ -78,6 +79,10 @@ func (s rehearsal) change(ctx context.Context, q lite.Querier, found *Rehearsed,
 	if _, err := s.Create(ctx, steps.of("shadow")); err != nil {
 		return err
 	}
+	if err := s.expressions(ctx, q); err != nil {
+		return err
+	}
+	found.Lost = s.lost()
 	found.try(ctx, q, probes, "would not work while rows are copied")
 	if len(s.copied) > 0 {
 		text, _ := s.live.Key.InsertStatement(s.Insert(), nil, nil).SQL(s.live.Key.Sample())
@@ -101,6 +106,33 @@ func (s rehearsal) change(ctx context.Context, q lite.Querier, found *Rehearsed,
 	found.SQL["empty"] = []string{"DELETE FROM " + lite.Main(s.Rest()) + " WHERE …"}
 	found.SQL["drop"] = s.Dropped()
 	return refused(swap(s).exchange(ctx, steps.of("swap")))
+}
+
+// expressions refuses one of Set that no row could be copied with, such as one over a column that is not there.
+func (s rehearsal) expressions(ctx context.Context, q lite.Querier) error {
+	for _, a := range s.Set {
+		p := probe{sql: "SELECT " + a.Expr + "\n FROM " + lite.Main(s.Table)}
+		if err := p.compiles(ctx, q); err != nil {
+			return fmt.Errorf("%w: the expression of %s cannot be used: %w; %s has %s", ErrShape, a.Column, err, s.Table, names(s.live))
+		}
+	}
+	return nil
+}
+
+// lost are the columns that the new table does not have, nor any expression of Set makes use of.
+func (s rehearsal) lost() (columns []string) {
+	if s.Grafts() {
+		return nil
+	}
+	for _, c := range s.live.Columns {
+		taken := slices.ContainsFunc(s.copied, func(p pair) bool {
+			return lite.SameName(p.column, c.Name) || lite.Names(p.expr)[lite.FoldName(c.Name)]
+		})
+		if !taken && !c.Generated {
+			columns = append(columns, c.Name)
+		}
+	}
+	return columns
 }
 
 // refused is what keeps the change from being made.

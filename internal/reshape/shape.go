@@ -319,7 +319,7 @@ func (s *Shape) pairs(ctx context.Context, q lite.Querier) error {
 	s.copied, s.conversions = nil, nil
 	for _, a := range s.Set {
 		if _, err := shadow.Column(a.Column); err != nil {
-			return fmt.Errorf("%w: %w", ErrShape, err)
+			return fmt.Errorf("%w: %w: %s (the new %s has %s)", ErrShape, lite.ErrNoColumn, a.Column, s.Table, names(shadow))
 		}
 	}
 	for _, c := range shadow.Columns {
@@ -342,6 +342,15 @@ func (s *Shape) pairs(ctx context.Context, q lite.Querier) error {
 		s.copied = append(s.copied, pair{alias, alias, true})
 	}
 	return Indexes{s}.part(ctx, q, shadow)
+}
+
+// names lists the columns of a table.
+func names(t lite.Table) string {
+	all := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		all[i] = c.Name
+	}
+	return strings.Join(all, ", ")
 }
 
 // column is one of the live table that is there.
