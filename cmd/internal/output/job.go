@@ -107,6 +107,10 @@ func WriteQuarantine(w io.Writer, s chunkfill.Status) {
 			_ = Printf(w, "  and %d more, which `chunkfill errors` lists\n", len(s.Quarantine)-i)
 			break
 		}
+		if strings.HasPrefix(row.Error, "row (") { // of a log, whose error names the row of the table
+			_ = Printf(w, "  quarantined: %s %s\n", Seen(s.Table, row.Error)...)
+			continue
+		}
 		_ = Printf(w, "  quarantined: %s key %s: %s\n", Seen(s.Table, row.Key, row.Error)...)
 	}
 	if len(s.Quarantine) > 0 {

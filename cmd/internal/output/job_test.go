@@ -89,3 +89,17 @@ func TestInSchema(t *testing.T) {
 		}
 	}
 }
+
+// TestQuarantineNamesTheRow of the table, where what was walked is the log of a rebuild: its keys are not theirs.
+func TestQuarantineNamesTheRow(t *testing.T) {
+	s := chunkfill.Status{Checkpoint: chunkfill.Checkpoint{JobRecord: chunkfill.JobRecord{Table: "users"}}, Quarantine: []chunkfill.BadRow{
+		{Step: "copy", Key: `["9"]`, Error: "constraint failed"},
+		{Step: "catch up", Key: `["1"]`, Error: "row (3): constraint failed"},
+	}}
+	var out strings.Builder
+	WriteQuarantine(&out, s)
+	want := "  quarantined: users key [\"9\"]: constraint failed\n  quarantined: users row (3): constraint failed\n"
+	if !strings.HasPrefix(out.String(), want) {
+		t.Errorf("%s\nwant\n%s", &out, want)
+	}
+}

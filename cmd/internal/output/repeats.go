@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -13,7 +14,7 @@ import (
 const shownRepeats = 3
 
 // repeats passes on the first warnings of each kind and counts the others. Nothing
-// is lost: they are warnings of rows, which the database keeps and errors lists.
+// is lost: the rows among them, which are the most, the database keeps and errors lists.
 type repeats struct {
 	slog.Handler
 	counts *repeatCounts
@@ -58,7 +59,11 @@ func (h repeats) sumUp() {
 	h.counts.mu.Unlock()
 	for _, message := range slices.Sorted(maps.Keys(seen)) {
 		if more := seen[message] - shownRepeats; more > 0 {
-			slog.New(h.Handler).Warn(message, "and_more", more, "listed_by", "chunkfill errors")
+			attrs := []any{"and_more", more}
+			if strings.Contains(message, "row quarantined") {
+				attrs = append(attrs, "listed_by", "chunkfill errors")
+			}
+			slog.New(h.Handler).Warn(message, attrs...)
 		}
 	}
 }

@@ -17,8 +17,14 @@ func TestRepeatsAreSummedUp(t *testing.T) {
 		log.Info("resumed")
 	}
 	log.WithGroup("g").Warn("another")
+	for range 4 {
+		log.Warn("nobody runs a job") // which no list of rows has
+	}
 	handler.sumUp()
-	for text, want := range map[string]int{"row quarantined": shownRepeats + 1, "resumed": 10, "another": 1, "and_more=7": 1} {
+	for text, want := range map[string]int{
+		"row quarantined": shownRepeats + 1, "resumed": 10, "another": 1, "and_more=7 listed_by": 1,
+		"nobody runs a job": shownRepeats + 1, "and_more=1\n": 1,
+	} {
 		if got := strings.Count(out.String(), text); got != want {
 			t.Errorf("%q %d times, want %d:\n%s", text, got, want, &out)
 		}
