@@ -117,7 +117,7 @@ func (r rebuildDryRun) showSQL(d *DryRunReshape, found reshape.Rehearsed) {
 // warnOfLost names the columns whose values nothing keeps.
 func (r rebuildDryRun) warnOfLost(d *DryRunResult, columns []string) {
 	if len(columns) > 0 && !r.spec.KeepOld {
-		d.Warnings = append(d.Warnings, fmt.Sprintf("the values of %s are lost with the old table: the new shape does not have them; KeepOld keeps it", strings.Join(columns, ", ")))
+		d.Warnings = append(d.Warnings, fmt.Sprintf("the values of %s are lost with the old table: the new shape does not have them; KeepOld (--keep-old) keeps it", strings.Join(columns, ", ")))
 	}
 }
 

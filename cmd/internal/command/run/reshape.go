@@ -34,7 +34,8 @@ kept with --keep-old. After Ctrl-C or a kill the same command continues where it
 --schema is a file with the new CREATE TABLE, under the name of the table, and a CREATE
 INDEX for each index that is new or another one; - reads it from the standard input. Other
 indexes, triggers, views and the foreign keys of other tables stay. A column keeps its
-value unless --set gives another; a value that its new type would change is refused.
+value unless --set gives another; a value that its new type would change is refused. One
+that the new table does not have goes, with its values, unless --keep-old is given.
 
 Rows that break the new shape are counted, and the first are shown, before anything is
 made. One that is written later is named by its key, in quarantine (see ` + "`chunkfill errors`" + `) or in
