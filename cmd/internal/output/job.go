@@ -50,6 +50,35 @@ func Step(j chunkfill.JobRecord) string {
 	return fmt.Sprintf("%d of %d: %s", n, of, j.Step)
 }
 
+// Work is what a job has done, and that of a job of many steps is which of them: each counts its rows by itself.
+// measured follows the counts of rows, where there are any.
+func Work(cp chunkfill.Checkpoint, measured string) string {
+	step := Step(cp.JobRecord)
+	if step != "" {
+		step = "step " + Visible(step)
+	}
+	switch n := AllSteps(cp.JobRecord); {
+	case n > 0:
+		return fmt.Sprintf("all %d steps, %d quarantined", n, cp.Quarantined)
+	case step != "" && !CountsRows(cp.JobRecord):
+		return step
+	case step != "":
+		step += "; "
+	}
+	return fmt.Sprintf("%s%d rows scanned, %d changed, %d quarantined%s%s", step, cp.Rows, cp.Changed, cp.Quarantined, Left(cp), measured)
+}
+
+// CountsRows reports whether the step that stands goes over rows: the counts of another are always 0, whatever
+// the steps before it have done.
+func CountsRows(j chunkfill.JobRecord) bool {
+	for _, s := range j.Steps {
+		if s.Name == j.Step {
+			return s.Kind != chunkfill.Once || s.Of != ""
+		}
+	}
+	return AllSteps(j) == 0
+}
+
 // AllSteps is the number of steps of a job that has walked more than once and is done; else 0. What stands of it then
 // are the counts of its last step, which do not tell what the job did.
 func AllSteps(j chunkfill.JobRecord) int {

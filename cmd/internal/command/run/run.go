@@ -281,18 +281,9 @@ func (o outcome) print(stdout io.Writer) {
 	}
 }
 
-// work is what was done. A job of many steps counts the rows of each by itself, so it is told
-// which one stands.
+// work is what was done.
 func (o outcome) work() string {
-	rows := fmt.Sprintf("%d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v",
-		o.Rows, o.Changed, o.Quarantined, output.Left(o.Checkpoint), o.Batches, output.Round(o.Working))
-	switch step := output.Step(o.JobRecord); {
-	case step != "":
-		return "step " + output.Visible(step) + "; " + rows
-	case output.AllSteps(o.JobRecord) > 0:
-		return fmt.Sprintf("all %d steps, %d quarantined", len(o.Steps), o.Quarantined)
-	}
-	return rows
+	return output.Work(o.Checkpoint, fmt.Sprintf(", in %d batches, writer held %v", o.Batches, output.Round(o.Working)))
 }
 
 // withoutValues keeps keys of rows, and what SQLite says of them, out of stderr, which is a

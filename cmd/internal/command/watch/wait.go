@@ -117,7 +117,6 @@ func conclude(out io.Writer, job output.Job, err error, asJSON bool) error {
 		}
 		return err
 	}
-	_ = output.Printf(out, "%s: %s; %d rows scanned, %d changed, %d quarantined%s\n",
-		output.Visible(job.Name), job.Phase, job.Rows, job.Changed, job.Quarantined, output.Left(job.Checkpoint))
+	_ = output.Printf(out, "%s: %s; %s\n", output.Visible(job.Name), job.Phase, output.Work(job.Checkpoint, ""))
 	return err
 }
