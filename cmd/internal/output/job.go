@@ -41,10 +41,10 @@ func JobLine(s chunkfill.Status, measured string) string {
 }
 
 // Step says which step of a job stands, such as "2 of 7: copy"; "" for a job of one walk,
-// or a walk and its verification, whose phase tells, and after the last step.
+// or a walk and its verification, whose phase tells, and for one that is done.
 func Step(j chunkfill.JobRecord) string {
 	n, of := j.Position()
-	if n == 0 || of <= 2 {
+	if n == 0 || of <= 2 || j.Phase == chunkfill.Done {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d: %s", n, of, j.Step)
