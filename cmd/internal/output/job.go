@@ -82,6 +82,29 @@ func Left(cp chunkfill.Checkpoint) string {
 	return fmt.Sprintf(", %d left", cp.Left)
 }
 
+// Work is what was done. A job of many steps counts the rows of each by itself, so it is told
+// which one stands.
+func Work(cp chunkfill.Checkpoint) string {
+	rows := fmt.Sprintf("%d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v",
+		cp.Rows, cp.Changed, cp.Quarantined, Left(cp), cp.Batches, Round(cp.Working))
+	switch step := Step(cp.JobRecord); {
+	case step != "":
+		return "step " + Visible(step) + "; " + rows
+	case walks(cp.Steps) > 1:
+		return fmt.Sprintf("all %d steps, %d quarantined", len(cp.Steps), cp.Quarantined)
+	}
+	return rows
+}
+
+func walks(steps []chunkfill.Step) (n int) {
+	for _, s := range steps {
+		if s.Kind == chunkfill.Walk {
+			n++
+		}
+	}
+	return n
+}
+
 // shownBadRows is how many rows in quarantine are listed below the result of a job.
 const shownBadRows = 10
 

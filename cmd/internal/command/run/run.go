@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/asyncmig"
 	"github.com/chunkfill/chunkfill/checkpoint"
 	"github.com/chunkfill/chunkfill/cmd/internal/database"
@@ -268,7 +267,7 @@ func (o outcome) print(stdout io.Writer) {
 	if o.already {
 		phase = "already " + phase + ", nothing was changed"
 	}
-	_ = output.Printf(stdout, "%s: %s; %s\n", output.Visible(o.Name), phase, o.work())
+	_ = output.Printf(stdout, "%s: %s; %s\n", output.Visible(o.Name), phase, output.Work(o.Checkpoint))
 	if redact.Hides(o.err) {
 		_ = output.Printf(stdout, "  error: %s\n", output.Indented(o.err.Error()))
 	}
@@ -280,29 +279,6 @@ func (o outcome) print(stdout io.Writer) {
 		}
 		_ = output.Printf(stdout, "  %s: %s\n    %s\n", verdict, output.Visible(p.Query), output.Visible(strings.Join(p.Plan, "; ")))
 	}
-}
-
-// work is what was done. A job of many steps counts the rows of each by itself, so it is told
-// which one stands.
-func (o outcome) work() string {
-	rows := fmt.Sprintf("%d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v",
-		o.Rows, o.Changed, o.Quarantined, output.Left(o.Checkpoint), o.Batches, output.Round(o.Working))
-	switch step := output.Step(o.JobRecord); {
-	case step != "":
-		return "step " + output.Visible(step) + "; " + rows
-	case walks(o.Steps) > 1:
-		return fmt.Sprintf("all %d steps, %d quarantined", len(o.Steps), o.Quarantined)
-	}
-	return rows
-}
-
-func walks(steps []chunkfill.Step) (n int) {
-	for _, s := range steps {
-		if s.Kind == chunkfill.Walk {
-			n++
-		}
-	}
-	return n
 }
 
 // withoutValues keeps keys of rows, and what SQLite says of them, out of stderr, which is a
