@@ -69,10 +69,24 @@ func (c *counting) Put(_ context.Context, _ lite.Querier, r lite.Range) (int, er
 
 // TestTimersRunBesideASource: of two processors the job keeps one busy, and what its walk goes over the
 // other. A live write whose timer runs out must be found after a step and not at the end of Go's time
-// slice. Planted and caught: a source not counted among what is busy.
+// slice, 500 rows: after 3 at the most, and after 110 to 200 in the median where the source is not counted among what is
+// busy, planted. Other processes make it later, so one play of some has to do.
 func TestTimersRunBesideASource(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
-	const rows, alarmEvery = 6000, 200 // of 20µs; a time slice is 500
+	var all [][]int64
+	for range 5 {
+		late := lateTimers(t)
+		if late[len(late)/2] <= 15 {
+			return
+		}
+		all = append(all, late)
+	}
+	t.Errorf("timers were found after so many rows, want at most 15 for half of them: %v", all)
+}
+
+// lateTimers are the rows after which timers were found that ran out beside a walk, sorted.
+func lateTimers(t *testing.T) (late []int64) {
+	const rows, alarmEvery = 6000, 200 // of 20µs
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=journal_mode(wal)")
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +110,6 @@ func TestTimersRunBesideASource(t *testing.T) {
 	}()
 	var done atomic.Int64
 	var mu sync.Mutex
-	var late []int64
 	_, err = e.Run(context.Background(), counted{rows, func(n int64) {
 		for began := time.Now(); time.Since(began) < 20*time.Microsecond; {
 		}
@@ -115,8 +128,9 @@ func TestTimersRunBesideASource(t *testing.T) {
 
 	mu.Lock()
 	defer mu.Unlock()
-	slices.Sort(late)
-	if len(late) < rows/alarmEvery/2 || late[len(late)/2] > 15 {
-		t.Errorf("timers were found after %d rows, want at most 15 for half of %d", late, rows/alarmEvery)
+	if len(late) < rows/alarmEvery/2 {
+		t.Fatalf("%d timers of %d ran out", len(late), rows/alarmEvery)
 	}
+	slices.Sort(late)
+	return late
 }

@@ -43,7 +43,7 @@ func (r rebuild) program() *program {
 	walk := func(name string, load func(context.Context, lite.Querier, *step) error) step {
 		return step{Step: chunkfill.Step{Name: name, Kind: chunkfill.Walk}, load: load, intact: r.intact, abandon: reshape.Unwatch(r.spec.Table)}
 	}
-	swap := once("swap", r.swap)
+	swap := once("swap", r.drained(r.swap))
 	swap.NoReturn, swap.abandon = true, reshape.Unwatch(r.spec.Table)
 	swap.request, swap.due, swap.meanwhile = record.RequestSwap, r.logged, r.replay
 	var wrong error
@@ -55,7 +55,7 @@ func (r rebuild) program() *program {
 		walk("catch up", r.catchUp),
 	}
 	if !r.spec.Twin {
-		settle, attach := once("settle", r.settle), once("attach", r.attach)
+		settle, attach := once("settle", r.drained(r.settle)), once("attach", r.attach)
 		settle.abandon, attach.abandon = reshape.Unwatch(r.spec.Table), reshape.Unwatch(r.spec.Table)
 		steps = append(steps, settle, walk("indexes", r.building), step{Step: chunkfill.Step{Name: "count", Kind: chunkfill.Verify, Of: "indexes"}},
 			attach, walk("catch up again", r.catchUp))
@@ -156,17 +156,9 @@ func (r rebuild) copying(ctx context.Context, q lite.Querier, to *step) error {
 	return nil
 }
 
-// settle drains the log, after which the shadow holds the rows of the table as they are then, and makes
-// what its indexes are built on.
-func (r rebuild) settle(ctx context.Context, q lite.Querier) (made, error) {
-	s, err := r.shape(ctx, q)
-	if err != nil {
-		return made{}, err
-	}
-	left, err := s.Drain(ctx, q)
-	if err != nil || left {
-		return made{again: left}, brokenShape(err)
-	}
+// settle makes what the indexes of the shadow are built on. The log is drained: the shadow holds the rows of
+// the table as they are.
+func (r rebuild) settle(ctx context.Context, q lite.Querier, s *reshape.Shape) (made, error) {
 	back, err := reshape.Indexes{Shape: s}.Create(ctx, q)
 	return made{back: back.Statements, part: back.Repeat}, err
 }
@@ -221,13 +213,35 @@ func (r rebuild) catchUp(ctx context.Context, q lite.Querier, to *step) error {
 	return nil
 }
 
-func (r rebuild) swap(ctx context.Context, q lite.Querier) (made, error) {
-	s, err := r.shape(ctx, q)
-	if err != nil {
-		return made{}, err
+func (r rebuild) swap(ctx context.Context, q lite.Querier, s *reshape.Shape) (made, error) {
+	return made{}, s.Swap(ctx, q)
+}
+
+const (
+	replayAtOnce = 40 // entries of the log in one hold: with five indexes they take 3 ms
+	replayedFew  = 10 // so few, and there is time for something else in the same hold
+	replaysFew   = 20 // holds that each replayed more: live writes are too many, and longer holds have to do
+)
+
+// drained is a step that is made as soon as nothing is left in the log, in a hold that is not long for it.
+func (r rebuild) drained(then func(context.Context, lite.Querier, *reshape.Shape) (made, error)) func(context.Context, lite.Querier) (made, error) {
+	holds := 0
+	return func(ctx context.Context, q lite.Querier) (made, error) {
+		s, err := r.shape(ctx, q)
+		if err != nil {
+			return made{}, err
+		}
+		most, few := replayAtOnce, replayedFew
+		if holds++; holds > replaysFew {
+			most, few = 10*replayAtOnce, 10*replayAtOnce
+		}
+		n, left, err := s.Drain(ctx, q, most)
+		if err != nil || left || n > few {
+			return made{again: err == nil}, brokenShape(err)
+		}
+		done, err := then(ctx, q, s)
+		return done, brokenShape(err)
 	}
-	swapped, err := s.Swap(ctx, q)
-	return made{again: !swapped}, brokenShape(err)
 }
 
 // waitsForSwap tells whether the tables are not to change places yet; nil for as soon as they can.
@@ -263,7 +277,7 @@ func (r rebuild) replay(ctx context.Context, c lite.Querier) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.Drain(ctx, c)
+	_, _, err = s.Drain(ctx, c, 2*replayAtOnce)
 	return brokenShape(err)
 }
 

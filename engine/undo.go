@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,7 +127,8 @@ func (e *Engine) undo(ctx context.Context, name string) (r UndoResult, err error
 
 // undoable returns the images of a job that can be undone.
 func (e *Engine) undoable(ctx context.Context, q lite.Querier, name string) (set images.Set, err error) {
-	if _, err := record.Load(ctx, q, name); err != nil {
+	cp, err := record.Load(ctx, q, name)
+	if err != nil {
 		return set, err
 	}
 	all, err := record.ListImages(ctx, q)
@@ -142,7 +144,10 @@ func (e *Engine) undoable(ctx context.Context, q lite.Querier, name string) (set
 			later = i + 1
 		}
 	}
-	if later == 0 {
+	switch {
+	case later == 0 && slices.ContainsFunc(cp.Steps, func(s chunkfill.Step) bool { return s.Kind == chunkfill.Once }):
+		return set, fmt.Errorf("%w: of %s; jobs of its kind keep none, and while it is not done, a cancel takes back what it has made", ErrNoImages, name)
+	case later == 0:
 		return set, fmt.Errorf("%w: of %s; it ran without KeepBefore (--keep-before), they were removed, or all its rows are put back already", ErrNoImages, name)
 	}
 	for _, kept := range all[later:] {

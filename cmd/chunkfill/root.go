@@ -41,7 +41,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return int(status) // the command has said it all
 	}
 	if err != nil {
-		_ = output.Printf(stderr, "chunkfill: %s\n", output.Indented(err.Error())) // there is nobody else to tell
+		_ = output.Printf(stderr, "chunkfill: %s\n", output.Indented(err.Error()+exit.WayOut(err))) // there is nobody else to tell
 	}
 	return exit.Code(ctx, err)
 }

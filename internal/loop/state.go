@@ -371,6 +371,7 @@ func (steps Steps) at(cp chunkfill.Checkpoint, s State) chunkfill.Checkpoint {
 	}
 	if of != cp.Of {
 		cp.RangeRecord = chunkfill.RangeRecord{Of: of, RunID: cp.RunID, Owner: cp.Owner}
+		cp.Left = -1
 	}
 	return cp
 }

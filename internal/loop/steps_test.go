@@ -139,8 +139,8 @@ func wantRange(t *testing.T, steps loop.Steps, s loop.State, before, cp chunkfil
 	if cp.RangeRecord != want {
 		t.Errorf("%+v after the range of %q: %+v, want %+v", s, before.Of, cp.RangeRecord, want)
 	}
-	if s.Back && cp.Left != -1 {
-		t.Errorf("%+v: %d rows are left of what is taken back", s, cp.Left)
+	if (s.Back || cp.Of != before.Of) && cp.Left != -1 {
+		t.Errorf("%+v: %d rows are left of what is taken back, or of another step", s, cp.Left)
 	}
 }
 

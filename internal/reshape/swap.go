@@ -10,46 +10,38 @@ import (
 	"github.com/chunkfill/chunkfill/internal/lite"
 )
 
-// replayAtOnce is how many entries of the log the swap replays in its own hold. More are
-// replayed in holds before.
-const replayAtOnce = 100
-
-// Swap exchanges the two tables, in the caller's transaction, once nothing is left in the log. It
-// reports false where more was left than fits into one hold: some of it is replayed, and it
-// is to be called again. Afterwards the old table has no trigger and no foreign key.
-func (s *Shape) Swap(ctx context.Context, q lite.Querier) (swapped bool, err error) {
-	left, err := s.Drain(ctx, q)
-	if err != nil || left {
-		return false, err
-	}
+// Swap exchanges the two tables, in the caller's transaction, where nothing is left in the log.
+// Afterwards the old table has no trigger and no foreign key.
+func (s *Shape) Swap(ctx context.Context, q lite.Querier) error {
 	// A row without a key is one that nothing here finds.
 	if err := s.live.CheckNulls(ctx, q); err != nil {
-		return false, fmt.Errorf("%w: %w", ErrShape, err)
+		return fmt.Errorf("%w: %w", ErrShape, err)
 	}
-	return true, swap{s}.exchange(ctx, q)
+	return swap{s}.exchange(ctx, q)
 }
 
 // swap exchanges the tables.
 type swap struct{ *Shape }
 
-// Drain replays the first entries of the log, and reports whether there are more.
-func (s *Shape) Drain(ctx context.Context, q lite.Querier) (left bool, err error) {
+// Drain replays up to most of the first entries of the log, and reports how many these were and
+// whether there are more.
+func (s *Shape) Drain(ctx context.Context, q lite.Querier, most int) (n int, left bool, err error) {
 	log, err := lite.LoadTable(ctx, q, logName(s.Table))
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	_, last, err := log.Key.Bounds(ctx, q)
 	if err != nil || last == nil {
-		return false, err
+		return 0, false, err
 	}
-	r, ok, err := log.Key.Next(ctx, q, nil, last, replayAtOnce)
+	r, ok, err := log.Key.Next(ctx, q, nil, last, most)
 	if err != nil || !ok {
-		return false, err
+		return 0, false, err
 	}
 	if _, err := (Copier{s}).Replay(ctx, q, log.Key, r); err != nil {
-		return false, Copier{s}.broken(ctx, q, log.Key, r, err)
+		return 0, false, Copier{s}.broken(ctx, q, log.Key, r, err)
 	}
-	return r.End.Encode() != last.Encode(), nil
+	return r.Rows, r.End.Encode() != last.Encode(), nil
 }
 
 // exchange is the swap itself. Each table takes the other's place in sqlite_schema; what goes by the

@@ -26,9 +26,23 @@ func init() {
 }
 
 // TestTimersRunDuringASort: with one processor, on which a sort is under way, timers ring in time, and
-// not at the end of Go's time slice. Planted and caught: a sort that takes no breath.
+// not at the end of Go's time slice. Other processes make it later, so one play of some has to do. Planted and caught: a
+// sort that takes no breath.
 func TestTimersRunDuringASort(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var all [][]int64
+	for range 5 {
+		late := lateTimers(t)
+		if late[len(late)/2] <= 100 {
+			return
+		}
+		all = append(all, late)
+	}
+	t.Errorf("timers rang after so many rows, want at most 100 for half of them: %v", all)
+}
+
+// lateTimers are the rows after which timers rang that ran out during a sort, sorted.
+func lateTimers(t *testing.T) (late []int64) {
 	const rows, alarmEvery = 6000, 200 // of 20µs; a time slice is 500
 	db, q := testTable(t, rand.New(rand.NewSource(1)))
 	mustExec(t, q, "DELETE FROM t", fmt.Sprintf("INSERT INTO t (id, a) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i, i FROM n", rows))
@@ -37,7 +51,6 @@ func TestTimersRunDuringASort(t *testing.T) {
 
 	var done atomic.Int64
 	var mu sync.Mutex
-	var late []int64
 	each := func() {
 		for began := time.Now(); time.Since(began) < 20*time.Microsecond; {
 		}
@@ -64,8 +77,9 @@ func TestTimersRunDuringASort(t *testing.T) {
 
 	mu.Lock()
 	defer mu.Unlock()
-	slices.Sort(late)
-	if len(late) < rows/alarmEvery/2 || late[len(late)/2] > 100 {
-		t.Errorf("timers rang after %d rows, want at most 100 for half of %d", late, rows/alarmEvery)
+	if len(late) < rows/alarmEvery/2 {
+		t.Fatalf("%d timers of %d rang", len(late), rows/alarmEvery)
 	}
+	slices.Sort(late)
+	return late
 }

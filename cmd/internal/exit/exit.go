@@ -116,9 +116,19 @@ func byCtrlC(ctx context.Context) bool {
 }
 
 // locked reports whether an error is SQLite's word for a lock that somebody else has.
-func locked(err error) bool {
+func locked(err error) bool { return hasCode(err, sqlite3.SQLITE_BUSY) }
+
+func hasCode(err error, code int) bool {
 	var coded interface{ Code() int }
-	return errors.As(err, &coded) && coded.Code()&0xff == sqlite3.SQLITE_BUSY
+	return errors.As(err, &coded) && coded.Code()&0xff == code
+}
+
+// WayOut is what to do about an error for which SQLite has only a name, to be put behind it; or "".
+func WayOut(err error) string {
+	if hasCode(err, sqlite3.SQLITE_FULL) {
+		return "; make room on the disk of the database, then give the same command again: what is committed stays"
+	}
+	return ""
 }
 
 func is(err error, targets ...error) bool {

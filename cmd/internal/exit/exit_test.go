@@ -82,3 +82,20 @@ func lockedError(t *testing.T) error {
 	}
 	return fmt.Errorf("open it: %w", err)
 }
+
+// TestWayOutOfAFullDisk: SQLite says that the disk is full, and no more. Planted and caught: another code.
+func TestWayOutOfAFullDisk(t *testing.T) {
+	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "app.db")+"?_pragma=max_page_count(3)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	_, full := db.Exec("CREATE TABLE t AS SELECT randomblob(100000) AS b")
+	_, wrong := db.Exec("CREATE TABEL t (b)")
+	if full == nil || WayOut(fmt.Errorf("cancel: %w", full)) == "" {
+		t.Errorf("%v has no way out", full)
+	}
+	if got := WayOut(wrong) + WayOut(nil); got != "" {
+		t.Errorf("the way out of %v is %q", wrong, got)
+	}
+}

@@ -50,9 +50,16 @@ func Step(j chunkfill.JobRecord) string {
 	return fmt.Sprintf("%d of %d: %s", n, of, j.Step)
 }
 
-// Work is what a job has done, and that of a job of many steps is which of them: each counts its rows by itself.
-// measured follows the counts of rows, where there are any.
-func Work(cp chunkfill.Checkpoint, measured string) string {
+// Work is what was done. A job of many steps counts the rows of each by itself, so it is told
+// which one stands.
+func Work(cp chunkfill.Checkpoint) string {
+	return work(cp, fmt.Sprintf(", in %d batches, writer held %v", cp.Batches, Round(cp.Working)))
+}
+
+// ShortWork is Work without what was measured.
+func ShortWork(cp chunkfill.Checkpoint) string { return work(cp, "") }
+
+func work(cp chunkfill.Checkpoint, measured string) string {
 	step := Step(cp.JobRecord)
 	if step != "" {
 		step = "step " + Visible(step)
@@ -79,19 +86,22 @@ func CountsRows(j chunkfill.JobRecord) bool {
 	return AllSteps(j) == 0
 }
 
-// AllSteps is the number of steps of a job that has walked more than once and is done; else 0. What stands of it then
-// are the counts of its last step, which do not tell what the job did.
+// AllSteps is how many steps a job has made that is behind the last of them, and that counts the rows of each by
+// itself; else 0.
 func AllSteps(j chunkfill.JobRecord) int {
-	walks := 0
-	for _, s := range j.Steps {
+	if Step(j) == "" && walks(j.Steps) > 1 {
+		return len(j.Steps)
+	}
+	return 0
+}
+
+func walks(steps []chunkfill.Step) (n int) {
+	for _, s := range steps {
 		if s.Kind == chunkfill.Walk {
-			walks++
+			n++
 		}
 	}
-	if j.Phase != chunkfill.Done || walks < 2 {
-		return 0
-	}
-	return len(j.Steps)
+	return n
 }
 
 // InSchema says what of a job stands in the schema while nobody works on it, and what

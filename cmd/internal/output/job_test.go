@@ -34,7 +34,7 @@ func TestStep(t *testing.T) {
 		{reshape("copy", chunkfill.Reverting, "shadow"), "2 of 5: copy"},
 		{reshape("", chunkfill.Done), ""},
 		{rewrite, ""},
-		{reshape("drop", chunkfill.Done), ""}, // some stay at their last step, a verification
+		{reshape("drop", chunkfill.Done), ""},               // some stay at their last step, a verification
 		{chunkfill.JobRecord{Phase: chunkfill.Running}, ""}, // begun before steps were stored
 	} {
 		if got := Step(c.job); got != c.want {

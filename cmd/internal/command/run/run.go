@@ -267,7 +267,7 @@ func (o outcome) print(stdout io.Writer) {
 	if o.already {
 		phase = "already " + phase + ", nothing was changed"
 	}
-	_ = output.Printf(stdout, "%s: %s; %s\n", output.Visible(o.Name), phase, o.work())
+	_ = output.Printf(stdout, "%s: %s; %s\n", output.Visible(o.Name), phase, output.Work(o.Checkpoint))
 	if redact.Hides(o.err) {
 		_ = output.Printf(stdout, "  error: %s\n", output.Indented(o.err.Error()))
 	}
@@ -279,11 +279,6 @@ func (o outcome) print(stdout io.Writer) {
 		}
 		_ = output.Printf(stdout, "  %s: %s\n    %s\n", verdict, output.Visible(p.Query), output.Visible(strings.Join(p.Plan, "; ")))
 	}
-}
-
-// work is what was done.
-func (o outcome) work() string {
-	return output.Work(o.Checkpoint, fmt.Sprintf(", in %d batches, writer held %v", o.Batches, output.Round(o.Working)))
 }
 
 // withoutValues keeps keys of rows, and what SQLite says of them, out of stderr, which is a

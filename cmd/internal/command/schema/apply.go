@@ -253,8 +253,7 @@ func (a *apply) report(out io.Writer, result *engine.Result) error {
 	if err := a.show(out); err != nil || result == nil || result.Name == "" {
 		return err
 	}
-	err := output.Printf(out, "%s: %s; %d rows in %d batches, %d quarantined, writer held %v\n", output.Visible(result.Name), result.Phase, result.Rows,
-		result.Batches, result.Quarantined, output.Round(result.Working))
+	err := output.Printf(out, "%s: %s; %s\n", output.Visible(result.Name), result.Phase, output.Work(result.Checkpoint))
 	output.WriteQuarantine(out, *result)
 	return err
 }

@@ -169,7 +169,7 @@ func writeStatus(out io.Writer, s output.Job) {
 	}
 	switch n := output.AllSteps(s.JobRecord); {
 	case n > 0:
-		line("steps", "all %d", n)
+		line("steps", "all %d, %d rows quarantined", n, s.Quarantined)
 	case output.CountsRows(s.JobRecord):
 		line("rows", "%d scanned, %d changed, %d quarantined%s", s.Rows, s.Changed, s.Quarantined, output.Left(s.Checkpoint))
 		line("speed", "%s rows/s, batches of %d, writer held %v, waited %v, paused %v",

@@ -117,6 +117,6 @@ func conclude(out io.Writer, job output.Job, err error, asJSON bool) error {
 		}
 		return err
 	}
-	_ = output.Printf(out, "%s: %s; %s\n", output.Visible(job.Name), job.Phase, output.Work(job.Checkpoint, ""))
+	_ = output.Printf(out, "%s: %s; %s\n", output.Visible(job.Name), job.Phase, output.ShortWork(job.Checkpoint))
 	return err
 }
