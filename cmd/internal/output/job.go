@@ -87,13 +87,22 @@ func Left(cp chunkfill.Checkpoint) string {
 func Work(cp chunkfill.Checkpoint) string {
 	rows := fmt.Sprintf("%d rows scanned, %d changed, %d quarantined%s, in %d batches, writer held %v",
 		cp.Rows, cp.Changed, cp.Quarantined, Left(cp), cp.Batches, Round(cp.Working))
-	switch step := Step(cp.JobRecord); {
-	case step != "":
+	if step := Step(cp.JobRecord); step != "" {
 		return "step " + Visible(step) + "; " + rows
-	case walks(cp.Steps) > 1:
-		return fmt.Sprintf("all %d steps, %d quarantined", len(cp.Steps), cp.Quarantined)
+	}
+	if n := AllSteps(cp.JobRecord); n > 0 {
+		return fmt.Sprintf("all %d steps, %d quarantined", n, cp.Quarantined)
 	}
 	return rows
+}
+
+// AllSteps is how many steps a job has made that is behind the last of them, and that counts the rows of each by
+// itself; else 0.
+func AllSteps(j chunkfill.JobRecord) int {
+	if Step(j) == "" && walks(j.Steps) > 1 {
+		return len(j.Steps)
+	}
+	return 0
 }
 
 func walks(steps []chunkfill.Step) (n int) {

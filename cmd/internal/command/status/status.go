@@ -167,9 +167,13 @@ func writeStatus(out io.Writer, s output.Job) {
 	if over := s.Phase == chunkfill.Done || s.Phase == chunkfill.Failed || s.Phase == chunkfill.Cancelled || s.Phase == chunkfill.Undone; !over {
 		line("eta", "%s", output.ETA(s.Status))
 	}
-	line("rows", "%d scanned, %d changed, %d quarantined%s", s.Rows, s.Changed, s.Quarantined, output.Left(s.Checkpoint))
-	line("speed", "%s rows/s, batches of %d, writer held %v, waited %v, paused %v",
-		output.Rate(s.Rate), s.BatchRows, output.Round(s.Working), output.Round(s.Throttled), output.Round(s.PausedFor))
+	if n := output.AllSteps(s.JobRecord); n > 0 {
+		line("steps", "all %d, %d rows quarantined", n, s.Quarantined)
+	} else {
+		line("rows", "%d scanned, %d changed, %d quarantined%s", s.Rows, s.Changed, s.Quarantined, output.Left(s.Checkpoint))
+		line("speed", "%s rows/s, batches of %d, writer held %v, waited %v, paused %v",
+			output.Rate(s.Rate), s.BatchRows, output.Round(s.Working), output.Round(s.Throttled), output.Round(s.PausedFor))
+	}
 	line("owner", "%s%s", s.Owner, abandoned)
 	line("updated", "%s", s.UpdatedAt.Format(time.RFC3339))
 
