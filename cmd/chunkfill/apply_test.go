@@ -43,6 +43,9 @@ func TestApplyKilled(t *testing.T) {
 	p = apply("other.sql")
 	p.wants(exit.Usage)
 	p.says("first is under way to another schema")
+	p = start(t, "diff", "--db", path, "--schema", filepath.Join(dir, "new.sql"))
+	p.wants(exit.Usage)
+	p.says("first is under way, at step ", ": counts: copy", "there is a table _chunkfill_new_counts already, of another rebuild; cancel or finish that one")
 
 	p = start(t, "cancel", "--db", path, "first", "--yes")
 	p.wants(exit.OK)

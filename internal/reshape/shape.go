@@ -296,7 +296,7 @@ func (s *Shape) free(ctx context.Context, q lite.Querier) error {
 		if lite.SameName(name, OldName(s.Table)) {
 			wayOut = "drop it if it was kept, else finish that one"
 		}
-		return fmt.Errorf("%w: there is a table %s already, which another rebuild has left; %s", ErrShape, name, wayOut)
+		return fmt.Errorf("%w: there is a table %s already, of another rebuild; %s", ErrShape, name, wayOut)
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
 	}

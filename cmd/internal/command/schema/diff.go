@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -9,10 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkfill/chunkfill/checkpoint"
+	"github.com/chunkfill/chunkfill/cmd/internal/database"
 	"github.com/chunkfill/chunkfill/cmd/internal/exit"
 	"github.com/chunkfill/chunkfill/cmd/internal/flags"
 	"github.com/chunkfill/chunkfill/cmd/internal/output"
+	"github.com/chunkfill/chunkfill/engine"
 	"github.com/chunkfill/chunkfill/internal/schemadiff"
+	"github.com/chunkfill/chunkfill/jobs"
 )
 
 func diffCommand() *cobra.Command {
@@ -51,12 +56,43 @@ usage, or a difference that is refused.`,
 			if err := w.print(cmd.OutOrStdout(), plan); err != nil {
 				return err
 			}
+			if err := w.warnOfJob(cmd.Context(), cmd.ErrOrStderr()); err != nil {
+				return err
+			}
 			return status(plan)
 		},
 	}
 	w.register(cmd)
 	cmd.Flags().BoolVar(&w.json, "json", false, "print the plan as JSON")
 	return cmd
+}
+
+// warnOfJob says of an apply that has not ended that what it is making is in the way of a plan.
+func (w *wish) warnOfJob(ctx context.Context, stderr io.Writer) error {
+	db, err := database.Open(ctx, w.db, "ro")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	statuses, err := engine.ReadStatuses(ctx, db)
+	if err != nil { // such as newer tables, which do not keep anybody from a comparison
+		_ = output.Printf(stderr, "chunkfill: whether an apply is under way cannot be told: %s\n", output.Visible(err.Error()))
+		return nil
+	}
+
+	for _, s := range statuses {
+		if underWay(s) {
+			_ = output.Printf(stderr, "%s is under way, at step %s; `chunkfill apply` with its schema goes on with it, and the plan is made without it\n",
+				output.Seen(s.Name, output.Step(s.JobRecord))...)
+		}
+	}
+	return nil
+}
+
+// underWay reports whether a job is a change of the schema that has not ended.
+func underWay(s engine.Status) bool {
+	_, is, _ := jobs.ParseSchema(s.Name, s.Definition)
+	return is && s.Phase != checkpoint.Done && s.Phase != checkpoint.Cancelled
 }
 
 // status is how diff ends.
