@@ -72,7 +72,7 @@ func TestPlantedLoopBugs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-count=1", "-timeout", "30s",
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-count=1", "-failfast", "-timeout", "30s",
 				"github.com/chunkfill/chunkfill/internal/loop").CombinedOutput()
 			caught := failing.FindAllSubmatch(out, -1)
 			if err == nil || caught == nil {
