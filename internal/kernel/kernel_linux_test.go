@@ -33,18 +33,22 @@ func TestYield(t *testing.T) {
 	if err := unix.SchedSetaffinity(0, &cpu); err != nil {
 		t.Fatal(err)
 	}
-	const want, atMost = 5, 1000 // the kernel does not let the other in each time
-	got := 0
-	for yields := 0; yields < atMost && got < want; yields++ {
-		before := turns.Load()
-		kernel.Yield()
-		if turns.Load() > before {
-			got++
+	// The kernel does not let the other in each time, and for a while only those of other processes.
+	const want, atMost, rounds = 5, 1000, 200
+	for range rounds {
+		got := 0
+		for yields := 0; yields < atMost && got < want; yields++ {
+			before := turns.Load()
+			kernel.Yield()
+			if turns.Load() > before {
+				got++
+			}
+		}
+		if got == want {
+			return
 		}
 	}
-	if got < want {
-		t.Errorf("of %d times the other thread got on %d times, want %d", atMost, got, want)
-	}
+	t.Errorf("%d times the other thread got on less than %d times of %d", rounds, want, atMost)
 }
 
 // firstCPU is one processor of those that this process may use.

@@ -335,8 +335,7 @@ func TestPlantedArchive(t *testing.T) {
 	if !*full {
 		t.Skip("each is a build of its own")
 	}
-	for _, bug := range []torture.Bug{torture.DeleteBeforeCopy, torture.ArchiveNotSynced, torture.DeletedByKey, torture.SettledUnsynced, torture.StaleCopyKept,
-		torture.ChildrenUnseen, torture.ChildrenLeftIn, torture.MiscountedNotes} {
+	for _, bug := range torture.ArchiveBugs {
 		t.Run(bug.Name, func(t *testing.T) {
 			program, err := torture.Build(t.TempDir(), torture.Mover, bug.Edits...)
 			if err != nil {

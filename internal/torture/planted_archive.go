@@ -52,3 +52,6 @@ var (
 		Old:  "\t\ts.copied = place{} // its copy must not stay\n",
 	}}}
 )
+
+// ArchiveBugs are those that moves, killed or with the power cut, must bring to light.
+var ArchiveBugs = []Bug{DeleteBeforeCopy, ArchiveNotSynced, DeletedByKey, SettledUnsynced, StaleCopyKept, ChildrenUnseen, ChildrenLeftIn, MiscountedNotes}

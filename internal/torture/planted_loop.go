@@ -183,8 +183,8 @@ var SchemaBugs = []Bug{
 	}}},
 	{"the range of the step before kept", []Edit{{
 		File: "internal/loop/state.go",
-		Old:  "\tif of != cp.Of {\n\t\tcp.RangeRecord = chunkfill.RangeRecord{Of: of, RunID: cp.RunID, Owner: cp.Owner}\n\t}\n",
-		New:  "\tcp.Of = of\n",
+		Old:  "\t\tcp.RangeRecord = chunkfill.RangeRecord{Of: of, RunID: cp.RunID, Owner: cp.Owner}\n",
+		New:  "\t\tcp.Of = of\n",
 	}}},
 	{"a walk held against the database by each run", []Edit{{
 		File: "internal/loop/conduct.go",

@@ -12,6 +12,17 @@ import (
 	"github.com/chunkfill/chunkfill/internal/torture"
 )
 
+// TestBugsFit: the source still has what each bug takes the place of, also where it is planted in a full sweep alone.
+// Planted and caught: a line of the source that a bug takes for its own.
+func TestBugsFit(t *testing.T) {
+	for _, bug := range slices.Concat(torture.CrashBugs, torture.RowBugs, torture.ModelBugs, torture.LeakBugs, torture.LoopBugs, torture.SchemaBugs,
+		torture.ReshapeBugs, torture.ArchiveBugs, []torture.Bug{torture.LockNotTaken, torture.KeeperDoesNotSync}) {
+		if _, err := torture.Overlay(t.TempDir(), bug.Edits...); err != nil {
+			t.Errorf("%s: %v", bug.Name, err)
+		}
+	}
+}
+
 // TestPlantedBugs builds the program with one bug each and wants the harness to
 // catch it. A harness that cannot fail proves nothing.
 func TestPlantedBugs(t *testing.T) {
@@ -61,7 +72,7 @@ func TestPlantedLoopBugs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-count=1", "-timeout", "30s",
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-count=1", "-failfast", "-timeout", "30s",
 				"github.com/chunkfill/chunkfill/internal/loop").CombinedOutput()
 			caught := failing.FindAllSubmatch(out, -1)
 			if err == nil || caught == nil {
