@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/chunkfill/chunkfill/internal/sqlite"
 )
@@ -27,10 +26,7 @@ type copied struct {
 
 const sqlIsCopied = "chunkfill_is_copied" // (handle, digest or NULL, literal…): reports whether the row is as its copy, or has one
 
-var (
-	copySets       sync.Map // handle int64 -> *Copies
-	lastCopyHandle atomic.Int64
-)
+var copySets sync.Map // handle int64 -> *Copies
 
 func init() {
 	sqlite.Register(sqlite.Function{Name: sqlIsCopied, Args: -1, Call: func(args []sqlite.Value) (sqlite.Value, error) {
@@ -43,10 +39,13 @@ func init() {
 	}})
 }
 
-// OpenCopies returns a set without rows. Close it.
+// OpenCopies returns a set without rows. Close it. It has the lowest handle that is free: batch after batch has the
+// same one then, and statements stay compiled.
 func OpenCopies() *Copies {
-	c := &Copies{handle: lastCopyHandle.Add(1), rows: map[string]copied{}}
-	copySets.Store(c.handle, c)
+	c := &Copies{handle: 1, rows: map[string]copied{}}
+	for _, taken := copySets.LoadOrStore(c.handle, c); taken; _, taken = copySets.LoadOrStore(c.handle, c) {
+		c.handle++
+	}
 	return c
 }
 
