@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -136,10 +137,14 @@ func permission(path string, err error) error {
 }
 
 // NewEngine is engine.New for a command: the message names flags where the engine
-// names the fields of its Config, and the audit trail who uses the command.
-func NewEngine(db *sql.DB, cfg engine.Config) (*engine.Engine, error) {
+// names the fields of its Config, and the audit trail who uses the command. Of the jobs that
+// it is about to run there is no warning that nobody runs them.
+func NewEngine(db *sql.DB, cfg engine.Config, jobs ...string) (*engine.Engine, error) {
 	if cfg.Actor == "" {
 		cfg.Actor = actor()
+	}
+	if cfg.Logger != nil && len(jobs) > 0 {
+		cfg.Logger = slog.New(starting{cfg.Logger.Handler(), jobs})
 	}
 	eng, err := engine.New(db, cfg)
 	return eng, flags.InMessage(err)

@@ -57,6 +57,9 @@ func runFile(ctx context.Context, f runFlags, path string, stdout, stderr io.Wri
 		f.db = file.DB
 	}
 
+	for _, job := range file.Jobs {
+		f.jobs = append(f.jobs, job.Spec().Name)
+	}
 	s := &sequence{flags: f, file: file, show: output.NewProgress(stderr), out: stdout}
 	if err := s.check(ctx); err != nil {
 		return err

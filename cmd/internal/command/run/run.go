@@ -46,6 +46,8 @@ type runFlags struct {
 	dryRun bool
 	json   bool
 	retry  bool
+
+	jobs []string // the names of those that the command runs
 }
 
 // Command is the command, ready to be added to a root.
@@ -169,6 +171,7 @@ func runOne(ctx context.Context, f runFlags, job jobs.Job, stdout, stderr io.Wri
 	limited, cancel := f.limit(ctx)
 	defer cancel()
 
+	f.jobs = []string{job.Spec().Name}
 	show := output.NewProgress(stderr)
 	if f.dryRun {
 		d, err := f.dry(ctx, job, show)
@@ -191,7 +194,7 @@ func (f runFlags) open(ctx context.Context, show *output.Progress) (eng *engine.
 	if err != nil {
 		return nil, nil, err
 	}
-	eng, err = database.NewEngine(db, f.config(show.Logger()))
+	eng, err = database.NewEngine(db, f.config(show.Logger()), f.jobs...)
 	if err != nil {
 		db.Close()
 		return nil, nil, err

@@ -201,7 +201,7 @@ func (a *apply) work(ctx context.Context, job jobs.Schema, show *output.Progress
 	}
 	defer db.Close()
 	eng, err := database.NewEngine(db, engine.Config{SoleProcess: a.soleProcess, TargetHold: a.targetHold, QuietHold: a.targetHold, MaxRate: a.maxRate,
-		ResetTargetHold: a.targetHold > 0, ResetMaxRate: a.maxRate > 0, Window: a.window, Logger: show.Logger(), OnHold: a.onHold})
+		ResetTargetHold: a.targetHold > 0, ResetMaxRate: a.maxRate > 0, Window: a.window, Logger: show.Logger(), OnHold: a.onHold}, job.Name)
 	if err != nil {
 		return nil, err
 	}
