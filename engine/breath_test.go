@@ -14,6 +14,7 @@ import (
 
 	"github.com/chunkfill/chunkfill"
 	"github.com/chunkfill/chunkfill/internal/lite"
+	"github.com/chunkfill/chunkfill/internal/lite/wal"
 	"github.com/chunkfill/chunkfill/jobs"
 )
 
@@ -65,6 +66,19 @@ func (c *counting) Put(_ context.Context, _ lite.Querier, r lite.Range) (int, er
 		c.each(n)
 	}
 	return r.Rows, nil
+}
+
+// TestBusyProcessors: a job has use for one processor, and for another while what its walk goes over computes. Planted and
+// caught: a source not counted.
+func TestBusyProcessors(t *testing.T) {
+	s := &session{upkeep: upkeep{wal.New(wal.Config{})}}
+	if n := s.busy(); n != 1 {
+		t.Errorf("a batch alone keeps %d processors busy, want 1", n)
+	}
+	s.step = &step{source: &counting{}}
+	if n := s.busy(); n != 2 {
+		t.Errorf("a batch beside a source that computes keeps %d processors busy, want 2", n)
+	}
 }
 
 // TestTimersRunBesideASource: of two processors the job keeps one busy, and what its walk goes over the
